@@ -1,0 +1,207 @@
+"""The interface between an ordering engine and its driver: events in, effects out.
+
+The contract of effects, kept by every engine and every driver:
+
+1. Effects are performed in list order, lists in the order of their steps.
+2. A `Send` or `Broadcast` may leave only when every `Persist` that precedes it, in this list and in all earlier ones, is
+   durable (written and fsynced). A driver may group: one fsync for everything drained together.
+3. `Execute` is performed in order of sequence, once each; the driver answers with `BlockExecuted`.
+4. A timer is named by its kind. Starting a running timer restarts it. An expired timer that was stopped or restarted after
+   it had fired must not be delivered.
+5. `step` is total: it never blocks and never raises on anything that a peer can send.
+
+After a crash a new engine is built from the records that were durable and gets the same events as any other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NewType, Protocol, TypeAlias
+
+import msgspec
+
+from consensus.evidence import Evidence
+from consensus.messages import Batch, Message, Proposal
+from primitives.finality import FinalityCertificate
+
+ReplicaId = NewType("ReplicaId", int)
+"""A replica's index in the validator set of the current epoch, 0..n-1."""
+
+TimerKind: TypeAlias = Literal["suspicion", "forward", "turn", "new-view", "resend", "status", "heartbeat"]
+
+
+class _Value(msgspec.Struct, frozen=True):
+    """Events and effects are immutable values."""
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+class BatchClosed(_Value):
+    """The node closed a batch of its own: author it, make it durable, spread it."""
+
+    items: tuple[bytes, ...]
+
+
+class MessageReceived(_Value):
+    """A decoded message arrived. Its signatures are not verified yet, and the link it came by proves nothing."""
+
+    message: Message
+    from_replica: ReplicaId | None
+    """The replica at the other end of the link, for answers; None when it came from elsewhere."""
+
+
+class TimerExpired(_Value):
+    timer: TimerKind
+
+
+class BlockExecuted(_Value):
+    """The ledger executed a decided sequence and holds the block durably."""
+
+    sequence: int
+    block_hash: bytes
+
+
+class Synchronized(_Value):
+    """The ledger reached `certificate.height` by fetching certified blocks instead of executing decisions."""
+
+    certificate: FinalityCertificate
+
+
+class PeerConnected(_Value):
+    """A link to a replica came up: exchange Status with it."""
+
+    replica: ReplicaId
+
+
+Event: TypeAlias = BatchClosed | MessageReceived | TimerExpired | BlockExecuted | Synchronized | PeerConnected
+
+
+# --- effects --------------------------------------------------------------------------------------------------------
+
+
+class Persist(_Value):
+    """Append `record` to the vote log. It is opaque to the driver, and read back by `Engine.recover`."""
+
+    record: bytes
+
+
+class Send(_Value):
+    message: Message
+    to: tuple[ReplicaId, ...]
+
+
+class Broadcast(_Value):
+    """Send to every other replica of the epoch (never to oneself)."""
+
+    message: Message
+
+
+class Execute(_Value):
+    """`sequence` is decided: execute its batches, in order, as the block of that height."""
+
+    sequence: int
+    proposal: Proposal
+    batches: tuple[Batch, ...]
+
+
+class Certified(_Value):
+    """A finality certificate for a block that this replica executed: the block is committed."""
+
+    certificate: FinalityCertificate
+
+
+class StartTimer(_Value):
+    timer: TimerKind
+    delay_ms: int
+
+
+class StopTimer(_Value):
+    timer: TimerKind
+
+
+class SyncNeeded(_Value):
+    """A quorum certified a height that this replica cannot reach by itself."""
+
+    certificate: FinalityCertificate
+    holders: tuple[ReplicaId, ...]
+    """Replicas that said they have it, to be asked first."""
+
+
+class Diverged(_Value):
+    """This replica's block differs from the one a quorum certified: it has stopped voting and must resynchronize."""
+
+    certificate: FinalityCertificate
+    own_block_hash: bytes
+
+
+class EvidenceFound(_Value):
+    evidence: Evidence
+
+
+class BatchesReleased(_Value):
+    """These batches of this replica were given up undecided (a new epoch): their items go back to the pool."""
+
+    items: tuple[bytes, ...]
+
+
+Effect: TypeAlias = (
+    Persist
+    | Send
+    | Broadcast
+    | Execute
+    | Certified
+    | StartTimer
+    | StopTimer
+    | SyncNeeded
+    | Diverged
+    | EvidenceFound
+    | BatchesReleased
+)
+
+
+class EngineStatus(msgspec.Struct, frozen=True):
+    """What `status --why` and `/v1/consensus` tell of an engine, in values."""
+
+    engine: str
+    epoch: int
+    view: int
+    primary: int
+    replica_id: int | None
+    changing_view: bool
+    voting: bool
+    """False while the replica must stay silent; `silent_because` says why."""
+    silent_because: str
+    low_watermark: int
+    high_watermark: int
+    last_proposed: int
+    last_decided: int
+    last_executed: int
+    stable_checkpoint: int
+    batches_waiting: int
+    sequences_in_flight: int
+    running_timers: tuple[str, ...]
+    view_changes_seen: dict[int, int]
+    """Replica -> the view that it asks for, where above ours."""
+    missing: tuple[str, ...]
+    """Sentences: which certificate lacks whom, which batch is awaited from whom."""
+
+
+class Engine(Protocol):
+    """An ordering engine: PBFT is the first."""
+
+    def start(self, now_ms: int) -> list[Effect]:
+        """Return the effects that begin (or, after recovery, resume) operation. Called once, before any `step`."""
+        ...
+
+    def step(self, event: Event, now_ms: int) -> list[Effect]:
+        """Process one event. `now_ms` is the local wall clock (Unix milliseconds); only proposals' timestamps use it."""
+        ...
+
+    def retained_records(self) -> list[bytes]:
+        """Return the records that a truncated vote log must still hold, oldest first.
+
+        They are what `recover` needs if everything up to the stable checkpoint is already durable in the ledger.
+        """
+        ...
+
+    def status(self) -> EngineStatus: ...

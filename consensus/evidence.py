@@ -1,0 +1,1 @@
+"""Two signed messages of one replica that contradict each other."""

@@ -1,0 +1,81 @@
+"""What a module of the ledger is, and what its handlers get.
+
+A module owns record types under its own key prefixes, operations (Structs tagged `module.verb`), one handler an operation,
+and the meaning of its deadlines. Modules call each other only through named functions that take a `Context` or a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ledger.parameters import Parameters
+from ledger.state.view import StateView
+from primitives.identifiers import AccountId
+
+
+class Context:
+    """One operation's surroundings: the state as it sees it, who asks, and the block it is in.
+
+    `sender` is the account, `signer` the key of that account that signed. During a deadline sweep both are empty and
+    `transaction_id` is the tagged hash of the deadline.
+    """
+
+    __slots__ = (
+        "block_time_ms",
+        "events",
+        "height",
+        "network_id",
+        "parameters",
+        "sender",
+        "signer",
+        "transaction_id",
+        "view",
+    )
+
+    def __init__(
+        self,
+        *,
+        view: StateView,
+        network_id: bytes,
+        height: int,
+        block_time_ms: int,
+        parameters: Parameters,
+        sender: AccountId,
+        signer: bytes,
+        transaction_id: bytes,
+    ) -> None:
+        self.view = view
+        self.network_id = network_id
+        self.height = height
+        self.block_time_ms = block_time_ms
+        self.parameters = parameters
+        self.sender = sender
+        self.signer = signer
+        self.transaction_id = transaction_id
+        self.events: list[msgspec.Struct] = []
+
+    def emit(self, event: msgspec.Struct) -> None:
+        """Record `event` (a tagged Struct) in the receipt."""
+        self.events.append(event)
+
+
+Handler = Callable[[Context, Any], None]
+"""Applies one operation to `context.view`, or raises `OperationError`."""
+
+DeadlineHandler = Callable[[Context, bytes], None]
+"""Applies what a deadline means to the subject it names. Must not raise: where its precondition is gone, escrow returns."""
+
+GenesisHandler = Callable[[Context, Any], None]
+"""Writes a module's first records from the genesis (`ledger.genesis.Genesis`)."""
+
+
+class Module(msgspec.Struct, frozen=True):
+    """A domain's operations and deadlines, as the registry in `ledger/operations.py` collects them."""
+
+    name: str
+    operations: Mapping[type[msgspec.Struct], Handler]
+    deadlines: Mapping[str, DeadlineHandler] = {}
+    genesis: GenesisHandler | None = None

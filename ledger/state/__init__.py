@@ -1,0 +1,1 @@
+"""The state: flat records, the tree that commits to them, proofs."""

@@ -1,0 +1,49 @@
+"""Canonical MessagePack: one value has exactly one encoding.
+
+`msgspec` accepts surplus array items and over-long length forms, as `msgpack` does. Whatever is signed, hashed or comes
+from outside is therefore decoded to its type, encoded again and compared.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+class CodecError(ValueError):
+    """The bytes are not the canonical encoding of a value of the expected type."""
+
+
+@lru_cache(maxsize=256)
+def _decoder(expected: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(expected)
+
+
+def encode(value: Any) -> bytes:
+    """Encode a msgspec Struct or a plain value as canonical MessagePack."""
+    return _encoder.encode(value)
+
+
+def decode(data: bytes, expected: type[T]) -> T:
+    """Decode `data` as `expected`.
+
+    Raises:
+        CodecError: `data` is malformed, of another type, out of a stated bound, or not canonical.
+    """
+    try:
+        value: T = _decoder(expected).decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CodecError(f"not a valid {_name(expected)}: {error}") from error
+    if _encoder.encode(value) != data:
+        raise CodecError(f"not the canonical encoding of a {_name(expected)}")
+    return value
+
+
+def _name(expected: Any) -> str:
+    return getattr(expected, "__name__", str(expected))

@@ -6,8 +6,9 @@ from outside is therefore decoded to its type, encoded again and compared.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -21,7 +22,7 @@ class CodecError(ValueError):
 
 
 @lru_cache(maxsize=256)
-def _decoder(expected: Any) -> msgspec.msgpack.Decoder[Any]:
+def _decoder(expected: Hashable) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(expected)
 
 
@@ -37,7 +38,7 @@ def decode(data: bytes, expected: type[T]) -> T:
         CodecError: `data` is malformed, of another type, out of a stated bound, or not canonical.
     """
     try:
-        value: T = _decoder(expected).decode(data)
+        value: T = _decoder(cast(Hashable, expected)).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CodecError(f"not a valid {_name(expected)}: {error}") from error
     if _encoder.encode(value) != data:

@@ -20,7 +20,8 @@ _PREFIX: Final = b"guildmark/"
 def domain(tag: str) -> bytes:
     """Return the byte prefix that separates the domain `tag` (ASCII, no NUL) from every other."""
     encoded = tag.encode("ascii")
-    assert encoded and b"\x00" not in encoded
+    assert encoded
+    assert b"\x00" not in encoded
     return _PREFIX + encoded + b"\x00"
 
 

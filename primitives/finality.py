@@ -1,12 +1,13 @@
 """What a validator signs when it has executed a block, and the certificate that a quorum of such signatures makes.
 
-The statement is at once PBFT's Checkpoint message (Castro & Liskov 1999, section 4.3) and the seal of a block. Consensus
-makes it and the ledger's verifiers check it, and neither may know the other: it lives here.
+The statement is at once PBFT's Checkpoint message (Castro & Liskov 1999, section 4.3) and the seal of a block.
+Consensus makes it and the ledger's verifiers check it, and neither may know the other: it lives here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Final
 
 import msgspec
@@ -48,7 +49,7 @@ def verify_certificate(network_id: bytes, public_keys: Sequence[bytes], certific
     A certificate with one bad signature is bad as a whole, even where the good ones would be enough.
     """
     indices = [index for index, _ in certificate.signatures]
-    if any(later <= earlier for earlier, later in zip(indices, indices[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(indices)):
         return "signers are not distinct and rising"
     if len(indices) < quorum(len(public_keys)):
         return f"{len(indices)} signatures of {quorum(len(public_keys))} needed"

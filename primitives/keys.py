@@ -1,8 +1,8 @@
 """Ed25519 (RFC 8032) through libsodium, and through libsodium only.
 
-Implementations of Ed25519 disagree about small-order keys, torsion components and malleable signatures. Two validators
-that disagree about one signature split the chain, so the accept set of libsodium's `crypto_sign_open` is a consensus rule
-and `verify` below is the only place in the project that checks a signature.
+Implementations of Ed25519 disagree about small-order keys, torsion components and malleable signatures. Two
+validators that disagree about one signature split the chain, so the accept set of libsodium's `crypto_sign_open` is a
+consensus rule and `verify` below is the only place in the project that checks a signature.
 """
 
 from __future__ import annotations

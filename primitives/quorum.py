@@ -1,8 +1,8 @@
 """Quorum arithmetic, the only place that knows it.
 
 With n replicas of which at most f are faulty, any two quorums must share a correct replica: 2q - n > f, which
-`(n + f) // 2 + 1` satisfies for every n. The usual 2f + 1 is right only when n = 3f + 1 (with n = 5 it would be 3, and two
-quorums of 3 share a single, possibly faulty, replica).
+`(n + f) // 2 + 1` satisfies for every n. The usual 2f + 1 is right only when n = 3f + 1 (with n = 5 it would be 3, and
+two quorums of 3 share a single, possibly faulty, replica).
 """
 
 from __future__ import annotations

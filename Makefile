@@ -1,0 +1,69 @@
+# One door for every habit. `make` prints this list.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Print the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The virtual environment is made once and follows the constraints files. A missing venv package is said in words.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Guildmark needs Python 3.11 or later as '$(PYTHON)'. On Debian 12: apt install python3 (or set PYTHON=...)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv package is missing. On Debian 12: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.dev: constraints/dev.txt pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r constraints/dev.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.all: constraints/all.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the pinned dependencies, TensorFlow included (about 1.8 GB on disk) ..."
+	$(INSTALL) --require-hashes -r constraints/all.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.dev
+
+.PHONY: dev
+dev: $(VENV)/.dev ## Install everything but TensorFlow
+
+.PHONY: demo
+demo: $(VENV)/.all ## Four validators register, license and hand over a real TensorFlow model
+	@$(BIN)/guildmark demo
+
+.PHONY: test
+test: $(VENV)/.all ## Run all tests
+	$(PYTEST) -n 2 --dist loadgroup -q
+
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## Run the tests that start no process and no TensorFlow
+	$(PYTEST) -q -m "not cluster and not tensorflow"
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: $(VENV)/bin/python ## Pin the dependencies again (versions and hashes, no index addresses)
+	$(INSTALL) pip-tools
+	PYTHON=$(BIN)/python sh constraints/lock.sh
+
+.PHONY: clean
+clean: ## Remove caches and build output; the virtual environment stays
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

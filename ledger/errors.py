@@ -2,9 +2,9 @@
 
     LedgerError
     ├── InvalidGenesis         the genesis file
-    ├── InvalidTransaction     a transaction that leaves no receipt: malformed, foreign, bad signature, expired, duplicate
-    ├── OperationError         an operation that the rules refuse: a receipt with this code, and nothing else changes
-    ├── InvalidBlock           a block or certificate that does not hold
+    ├── InvalidTransaction     a transaction that leaves no receipt: malformed, foreign, bad signature, expired,
+    duplicate ├── OperationError         an operation that the rules refuse: a receipt with this code, and nothing else
+    changes ├── InvalidBlock           a block or certificate that does not hold
     ├── InvalidProof           a proof or ownership certificate that does not hold
     └── StorageError           the store is damaged, full or foreign
 

@@ -1,7 +1,8 @@
 """What a module of the ledger is, and what its handlers get.
 
-A module owns record types under its own key prefixes, operations (Structs tagged `module.verb`), one handler an operation,
-and the meaning of its deadlines. Modules call each other only through named functions that take a `Context` or a view.
+A module owns record types under its own key prefixes, operations (Structs tagged `module.verb`), one handler an
+operation, and the meaning of its deadlines. Modules call each other only through named functions that take a `Context`
+or a view.
 """
 
 from __future__ import annotations
@@ -16,6 +17,16 @@ from ledger.state.view import StateView
 from primitives.identifiers import AccountId
 
 
+class ArtifactRecord(msgspec.Struct, frozen=True):
+    """An asset's version whose artifact validators should hold from now on."""
+
+    asset: bytes
+    version: int
+    cid: str
+    """The artifact's root, CIDv1 in text."""
+    size_bytes: int
+
+
 class Context:
     """One operation's surroundings: the state as it sees it, who asks, and the block it is in.
 
@@ -24,6 +35,7 @@ class Context:
     """
 
     __slots__ = (
+        "artifacts",
         "block_time_ms",
         "events",
         "height",
@@ -56,10 +68,15 @@ class Context:
         self.signer = signer
         self.transaction_id = transaction_id
         self.events: list[msgspec.Struct] = []
+        self.artifacts: list[ArtifactRecord] = []
 
     def emit(self, event: msgspec.Struct) -> None:
-        """Record `event` (a tagged Struct) in the receipt."""
+        """Record `event` in the receipt: a Struct with named fields, tagged `module.event`."""
         self.events.append(event)
+
+    def announce_artifact(self, record: ArtifactRecord) -> None:
+        """Tell the node that a version was registered, so that it fetches the bytes. Not part of the chain."""
+        self.artifacts.append(record)
 
 
 Handler = Callable[[Context, Any], None]

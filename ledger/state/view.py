@@ -1,7 +1,7 @@
 """Reads and buffered writes over the flat state.
 
-A view never writes through: its changes are collected, so that an operation, a transaction and a block can each be given up
-without a trace. Views nest: a block's view over the store, a transaction's over the block's.
+A view never writes through: its changes are collected, so that an operation, a transaction and a block can each be
+given up without a trace. Views nest: a block's view over the store, a transaction's over the block's.
 """
 
 from __future__ import annotations

@@ -1,0 +1,78 @@
+"""The chain's parameters: values that every validator must share, because a difference would fork the chain.
+
+The ranges below are hard: neither a genesis file nor a later vote can leave them. What may differ between nodes
+(timeouts, pipeline depth, batch sizes) is local configuration and not here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from ledger.errors import InvalidGenesis
+
+SECOND_MS: Final = 1_000
+MINUTE_MS: Final = 60 * SECOND_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+
+LIFETIME_MS_MAX: Final = 10 * MINUTE_MS
+"""The longest lifetime that `lifetime_ms` may give a transaction; executed ids are remembered for as long."""
+FEE_BPS_MAX: Final = 500
+DEADLINES_PER_BLOCK_MAX: Final = 1_000
+
+
+def _range(low: int, high: int) -> msgspec.Meta:
+    return msgspec.Meta(ge=low, le=high)
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Chain parameters with their defaults. Decoding refuses what leaves a range; `validate` does it for built
+    values."""
+
+    window: Annotated[int, _range(8, 4_096)] = 256
+    """Sequences between the low and the high watermark of consensus."""
+    proposal_bytes_max: Annotated[int, _range(64 * 1024, 64 * 1024 * 1024)] = 4 * 1024 * 1024
+    """Bytes of transactions that one proposal may order."""
+    batches_per_proposal_max: Annotated[int, _range(1, 1_024)] = 64
+    lifetime_ms: Annotated[int, _range(5 * SECOND_MS, LIFETIME_MS_MAX)] = 2 * MINUTE_MS
+    """A transaction executes only while its expiry is at most so far ahead of block time."""
+    replay_ids_max: Annotated[int, _range(10_000, 10_000_000)] = 1_000_000
+    """Executed ids held against replays (about 93 B each); beyond it admission refuses, execution never does."""
+    deadlines_per_block_max: Annotated[int, _range(1, DEADLINES_PER_BLOCK_MAX)] = DEADLINES_PER_BLOCK_MAX
+    """Deadlines swept at the start of one block; the rest waits for the next block."""
+    commitment_age_ms: Annotated[int, _range(0, HOUR_MS)] = 10 * SECOND_MS
+    """Least age of a commitment at its reveal; 0 only on development networks."""
+    commitment_lifetime_ms: Annotated[int, _range(MINUTE_MS, 7 * DAY_MS)] = DAY_MS
+    fee_bps: Annotated[int, _range(0, FEE_BPS_MAX)] = 250
+    """The network's share of every payment, to the treasury."""
+    escrow_timeout_ms: Annotated[int, _range(SECOND_MS, 90 * DAY_MS)] = DAY_MS
+    """How long a payment waits for the availability of what it bought before it returns to the payer."""
+    offer_lifetime_ms_max: Annotated[int, _range(MINUTE_MS, 365 * DAY_MS)] = 30 * DAY_MS
+    """The longest time that a transfer or license offer may stay open."""
+    quota_records_per_organization: Annotated[int, _range(100, 10**9)] = 1_000_000
+    quota_bytes_per_organization: Annotated[int, _range(10**5, 10**12)] = 10**9
+    """Bytes of keys and values of the records that an organization's accounts created."""
+    quota_deadlines_per_organization: Annotated[int, _range(10, 10**7)] = 100_000
+    artifact_bytes_max: Annotated[int, _range(1024, 2**46)] = 2**36
+    """The largest artifact that a version may register."""
+
+    def validate(self, *, development: bool) -> None:
+        """Check the ranges and what they may be together.
+
+        Raises:
+            InvalidGenesis: `genesis.parameter`, naming the parameter and its range.
+        """
+        try:
+            msgspec.convert(msgspec.to_builtins(self), Parameters)
+        except msgspec.ValidationError as error:
+            raise InvalidGenesis("genesis.parameter", f"parameters: {error}") from error
+        if self.commitment_age_ms == 0 and not development:
+            raise InvalidGenesis(
+                "genesis.parameter", "parameters.commitment_age_ms: 0 is for development networks only"
+            )
+        if self.commitment_age_ms >= self.commitment_lifetime_ms:
+            raise InvalidGenesis(
+                "genesis.parameter", "parameters.commitment_age_ms must be below parameters.commitment_lifetime_ms"
+            )

@@ -8,7 +8,8 @@
     ├── InvalidProof           a proof or ownership certificate that does not hold
     └── StorageError           the store is damaged, full or foreign
 
-Codes are stable: they are part of receipts and therefore of the chain. Our own broken invariants are assertions, never these.
+Codes are stable: they are part of receipts and therefore of the chain. Our own broken invariants are assertions, never
+these.
 """
 
 from __future__ import annotations

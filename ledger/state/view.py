@@ -6,7 +6,7 @@ given up without a trace. Views nest: a block's view over the store, a transacti
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,11 +28,13 @@ class Readable(Protocol):
 class StateView:
     """Buffered changes over a `Readable`."""
 
-    __slots__ = ("_base", "_changes")
+    __slots__ = ("_base", "_changes", "_order")
 
     def __init__(self, base: Readable) -> None:
         self._base = base
         self._changes: dict[bytes, bytes | None] = {}
+        self._order: list[bytes] | None = None
+        """The changed keys, sorted; kept from the first `iterate` on, so that iterating does not sort each time."""
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._changes:
@@ -40,25 +42,41 @@ class StateView:
         return self._base.get(key)
 
     def put(self, key: bytes, value: bytes) -> None:
-        self._changes[key] = value
+        self._set(key, value)
 
     def delete(self, key: bytes) -> None:
-        self._changes[key] = None
+        self._set(key, None)
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        if self._order is not None and key not in self._changes:
+            insort(self._order, key)
+        self._changes[key] = value
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield live records under `prefix` in order of key. The view must not be changed meanwhile."""
-        own = sorted(key for key in self._changes if key.startswith(prefix))
-        merged = heapq.merge(
-            ((key, 0, self._changes[key]) for key in own),
-            ((key, 1, value) for key, value in self._base.iterate(prefix)),
-        )
-        last: bytes | None = None
-        for key, _, value in merged:
-            if key == last:
-                continue
-            last = key
+        if self._order is None:
+            self._order = sorted(self._changes)
+        below = iter(self._base.iterate(prefix))
+        theirs = next(below, None)
+        for key in self._own(prefix):
+            while theirs is not None and theirs[0] < key:
+                yield theirs
+                theirs = next(below, None)
+            if theirs is not None and theirs[0] == key:
+                theirs = next(below, None)
+            value = self._changes[key]
             if value is not None:
                 yield key, value
+        while theirs is not None:
+            yield theirs
+            theirs = next(below, None)
+
+    def _own(self, prefix: bytes) -> Iterator[bytes]:
+        assert self._order is not None
+        index = bisect_left(self._order, prefix)
+        while index < len(self._order) and self._order[index].startswith(prefix):
+            yield self._order[index]
+            index += 1
 
     def child(self) -> StateView:
         """Return a view over this one; `apply` moves its changes here."""
@@ -66,7 +84,11 @@ class StateView:
 
     def apply(self, child: StateView) -> None:
         """Take over the changes of `child`."""
-        self._changes.update(child._changes)
+        if self._order is None:
+            self._changes.update(child._changes)
+            return
+        for key, value in child._changes.items():
+            self._set(key, value)
 
     def changes(self) -> dict[bytes, bytes | None]:
         """Return key -> new value, or None where the record is deleted."""

@@ -1,0 +1,231 @@
+"""Execution of a block: a pure function of the state, the registry, the parent's time and what was decided.
+
+First the deadlines that fell due, then the transactions of each batch in order. Each transaction runs in a view of its
+own over the block's: it changes the state as a whole or, but for its receipt, not at all. No clock is read here: block
+time is `max(parent + 1 ms, proposal's timestamp + development offset)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ledger import deadlines
+from ledger.block import BlockBatch, Mark, Receipt
+from ledger.errors import InvalidTransaction, OperationError
+from ledger.modules.module import ArtifactRecord, Context
+from ledger.operations import Registry
+from ledger.parameters import Parameters
+from ledger.replay import ReplayIds
+from ledger.state.view import Readable, StateView, Table
+from ledger.transaction import DecodedTransaction, decode_transaction, transaction_id
+from primitives.codec import encode
+from primitives.digest import Digest
+from primitives.identifiers import AccountId
+
+_PARAMETERS: Final = Table[Parameters](b"parameters", Parameters)
+
+Verified = Callable[[bytes], bool]
+"""(signed transaction) -> True when its signature is known to be good; False means unknown, and it is then checked."""
+
+
+class DecidedProposal(msgspec.Struct, frozen=True):
+    """What consensus decided about a block besides its batches."""
+
+    proposer: int | None
+    """None for the null proposal."""
+    timestamp_ms: int
+
+
+class DecidedBatch(msgspec.Struct, frozen=True):
+    author: int
+    number: int
+    transactions: Sequence[bytes]
+
+
+class Outcome(NamedTuple):
+    """What became of one transaction of a block."""
+
+    id: Digest | None
+    """None when the bytes are no signed transaction at all."""
+    mark: Mark
+    receipt: int | None
+    """Index in the block's receipts, when it executed."""
+
+
+class Executed:
+    """The result of a block before anything is written."""
+
+    __slots__ = ("artifacts", "batches", "ids", "messages", "outcomes", "receipts", "swept", "time_ms", "view")
+
+    def __init__(self, view: StateView, time_ms: int) -> None:
+        self.view = view
+        self.time_ms = time_ms
+        self.batches: list[BlockBatch] = []
+        self.receipts: list[Receipt] = []
+        self.messages: list[str] = []
+        self.outcomes: list[Outcome] = []
+        self.ids: list[Digest] = []
+        self.artifacts: list[ArtifactRecord] = []
+        self.swept = 0
+
+    def record(self, identifier: bytes, code: str, message: str, context: Context | None) -> int:
+        """Add a receipt and return its index; without a context nothing else remains."""
+        events = () if context is None else tuple(encode(event) for event in context.events)
+        self.receipts.append(Receipt(identifier, code, events))
+        self.messages.append(message)
+        if context is not None:
+            self.artifacts.extend(context.artifacts)
+        return len(self.receipts) - 1
+
+
+def write_parameters(view: StateView, parameters: Parameters) -> None:
+    """Make `parameters` the chain's from the next block on."""
+    _PARAMETERS.put(view, parameters)
+
+
+def read_parameters(view: Readable) -> Parameters:
+    parameters = _PARAMETERS.get(view)
+    assert parameters is not None, "the genesis block writes the parameters"
+    return parameters
+
+
+class BlockExecutor:
+    """The surroundings of one block's execution."""
+
+    __slots__ = ("_executed", "_fresh", "_height", "_network_id", "_parameters", "_registry", "_replay", "_verified")
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        state: Readable,
+        replay: ReplayIds,
+        network_id: bytes,
+        height: int,
+        parent_time_ms: int,
+        proposal: DecidedProposal,
+        verified: Verified | None,
+    ) -> None:
+        view = StateView(state)
+        time_ms = max(parent_time_ms + 1, proposal.timestamp_ms + registry.clock_offset_ms(view))
+        self._registry = registry
+        self._replay = replay
+        self._network_id = network_id
+        self._height = height
+        self._parameters = read_parameters(view)
+        self._verified = verified
+        self._executed = Executed(view, time_ms)
+        self._fresh: set[bytes] = set()
+        """Ids executed in this block."""
+
+    def run(self, batches: Sequence[DecidedBatch]) -> Executed:
+        """Execute the block. Called once."""
+        executed = self._executed
+        self._sweep()
+        for batch in batches:
+            marks = bytes(self._transaction(data) for data in batch.transactions)
+            executed.batches.append(BlockBatch(batch.author, batch.number, tuple(batch.transactions), marks))
+        return executed
+
+    def _context(self, view: StateView, sender: bytes, signer: bytes, identifier: bytes) -> Context:
+        return Context(
+            view=view,
+            network_id=self._network_id,
+            height=self._height,
+            block_time_ms=self._executed.time_ms,
+            parameters=self._parameters,
+            sender=AccountId(sender),
+            signer=signer,
+            transaction_id=identifier,
+        )
+
+    def _sweep(self) -> None:
+        executed = self._executed
+        for deadline in deadlines.due(executed.view, executed.time_ms, self._parameters.deadlines_per_block_max):
+            view = executed.view.child()
+            if not deadlines.take(view, deadline):
+                continue
+            context = self._context(view, b"", b"", deadline.id)
+            self._registry.deadlines[deadline.kind](context, deadline.subject)
+            executed.view.apply(view)
+            executed.record(deadline.id, "", "", context)
+        executed.swept = len(executed.receipts)
+
+    def _transaction(self, data: bytes) -> Mark:
+        executed = self._executed
+        try:
+            transaction = decode_transaction(data, self._registry)
+        except InvalidTransaction:
+            executed.outcomes.append(Outcome(_id_of(data), Mark.MALFORMED, None))
+            return Mark.MALFORMED
+        mark, role = self._judge(transaction)
+        if mark is not Mark.EXECUTED:
+            executed.outcomes.append(Outcome(transaction.id, mark, None))
+            return mark
+        assert role is not None
+        self._fresh.add(transaction.id)
+        executed.ids.append(transaction.id)
+        executed.outcomes.append(Outcome(transaction.id, mark, self._apply(transaction, role)))
+        return mark
+
+    def _judge(self, transaction: DecodedTransaction) -> tuple[Mark, str | None]:
+        """Say whether `transaction` executes in this block, cheapest questions first, and with which key role."""
+        body = transaction.body
+        mark = lifetime_mark(body.expires_at_ms, self._executed.time_ms, self._parameters.lifetime_ms)
+        if body.network_id != self._network_id:
+            return Mark.FOREIGN, None
+        if mark is not Mark.EXECUTED:
+            return mark, None
+        if transaction.id in self._fresh or transaction.id in self._replay:
+            return Mark.DUPLICATE, None
+        role = self._registry.key_role(self._executed.view, body.sender, body.signer)
+        if role is None:
+            return Mark.UNKNOWN_SIGNER, None
+        known_good = self._verified is not None and self._verified(transaction.data)
+        if not known_good and not transaction.verify():
+            return Mark.BAD_SIGNATURE, None
+        return Mark.EXECUTED, role
+
+    def _apply(self, transaction: DecodedTransaction, role: str) -> int:
+        """Run all operations, or none. Return the receipt's index."""
+        executed, registry = self._executed, self._registry
+        body = transaction.body
+        view = executed.view.child()
+        context = self._context(view, body.sender, body.signer, transaction.id)
+        try:
+            for operation in body.operations:
+                check_role(registry, role, operation)
+            for operation in body.operations:
+                registry.handlers[type(operation)](context, operation)
+        except OperationError as error:
+            return executed.record(transaction.id, error.code, error.message, None)
+        executed.view.apply(view)
+        return executed.record(transaction.id, "", "", context)
+
+
+def lifetime_mark(expires_at_ms: int, time_ms: int, lifetime_ms: int) -> Mark:
+    """Tell whether a transaction may execute at `time_ms`: EXECUTED, EXPIRED or TOO_EARLY."""
+    if expires_at_ms <= time_ms:
+        return Mark.EXPIRED
+    return Mark.EXECUTED if expires_at_ms <= time_ms + lifetime_ms else Mark.TOO_EARLY
+
+
+def check_role(registry: Registry, role: str, operation: Any) -> None:
+    """Refuse an operation that a key of this role may not sign.
+
+    Raises:
+        OperationError: `organizations.key_not_allowed`.
+    """
+    if not registry.may_sign(role, type(operation)):
+        tag = type(operation).__struct_config__.tag
+        raise OperationError("organizations.key_not_allowed", f"a key with the role {role} may not sign {tag}")
+
+
+def _id_of(data: bytes) -> Digest | None:
+    try:
+        return transaction_id(data)
+    except InvalidTransaction:
+        return None

@@ -1,0 +1,216 @@
+"""Where the ledger keeps its records: bytes under bytes, one atomic and synced batch a block.
+
+Two stores with one contract: `LevelStore` on disk, and `MemoryStore` for tests, simulation and tools. Both refuse to
+answer rather than answer wrongly: LevelDB's own block checksums are checked at every read, and every value carries a
+hash of its key and itself, because a flipped bit can otherwise reach us as another value or as no value.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import plyvel
+
+from ledger.errors import StorageError
+from primitives.digest import domain
+
+CHECK_BYTES: Final = 8
+"""Bytes of the hash kept beside each value: against decay, not against forgers, who would own the disk."""
+WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
+"""LevelDB's default of 4 MiB stalls a writer for half a second now and then."""
+CACHE_BYTES: Final = 64 * 1024 * 1024
+BLOOM_BITS: Final = 10
+LOCK_NAME: Final = "LOCK-guildmark"
+
+_CHECK: Final = domain("stored-value")
+_RESYNC: Final = "stop the node, move the directory away and let the node synchronize from its peers"
+
+
+class Store(Protocol):
+    """Records in order of key. Reads see every earlier `write_batch`."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value, or None where there is none.
+
+        Raises:
+            StorageError: `storage.damaged` or `storage.failed`.
+        """
+        ...
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the records whose key starts with `prefix`, in order of key; raises as `get`."""
+        ...
+
+    def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
+        """Apply all `changes` (None deletes) or none; with `sync` they are durable on return.
+
+        Raises:
+            StorageError: `storage.failed`. The store then refuses everything until it is opened again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the store; closing twice is harmless."""
+        ...
+
+
+class MemoryStore:
+    """A store in a dictionary."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._order: list[bytes] = []
+        self._closed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        self._check_open()
+        return self._values.get(key)
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self._check_open()
+        start = end = bisect_left(self._order, prefix)
+        while end < len(self._order) and self._order[end].startswith(prefix):
+            end += 1
+        # The records of this moment, as LevelDB's snapshot would give them.
+        return iter([(key, self._values[key]) for key in self._order[start:end]])
+
+    def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:  # noqa: ARG002 - protocol
+        self._check_open()
+        for key, value in changes.items():
+            present = key in self._values
+            if value is not None:
+                if not present:
+                    insort(self._order, key)
+                self._values[key] = value
+            elif present:
+                del self._values[key]
+                del self._order[bisect_left(self._order, key)]
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageError("storage.failed", "the store is closed")
+
+
+class LevelStore:
+    """A store in LevelDB, in a directory of its own that one process may use."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the store at `path`.
+
+        Raises:
+            StorageError: `storage.locked` when a process has it open, `storage.damaged` when LevelDB refuses it,
+                `storage.failed` for other failures (rights, space, not a directory).
+        """
+        self._path = path
+        self._failed = False
+        self._lock: int | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError("storage.failed", f"{path}: {error.strerror or error}") from error
+        # A second open of one path in one process drops LevelDB's own lock (POSIX fcntl), hence a flock before it.
+        self._lock = _lock(path / LOCK_NAME)
+        try:
+            self._db: Any = plyvel.DB(
+                str(path),
+                create_if_missing=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=CACHE_BYTES,
+                bloom_filter_bits=BLOOM_BITS,
+                paranoid_checks=True,
+            )
+        except plyvel.Error as error:
+            self._release()
+            raise self._error(error) from error
+
+    def get(self, key: bytes) -> bytes | None:
+        self._check_open()
+        try:
+            stored = self._db.get(key, verify_checksums=True)
+        except plyvel.Error as error:
+            raise self._error(error) from error
+        return None if stored is None else self._open_value(key, stored)
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self._check_open()
+        try:
+            with self._db.iterator(prefix=prefix, verify_checksums=True) as records:
+                for key, stored in records:
+                    yield key, self._open_value(key, stored)
+        except plyvel.Error as error:
+            raise self._error(error) from error
+
+    def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
+        self._check_open()
+        try:
+            batch = self._db.write_batch(sync=sync)
+            for key, value in changes.items():
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, _check_of(key, value) + value)
+            batch.write()
+        except plyvel.Error as error:
+            # LevelDB refuses all later writes after a failed one until it is opened again; a failed fsync may have
+            # lost pages that a second one would call durable. So: no retry, and no reads that run ahead of the disk.
+            self._failed = True
+            raise self._error(error) from error
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._db.close()
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _check_open(self) -> None:
+        if self._lock is None:
+            raise StorageError("storage.failed", f"{self._path}: the store is closed")
+        if self._failed:
+            raise StorageError("storage.failed", f"{self._path}: an earlier write failed; restart the node")
+
+    def _open_value(self, key: bytes, stored: bytes) -> bytes:
+        value = stored[CHECK_BYTES:]
+        if stored[:CHECK_BYTES] != _check_of(key, value):
+            raise StorageError(
+                "storage.damaged", f"{self._path}: the record {key.hex()} does not match its hash; {_RESYNC}"
+            )
+        return value
+
+    def _error(self, error: Exception) -> StorageError:
+        # plyvel reports damage seen on the way as IOError too, hence the text.
+        if isinstance(error, plyvel.CorruptionError) or "orruption" in str(error):
+            return StorageError("storage.damaged", f"{self._path}: {error}; {_RESYNC}")
+        return StorageError("storage.failed", f"{self._path}: {error}")
+
+
+def _check_of(key: bytes, value: bytes) -> bytes:
+    # The key's length first: no other key and value run together to the same bytes.
+    return hashlib.sha256(_CHECK + len(key).to_bytes(4, "big") + key + value).digest()[:CHECK_BYTES]
+
+
+def _lock(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError("storage.failed", f"{path}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StorageError(
+            "storage.locked", f"{path.parent} is in use by another process; stop it, or use another directory"
+        ) from error
+    return descriptor

@@ -4,8 +4,8 @@ The header's roots commit to every byte of the body and of the receipts:
 
     transactions root = H("transactions-root", ids root || signatures root)
     ids root          = list root of the ids of the executed transactions, in order
-    signatures root   = list root, a leaf a batch: [author, number, marks, rest]; `rest` holds for each transaction what its id does
-                        not cover: the signature when it executed, all its bytes when it did not
+    signatures root   = list root, a leaf a batch: [author, number, marks, rest]; `rest` holds for each transaction what
+                        its id does not cover: the signature when it executed, all its bytes when it did not
     receipts root     = list root of the encoded receipts, deadlines first
 
 So the ids of a block can be shown to somebody who replays nothing with one further hash.

@@ -174,9 +174,9 @@ class BlockExecutor:
     def _judge(self, transaction: DecodedTransaction) -> tuple[Mark, str | None]:
         """Say whether `transaction` executes in this block, cheapest questions first, and with which key role."""
         body = transaction.body
-        mark = lifetime_mark(body.expires_at_ms, self._executed.time_ms, self._parameters.lifetime_ms)
         if body.network_id != self._network_id:
             return Mark.FOREIGN, None
+        mark = lifetime_mark(body.expires_at_ms, self._executed.time_ms, self._parameters.lifetime_ms)
         if mark is not Mark.EXECUTED:
             return mark, None
         if transaction.id in self._fresh or transaction.id in self._replay:

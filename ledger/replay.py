@@ -33,9 +33,10 @@ class ReplayIds:
 
     def add(self, ids: Iterable[bytes], block_time_ms: int) -> None:
         """Enter the ids that a block of time `block_time_ms` executed, and forget those that are no longer needed."""
-        bucket = self._buckets.setdefault(block_time_ms // BUCKET_MS, [])
-        bucket.extend(ids)
-        self._known.update(bucket)
+        fresh = list(ids)
+        if fresh:
+            self._buckets.setdefault(block_time_ms // BUCKET_MS, []).extend(fresh)
+            self._known.update(fresh)
         oldest = (block_time_ms - LIFETIME_MS_MAX) // BUCKET_MS
         for number in [number for number in self._buckets if number < oldest]:
             self._known.difference_update(self._buckets.pop(number))

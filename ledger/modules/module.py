@@ -83,7 +83,8 @@ Handler = Callable[[Context, Any], None]
 """Applies one operation to `context.view`, or raises `OperationError`."""
 
 DeadlineHandler = Callable[[Context, bytes], None]
-"""Applies what a deadline means to the subject it names. Must not raise: where its precondition is gone, escrow returns."""
+"""Applies what a deadline means to the subject it names. Must not raise: where its precondition is gone, escrow
+returns."""
 
 GenesisHandler = Callable[[Context, Any], None]
 """Writes a module's first records from the genesis (`ledger.genesis.Genesis`)."""

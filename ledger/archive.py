@@ -1,0 +1,146 @@
+"""What the store holds besides the state: blocks and their results, certificates, and where each transaction executed.
+
+    s + state key           a record of the state                            (ledger/state/records.py)
+    h + height (8)          Header
+    b + height (8)          Block: header and batches, as peers fetch it
+    r + height (8)          BlockResults: receipts, and their messages
+    c + height (8)          FinalityCertificate
+    t + transaction id      [height, index of the receipt]
+    m/format m/network m/height m/certified
+
+Numbers are big endian, so that order of key is order of height. All records of a block go into one batch of the store.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+
+from ledger.block import Block, BlockResults, Header, decode_block, encode_block
+from ledger.errors import StorageError
+from ledger.state.store import Store
+from primitives.codec import CodecError, decode, encode
+from primitives.finality import FinalityCertificate
+
+FORMAT: Final = 1
+"""Raised whenever the layout above changes; a node refuses another format than its own."""
+
+_FORMAT: Final = b"m/format"
+_NETWORK: Final = b"m/network"
+_HEIGHT: Final = b"m/height"
+_CERTIFIED: Final = b"m/certified"
+
+T = TypeVar("T")
+Changes = dict[bytes, bytes | None]
+
+
+class _Location(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    height: Annotated[int, msgspec.Meta(ge=0)]
+    index: Annotated[int, msgspec.Meta(ge=0)]
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+class Archive:
+    """Typed access to the records above."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check_network(self, network_id: bytes) -> bool:
+        """Tell whether the store holds a chain; False when it is new.
+
+        Raises:
+            StorageError: `storage.format`, or `storage.foreign` when it holds the chain of another network.
+        """
+        stored = self._store.get(_FORMAT)
+        if stored is None:
+            return False
+        if stored != encode(FORMAT):
+            raise StorageError("storage.format", f"the store has the format {stored.hex()}, this program {FORMAT}")
+        network = self._store.get(_NETWORK)
+        if network != network_id:
+            found = "nothing" if network is None else network.hex()
+            raise StorageError(
+                "storage.foreign",
+                f"the store belongs to the network {found}, the genesis file to {network_id.hex()}",
+            )
+        return True
+
+    def height(self) -> int:
+        return int.from_bytes(self._present(_HEIGHT, self._store.get(_HEIGHT)), "big")
+
+    def certified_height(self) -> int:
+        value = self._store.get(_CERTIFIED)
+        return 0 if value is None else int.from_bytes(value, "big")
+
+    def header(self, height: int) -> Header | None:
+        return self._record(b"h" + _number(height), Header)
+
+    def encoded_block(self, height: int) -> bytes | None:
+        return self._store.get(b"b" + _number(height))
+
+    def block(self, height: int) -> Block | None:
+        data = self.encoded_block(height)
+        return None if data is None else decode_block(data)
+
+    def results(self, height: int) -> BlockResults | None:
+        return self._record(b"r" + _number(height), BlockResults)
+
+    def certificate(self, height: int) -> FinalityCertificate | None:
+        return self._record(b"c" + _number(height), FinalityCertificate)
+
+    def location(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """Return (height, index of the receipt) of an executed transaction."""
+        found = self._record(b"t" + transaction_id, _Location)
+        return None if found is None else (found.height, found.index)
+
+    def write_certificate(self, certificate: FinalityCertificate, certified_height: int) -> None:
+        """Store a certificate. Not synced: one that is lost is made again from votes, or fetched."""
+        self._store.write_batch(
+            {
+                b"c" + _number(certificate.height): encode(certificate),
+                _CERTIFIED: _number(certified_height),
+            },
+            sync=False,
+        )
+
+    def _record(self, key: bytes, expected: type[T]) -> T | None:
+        data = self._store.get(key)
+        if data is None:
+            return None
+        try:
+            return decode(data, expected)
+        except CodecError as error:
+            raise StorageError("storage.damaged", f"the record {key.hex()}: {error}") from error
+
+    @staticmethod
+    def _present(key: bytes, value: Any) -> Any:
+        if value is None:
+            raise StorageError("storage.damaged", f"the record {key.decode()} is missing")
+        return value
+
+
+def founding_records(network_id: bytes) -> Changes:
+    """Return what the first batch of a store writes besides the genesis block."""
+    return {_FORMAT: encode(FORMAT), _NETWORK: network_id}
+
+
+def block_records(block: Block, results: BlockResults) -> Changes:
+    """Return the records of a block, for the batch that also writes its state."""
+    height = block.header.height
+    number = _number(height)
+    changes: Changes = {
+        b"h" + number: encode(block.header),
+        b"b" + number: encode_block(block),
+        b"r" + number: encode(results),
+        _HEIGHT: number,
+    }
+    for index in range(results.swept, len(results.receipts)):
+        changes[b"t" + results.receipts[index].id] = encode(_Location(height, index))
+    return changes

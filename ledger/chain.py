@@ -1,0 +1,401 @@
+"""The chain: one owner of a store, its state tree and the ids against replay. Synchronous, for one thread.
+
+A block is written in one synced batch; what is in memory follows only after that, and a block that does not match what
+is expected of it leaves no trace anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from ledger import deadlines
+from ledger.archive import Archive, block_records, founding_records
+from ledger.block import (
+    VERSION,
+    Block,
+    BlockResults,
+    Header,
+    Mark,
+    Receipt,
+    block_hash,
+    decode_block,
+    receipts_root,
+    transactions_root,
+)
+from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError, OperationError, StorageError
+from ledger.execution import (
+    BlockExecutor,
+    DecidedBatch,
+    DecidedProposal,
+    Executed,
+    Outcome,
+    Verified,
+    check_role,
+    lifetime_mark,
+    read_parameters,
+    write_parameters,
+)
+from ledger.genesis import Genesis
+from ledger.genesis import network_id as network_id_of
+from ledger.modules.module import ArtifactRecord, Context
+from ledger.operations import Registry, default_registry
+from ledger.parameters import LIFETIME_MS_MAX
+from ledger.queries import answer
+from ledger.replay import ReplayIds
+from ledger.state.proofs import StateProof, prove
+from ledger.state.records import STATE_PREFIX, StateRecords
+from ledger.state.store import Store
+from ledger.state.tree import PendingUpdate, StateTree
+from ledger.state.view import StateView
+from ledger.transaction import DecodedTransaction
+from ledger.validators import ValidatorRecord, validator_set, write_genesis_set
+from primitives.digest import ZERO_DIGEST, Digest
+from primitives.finality import FinalityCertificate, verify_certificate
+from primitives.identifiers import AccountId
+
+
+class ExecutedBlock(msgspec.Struct, frozen=True):
+    """What the node learns from a block that it executed."""
+
+    header: Header
+    block_hash: Digest
+    receipts: tuple[Receipt, ...]
+    outcomes: tuple[Outcome, ...]
+    """One a transaction, in order of the batches."""
+    transactions_executed: int
+    next_deadline_ms: int | None
+    """Block time at which the next deadline falls due."""
+    artifact_changes: tuple[ArtifactRecord, ...]
+    """Versions that the block registered."""
+
+
+class TransactionStatus(msgspec.Struct, frozen=True):
+    """What the chain knows of a transaction id. Whether the block is certified is a matter of `certified_height`."""
+
+    state: Literal["unknown", "executed"]
+    height: int | None = None
+    receipt: Receipt | None = None
+    message: str = ""
+    """For people; not part of the chain."""
+
+
+class Chain:
+    """A chain over a store. Made by `open`."""
+
+    def __init__(self, store: Store, genesis: Genesis, registry: Registry) -> None:
+        self.genesis = genesis
+        self.network_id: Digest = network_id_of(genesis)
+        self.registry = registry
+        self.archive = Archive(store)
+        self._store = store
+        self._tree = StateTree()
+        self._state = StateRecords(store, self._tree)
+        self._replay = ReplayIds()
+        self.head: Header
+        self.head_hash: Digest
+        self.certified_height = 0
+
+    @classmethod
+    def open(cls, store: Store, genesis: Genesis, registry: Registry | None = None) -> Chain:
+        """Open the chain in `store`, or begin one there.
+
+        The tree and the replay ids are rebuilt (about 10 us a record), and the tree's root must be the head's.
+
+        Raises:
+            StorageError: `storage.foreign`, `storage.format`, `storage.damaged`, or a failure of the store.
+        """
+        chain = cls(store, genesis, registry or default_registry())
+        if chain.archive.check_network(chain.network_id):
+            chain._resume()
+        else:
+            chain._begin()
+        return chain
+
+    # --- beginning and resuming
+
+    def _begin(self) -> None:
+        view = StateView(self._state)
+        write_parameters(view, self.genesis.parameters)
+        members = write_genesis_set(view, self.network_id, self.genesis)
+        for module in self.registry.modules:
+            if module.genesis is not None:
+                context = Context(
+                    view=view,
+                    network_id=self.network_id,
+                    height=0,
+                    block_time_ms=self.genesis.created_at_ms,
+                    parameters=self.genesis.parameters,
+                    sender=AccountId(b""),
+                    signer=b"",
+                    transaction_id=ZERO_DIGEST,
+                )
+                module.genesis(context, self.genesis)
+        pending = self._tree.update(view.changes())
+        header = Header(
+            version=VERSION,
+            network_id=self.network_id,
+            height=0,
+            parent_hash=ZERO_DIGEST,
+            epoch=0,
+            proposer=None,
+            timestamp_ms=self.genesis.created_at_ms,
+            transactions_root=transactions_root((), ()),
+            receipts_root=receipts_root(()),
+            state_root=pending.root,
+            validator_set_hash=members.hash(),
+            next_validator_set_hash=members.hash(),
+            epoch_end=0,
+        )
+        self._write(Block(header, ()), BlockResults(0, (), ()), view, pending, founding=True)
+
+    def _resume(self) -> None:
+        height = self.archive.height()
+        header = self._header(height)
+        cut = len(STATE_PREFIX)
+        tree = StateTree.build((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX))
+        if tree.root != header.state_root:
+            raise StorageError(
+                "storage.damaged",
+                f"the state's records lead to the root {tree.root.hex()}, but block {height} has "
+                f"{header.state_root.hex()}; stop the node, move the directory away and let the node synchronize from its peers",
+            )
+        self._tree = tree
+        self._state = StateRecords(self._store, tree)
+        self.head = header
+        self.head_hash = block_hash(header)
+        self.certified_height = min(self.archive.certified_height(), height)
+        self._rebuild_replay_ids()
+
+    def _rebuild_replay_ids(self) -> None:
+        headers = [self.head]
+        oldest = self.head.timestamp_ms - LIFETIME_MS_MAX
+        while headers[-1].height > 0 and headers[-1].timestamp_ms >= oldest:
+            parent = self._header(headers[-1].height - 1)
+            if block_hash(parent) != headers[-1].parent_hash:
+                raise StorageError("storage.damaged", f"block {parent.height} is not the parent of its successor")
+            headers.append(parent)
+        for header in reversed(headers):
+            results = self._results(header.height)
+            ids = [receipt.id for receipt in results.receipts[results.swept :]]
+            self._replay.add(ids, header.timestamp_ms)
+
+    # --- blocks
+
+    @property
+    def height(self) -> int:
+        return self.head.height
+
+    def execute(
+        self,
+        height: int,
+        proposal: DecidedProposal,
+        batches: Sequence[DecidedBatch],
+        verified: Verified | None = None,
+        expected_hash: bytes | None = None,
+    ) -> ExecutedBlock:
+        """Execute what was decided for `height` and make it the head.
+
+        `verified` tells of a signed transaction whether its signature is already known to be good.
+
+        Raises:
+            InvalidBlock: `block.height`, or `block.mismatch` when the result has another hash than `expected_hash`;
+                nothing has changed then.
+            StorageError: the store failed; the chain is still at its old head, and must be opened again.
+        """
+        if height != self.height + 1:
+            raise InvalidBlock("block.height", f"the next height is {self.height + 1}, not {height}")
+        executor = BlockExecutor(
+            registry=self.registry,
+            state=self._state,
+            replay=self._replay,
+            network_id=self.network_id,
+            height=height,
+            parent_time_ms=self.head.timestamp_ms,
+            proposal=proposal,
+            verified=verified,
+        )
+        executed = executor.run(batches)
+        pending = self._tree.update(executed.view.changes())
+        header = self._seal(proposal, executed, pending)
+        hashed = block_hash(header)
+        if expected_hash is not None and hashed != expected_hash:
+            raise InvalidBlock(
+                "block.mismatch", f"block {height} executes to {hashed.hex()}, expected {expected_hash.hex()}"
+            )
+        results = BlockResults(executed.swept, tuple(executed.receipts), tuple(executed.messages))
+        self._write(Block(header, tuple(executed.batches)), results, executed.view, pending)
+        self._replay.add(executed.ids, header.timestamp_ms)
+        return ExecutedBlock(
+            header=header,
+            block_hash=hashed,
+            receipts=results.receipts,
+            outcomes=tuple(executed.outcomes),
+            transactions_executed=len(executed.ids),
+            next_deadline_ms=deadlines.next_deadline(self._state),
+            artifact_changes=tuple(executed.artifacts),
+        )
+
+    def replay(self, data: bytes, verified: Verified | None = None) -> ExecutedBlock:
+        """Execute an encoded block that was executed elsewhere (a peer's, or a file's) and require the same result.
+
+        Raises:
+            InvalidBlock: `block.malformed`, `block.height`, or `block.mismatch`; nothing has changed then.
+        """
+        block = decode_block(data)
+        header = block.header
+        # A block's time is at least its parent's + 1 ms, so taking the offset off again leads to the same time.
+        proposal = DecidedProposal(header.proposer, header.timestamp_ms - self.registry.clock_offset_ms(self._state))
+        batches = [DecidedBatch(batch.author, batch.number, batch.transactions) for batch in block.batches]
+        return self.execute(header.height, proposal, batches, verified, block_hash(header))
+
+    def _seal(self, proposal: DecidedProposal, executed: Executed, pending: PendingUpdate) -> Header:
+        parent = self.head
+        return Header(
+            version=VERSION,
+            network_id=self.network_id,
+            height=parent.height + 1,
+            parent_hash=self.head_hash,
+            epoch=parent.epoch,
+            proposer=proposal.proposer,
+            timestamp_ms=executed.time_ms,
+            transactions_root=transactions_root(executed.ids, executed.batches),
+            receipts_root=receipts_root(executed.receipts),
+            state_root=pending.root,
+            validator_set_hash=parent.next_validator_set_hash,
+            next_validator_set_hash=parent.next_validator_set_hash,
+            epoch_end=0,
+        )
+
+    def _write(
+        self, block: Block, results: BlockResults, view: StateView, pending: PendingUpdate, *, founding: bool = False
+    ) -> None:
+        changes = view.changes()
+        batch = founding_records(self.network_id) if founding else {}
+        batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
+        batch.update(block_records(block, results))
+        self._store.write_batch(batch, sync=True)
+        self._tree.commit(pending)
+        self._state.written(changes)
+        self.head = block.header
+        self.head_hash = block_hash(block.header)
+
+    def header(self, height: int) -> Header | None:
+        return self.archive.header(height)
+
+    def block(self, height: int) -> Block | None:
+        """Return the block with its batches, or None above the head."""
+        return self.archive.block(height)
+
+    def encoded_block(self, height: int) -> bytes | None:
+        """Return the block as peers fetch it and `replay` takes it."""
+        return self.archive.encoded_block(height)
+
+    def _header(self, height: int) -> Header:
+        header = self.archive.header(height)
+        if header is None:
+            raise StorageError("storage.damaged", f"the header of block {height} is missing")
+        return header
+
+    def _results(self, height: int) -> BlockResults:
+        results = self.archive.results(height)
+        if results is None:
+            raise StorageError("storage.damaged", f"the receipts of block {height} are missing")
+        return results
+
+    # --- certificates
+
+    def validators(self, epoch: int) -> tuple[ValidatorRecord, ...]:
+        """Return the set of `epoch` in order of index; empty when the chain knows of no such epoch."""
+        members = validator_set(self._state, epoch)
+        return () if members is None else members.validators
+
+    def add_certificate(self, certificate: FinalityCertificate) -> None:
+        """Keep the certificate of an executed block; everything below it is thereby certified too.
+
+        Raises:
+            InvalidBlock: `certificate.height` (not executed yet), `certificate.epoch`, `certificate.block` (another
+                block than ours), `certificate.signatures`.
+        """
+        header = self.archive.header(certificate.height)
+        if header is None:
+            raise InvalidBlock("certificate.height", f"block {certificate.height} has not been executed here")
+        if certificate.epoch != header.epoch:
+            raise InvalidBlock("certificate.epoch", f"block {header.height} belongs to epoch {header.epoch}")
+        if certificate.block_hash != block_hash(header):
+            raise InvalidBlock("certificate.block", f"the certificate is for another block {header.height} than ours")
+        keys = [validator.signing_key for validator in self.validators(header.epoch)]
+        reason = verify_certificate(self.network_id, keys, certificate)
+        if reason is not None:
+            raise InvalidBlock("certificate.signatures", reason)
+        self.certified_height = max(self.certified_height, header.height)
+        self.archive.write_certificate(certificate, self.certified_height)
+
+    def certificate(self, height: int) -> FinalityCertificate | None:
+        return self.archive.certificate(height)
+
+    # --- transactions and reads
+
+    def transaction_status(self, transaction_id: bytes) -> TransactionStatus:
+        location = self.archive.location(transaction_id)
+        if location is None:
+            return TransactionStatus("unknown")
+        height, index = location
+        results = self._results(height)
+        return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
+
+    def admission_error(self, transaction: DecodedTransaction, now_ms: int) -> LedgerError | None:
+        """Say why a transaction would not execute if it were ordered now; None when nothing speaks against it.
+
+        `now_ms` is the local clock; a development network's offset is added. The signature is not checked.
+        """
+        body = transaction.body
+        parameters = read_parameters(self._state)
+        time_ms = max(self.head.timestamp_ms + 1, now_ms + self.registry.clock_offset_ms(self._state))
+        mark = Mark.EXECUTED
+        if body.network_id != self.network_id:
+            mark = Mark.FOREIGN
+        elif transaction.id in self._replay or self.archive.location(transaction.id) is not None:
+            mark = Mark.DUPLICATE
+        else:
+            mark = lifetime_mark(body.expires_at_ms, time_ms, parameters.lifetime_ms)
+        if mark is not Mark.EXECUTED:
+            return InvalidTransaction(mark.code, _MARK_MESSAGES[mark])
+        if len(self._replay) >= parameters.replay_ids_max:
+            return LedgerError("ledger.replay_ids_full", "too many transactions executed lately; try again in a minute")
+        role = self.registry.key_role(self._state, body.sender, body.signer)
+        if role is None:
+            return InvalidTransaction(Mark.UNKNOWN_SIGNER.code, _MARK_MESSAGES[Mark.UNKNOWN_SIGNER])
+        try:
+            for operation in body.operations:
+                check_role(self.registry, role, operation)
+        except OperationError as error:
+            return error
+        return None
+
+    def prove(self, key: bytes) -> StateProof:
+        """Prove the record of `key` at the head, or its absence."""
+        return prove(self._tree, key)
+
+    def view(self) -> StateView:
+        """Return a view over the head's state. Whatever is written to it is lost."""
+        return StateView(self._state)
+
+    def query(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Answer a named query with values made for JSON.
+
+        Raises:
+            LedgerError: `query.unknown`, `query.argument`, `query.not_found`.
+        """
+        return answer(self, name, arguments)
+
+
+_MARK_MESSAGES = {
+    Mark.FOREIGN: "the transaction is for another network",
+    Mark.DUPLICATE: "the transaction has already executed",
+    Mark.EXPIRED: "the transaction's expiry has passed",
+    Mark.TOO_EARLY: "the transaction expires further ahead than a lifetime",
+    Mark.UNKNOWN_SIGNER: "the sender is unknown, or the key is not one of its keys",
+}

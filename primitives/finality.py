@@ -23,7 +23,7 @@ _STATEMENT: Final = domain("finality")
 
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-Natural = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """An integer that fits a signed 64-bit word and is not negative."""
 
 

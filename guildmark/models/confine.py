@@ -1,0 +1,135 @@
+"""The child side of the sandbox: give up rights, then run a module. Started by `sandbox`, never imported by it.
+
+    supervisor (this process)    new namespaces, reaps and kills everything below it; never runs foreign code
+      └── worker                 limits, no capabilities, Landlock; then the module, as `python -m` would run it
+
+Each measure is taken where the system permits it, and the parent is told which ones hold: one JSON line on the report
+descriptor from the worker before the module starts, one from the supervisor after it has ended. Standard library only.
+Sources: unshare(2), prctl(2), capabilities(7), landlock(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import resource
+import runpy
+import signal
+import sys
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from guildmark.models import landlock
+
+_NEW_IPC: Final = 0x08000000
+_NEW_USER: Final = 0x10000000
+_NEW_PID: Final = 0x20000000
+_NEW_NET: Final = 0x40000000
+_PR_SET_PDEATHSIG: Final = 1
+_PR_CAPBSET_DROP: Final = 24
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_CAPABILITY_VERSION_3: Final = 0x20080522
+_CAP_DAC_OVERRIDE: Final = 1
+"""Kept for root, so that root's files in other users' folders stay readable; Landlock says which ones."""
+_CAP_LAST: Final = 63
+STARTUP_FAILED: Final = 120
+"""Exit status when the confinement itself could not be set up."""
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> NoReturn:
+    """`confine SPEC MODULE ARGUMENT...`, SPEC being the JSON that `sandbox` writes."""
+    spec: dict[str, Any] = json.loads(sys.argv[1])
+    report = int(spec["report_descriptor"])
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    isolation = _unshare()
+    worker = os.fork()
+    if worker == 0:
+        # Whatever happens here must not run on into the supervisor's code.
+        try:
+            isolation += _confine(spec)
+            _tell(report, {"isolation": isolation})
+            os.close(report)
+        except BaseException as error:
+            os.write(2, f"cannot confine: {error!r}\n".encode())
+            os._exit(STARTUP_FAILED)
+        sys.argv = sys.argv[2:]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        sys.exit(0)
+    _supervise(worker, report)
+
+
+def _unshare() -> list[str]:
+    """Leave the host's network and process ids: as root directly, else inside a user namespace of our own."""
+    wanted = _NEW_NET | _NEW_PID | _NEW_IPC
+    for flags in (wanted, wanted | _NEW_USER):
+        if _libc.unshare(flags) == 0:
+            return ["network", "processes"]
+    return []
+
+
+def _confine(spec: dict[str, Any]) -> list[str]:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name, value in spec["limits"].items():
+        kind = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (bound, bound))
+    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
+    _drop_capabilities()
+    return ["files"] if landlock.restrict(spec["read"], spec["list"], spec["write"]) else []
+
+
+def _drop_capabilities() -> None:
+    for capability in range(_CAP_LAST + 1):
+        if capability != _CAP_DAC_OVERRIDE:
+            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    kept = 1 << _CAP_DAC_OVERRIDE if os.geteuid() == 0 else 0
+    sets = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
+    if _libc.capset(header, sets) != 0 and ctypes.get_errno() != errno.EPERM:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def _supervise(worker: int, report: int) -> NoReturn:
+    """Wait for the worker, kill what it leaves behind (daemons reach us as the subreaper), tell how it ended."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, stop)
+    status = os.waitpid(worker, 0)[1]
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+    _tell(report, {"returncode": os.waitstatus_to_exitcode(status)})
+    os._exit(0)
+
+
+def _children() -> list[int]:
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+    return []
+
+
+def _tell(report: int, line: dict[str, Any]) -> None:
+    os.write(report, json.dumps(line).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

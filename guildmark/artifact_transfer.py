@@ -1,0 +1,286 @@
+"""The bytes of artifacts on their way: cut into blocks here, uploaded parents first, downloaded and checked by block.
+
+Nothing that a node sends is believed: every block must hash to the name under which it was asked for, and be a block
+that the registered root and size allow at its place. A file appears under its final name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from artifacts.chunk_store import ChunkStore
+from artifacts.cid import check_block
+from artifacts.errors import ArtifactError
+from artifacts.holdings import Holding
+from artifacts.reader import extract
+from artifacts.unixfs import BuiltFile, build
+from guildmark.errors import GuildmarkError, NotFound, Refused, Unreachable, VerificationFailed
+from guildmark.identity import Account
+from guildmark.transport import path, pause
+from primitives.digest import domain
+
+if TYPE_CHECKING:
+    from guildmark.client import AsyncClient
+
+Progress = Callable[[int, int], None]
+"""(bytes done, bytes in all); called after each block."""
+PARALLEL_BLOCKS: Final = 4
+"""Blocks under way at a time, of at most 2 MiB each."""
+REGISTRATION_WAIT_S: Final = 15.0
+"""How long a node may lag behind the block that registered what is uploaded to it."""
+UPLOAD_ROUNDS_MAX: Final = 4
+"""How often an upload begins again at the root, after its node went away."""
+REQUEST_LIFETIME_MS: Final = 50_000
+"""A signed request holds for at most 60 s; the rest is for clocks that differ."""
+_REQUEST: Final = domain("artifact-request")
+_ELSEWHERE: Final = (401, 403, 404, 409)
+"""Another node may be further on, or hold more."""
+
+
+class LocalArtifact:
+    """A file or directory cut into blocks in a temporary directory, which `close` removes."""
+
+    def __init__(self, source: Path | str) -> None:
+        """Read the whole source once.
+
+        Raises:
+            Refused: `artifact.*`, the source cannot be an artifact. OSError: it cannot be read.
+        """
+        self.source = Path(source)
+        self._directory = tempfile.mkdtemp(prefix="guildmark-upload-")
+        try:
+            self.store = ChunkStore(Path(self._directory))
+            self.built: BuiltFile = build(self.source, self.store.put)
+        except ArtifactError as error:
+            self.close()
+            raise Refused(error.code, f"{self.source}: {error.message}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def cid(self) -> str:
+        return self.built.cid
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of content."""
+        return self.built.size_bytes
+
+    def close(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def __enter__(self) -> LocalArtifact:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def authorization(account: Account, network_id: bytes, root: str, method: str, expires_ms: int) -> str:
+    """The `Authorization` header of a request for blocks of the artifact `root`."""
+    message = _REQUEST + network_id + b"\x00".join([root.encode("ascii"), method.encode("ascii"), b"%d" % expires_ms])
+    signature = account.key.sign(message).hex()
+    return (
+        f'Guildmark account="{account.text}",key="{account.key_text}",expires_ms="{expires_ms}",signature="{signature}"'
+    )
+
+
+class AsyncArtifacts:
+    """Upload, download and whereabouts of artifacts."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def whereabouts(self, root: str) -> dict[str, Any]:
+        """What the answering node holds of an artifact, and which validators have stated that they hold all of it."""
+        answer: dict[str, Any] = await self._client.transport.get_json(path("artifacts", root))
+        return answer
+
+    async def wait_held(self, root: str, timeout_s: float = 60.0) -> dict[str, Any]:
+        """Wait until a quorum of validators has stated that it holds the artifact.
+
+        Raises:
+            Unreachable: `artifact.not_held` after `timeout_s`.
+        """
+        async with _deadline(timeout_s, "artifact.not_held", f"no quorum of validators holds {root} yet"):
+            while not (found := await self.whereabouts(root))["held_quorum"]:
+                await pause(0.1)
+            return found
+
+    async def upload(self, artifact: LocalArtifact, progress: Progress | None = None) -> None:
+        """Send the blocks of a registered artifact to a node, parents first. Blocks that it holds cost one answer.
+
+        Raises:
+            Refused: `artifact.not_registered` and others. Unreachable: no node takes it.
+        """
+        for attempt in range(1, UPLOAD_ROUNDS_MAX + 1):
+            try:
+                await self._upload_from_root(artifact, progress)
+                return
+            except (Refused, NotFound) as error:
+                if attempt == UPLOAD_ROUNDS_MAX or not error.code.startswith("manifest."):
+                    raise
+
+    async def _upload_from_root(self, artifact: LocalArtifact, progress: Progress | None) -> None:
+        sent: dict[str, bytes] = {}
+        holding = Holding(artifact.cid, artifact.size_bytes, _NoBlocks())
+        done, total = 0, artifact.store.size_bytes
+
+        async def send(cid: str) -> None:
+            nonlocal done
+            data = await asyncio.to_thread(artifact.store.get, cid)
+            await self._put(artifact.cid, cid, data)
+            sent[cid] = data
+            done += len(data)
+            if progress:
+                progress(done, total)
+
+        while not holding.complete:
+            wanted = holding.missing(PARALLEL_BLOCKS)
+            await _together([send(cid) for cid in wanted])
+            for cid in wanted:
+                holding.add(cid, sent.pop(cid))
+
+    async def _put(self, root: str, cid: str, data: bytes) -> None:
+        deadline = asyncio.get_running_loop().time() + REGISTRATION_WAIT_S
+        while True:
+            try:
+                await self._client.transport.request("PUT", path("artifacts", root, "blocks", cid), body=data)
+                return
+            except (Refused, NotFound) as error:
+                late = asyncio.get_running_loop().time() >= deadline
+                if late or error.code != "artifact.not_registered":
+                    raise
+                await pause(0.1)
+
+    async def download(
+        self,
+        root: str,
+        size_bytes: int,
+        destination: Path | str,
+        *,
+        progress: Progress | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Fetch an artifact whose root and size the ledger has registered, and write it to `destination`.
+
+        Requests are signed by the client's account, where it has one.
+
+        Raises:
+            Denied: `artifact.*` (not signed) or a reason of `licenses.check`. NotFound: no node holds a block.
+            VerificationFailed: what nodes sent is not the artifact. Refused: `download.exists`.
+        """
+        destination = Path(destination)
+        if destination.exists() and not overwrite:
+            raise Refused("download.exists", f"{destination} exists")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".guildmark-download-", dir=destination.parent) as folder:
+            store = ChunkStore(Path(folder) / "store")
+            try:
+                await self._fetch_all(Holding(root, size_bytes, store), store, progress)
+                await asyncio.to_thread(extract, root, store.get, Path(folder) / "content")
+            except ArtifactError as error:
+                raise VerificationFailed(error.code, error.message) from error
+            if overwrite and destination.is_dir():
+                shutil.rmtree(destination)
+            os.replace(Path(folder) / "content", destination)
+        return destination
+
+    async def fetch_block(self, root: str, cid: str, *, signed: bool = True) -> bytes:
+        """Fetch one block of an artifact, checked against its name; `signed=False` asks as a stranger.
+
+        Raises:
+            As `download`.
+        """
+        headers = await self._headers(root) if signed else {}
+        return await self._fetch(root, cid, headers, lambda block: check_block(cid, block))
+
+    async def _fetch_all(self, holding: Holding, store: ChunkStore, progress: Progress | None) -> None:
+        done, headers, signed_at = 0, await self._headers(holding.root), asyncio.get_running_loop().time()
+        fetched: dict[str, bytes] = {}
+
+        async def fetch(cid: str) -> None:
+            nonlocal done
+            data = await self._fetch(holding.root, cid, headers, lambda block: holding.check(cid, block))
+            await asyncio.to_thread(store.put, cid, data)
+            fetched[cid] = data
+            done += len(data)
+            if progress:
+                progress(min(done, holding.size_bytes), holding.size_bytes)
+
+        while not holding.complete:
+            if asyncio.get_running_loop().time() - signed_at > REQUEST_LIFETIME_MS / 2000:
+                headers, signed_at = await self._headers(holding.root), asyncio.get_running_loop().time()
+            wanted = holding.missing(PARALLEL_BLOCKS)
+            await _together([fetch(cid) for cid in wanted])
+            for cid in wanted:
+                holding.add(cid, fetched.pop(cid))
+
+    async def _headers(self, root: str) -> dict[str, str]:
+        account = self._client.account
+        if account is None:
+            return {}
+        expires_ms = await self._client.network_time_ms() + REQUEST_LIFETIME_MS
+        return {"Authorization": authorization(account, await self._client.network_id(), root, "GET", expires_ms)}
+
+    async def _fetch(self, root: str, cid: str, headers: dict[str, str], check: Callable[[bytes], object]) -> bytes:
+        """Fetch a block from the first node whose bytes hold."""
+        wrong: ArtifactError | None = None
+        for _ in self._client.transport.urls:
+            answer = await self._client.transport.request(
+                "GET", path("artifacts", root, "blocks", cid), headers=headers, other_node_on=_ELSEWHERE
+            )
+            try:
+                check(answer.body)
+                return answer.body
+            except ArtifactError as error:
+                wrong = error
+                self._client.transport.prefer_next()
+        assert wrong is not None
+        raise VerificationFailed(wrong.code, wrong.message)
+
+
+async def _together(jobs: Sequence[Awaitable[None]]) -> None:
+    """Run all and wait for all, then raise the first failure: nothing goes on in the background."""
+    for result in await asyncio.gather(*jobs, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+class _NoBlocks:
+    """A store that holds nothing: the walk then begins at the root."""
+
+    def block_bytes(self, cid: str) -> int | None:  # noqa: ARG002 - the walk's port
+        return None
+
+    def get(self, cid: str) -> bytes:
+        raise NotFound("chunk.missing", cid)
+
+
+class _deadline:
+    """Turns the end of `timeout_s` into `Unreachable` with a code."""
+
+    def __init__(self, timeout_s: float, code: str, message: str) -> None:
+        self._timeout = asyncio.timeout(timeout_s)
+        self._error: GuildmarkError = Unreachable(f"{message} after {timeout_s:.0f} s", code)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as expired:
+            raise self._error from expired

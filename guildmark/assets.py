@@ -1,0 +1,333 @@
+"""Registering assets and versions, and handing assets over.
+
+Nobody who sees a registration before it is ordered can be first: the account commits to the artifact, waits until the
+commitment is old enough, reveals it by registering, and uploads the bytes only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from guildmark.accounts import AnyAccount, account_bytes, account_text
+from guildmark.artifact_transfer import LocalArtifact, Progress
+from guildmark.errors import NotFound, Refused
+from guildmark.transactions import Outcome
+from guildmark.transport import pause
+from ledger.modules.assets.operations import (
+    AcceptTransfer,
+    AddVersion,
+    Artifact,
+    Commit,
+    Kind,
+    OfferGift,
+    OfferTransfer,
+    Provenance,
+    Register,
+    Retire,
+    SetAlias,
+    SetManager,
+    TransferTerms,
+    Visibility,
+    WithdrawTransfer,
+    asset_id,
+    commitment,
+)
+from ledger.operations import Operation
+
+if TYPE_CHECKING:
+    from guildmark.client import AsyncClient
+
+REVEALS_MAX: Final = 20
+"""How often a reveal is tried again when block time lags behind the network's clock."""
+TRANSFER_LIFETIME_MS: Final = 24 * 3_600_000
+"""How long a transfer stays open when nothing else is said; the network's own limit wins where it is lower."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A commitment in a certified block, and what is needed to reveal it."""
+
+    cid: str
+    size_bytes: int
+    salt: bytes
+    tensors_digest: bytes | None
+    ready_at_ms: int
+    """Network time from which it may be revealed."""
+
+
+class RegisteredVersion(msgspec.Struct, frozen=True):
+    asset: str
+    """64 hex digits."""
+    version: int
+    cid: str
+    size_bytes: int
+    transaction: str
+    height: int
+
+
+def asset_bytes(asset: str | bytes) -> bytes:
+    """Read a 32-byte id.
+
+    Raises:
+        Refused: `argument.id`.
+    """
+    if isinstance(asset, bytes):
+        return asset
+    try:
+        value = bytes.fromhex(asset)
+    except ValueError:
+        value = b""
+    if len(value) != 32 or value.hex() != asset:
+        raise Refused("argument.id", f"not an id of 64 lower-case hex digits: {asset[:80]!r}")
+    return value
+
+
+def digest_of_tensors(source: Path) -> bytes | None:
+    """The digest of the tensors of a `.keras` file; None for any other file, which has no claim to make.
+
+    Raises:
+        Refused: `model.*`, the file cannot be indexed.
+    """
+    if source.suffix != ".keras":
+        return None
+    from artifacts.errors import ArtifactError
+    from artifacts.tensors import tensor_index, tensors_digest
+
+    try:
+        return tensors_digest(tensor_index(source))
+    except ArtifactError as error:
+        raise Refused(error.code, f"{source}: {error.message}") from error
+
+
+class AsyncAssets:
+    """What an account does with assets."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    # Registering
+
+    async def commit(self, artifact: LocalArtifact, tensors_digest: bytes | None = None) -> Committed:
+        """Commit to an artifact without showing it. For who wants to do something while the commitment ages."""
+        salt = secrets.token_bytes(16)
+        account = self._client.signer().id
+        outcome = await self._client.submit_and_wait(Commit(commitment(artifact.cid, account, salt)))
+        assert outcome.height is not None
+        block = await self._client.wait_for_height(outcome.height)
+        age_ms = (await self._client.genesis()).parameters.commitment_age_ms
+        ready_at_ms = int(block["timestamp_ms"]) + age_ms
+        return Committed(artifact.cid, artifact.size_bytes, salt, tensors_digest, ready_at_ms)
+
+    async def register(
+        self,
+        source: Path | str | LocalArtifact,
+        *,
+        kind: Kind,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+        visibility: Visibility = "licensed",
+        provenance: Provenance | None = None,
+        creators: Sequence[tuple[AnyAccount, int]] = (),
+        transfer_terms: TransferTerms | None = None,
+        tensors_digest: bytes | None = None,
+        committed: Committed | None = None,
+        progress: Progress | None = None,
+    ) -> RegisteredVersion:
+        """Register a new asset with its first version and upload its bytes; the client's account owns it.
+
+        `creators` are (account, bps) that sum to 10,000. A `.keras` file's tensor digest is computed when not given.
+
+        Raises:
+            Refused: `assets.*`, for instance because the artifact belongs to an asset already.
+            OutcomeUnknown, Unreachable: as every transaction; then nothing was uploaded.
+        """
+        async with _Opened(source) as artifact:
+            ready = committed or await self.commit(artifact, tensors_digest or _model_digest(artifact, kind))
+            operation = Register(
+                artifact=Artifact(ready.cid, ready.size_bytes, ready.tensors_digest),
+                salt=ready.salt,
+                kind=kind,
+                name=name,
+                description=description,
+                tags=tuple(tags),
+                metadata=tuple(sorted((metadata or {}).items())),
+                visibility=visibility,
+                provenance=provenance or Provenance(),
+                creators=tuple((account_bytes(account), bps) for account, bps in creators),
+                transfer_terms=transfer_terms or TransferTerms(),
+            )
+            outcome = await self._reveal(ready, operation)
+            asset = asset_id(await self._client.network_id(), self._client.signer().id, ready.cid).hex()
+            await self._client.artifacts.upload(artifact, progress)
+            return _registered(asset, 1, ready, outcome)
+
+    async def add_version(
+        self,
+        asset: str | bytes,
+        source: Path | str | LocalArtifact,
+        *,
+        provenance: Provenance | None = None,
+        notes: str = "",
+        tensors_digest: bytes | None = None,
+        committed: Committed | None = None,
+        progress: Progress | None = None,
+    ) -> RegisteredVersion:
+        """Register the next version of an asset that the client's account manages, and upload its bytes.
+
+        Raises as `register`.
+        """
+        async with _Opened(source) as artifact:
+            kind = (await self.get(asset))["kind"]
+            ready = committed or await self.commit(artifact, tensors_digest or _model_digest(artifact, kind))
+            operation = AddVersion(
+                asset=asset_bytes(asset),
+                artifact=Artifact(ready.cid, ready.size_bytes, ready.tensors_digest),
+                salt=ready.salt,
+                provenance=provenance or Provenance(),
+                notes=notes,
+            )
+            outcome = await self._reveal(ready, operation)
+            claim = await self._client.query("assets.by_artifact", cid=ready.cid, at_least=outcome.height)
+            await self._client.artifacts.upload(artifact, progress)
+            return _registered(asset_bytes(asset).hex(), int(claim["version"]), ready, outcome)
+
+    async def _reveal(self, committed: Committed, operation: Operation) -> Outcome:
+        await self._client.wait_until(committed.ready_at_ms)
+        return await reveal(self._client, operation, "assets.commitment_too_young")
+
+    # Reading
+
+    async def get(self, asset: str | bytes) -> dict[str, Any]:
+        """An asset's record with its owners."""
+        result: dict[str, Any] = await self._client.query("assets.get", asset=asset_bytes(asset))
+        return result
+
+    async def find(
+        self,
+        *,
+        owner: AnyAccount | None = None,
+        kind: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Assets in order of id, beginning behind the asset `after`; a page at a time."""
+        text = None if owner is None else account_text(owner)
+        result: list[dict[str, Any]] = await self._client.query(
+            "assets.list", owner=text, kind=kind, after=after, limit=limit
+        )
+        return result
+
+    async def versions(self, asset: str | bytes) -> list[dict[str, Any]]:
+        """An asset's versions, oldest first."""
+        result: list[dict[str, Any]] = await self._client.query("assets.versions", asset=asset_bytes(asset))
+        return result
+
+    async def version(self, asset: str | bytes, version: int | None = None) -> dict[str, Any]:
+        """One version, the latest when no number is given. Raises NotFound."""
+        found: list[dict[str, Any]] = await self.versions(asset)
+        for entry in reversed(found):
+            if version is None or entry["version"] == version:
+                return dict(entry)
+        raise NotFound("assets.unknown_version", f"asset {asset!r} has no version {version}")
+
+    async def download(
+        self,
+        asset: str | bytes,
+        destination: Path | str,
+        *,
+        version: int | None = None,
+        progress: Progress | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Fetch a version's bytes, every block checked; raises as `artifacts.download`."""
+        entry = await self.version(asset, version)
+        return await self._client.artifacts.download(
+            entry["cid"], int(entry["size_bytes"]), destination, progress=progress, overwrite=overwrite
+        )
+
+    # Handing over
+
+    async def offer_transfer(
+        self, asset: str | bytes, recipient: AnyAccount, price: int = 0, *, lifetime_ms: int = TRANSFER_LIFETIME_MS
+    ) -> str:
+        """Offer the whole asset to one account, as a gift when `price` is 0; returns the transfer's id (hex)."""
+        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
+        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+        identifier, to = asset_bytes(asset), account_bytes(recipient)
+        operation = (
+            OfferTransfer(asset=identifier, recipient=to, price=price, expires_at_ms=expires_at_ms)
+            if price
+            else OfferGift(asset=identifier, recipient=to, expires_at_ms=expires_at_ms)
+        )
+        outcome = await self._client.submit_and_wait(operation)
+        record = await self._client.query("assets.get", asset=identifier, at_least=outcome.height)
+        return str(record["pending_transfer"])
+
+    async def accept_transfer(self, transfer: str | bytes, price_max: int = 0) -> Outcome:
+        """Accept an offered transfer and pay at most `price_max`."""
+        return await self._client.submit_and_wait(AcceptTransfer(transfer=asset_bytes(transfer), price_max=price_max))
+
+    async def withdraw_transfer(self, transfer: str | bytes) -> Outcome:
+        """Take an offered transfer back, or decline it."""
+        return await self._client.submit_and_wait(WithdrawTransfer(transfer=asset_bytes(transfer)))
+
+    async def set_alias(self, asset: str | bytes, alias: str, version: int | None) -> Outcome:
+        """Let `alias` name a version; None removes it."""
+        return await self._client.submit_and_wait(SetAlias(asset=asset_bytes(asset), alias=alias, version=version))
+
+    async def set_manager(self, asset: str | bytes, manager: AnyAccount) -> Outcome:
+        """Replace the account that makes offers, versions and aliases."""
+        return await self._client.submit_and_wait(SetManager(asset=asset_bytes(asset), manager=account_bytes(manager)))
+
+    async def retire(self, asset: str | bytes) -> Outcome:
+        """End an asset's further use in trade; its grants live on."""
+        return await self._client.submit_and_wait(Retire(asset=asset_bytes(asset)))
+
+
+async def reveal(client: AsyncClient, operation: Operation, too_young: str) -> Outcome:
+    """Submit an operation that reveals a commitment; try again while block time says that it is too young.
+
+    The rule compares block times, and a block's may lie a little behind the clocks that were waited for.
+    """
+    for attempt in range(1, REVEALS_MAX + 1):
+        try:
+            return await client.submit_and_wait(operation)
+        except Refused as error:
+            if error.code != too_young or attempt == REVEALS_MAX:
+                raise
+            await pause(0.25)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _model_digest(artifact: LocalArtifact, kind: str) -> bytes | None:
+    return digest_of_tensors(artifact.source) if kind == "model" else None
+
+
+def _registered(asset: str, version: int, committed: Committed, outcome: Outcome) -> RegisteredVersion:
+    assert outcome.height is not None
+    return RegisteredVersion(asset, version, committed.cid, committed.size_bytes, outcome.id, outcome.height)
+
+
+class _Opened:
+    """A `LocalArtifact` of its own for a path, closed afterwards; the caller's own stays open."""
+
+    def __init__(self, source: Path | str | LocalArtifact) -> None:
+        self._source = source
+        self._own: LocalArtifact | None = None
+
+    async def __aenter__(self) -> LocalArtifact:
+        if isinstance(self._source, LocalArtifact):
+            return self._source
+        self._own = await asyncio.to_thread(LocalArtifact, self._source)
+        return self._own
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._own is not None:
+            self._own.close()

@@ -1,0 +1,238 @@
+"""Offering, buying and checking licenses, and taking out what they earned."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from guildmark.accounts import AnyAccount, account_bytes, account_text
+from guildmark.assets import asset_bytes, reveal
+from guildmark.errors import Refused
+from guildmark.transactions import Outcome
+from ledger.modules.licenses.operations import (
+    ApproveDerivatives,
+    Claim,
+    Commit,
+    Offer,
+    Purchase,
+    Right,
+    Terms,
+    WithdrawOffer,
+    grant_id,
+    offer_id,
+    purchase_commitment,
+    terms_digest,
+)
+from ledger.modules.royalties.operations import Withdraw
+
+if TYPE_CHECKING:
+    from guildmark.client import AsyncClient
+
+OFFER_LIFETIME_MS: Final = 7 * 24 * 3_600_000
+"""How long an offer stays open when nothing else is said; the network's own limit wins where it is lower."""
+_LISTS: Final = ("rights", "field_allow", "field_deny", "territory", "credentials", "revocation_causes")
+
+
+class LicenseOffer(msgspec.Struct, frozen=True):
+    offer: str
+    asset: str
+    terms_digest: str
+    expires_at_ms: int
+    height: int
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A bought license."""
+
+    grant: str
+    offer: str
+    asset: str
+    price: int
+    state: str
+    """`active`, or `escrowed` until a quorum of validators holds the version."""
+    transaction: str
+    height: int
+
+
+def terms(**fields: Any) -> Terms:
+    """Make license terms from plain values: lists may come in any order.
+
+    Raises:
+        Refused: `licenses.terms`, an unknown field or a value out of its bounds.
+    """
+    plain: dict[str, Any] = {
+        name: tuple(sorted(set(value))) if name in _LISTS else value for name, value in fields.items()
+    }
+    unknown = sorted(set(plain) - set(Terms.__struct_fields__))
+    if unknown:
+        raise Refused("licenses.terms", f"unknown terms: {', '.join(unknown)}")
+    try:
+        made = Terms(**plain)
+        return msgspec.convert(msgspec.to_builtins(made), Terms)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise Refused("licenses.terms", str(error)) from error
+
+
+def read_terms(path: Path) -> Terms:
+    """Read terms from a TOML or JSON file whose members are their fields. Raises as `terms`, or OSError."""
+    import tomllib
+
+    data = path.read_bytes()
+    try:
+        fields = msgspec.json.decode(data) if path.suffix == ".json" else tomllib.loads(data.decode("utf-8"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Refused("licenses.terms", f"{path}: {error}") from error
+    if not isinstance(fields, dict):
+        raise Refused("licenses.terms", f"{path}: the terms must be a table of fields")
+    return terms(**fields)
+
+
+class AsyncLicenses:
+    """What accounts do with licenses."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def offer(
+        self,
+        asset: str | bytes,
+        license_terms: Terms,
+        *,
+        version: int | None = None,
+        buyer: AnyAccount | None = None,
+        lifetime_ms: int = OFFER_LIFETIME_MS,
+    ) -> LicenseOffer:
+        """Offer licenses on an asset that the client's account manages, to all or to one buyer."""
+        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
+        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+        identifier, to = asset_bytes(asset), None if buyer is None else account_bytes(buyer)
+        operation = Offer(asset=identifier, terms=license_terms, expires_at_ms=expires_at_ms, version=version, buyer=to)
+        transaction = await self._client.prepare(operation)
+        outcome = await self._client.deliver(transaction)
+        digest = terms_digest(license_terms)
+        offer = offer_id(bytes.fromhex(transaction.id), identifier, digest, to)
+        return LicenseOffer(offer.hex(), identifier.hex(), digest.hex(), expires_at_ms, outcome.height or 0)
+
+    async def withdraw_offer(self, offer: str | bytes) -> Outcome:
+        """End an offer."""
+        return await self._client.submit_and_wait(WithdrawOffer(offer=asset_bytes(offer)))
+
+    async def buy(self, offer: str | bytes, *, price_max: int | None = None) -> Grant:
+        """Buy under an offer: payment, royalties and grant in one transaction.
+
+        `price_max` defaults to the price that the offer states now. Where the grant is exclusive or the last edition,
+        the purchase is committed to first, so that nobody who sees it can be faster.
+
+        Raises:
+            NotFound: no such offer. Refused: `licenses.*`, `credits.*` or `royalties.*`.
+        """
+        identifier = asset_bytes(offer)
+        stated = await self.get_offer(identifier)
+        limit = int(stated["price"]) if price_max is None else price_max
+        digest = bytes.fromhex(stated["terms_digest"])
+        if stated["commitment_required"]:
+            return await self._buy_committed(identifier, digest, limit, stated)
+        operation = Purchase(offer=identifier, terms_digest=digest, price_max=limit)
+        return _grant(identifier, stated, await self._client.submit_and_wait(operation))
+
+    async def _buy_committed(self, offer: bytes, digest: bytes, limit: int, stated: dict[str, Any]) -> Grant:
+        salt = secrets.token_bytes(16)
+        committed = await self._client.submit_and_wait(
+            Commit(purchase_commitment(offer, self._client.signer().id, salt))
+        )
+        assert committed.height is not None
+        block = await self._client.wait_for_height(committed.height)
+        age_ms = (await self._client.genesis()).parameters.commitment_age_ms
+        await self._client.wait_until(int(block["timestamp_ms"]) + age_ms)
+        operation = Purchase(offer=offer, terms_digest=digest, price_max=limit, salt=salt)
+        return _grant(offer, stated, await reveal(self._client, operation, "licenses.commitment_too_young"))
+
+    async def check(
+        self,
+        asset: str | bytes,
+        right: Right = "download",
+        *,
+        account: AnyAccount | None = None,
+        at_ms: int | None = None,
+        field_of_use: str | None = None,
+        at_least: int | None = None,
+    ) -> dict[str, Any]:
+        """May an account (the client's, when none is named) exercise a right? With `allowed`, `reason` and `clause`."""
+        result: dict[str, Any] = await self._client.query(
+            "licenses.check",
+            account=account_text(account or self._client.signer()),
+            asset=asset_bytes(asset),
+            right=right,
+            at_ms=at_ms,
+            field_of_use=field_of_use,
+            at_least=at_least,
+        )
+        return result
+
+    async def get_offer(self, offer: str | bytes) -> dict[str, Any]:
+        """An offer with its terms and price."""
+        result: dict[str, Any] = await self._client.query("licenses.offer", offer=asset_bytes(offer))
+        return result
+
+    async def offers(self, asset: str | bytes) -> list[dict[str, Any]]:
+        """The offers on an asset."""
+        result: list[dict[str, Any]] = await self._client.query("licenses.offers", asset=asset_bytes(asset))
+        return result
+
+    async def get_grant(self, grant: str | bytes) -> dict[str, Any]:
+        """A grant with its terms and state."""
+        result: dict[str, Any] = await self._client.query("licenses.grant", grant=asset_bytes(grant))
+        return result
+
+    async def grants(self, account: AnyAccount | None = None, asset: str | bytes | None = None) -> list[dict[str, Any]]:
+        """The grants of an account (the client's, when neither is named), on an asset, or both."""
+        if account is None and asset is None:
+            account = self._client.signer()
+        result: list[dict[str, Any]] = await self._client.query(
+            "licenses.grants",
+            account=None if account is None else account_text(account),
+            asset=None if asset is None else asset_bytes(asset),
+        )
+        return result
+
+    async def approve_derivatives(self, grant: str | bytes) -> Outcome:
+        """Approve that a grant is used for derivatives."""
+        return await self._client.submit_and_wait(ApproveDerivatives(grant=asset_bytes(grant)))
+
+    async def claim(self, grant: str | bytes) -> Outcome:
+        """Have a due settlement or refund done now."""
+        return await self._client.submit_and_wait(Claim(grant=asset_bytes(grant)))
+
+    # Royalties
+
+    async def royalties_owed(self, asset: str | bytes, account: AnyAccount | None = None) -> dict[str, Any]:
+        """What an account (the client's, when none is named) may withdraw from an asset's pool."""
+        result: dict[str, Any] = await self._client.query(
+            "royalties.owed", asset=asset_bytes(asset), account=account_text(account or self._client.signer())
+        )
+        return result
+
+    async def royalty_pool(self, asset: str | bytes) -> dict[str, Any]:
+        """An asset's pool: what came in, what is owed to whom."""
+        result: dict[str, Any] = await self._client.query("royalties.pool", asset=asset_bytes(asset))
+        return result
+
+    async def withdraw_royalties(self, asset: str | bytes) -> Outcome:
+        """Take out what the client's account is owed from an asset's pool."""
+        return await self._client.submit_and_wait(Withdraw(asset=asset_bytes(asset)))
+
+
+def _grant(offer: bytes, stated: dict[str, Any], outcome: Outcome) -> Grant:
+    bought = outcome.event("licenses.purchased")
+    return Grant(
+        grant=grant_id(bytes.fromhex(outcome.id), offer).hex(),
+        offer=offer.hex(),
+        asset=stated["asset"],
+        price=int(bought["price"]),
+        state=str(bought["state"]),
+        transaction=outcome.id,
+        height=outcome.height or 0,
+    )

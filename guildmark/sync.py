@@ -1,0 +1,222 @@
+"""The synchronous client: the asynchronous one, run on an event loop in a thread of its own.
+
+No method is written twice. `blocking` turns a method of the asynchronous class into one that waits for it, with the
+same parameters, types and documentation; a test holds the two surfaces equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from guildmark.accounts import AsyncAccounts, AsyncCredits
+from guildmark.artifact_transfer import AsyncArtifacts
+from guildmark.assets import AsyncAssets
+from guildmark.certificates import AsyncCertificates
+from guildmark.client import AsyncClient
+from guildmark.identity import Account
+from guildmark.licenses import AsyncLicenses
+from guildmark.transport import RETRY_TIMEOUT_S
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class _LoopThread:
+    """An event loop in a daemon thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="guildmark-client", daemon=True)
+        self._thread.start()
+
+    def run(self, job: Coroutine[Any, Any, R]) -> R:
+        """Wait for `job`; it is cancelled when the wait is interrupted (Ctrl-C)."""
+        if threading.current_thread() is self._thread:
+            job.close()
+            raise RuntimeError("the synchronous client cannot be used from its own event loop")
+        future = asyncio.run_coroutine_threadsafe(job, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+
+class _Facade(Generic[T]):
+    """Something asynchronous, and the thread that runs it."""
+
+    def __init__(self, target: T, thread: _LoopThread) -> None:
+        self._target = target
+        self._thread = thread
+
+
+class blocking(Generic[T, P, R]):
+    """A method of a facade that waits for the method of the same signature of its target."""
+
+    def __init__(self, method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]]) -> None:
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, facade: None, owner: type[Any]) -> blocking[T, P, R]: ...
+    @overload
+    def __get__(self, facade: _Facade[T], owner: type[Any]) -> Callable[P, R]: ...
+    def __get__(self, facade: _Facade[T] | None, owner: type[Any]) -> blocking[T, P, R] | Callable[P, R]:
+        if facade is None:
+            return self
+        target, thread = facade._target, facade._thread
+
+        @functools.wraps(self.method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return thread.run(self.method(target, *args, **kwargs))
+
+        return call
+
+
+class Accounts(_Facade[AsyncAccounts]):
+    get = blocking(AsyncAccounts.get)
+    open = blocking(AsyncAccounts.open)
+    add_key = blocking(AsyncAccounts.add_key)
+    revoke_key = blocking(AsyncAccounts.revoke_key)
+    rotate_key = blocking(AsyncAccounts.rotate_key)
+
+
+class Credits(_Facade[AsyncCredits]):
+    balance = blocking(AsyncCredits.balance)
+    transfer = blocking(AsyncCredits.transfer)
+
+
+class Artifacts(_Facade[AsyncArtifacts]):
+    whereabouts = blocking(AsyncArtifacts.whereabouts)
+    wait_held = blocking(AsyncArtifacts.wait_held)
+    upload = blocking(AsyncArtifacts.upload)
+    download = blocking(AsyncArtifacts.download)
+    fetch_block = blocking(AsyncArtifacts.fetch_block)
+
+
+class Assets(_Facade[AsyncAssets]):
+    commit = blocking(AsyncAssets.commit)
+    register = blocking(AsyncAssets.register)
+    add_version = blocking(AsyncAssets.add_version)
+    get = blocking(AsyncAssets.get)
+    find = blocking(AsyncAssets.find)
+    versions = blocking(AsyncAssets.versions)
+    version = blocking(AsyncAssets.version)
+    download = blocking(AsyncAssets.download)
+    offer_transfer = blocking(AsyncAssets.offer_transfer)
+    accept_transfer = blocking(AsyncAssets.accept_transfer)
+    withdraw_transfer = blocking(AsyncAssets.withdraw_transfer)
+    set_alias = blocking(AsyncAssets.set_alias)
+    set_manager = blocking(AsyncAssets.set_manager)
+    retire = blocking(AsyncAssets.retire)
+
+
+class Licenses(_Facade[AsyncLicenses]):
+    offer = blocking(AsyncLicenses.offer)
+    withdraw_offer = blocking(AsyncLicenses.withdraw_offer)
+    buy = blocking(AsyncLicenses.buy)
+    check = blocking(AsyncLicenses.check)
+    get_offer = blocking(AsyncLicenses.get_offer)
+    offers = blocking(AsyncLicenses.offers)
+    get_grant = blocking(AsyncLicenses.get_grant)
+    grants = blocking(AsyncLicenses.grants)
+    approve_derivatives = blocking(AsyncLicenses.approve_derivatives)
+    claim = blocking(AsyncLicenses.claim)
+    royalties_owed = blocking(AsyncLicenses.royalties_owed)
+    royalty_pool = blocking(AsyncLicenses.royalty_pool)
+    withdraw_royalties = blocking(AsyncLicenses.withdraw_royalties)
+
+
+class Certificates(_Facade[AsyncCertificates]):
+    export = blocking(AsyncCertificates.export)
+
+
+class Client(_Facade[AsyncClient]):
+    """One account (or none, for reading) on one network, through any of its nodes. Usable from any thread."""
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        account: Account | None = None,
+        *,
+        network_id: bytes | None = None,
+        retry_timeout_s: float = RETRY_TIMEOUT_S,
+    ) -> None:
+        target = AsyncClient(urls, account, network_id=network_id, retry_timeout_s=retry_timeout_s)
+        self._bind(target, _LoopThread(), owner=True)
+
+    def _bind(self, target: AsyncClient, thread: _LoopThread, *, owner: bool) -> None:
+        super().__init__(target, thread)
+        self._owner = owner
+        self.accounts = Accounts(target.accounts, thread)
+        self.artifacts = Artifacts(target.artifacts, thread)
+        self.assets = Assets(target.assets, thread)
+        self.certificates = Certificates(target.certificates, thread)
+        self.credits = Credits(target.credits, thread)
+        self.licenses = Licenses(target.licenses, thread)
+
+    @property
+    def account(self) -> Account | None:
+        return self._target.account
+
+    @property
+    def urls(self) -> list[str]:
+        return list(self._target.transport.urls)
+
+    def signer(self) -> Account:
+        """The client's account. Raises Denied when it has none."""
+        return self._target.signer()
+
+    def acting_as(self, account: Account | None) -> Client:
+        """Return a client for another account over the same connections; only the first one need be closed."""
+        other = object.__new__(Client)
+        other._bind(self._target.acting_as(account), self._thread, owner=False)
+        return other
+
+    def close(self) -> None:
+        """Close the connections and end the thread; a client made by `acting_as` leaves that to its first one."""
+        if self._owner:
+            self._owner = False
+            try:
+                self._thread.run(self._target.close())
+            finally:
+                self._thread.stop()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    status = blocking(AsyncClient.status)
+    consensus = blocking(AsyncClient.consensus)
+    genesis = blocking(AsyncClient.genesis)
+    network_id = blocking(AsyncClient.network_id)
+    block = blocking(AsyncClient.block)
+    query = blocking(AsyncClient.query)
+    query_at = blocking(AsyncClient.query_at)
+    prepare = blocking(AsyncClient.prepare)
+    submit = blocking(AsyncClient.submit)
+    wait = blocking(AsyncClient.wait)
+    transaction = blocking(AsyncClient.transaction)
+    submit_and_wait = blocking(AsyncClient.submit_and_wait)
+    deliver = blocking(AsyncClient.deliver)
+    network_time_ms = blocking(AsyncClient.network_time_ms)
+    advance_clock = blocking(AsyncClient.advance_clock)
+    wait_until = blocking(AsyncClient.wait_until)
+    wait_for_height = blocking(AsyncClient.wait_for_height)

@@ -1,0 +1,217 @@
+"""HTTP to any of several nodes: the next is asked when one is silent, and all again, ever slower, until a deadline.
+
+Only requests that may be repeated without harm go through here, and all of this API may: transactions have an id,
+blocks of artifacts a hash. An answer of a node is final unless it says that this node cannot help now (429, 5xx).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import stamina
+
+from guildmark.errors import Denied, GuildmarkError, NotFound, Refused, Unreachable
+
+RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A longer answer is refused: no answer of the API is near it."""
+CONNECTIONS_MAX: Final = 32
+CONNECT_TIMEOUT_S: Final = 3.0
+REQUEST_TIMEOUT_S: Final = 40.0
+"""Longest silence of a node within one request; long polls of at most 30 s fit."""
+RETRY_TIMEOUT_S: Final = 15.0
+"""How long all nodes together may fail before the caller hears of it."""
+_WAIT_INITIAL_S: Final = 0.05
+_WAIT_MAX_S: Final = 1.0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The members of a problem document (RFC 9457) that we use; others are ignored."""
+
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A successful response."""
+
+    status: int
+    body: bytes
+    url: str
+
+    def json(self) -> Any:
+        """Decode the body.
+
+        Raises:
+            Unreachable: `node.bad_answer`, the body is not JSON.
+        """
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Unreachable(f"{self.url} did not answer with JSON: {error}", "node.bad_answer") from error
+
+
+class Transport:
+    """Connections to the nodes at `urls`. Belongs to one event loop."""
+
+    def __init__(self, urls: str | Sequence[str], *, retry_timeout_s: float = RETRY_TIMEOUT_S) -> None:
+        self.urls = [url.rstrip("/") for url in ([urls] if isinstance(urls, str) else urls)]
+        if not self.urls:
+            raise ValueError("a client needs the URL of at least one node")
+        self.retry_timeout_s = retry_timeout_s
+        self._preferred = 0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def prefer_next(self) -> None:
+        """Begin the next request at another node: the last one answered wrongly."""
+        self._preferred = (self._preferred + 1) % len(self.urls)
+
+    async def get_json(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """GET a JSON document. Raises as `request`."""
+        return (await self.request("GET", path, query=query)).json()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        other_node_on: Sequence[int] = (),
+    ) -> Answer:
+        """Ask the nodes in turn, the last helpful one first. `path` is absolute and already quoted.
+
+        A status in `other_node_on` makes the next node be asked; it is raised when no node answers better.
+
+        Raises:
+            NotFound, Denied, Refused: a node's answer, with its code.
+            Unreachable: no node answered within the retry time.
+        """
+        maybe_received = False
+        async for attempt in stamina.retry_context(
+            on=Unreachable,
+            attempts=None,
+            timeout=self.retry_timeout_s,
+            wait_initial=_WAIT_INITIAL_S,
+            wait_max=_WAIT_MAX_S,
+            wait_jitter=_WAIT_INITIAL_S,
+        ):
+            with attempt:
+                try:
+                    return await self._round(method, path, query, body, headers, other_node_on)
+                except Unreachable as error:
+                    error.maybe_received = maybe_received = maybe_received or error.maybe_received
+                    raise
+        raise AssertionError("a retry context ends with a return or a raise")
+
+    async def _round(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        other_node_on: Sequence[int],
+    ) -> Answer:
+        failures: list[str] = []
+        maybe_received = False
+        passed_over: GuildmarkError | None = None
+        for turn in range(len(self.urls)):
+            index = (self._preferred + turn) % len(self.urls)
+            try:
+                answer = await self._once(self.urls[index] + path, method, query, body, headers)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                failures.append(f"{self.urls[index]}: {error or type(error).__name__}")
+                maybe_received = maybe_received or not isinstance(error, aiohttp.ClientConnectorError)
+                continue
+            if answer.status < 400:
+                self._preferred = index
+                return answer
+            refusal = _problem(answer)
+            if isinstance(refusal, Unreachable):
+                failures.append(f"{self.urls[index]}: {refusal.message}")
+                maybe_received = maybe_received or answer.status not in (429, 503)
+            elif answer.status in other_node_on:
+                passed_over = refusal
+            else:
+                self._preferred = index
+                raise refusal
+        if passed_over is not None:
+            raise passed_over
+        raise Unreachable("; ".join(failures), maybe_received=maybe_received)
+
+    async def _once(
+        self,
+        url: str,
+        method: str,
+        query: Mapping[str, Any] | None,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
+        parameters = {key: _text(value) for key, value in (query or {}).items() if value is not None}
+        sent = {"Content-Type": "application/octet-stream", **(headers or {})} if body is not None else headers
+        async with self._connections().request(method, url, params=parameters, data=body, headers=sent) as response:
+            return Answer(response.status, await _read(response), url)
+
+    def _connections(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=REQUEST_TIMEOUT_S),
+                auto_decompress=False,
+            )
+        return self._session
+
+
+def path(*segments: str | int) -> str:
+    """Join and quote the segments of a path below `/v1`."""
+    return "/v1/" + "/".join(quote(str(segment), safe="") for segment in segments)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    pieces = bytearray()
+    async for piece in response.content.iter_chunked(1 << 18):
+        pieces += piece
+        if len(pieces) > RESPONSE_BYTES_MAX:
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {RESPONSE_BYTES_MAX} bytes")
+    return bytes(pieces)
+
+
+def _problem(answer: Answer) -> GuildmarkError:
+    """Turn an error response into ours."""
+    try:
+        problem = msgspec.json.decode(answer.body, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        problem = Problem()
+    code = problem.code or f"http.{answer.status}"
+    message = problem.detail or problem.title or f"status {answer.status}"
+    if answer.status == 429 or answer.status >= 500:
+        return Unreachable(f"{message} ({code})", "node.busy" if answer.status == 429 else "node.not_serving")
+    if answer.status == 404:
+        return NotFound(code, message)
+    if answer.status in (401, 403):
+        return Denied(code, message)
+    return Refused(code, message)
+
+
+async def pause(seconds: float) -> None:
+    """Wait; a name of its own so that callers of this room need no asyncio."""
+    await asyncio.sleep(seconds)

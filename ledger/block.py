@@ -20,10 +20,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from ledger.errors import InvalidBlock
-from ledger.transaction import TRANSACTION_BYTES_MAX, Natural, SignedTransaction
+from ledger.transaction import TRANSACTION_BYTES_MAX, SignedTransaction
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest, tagged_hash
-from primitives.finality import Bytes32
+from primitives.finality import Bytes32, Natural
 from primitives.list_root import list_root
 
 VERSION: Final = 1

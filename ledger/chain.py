@@ -239,14 +239,20 @@ class Chain:
             artifact_changes=tuple(executed.artifacts),
         )
 
-    def replay(self, data: bytes, verified: Verified | None = None) -> ExecutedBlock:
+    def replay(
+        self, data: bytes, verified: Verified | None = None, expected_hash: bytes | None = None
+    ) -> ExecutedBlock:
         """Execute an encoded block that was executed elsewhere (a peer's, or a file's) and require the same result.
+
+        The block must be what its own header says, and the header the one of `expected_hash` (a certificate's).
 
         Raises:
             InvalidBlock: `block.malformed`, `block.height`, or `block.mismatch`; nothing has changed then.
         """
         block = decode_block(data)
         header = block.header
+        if expected_hash is not None and block_hash(header) != expected_hash:
+            raise InvalidBlock("block.mismatch", f"not the block {expected_hash.hex()}")
         # A block's time is at least its parent's + 1 ms, so taking the offset off again leads to the same time.
         proposal = DecidedProposal(header.proposer, header.timestamp_ms - self.registry.clock_offset_ms(self._state))
         batches = [DecidedBatch(batch.author, batch.number, batch.transactions) for batch in block.batches]

@@ -20,7 +20,7 @@ from ledger.errors import InvalidTransaction
 from ledger.operations import Operation, Registry, default_registry
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest, domain, tagged_hash
-from primitives.finality import Bytes32, Bytes64
+from primitives.finality import Bytes32, Bytes64, Natural
 from primitives.keys import SigningKey, verify
 
 TRANSACTION_BYTES_MAX: Final = 64 * 1024
@@ -30,9 +30,6 @@ SALT_BYTES: Final = 16
 VERSION: Final = 1
 
 _SIGNATURE: Final = domain("transaction-signature")
-
-Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""An integer that fits a signed 64-bit word and is not negative."""
 
 OperationT = TypeVar("OperationT")
 

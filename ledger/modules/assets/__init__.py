@@ -1,0 +1,32 @@
+"""Assets: what exists once, who made it, who owns it, from what it is derived, and who holds its bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.modules.assets import availability, management, operations, registration, transfers
+from ledger.modules.assets.queries import QUERIES
+from ledger.modules.module import Module
+
+MODULE: Final = Module(
+    name="assets",
+    operations={
+        operations.Commit: registration.commit,
+        operations.Register: registration.register,
+        operations.AddVersion: registration.add_version,
+        operations.SetAlias: management.set_alias,
+        operations.SetManager: management.set_manager,
+        operations.OfferTransfer: transfers.offer_transfer,
+        operations.OfferGift: transfers.offer_gift,
+        operations.AcceptTransfer: transfers.accept_transfer,
+        operations.WithdrawTransfer: transfers.withdraw_transfer,
+        operations.Retire: management.retire,
+        operations.ReportHeld: availability.report_held,
+    },
+    deadlines={
+        registration.COMMITMENTS.deadline_kind: registration.COMMITMENTS.expire,
+        transfers.TRANSFER_EXPIRED: transfers.on_transfer_expired,
+    },
+)
+
+__all__ = ["MODULE", "QUERIES"]

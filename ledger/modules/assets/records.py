@@ -1,0 +1,149 @@
+"""Assets, their versions, who owns them, and what is claimed for ever.
+
+asset/          + asset (32)                                    Asset
+ownership/      + asset (32)                                    Ownership
+asset-owner/    + account (32) + asset (32)                     Marker
+asset-kind/     + kind (1) + asset (32)                         Marker
+version/        + asset (32) + version (4)                      Version
+artifact/       + CID                                           Claim
+tensors/        + digest (32)                                   Claim
+derivation/     + child (32) + parent (32)                      Link
+derived/        + parent (32) + child (32)                      Marker
+held/           + asset (32) + version (4) + validator (32)     Held
+alias/          + asset (32) + alias                            AliasTarget
+transfer/       + transfer (32)                                 PendingTransfer
+commitment/     + account (32) + commitment (32)                ledger.modules.assets.commitments
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.modules.assets.operations import Artifact, DerivingRight, Kind, Provenance, TransferTerms, Visibility
+from ledger.modules.fields import Amount, Bytes32, Marker, Part, Rate, Record, TimeMs
+from ledger.state.view import Table
+
+HOLDERS_MAX: Final = 64
+ALIASES_MAX: Final = 16
+VERSION_BYTES: Final = 4
+KINDS: Final[tuple[Kind, ...]] = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
+
+
+class Share(Part, frozen=True):
+    account: Bytes32
+    bps: Rate
+
+
+class Asset(Record, frozen=True):
+    kind: Kind
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    metadata: tuple[tuple[str, str], ...]
+    visibility: Visibility
+    organization: str
+    """The registrant's, on whose quota the asset's records stay."""
+    manager: Bytes32
+    creators: tuple[Share, ...]
+    transfer_terms: TransferTerms
+    registered_at_ms: TimeMs
+    versions: int
+    transfers: int
+    """How often the asset has changed hands; what an earlier owner offered is void."""
+    denied_uses: tuple[str, ...]
+    """Field-of-use codes that the terms of its ancestors deny; every license on the asset must deny them too."""
+    commercial: bool
+    """False where an ancestor's license is not commercial: nothing of the asset can then be sold."""
+    aliases: int = 0
+    pending_transfer: Bytes32 | None = None
+    """The transfer that the asset is locked in."""
+    retired: bool = False
+
+
+class Ownership(Record, frozen=True):
+    """Who owns an asset, in one record so that one proof shows all of it. The shares sum to 10_000 bps."""
+
+    shares: tuple[Share, ...]
+    since_ms: TimeMs
+    transfers: int
+
+
+class Version(Record, frozen=True):
+    artifact: Artifact
+    provenance: Provenance
+    notes: str
+    registered_at_ms: TimeMs
+    available_at_ms: TimeMs | None = None
+    """When a quorum of validators had stated that they hold it; it can be sold from then on."""
+
+
+class Claim(Record, frozen=True):
+    """Which asset an artifact or a set of tensors belongs to, for ever."""
+
+    asset: Bytes32
+    version: int
+
+
+class Link(Record, frozen=True):
+    """What a child owes to a parent. Links are never removed."""
+
+    rate_bps: Rate
+    cap: Amount | None
+    """Units that the child pays to the parent in all; None is without limit."""
+    least: Amount
+    """Units for each grant, resale and gift, when that is more than the rate gives."""
+    depth: int
+    """Generations that pay the parent; 0 when nothing is owed."""
+    right: DerivingRight
+    grant: Bytes32 | None
+    terms: Bytes32 | None
+    """Digest of the grant's terms."""
+    same_organization: bool
+    """Such an edge uses no depth."""
+    version: int
+    """The child's version that brought the link."""
+
+
+class Held(Record, frozen=True):
+    node_id: str
+    reported_at_ms: TimeMs
+
+
+class AliasTarget(Record, frozen=True):
+    version: int
+
+
+class PendingTransfer(Record, frozen=True):
+    asset: Bytes32
+    giver: Bytes32
+    recipient: Bytes32
+    price: Amount
+    """0 is a gift."""
+    royalty_held: Amount
+    """What the giver of a gift has put into escrow for the least royalties."""
+    offered_at_ms: TimeMs
+    expires_at_ms: TimeMs
+
+
+ASSETS: Final = Table[Asset](b"asset/", Asset)
+OWNERSHIP: Final = Table[Ownership](b"ownership/", Ownership)
+BY_OWNER: Final = Table[Marker](b"asset-owner/", Marker)
+BY_KIND: Final = Table[Marker](b"asset-kind/", Marker)
+VERSIONS: Final = Table[Version](b"version/", Version)
+ARTIFACTS: Final = Table[Claim](b"artifact/", Claim)
+TENSORS: Final = Table[Claim](b"tensors/", Claim)
+LINKS: Final = Table[Link](b"derivation/", Link)
+DERIVED: Final = Table[Marker](b"derived/", Marker)
+HELD: Final = Table[Held](b"held/", Held)
+ALIASES: Final = Table[AliasTarget](b"alias/", AliasTarget)
+TRANSFERS: Final = Table[PendingTransfer](b"transfer/", PendingTransfer)
+
+
+def version_part(version: int) -> bytes:
+    """Return a version number as a key part."""
+    return version.to_bytes(VERSION_BYTES, "big")
+
+
+def kind_part(kind: Kind) -> bytes:
+    """Return a kind as a key part."""
+    return bytes([KINDS.index(kind)])

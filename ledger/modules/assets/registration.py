@@ -1,0 +1,170 @@
+"""Registering assets and versions: reveal, scarcity, provenance, first owner."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ledger.errors import OperationError
+from ledger.modules.assets import events
+from ledger.modules.assets.cid_text import check_cid
+from ledger.modules.assets.commitments import CommitmentBook
+from ledger.modules.assets.lineage import derive
+from ledger.modules.assets.operations import (
+    AddVersion,
+    Artifact,
+    Commit,
+    Kind,
+    Provenance,
+    Register,
+    asset_id,
+    commitment,
+)
+from ledger.modules.assets.reads import require_tradable, sole_owner
+from ledger.modules.assets.records import (
+    ARTIFACTS,
+    ASSETS,
+    BY_KIND,
+    BY_OWNER,
+    OWNERSHIP,
+    TENSORS,
+    VERSIONS,
+    Asset,
+    Claim,
+    Ownership,
+    Share,
+    Version,
+    kind_part,
+    version_part,
+)
+from ledger.modules.fields import BPS, MARKER
+from ledger.modules.module import ArtifactRecord, Context
+from ledger.modules.organizations import quota
+from ledger.modules.organizations.accounts import require_party, sender_organization
+
+COMMITMENTS: Final = CommitmentBook("assets", b"commitment/")
+
+
+def commit(context: Context, operation: Commit) -> None:
+    """Commit to an artifact."""
+    COMMITMENTS.add(context, operation.commitment)
+    context.emit(events.Committed(context.sender, operation.commitment))
+
+
+def register(context: Context, operation: Register) -> None:
+    """Register an asset with its first version. Its id is `asset_id(network, sender, CID)`."""
+    artifact = operation.artifact
+    _check_artifact(context, artifact, operation.kind)
+    COMMITMENTS.reveal(context, commitment(artifact.cid, context.sender, operation.salt))
+    identifier = asset_id(context.network_id, context.sender, artifact.cid)
+    assert ASSETS.get(context.view, identifier) is None  # the artifact would be claimed
+    manager = context.sender if operation.manager is None else operation.manager
+    require_party(context.view, manager, "assets.invalid_manager")
+    _check_labels(operation)
+    asset = Asset(
+        kind=operation.kind,
+        name=operation.name,
+        description=operation.description,
+        tags=operation.tags,
+        metadata=operation.metadata,
+        visibility=operation.visibility,
+        organization=sender_organization(context),
+        manager=manager,
+        creators=_creators(context, operation.creators),
+        transfer_terms=operation.transfer_terms,
+        registered_at_ms=context.block_time_ms,
+        versions=1,
+        transfers=0,
+        denied_uses=(),
+        commercial=True,
+    )
+    asset = derive(context, identifier, asset, context.sender, 1, operation.provenance.derivations)
+    organization = asset.organization
+    quota.store(context, organization, ASSETS, asset, identifier)
+    owners = Ownership((Share(context.sender, BPS),), context.block_time_ms, 0)
+    quota.store(context, organization, OWNERSHIP, owners, identifier)
+    quota.store(context, organization, BY_OWNER, MARKER, context.sender, identifier)
+    quota.store(context, organization, BY_KIND, MARKER, kind_part(operation.kind), identifier)
+    _write_version(context, identifier, organization, 1, artifact, operation.provenance, "")
+    context.emit(events.Registered(identifier, operation.kind, context.sender, artifact.cid))
+
+
+def add_version(context: Context, operation: AddVersion) -> None:
+    """Register the next version. Only the manager, who must have committed to the artifact."""
+    asset = require_tradable(context.view, operation.asset)
+    if asset.manager != context.sender:
+        raise OperationError("assets.not_manager", "only the asset's manager adds versions")
+    artifact = operation.artifact
+    _check_artifact(context, artifact, asset.kind, own=operation.asset)
+    COMMITMENTS.reveal(context, commitment(artifact.cid, context.sender, operation.salt))
+    number = asset.versions + 1
+    owner = sole_owner(context.view, operation.asset)
+    asset = derive(context, operation.asset, asset, owner, number, operation.provenance.derivations)
+    asset = msgspec.structs.replace(asset, versions=number)
+    quota.store(context, asset.organization, ASSETS, asset, operation.asset)
+    _write_version(
+        context, operation.asset, asset.organization, number, artifact, operation.provenance, operation.notes
+    )
+    context.emit(events.VersionAdded(operation.asset, number, artifact.cid))
+
+
+def _check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes | None = None) -> None:
+    """Check form and scarcity: an artifact, and a model's tensors, belong to one asset for ever."""
+    check_cid(artifact.cid, "assets.invalid_cid")
+    if not 0 <= artifact.size_bytes <= context.parameters.artifact_bytes_max:
+        largest = context.parameters.artifact_bytes_max
+        raise OperationError("assets.artifact_too_large", f"{artifact.size_bytes} bytes of at most {largest}")
+    if (kind == "model") != (artifact.tensors_digest is not None):
+        raise OperationError("assets.tensors_digest", "a model has the digest of its tensors, and nothing else has one")
+    _check_unclaimed("assets.artifact_claimed", ARTIFACTS.get(context.view, artifact.cid.encode("ascii")), own)
+    if artifact.tensors_digest is not None:
+        _check_unclaimed("assets.tensors_claimed", TENSORS.get(context.view, artifact.tensors_digest), own)
+
+
+def _check_unclaimed(code: str, claim: Claim | None, own: bytes | None) -> None:
+    if claim is not None and claim.asset != own:
+        raise OperationError(code, f"it belongs to asset {claim.asset.hex()}, version {claim.version}")
+
+
+def _check_labels(operation: Register) -> None:
+    if not operation.name.strip():
+        raise OperationError("assets.name", "an asset has a name")
+    if len(set(operation.tags)) != len(operation.tags):
+        raise OperationError("assets.repeated_label", "a tag is repeated")
+    if len({key for key, _ in operation.metadata}) != len(operation.metadata):
+        raise OperationError("assets.repeated_label", "a key of the metadata is repeated")
+    if operation.transfer_terms.least_royalty and not operation.transfer_terms.resale_royalty_bps:
+        raise OperationError("assets.transfer_terms", "a least royalty needs a resale royalty")
+
+
+def _creators(context: Context, creators: tuple[tuple[bytes, int], ...]) -> tuple[Share, ...]:
+    if not creators:
+        return (Share(context.sender, BPS),)
+    if len({account for account, _ in creators}) != len(creators):
+        raise OperationError("assets.creator_repeated", "a creator is named twice")
+    if sum(bps for _, bps in creators) != BPS or any(bps <= 0 for _, bps in creators):
+        raise OperationError("assets.creator_shares", f"the creators' shares are positive and sum to {BPS} bps")
+    for account, _ in creators:
+        require_party(context.view, account, "assets.invalid_creator")
+    return tuple(Share(account, bps) for account, bps in creators)
+
+
+def _write_version(
+    context: Context,
+    asset: bytes,
+    organization: str,
+    number: int,
+    artifact: Artifact,
+    provenance: Provenance,
+    notes: str,
+) -> None:
+    record = Version(artifact, provenance, notes, context.block_time_ms)
+    quota.store(context, organization, VERSIONS, record, asset, version_part(number))
+    claim = Claim(asset, number)
+    cid = artifact.cid.encode("ascii")
+    if ARTIFACTS.get(context.view, cid) is None:
+        quota.store(context, organization, ARTIFACTS, claim, cid)
+    if artifact.tensors_digest is not None and TENSORS.get(context.view, artifact.tensors_digest) is None:
+        quota.store(context, organization, TENSORS, claim, artifact.tensors_digest)
+    context.announce_artifact(ArtifactRecord(asset, number, artifact.cid, artifact.size_bytes))

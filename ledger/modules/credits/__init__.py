@@ -1,0 +1,15 @@
+"""The settlement balance. Credits come from the genesis; their sum is the supply at every height."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.modules.credits import handlers, operations
+from ledger.modules.credits.queries import QUERIES
+from ledger.modules.module import Module
+
+MODULE: Final = Module(
+    name="credits", operations={operations.Transfer: handlers.transfer}, genesis=handlers.write_genesis
+)
+
+__all__ = ["MODULE", "QUERIES"]

@@ -1,0 +1,77 @@
+"""The one function that changes balances, and escrow in terms of it. Other modules pay through here."""
+
+from __future__ import annotations
+
+from ledger.errors import OperationError
+from ledger.modules.credits.records import BALANCES, ESCROWS, Balance, Escrow, escrow_holder
+from ledger.modules.fields import AMOUNT_MAX
+from ledger.modules.module import Context
+from ledger.state.view import Readable, StateView
+
+
+def balance(view: Readable, holder: bytes) -> int:
+    """Return the credits of `holder` in minor units."""
+    record = BALANCES.get(view, holder)
+    return 0 if record is None else record.amount
+
+
+def move(context: Context, source: bytes, target: bytes, amount: int) -> None:
+    """Move `amount` >= 0 from one holder to another.
+
+    Raises:
+        OperationError: `credits.insufficient`, and nothing has changed.
+    """
+    assert 0 <= amount <= AMOUNT_MAX
+    if amount == 0 or source == target:
+        return
+    held = balance(context.view, source)
+    if held < amount:
+        raise OperationError("credits.insufficient", f"{held} of the {amount} needed")
+    _set(context.view, source, held - amount)
+    _set(context.view, target, balance(context.view, target) + amount)
+
+
+def hold(context: Context, escrow: bytes, payer: bytes, amount: int) -> None:
+    """Move `amount` from `payer` into a new escrow.
+
+    Raises:
+        OperationError: `credits.insufficient`.
+    """
+    assert ESCROWS.get(context.view, escrow) is None
+    move(context, payer, escrow_holder(escrow), amount)
+    ESCROWS.put(context.view, Escrow(payer, amount), escrow)
+
+
+def open_escrow(context: Context, escrow: bytes) -> Escrow:
+    """End an escrow. The caller must move all its credits out of `escrow_holder` in the same operation."""
+    record = ESCROWS.get(context.view, escrow)
+    assert record is not None
+    ESCROWS.delete(context.view, escrow)
+    return record
+
+
+def release(context: Context, escrow: bytes, recipient: bytes) -> int:
+    """End an escrow in favor of `recipient`; return the amount."""
+    record = open_escrow(context, escrow)
+    move(context, escrow_holder(escrow), recipient, record.amount)
+    return record.amount
+
+
+def refund(context: Context, escrow: bytes) -> Escrow:
+    """End an escrow in favor of its payer."""
+    record = open_escrow(context, escrow)
+    move(context, escrow_holder(escrow), record.payer, record.amount)
+    return record
+
+
+def total(view: Readable) -> int:
+    """Add up all balances. Walks the whole table: for tests and audits."""
+    return sum(record.amount for _, record in BALANCES.items(view))
+
+
+def _set(view: StateView, holder: bytes, amount: int) -> None:
+    assert 0 <= amount <= AMOUNT_MAX
+    if amount:
+        BALANCES.put(view, Balance(amount), holder)
+    else:
+        BALANCES.delete(view, holder)

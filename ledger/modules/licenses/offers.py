@@ -1,0 +1,109 @@
+"""Offering licenses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ledger.errors import OperationError
+from ledger.modules.assets.reads import require_asset, require_tradable, require_version
+from ledger.modules.fields import MARKER
+from ledger.modules.licenses import events
+from ledger.modules.licenses.grants import require_grant, require_terms
+from ledger.modules.licenses.inheritance import check_inherited
+from ledger.modules.licenses.operations import ApproveDerivatives, Offer, WithdrawOffer, offer_id, terms_digest
+from ledger.modules.licenses.records import GRANTS, OFFERS, OFFERS_BY_ASSET, TERMS, OfferRecord
+from ledger.modules.licenses.terms import check_terms
+from ledger.modules.module import Context
+from ledger.modules.organizations import quota
+from ledger.modules.organizations.accounts import require_party, sender_organization
+
+OFFER_EXPIRED: Final = "licenses.offer_expired"
+
+
+def offer(context: Context, operation: Offer) -> None:
+    """Offer licenses under checked terms. Terms are kept for ever under their digest: grants refer to them."""
+    asset = require_tradable(context.view, operation.asset)
+    if asset.manager != context.sender:
+        raise OperationError("licenses.not_manager", "only the asset's manager offers licenses")
+    check_terms(operation.terms)
+    check_inherited(context.view, operation.asset, asset, operation.terms)
+    if operation.buyer is not None:
+        require_party(context.view, operation.buyer, "licenses.invalid_buyer")
+    version = asset.versions if operation.version is None else operation.version
+    require_version(context.view, operation.asset, version)
+    latest_ms = context.block_time_ms + context.parameters.offer_lifetime_ms_max
+    if not context.block_time_ms < operation.expires_at_ms <= latest_ms:
+        raise OperationError(
+            "licenses.expiry_out_of_range", f"an offer expires after {context.block_time_ms} and by {latest_ms}"
+        )
+    digest = terms_digest(operation.terms)
+    identifier = offer_id(context.transaction_id, operation.asset, digest, operation.buyer)
+    if OFFERS.get(context.view, identifier) is not None:
+        raise OperationError("licenses.offer_exists", "one transaction makes one such offer")
+    organization = sender_organization(context)
+    if TERMS.get(context.view, digest) is None:
+        quota.store(context, organization, TERMS, operation.terms, digest)
+    record = OfferRecord(
+        asset=operation.asset,
+        version=version,
+        terms=digest,
+        maker=context.sender,
+        organization=organization,
+        buyer=operation.buyer,
+        transfers=asset.transfers,
+        made_at_ms=context.block_time_ms,
+        expires_at_ms=operation.expires_at_ms,
+    )
+    quota.store(context, organization, OFFERS, record, identifier)
+    quota.store(context, organization, OFFERS_BY_ASSET, MARKER, operation.asset, identifier)
+    quota.schedule(context, organization, operation.expires_at_ms, OFFER_EXPIRED, identifier)
+    price = operation.terms.price
+    context.emit(events.Offered(identifier, operation.asset, version, digest, price, operation.expires_at_ms))
+
+
+def withdraw_offer(context: Context, operation: WithdrawOffer) -> None:
+    """End an offer before it expires. Grants bought under it stay."""
+    record = require_offer(context, operation.offer)
+    asset = require_asset(context.view, record.asset)
+    if context.sender not in (record.maker, asset.manager):
+        raise OperationError("licenses.not_manager", "only the asset's manager or the offer's maker may withdraw it")
+    quota.cancel(context, record.organization, record.expires_at_ms, OFFER_EXPIRED, operation.offer)
+    _remove(context, operation.offer, record)
+    context.emit(events.OfferWithdrawn(operation.offer, record.asset))
+
+
+def on_offer_expired(context: Context, subject: bytes) -> None:
+    """Deadline: remove an offer."""
+    record = OFFERS.get(context.view, subject)
+    assert record is not None  # a withdrawal cancels the deadline
+    quota.swept(context, record.organization)
+    _remove(context, subject, record)
+
+
+def approve_derivatives(context: Context, operation: ApproveDerivatives) -> None:
+    """Approve that a grant is used for derivatives."""
+    grant = require_grant(context.view, operation.grant)
+    asset = require_asset(context.view, grant.asset)
+    if asset.manager != context.sender:
+        raise OperationError("licenses.not_manager", "only the asset's manager approves derivatives")
+    terms = require_terms(context.view, grant.terms)
+    if terms.derivatives != "on-approval" or grant.approved or grant.state == "refunded":
+        raise OperationError("licenses.nothing_to_approve", "the grant waits for no approval")
+    approved = msgspec.structs.replace(grant, approved=True)
+    quota.store(context, grant.organization, GRANTS, approved, operation.grant)
+    context.emit(events.DerivativesApproved(operation.grant, grant.asset))
+
+
+def require_offer(context: Context, offer: bytes) -> OfferRecord:
+    """Return an offer's record. Raises `licenses.unknown_offer`, also when it has been withdrawn or has expired."""
+    record = OFFERS.get(context.view, offer)
+    if record is None:
+        raise OperationError("licenses.unknown_offer", f"no open offer {offer.hex()}")
+    return record
+
+
+def _remove(context: Context, identifier: bytes, record: OfferRecord) -> None:
+    quota.remove(context, record.organization, OFFERS, identifier)
+    quota.remove(context, record.organization, OFFERS_BY_ASSET, record.asset, identifier)

@@ -1,0 +1,263 @@
+"""What may be asked about licenses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, get_args
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.modules import texts
+from ledger.modules.assets.records import ASSETS
+from ledger.modules.fields import Result
+from ledger.modules.licenses import check as checks
+from ledger.modules.licenses.grants import require_terms, state_at
+from ledger.modules.licenses.operations import Right, Terms
+from ledger.modules.licenses.records import (
+    EDITIONS,
+    GRANTS,
+    GRANTS_BY_ASSET,
+    GRANTS_BY_LICENSEE,
+    OFFERS,
+    OFFERS_BY_ASSET,
+    TERMS,
+    Editions,
+    Grant,
+    OfferRecord,
+)
+from ledger.state.view import Readable
+from primitives.identifiers import account_to_text
+
+
+class OfferResult(Result, frozen=True):
+    offer: str
+    asset: str
+    version: int
+    terms_digest: str
+    terms: dict[str, Any]
+    """The fields of the terms by name."""
+    price: int
+    maker: str
+    buyer: str | None
+    made_at_ms: int
+    expires_at_ms: int
+    open: bool
+    """Neither expired nor void: the asset has the owner who offered, and is not retired or locked."""
+    commitment_required: bool
+    """Whether a purchase now needs `licenses.commit` first."""
+    editions_left: int | None
+
+
+class GrantResult(Result, frozen=True):
+    grant: str
+    asset: str
+    asset_name: str
+    version: int
+    terms_digest: str
+    terms: dict[str, Any]
+    offer: str
+    licensee: str
+    edition: int
+    price: int
+    state: str
+    """At the answer's block time: escrowed, scheduled, active, exhausted, expired or refunded."""
+    granted_at_ms: int
+    start_ms: int
+    end_ms: int | None
+    due_ms: int | None
+    """While the payment is in escrow: when it returns (escrowed) or is paid out (active)."""
+    approved: bool
+    used: int
+
+
+class CheckAnswer(Result, frozen=True):
+    account: str
+    asset: str
+    right: str
+    at_ms: int
+    allowed: bool
+    reason: str
+    clause: str
+    grant: str | None
+
+
+class TermsResult(Result, frozen=True):
+    terms_digest: str
+    terms: dict[str, Any]
+
+
+def get_offer(view: Readable, _network_id: bytes, block_time_ms: int, *, offer: str) -> OfferResult:
+    """An offer with its terms. Withdrawn and expired offers are gone."""
+    identifier = texts.identifier(offer)
+    record = OFFERS.get(view, identifier)
+    if record is None:
+        raise texts.not_found("offer")
+    return _offer(view, identifier, record, block_time_ms)
+
+
+def list_offers(
+    view: Readable,
+    _network_id: bytes,
+    block_time_ms: int,
+    *,
+    asset: str,
+    after: str = "",
+    limit: int | str = texts.PAGE_MAX,
+) -> list[OfferResult]:
+    """The offers on an asset in order of id, beginning behind the offer `after`."""
+    start = texts.identifier(after) if after else b""
+    keys = (key for key, _ in OFFERS_BY_ASSET.items(view, texts.identifier(asset)) if key > start)
+    results = []
+    for identifier in texts.page(keys, limit):
+        record = OFFERS.get(view, identifier)
+        assert record is not None
+        results.append(_offer(view, identifier, record, block_time_ms))
+    return results
+
+
+def get_terms(view: Readable, _network_id: bytes, _block_time_ms: int, *, terms: str) -> TermsResult:
+    """Terms by digest."""
+    record = TERMS.get(view, texts.identifier(terms))
+    if record is None:
+        raise texts.not_found("terms")
+    return TermsResult(terms, _fields(record))
+
+
+def get_grant(view: Readable, _network_id: bytes, block_time_ms: int, *, grant: str) -> GrantResult:
+    """A grant with its terms and its state at block time."""
+    identifier = texts.identifier(grant)
+    record = GRANTS.get(view, identifier)
+    if record is None:
+        raise texts.not_found("grant")
+    return _grant(view, identifier, record, block_time_ms)
+
+
+def list_grants(
+    view: Readable,
+    _network_id: bytes,
+    block_time_ms: int,
+    *,
+    account: str = "",
+    asset: str = "",
+    after: str = "",
+    limit: int | str = texts.PAGE_MAX,
+) -> list[GrantResult]:
+    """The grants of an account, on an asset, or both, in order of asset and id. Refunded ones are listed by account
+    only.
+
+    `after` is the last grant's id of the page before.
+    """
+    if account:
+        start = _after_key(view, after)
+        account_id = texts.account(account)
+        asset_part = texts.identifier(asset) if asset else b""
+        found = (asset_part + key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, asset_part))
+        keys = (key[32:] for key in found if key > start)
+    elif asset:
+        last = texts.identifier(after) if after else b""
+        keys = (key for key, _ in GRANTS_BY_ASSET.items(view, texts.identifier(asset)) if key > last)
+    else:
+        raise LedgerError("query.argument", "name an account or an asset")
+    results = []
+    for identifier in texts.page(keys, limit):
+        record = GRANTS.get(view, identifier)
+        assert record is not None
+        results.append(_grant(view, identifier, record, block_time_ms))
+    return results
+
+
+def check(
+    view: Readable,
+    _network_id: bytes,
+    block_time_ms: int,
+    *,
+    account: str,
+    asset: str,
+    right: str = "download",
+    at_ms: int | str | None = None,
+    field_of_use: str | None = None,
+) -> CheckAnswer:
+    """May the account exercise the right? At block time unless `at_ms` says otherwise."""
+    asset_id = texts.identifier(asset)
+    if ASSETS.get(view, asset_id) is None:
+        raise texts.not_found("asset")
+    if right not in checks.RIGHTS:
+        raise LedgerError("query.argument", f"no right {right[:80]!r}; there are {', '.join(get_args(Right))}")
+    time_ms = block_time_ms if at_ms is None else texts.number(at_ms)
+    answer = checks.check(view, texts.account(account), asset_id, right, time_ms, field_of_use)
+    grant = None if answer.grant is None else answer.grant.hex()
+    return CheckAnswer(account, asset, right, time_ms, answer.allowed, answer.reason, answer.clause, grant)
+
+
+def _offer(view: Readable, identifier: bytes, record: OfferRecord, block_time_ms: int) -> OfferResult:
+    terms = require_terms(view, record.terms)
+    asset = ASSETS.get(view, record.asset)
+    assert asset is not None
+    editions = EDITIONS.get(view, record.asset, record.terms) or Editions()
+    left = None if terms.editions_max is None else terms.editions_max - editions.outstanding
+    tradable = not asset.retired and asset.pending_transfer is None and asset.transfers == record.transfers
+    return OfferResult(
+        offer=identifier.hex(),
+        asset=record.asset.hex(),
+        version=record.version,
+        terms_digest=record.terms.hex(),
+        terms=_fields(terms),
+        price=terms.price,
+        maker=account_to_text(record.maker),
+        buyer=None if record.buyer is None else account_to_text(record.buyer),
+        made_at_ms=record.made_at_ms,
+        expires_at_ms=record.expires_at_ms,
+        open=tradable and block_time_ms < record.expires_at_ms and left != 0,
+        commitment_required=terms.exclusivity == "exclusive" or left == 1,
+        editions_left=left,
+    )
+
+
+def _grant(view: Readable, identifier: bytes, record: Grant, block_time_ms: int) -> GrantResult:
+    terms = require_terms(view, record.terms)
+    asset = ASSETS.get(view, record.asset)
+    assert asset is not None
+    return GrantResult(
+        grant=identifier.hex(),
+        asset=record.asset.hex(),
+        asset_name=asset.name,
+        version=record.version,
+        terms_digest=record.terms.hex(),
+        terms=_fields(terms),
+        offer=record.offer.hex(),
+        licensee=account_to_text(record.licensee),
+        edition=record.edition,
+        price=record.price,
+        state=state_at(record, terms, block_time_ms),
+        granted_at_ms=record.granted_at_ms,
+        start_ms=record.start_ms,
+        end_ms=record.end_ms,
+        due_ms=record.due_ms,
+        approved=record.approved,
+        used=record.used,
+    )
+
+
+def _fields(terms: Terms) -> dict[str, Any]:
+    return {name: msgspec.to_builtins(getattr(terms, name)) for name in terms.__struct_fields__}
+
+
+def _after_key(view: Readable, after: str) -> bytes:
+    if not after:
+        return b""
+    identifier = texts.identifier(after)
+    record = GRANTS.get(view, identifier)
+    if record is None:
+        raise texts.not_found("grant")
+    return record.asset + identifier
+
+
+QUERIES: Final[dict[str, Callable[..., Any]]] = {
+    "licenses.offer": get_offer,
+    "licenses.offers": list_offers,
+    "licenses.terms": get_terms,
+    "licenses.grant": get_grant,
+    "licenses.grants": list_grants,
+    "licenses.check": check,
+}

@@ -1,0 +1,90 @@
+"""Writing records on an organization's quota: charged when created or grown, returned when deleted or shrunk.
+
+There are no transaction fees, so the quota is what bounds the state that one organization can make everybody keep.
+Only the sender's own organization is ever refused: what others do, and what deadlines do, is counted, but a full quota
+never blocks it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from ledger import deadlines
+from ledger.errors import OperationError
+from ledger.modules.module import Context
+from ledger.modules.organizations.records import ACCOUNTS, USAGE, Usage
+from ledger.state.view import Readable, Table
+
+T = TypeVar("T")
+
+
+def store(context: Context, organization: str, table: Table[T], record: T, *parts: bytes) -> None:
+    """Create or replace a record, charged to `organization`.
+
+    Raises:
+        OperationError: `organizations.quota_records` or `organizations.quota_bytes`.
+    """
+    key = table.key(*parts)
+    before = context.view.get(key)
+    table.put(context.view, record, *parts)
+    after = context.view.get(key)
+    assert after is not None
+    if before is None:
+        _charge(context, organization, records=1, size_bytes=len(key) + len(after))
+    elif len(after) != len(before):
+        _charge(context, organization, records=0, size_bytes=len(after) - len(before))
+
+
+def remove(context: Context, organization: str, table: Table[T], *parts: bytes) -> None:
+    """Delete a record that `store` wrote and return its quota; one that is not there is no error."""
+    key = table.key(*parts)
+    before = context.view.get(key)
+    if before is not None:
+        context.view.delete(key)
+        _charge(context, organization, records=-1, size_bytes=-len(key) - len(before))
+
+
+def schedule(context: Context, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
+    """Enter a deadline, charged to `organization`; each (time, kind, subject) must be scheduled once.
+
+    Raises:
+        OperationError: `organizations.quota_deadlines`.
+    """
+    deadlines.schedule(context.view, at_ms, kind, subject)
+    _charge(context, organization, deadlines=1)
+
+
+def cancel(context: Context, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
+    """Remove a deadline that `schedule` entered and that was not swept, and return its quota."""
+    deadlines.cancel(context.view, at_ms, kind, subject)
+    _charge(context, organization, deadlines=-1)
+
+
+def swept(context: Context, organization: str) -> None:
+    """Return the quota of the deadline whose handler is running: the sweep has already removed it."""
+    _charge(context, organization, deadlines=-1)
+
+
+def _charge(context: Context, organization: str, *, records: int = 0, size_bytes: int = 0, deadlines: int = 0) -> None:
+    usage = USAGE.get(context.view, organization.encode("ascii")) or Usage()
+    usage = Usage(usage.records + records, usage.bytes + size_bytes, usage.deadlines + deadlines)
+    assert min(usage.records, usage.bytes, usage.deadlines) >= 0, f"{organization} returned more than it was charged"
+    USAGE.put(context.view, usage, organization.encode("ascii"))
+    if max(records, size_bytes, deadlines) <= 0 or not context.sender:
+        return
+    sender = ACCOUNTS.get(context.view, context.sender)
+    if sender is None or sender.organization != organization:
+        return
+    parameters = context.parameters
+    for name, used, limit in (
+        ("records", usage.records, parameters.quota_records_per_organization),
+        ("bytes", usage.bytes, parameters.quota_bytes_per_organization),
+        ("deadlines", usage.deadlines, parameters.quota_deadlines_per_organization),
+    ):
+        if used > limit:
+            raise OperationError(f"organizations.quota_{name}", f"{organization} would use {used} of {limit} {name}")
+
+
+def usage(view: Readable, organization: str) -> Usage:
+    """Return what `organization` uses now."""
+    return USAGE.get(view, organization.encode("ascii")) or Usage()

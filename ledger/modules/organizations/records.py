@@ -1,0 +1,69 @@
+"""Organizations, the accounts they vouch for, validators, and what of its quota each organization uses.
+
+organization/        + id                                   Organization
+usage/               + id                                   Usage
+account/             + account (32)                         Account
+organization-account/ + length of id (1) + id + account (32) Marker
+validator/           + account (32)                         Validator
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from ledger.modules.fields import Bytes32, Marker, Part, Record
+from ledger.state.view import Table
+
+Role = Literal["owner", "operator", "release", "validator"]
+
+KEYS_MAX: Final = 16
+"""Keys of one account; a further one is refused."""
+
+
+class Organization(Record, frozen=True):
+    id: str
+    name: str
+
+
+class Usage(Record, frozen=True):
+    """What the records that an organization's accounts created take up now."""
+
+    records: int = 0
+    bytes: int = 0
+    """Keys and values."""
+    deadlines: int = 0
+
+
+class AccountKey(Part, frozen=True):
+    key: Bytes32
+    role: Role
+
+
+class Account(Record, frozen=True):
+    organization: str
+    name: str
+    keys: tuple[AccountKey, ...]
+    vouches: bool
+    """Whether its owner keys may open further accounts: true for the accounts of the genesis."""
+    opened_at_ms: int
+
+
+class Validator(Record, frozen=True):
+    """A member of the validator set, under the account that signs its statements."""
+
+    index: int
+    node_id: str
+    organization: str
+
+
+ORGANIZATIONS: Final = Table[Organization](b"organization/", Organization)
+USAGE: Final = Table[Usage](b"usage/", Usage)
+ACCOUNTS: Final = Table[Account](b"account/", Account)
+ORGANIZATION_ACCOUNTS: Final = Table[Marker](b"organization-account/", Marker)
+VALIDATORS: Final = Table[Validator](b"validator/", Validator)
+
+
+def organization_part(organization: str) -> bytes:
+    """Return an organization's id as a key part that carries its length."""
+    encoded = organization.encode("ascii")
+    return bytes([len(encoded)]) + encoded

@@ -1,0 +1,12 @@
+"""What may be asked about earnings."""
+
+from __future__ import annotations
+
+from ledger.modules.fields import Bytes32, Operation
+
+
+class Withdraw(Operation, frozen=True, tag="royalties.withdraw"):
+    """Move what the sender has earned from an asset, as its owner (now or before) and as its creator, to its
+    balance."""
+
+    asset: Bytes32

@@ -1,0 +1,105 @@
+"""Paying for a grant, for an asset, and with a gift: split the amount, and move every part to its place."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.errors import OperationError
+from ledger.modules.assets.operations import TransferTerms
+from ledger.modules.assets.records import Asset
+from ledger.modules.credits.accounting import move
+from ledger.modules.credits.records import TREASURY
+from ledger.modules.module import Context
+from ledger.modules.organizations import quota
+from ledger.modules.royalties import pools
+from ledger.modules.royalties.events import Paid, RoyaltyPaid
+from ledger.modules.royalties.records import STACKS, Stack, creators_pool
+from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale
+from ledger.state.view import Readable
+
+
+def stack_of(view: Readable, asset: bytes) -> Stack:
+    """Return whom an asset pays; an asset without ancestors and payments has no record."""
+    return STACKS.get(view, asset) or Stack()
+
+
+def pay(context: Context, asset: bytes, organization: str, source: bytes, amount: int, *, exempt: bool) -> Split:
+    """Pay `amount` for a grant on `asset` from the holder `source`: fee, ancestors, and the rest to the owners' pool.
+
+    `organization` keeps the asset's records on its quota; `exempt` says that payer and owner are of one organization.
+
+    Raises:
+        OperationError: `royalties.uncovered`, `credits.insufficient`.
+    """
+    split = split_sale(stack_of(context.view, asset), amount, context.parameters.fee_bps, exempt=exempt)
+    _move_parts(context, asset, organization, source, split)
+    pools.receive(context, asset, asset, source, split.rest)
+    context.emit(Paid(asset, "grant", amount, split.fee, split.creators, split.rest))
+    return split
+
+
+def covers(view: Readable, asset: bytes, amount: int, fee_bps: int, *, exempt: bool) -> bool:
+    """Tell whether `pay` would accept the amount now."""
+    try:
+        split_sale(stack_of(view, asset), amount, fee_bps, exempt=exempt)
+    except OperationError:
+        return False
+    return True
+
+
+class Resale(msgspec.Struct, frozen=True):
+    """A sale of the asset itself."""
+
+    asset_id: bytes
+    asset: Asset
+    buyer: bytes
+    seller: bytes
+    price: int
+
+
+def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
+    """Pay the price of the asset itself: fee, resale royalty to creators and ancestors, the rest to the seller at once.
+
+    Raises:
+        OperationError: `royalties.uncovered`, `credits.insufficient`.
+    """
+    asset_id, terms = sale.asset_id, sale.asset.transfer_terms
+    stack = stack_of(context.view, asset_id)
+    split = split_resale(stack, sale.price, context.parameters.fee_bps, terms, exempt=exempt)
+    _move_parts(context, asset_id, sale.asset.organization, sale.buyer, split)
+    pools.receive(context, asset_id, creators_pool(asset_id), sale.buyer, split.creators)
+    move(context, sale.buyer, sale.seller, split.rest)
+    context.emit(Paid(asset_id, "resale", sale.price, split.fee, split.creators, split.rest))
+    return split
+
+
+def gift_royalty(view: Readable, asset: bytes, terms: TransferTerms, *, exempt: bool) -> int:
+    """Return what a giver must put aside for the least royalties of a gift."""
+    split = split_gift(stack_of(view, asset), terms, exempt=exempt)
+    return split.creators + sum(units for _, units in split.royalties)
+
+
+def pay_gift(
+    context: Context, asset: bytes, organization: str, terms: TransferTerms, source: bytes, *, exempt: bool
+) -> Split:
+    """Pay the least royalties of a gift from `source`.
+
+    Raises:
+        OperationError: `credits.insufficient`.
+    """
+    split = split_gift(stack_of(context.view, asset), terms, exempt=exempt)
+    _move_parts(context, asset, organization, source, split)
+    pools.receive(context, asset, creators_pool(asset), source, split.creators)
+    amount = split.creators + sum(units for _, units in split.royalties)
+    if amount:
+        context.emit(Paid(asset, "gift", amount, 0, split.creators, 0))
+    return split
+
+
+def _move_parts(context: Context, asset: bytes, organization: str, source: bytes, split: Split) -> None:
+    move(context, source, TREASURY, split.fee)
+    for ancestor, units in split.royalties:
+        pools.receive(context, ancestor, ancestor, source, units)
+        context.emit(RoyaltyPaid(asset, ancestor, units))
+    if split.stack != stack_of(context.view, asset):
+        quota.store(context, organization, STACKS, split.stack, asset)

@@ -1,0 +1,87 @@
+"""What an asset owes to its ancestors, and what its owners have earned.
+
+    royalty-stack/ + asset (32)                   Stack
+    pool/          + pool (32)                    Pool
+    owed/          + pool (32) + account (32)     Owed
+
+The pool of an asset's owners has the asset's id; that of its creators, for resale royalties, has
+`creators_pool(asset)`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from ledger.modules.fields import BPS, Amount, Bytes32, Part, Rate, Record
+from ledger.state.view import Table
+from primitives.digest import Digest, tagged_hash
+
+CAP_BPS: Final = 5_000
+"""The most that all ancestors together take of a payment."""
+DEPTH_MAX: Final = 8
+ANCESTORS_MAX: Final = 64
+PARENTS_MAX: Final = 8
+RESALE_MAX_BPS: Final = 1_500
+
+Remainder = Annotated[int, msgspec.Meta(ge=0, lt=BPS)]
+"""Ten-thousandths of a unit that the last division left; they count at the next payment."""
+Wide = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+"""A sum over all payments there ever were, big endian: it may leave 64 bits."""
+
+
+class Entry(Part, frozen=True):
+    """One ancestor's part in every payment for the asset."""
+
+    ancestor: Bytes32
+    rate_bps: Rate
+    cap: Amount | None
+    """Units that the asset pays to the ancestor in all; None is without limit."""
+    least: Amount
+    depth: Annotated[int, msgspec.Meta(ge=1, le=DEPTH_MAX)]
+    """Generations that pay the ancestor, the asset's own among them."""
+    paid: Amount = 0
+    """Units paid so far, counted where there is a cap."""
+    remainder: Remainder = 0
+
+
+class Stack(Record, frozen=True):
+    entries: tuple[Entry, ...] = ()
+    """In order of asset id; rates sum to at most CAP_BPS."""
+    fee_remainder: Remainder = 0
+    resale_remainder: Remainder = 0
+
+
+class Pool(Record, frozen=True):
+    received: Wide
+    """Units that ever came in. A share of bps is owed as many ten-thousandths of each."""
+
+
+class Owed(Record, frozen=True):
+    """What an account is owed from a pool, settled up to `seen`."""
+
+    units: Amount
+    parts: Remainder
+    """Ten-thousandths of a unit beyond `units`."""
+    seen: Wide
+
+
+STACKS: Final = Table[Stack](b"royalty-stack/", Stack)
+POOLS: Final = Table[Pool](b"pool/", Pool)
+OWED: Final = Table[Owed](b"owed/", Owed)
+
+
+def creators_pool(asset: bytes) -> Digest:
+    """Name the pool of an asset's creators."""
+    return tagged_hash("creators-pool", asset)
+
+
+def wide(value: int) -> bytes:
+    """Write a `Wide`."""
+    return value.to_bytes(16, "big")
+
+
+def narrow(value: bytes) -> int:
+    """Read a `Wide`."""
+    return int.from_bytes(value, "big")

@@ -1,0 +1,54 @@
+"""Data sets as one `.npz` file: named arrays of plain numbers, never pickles.
+
+Imports numpy, so only children and code that has it already import this module.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifacts.archive import list_members, read_member
+from artifacts.errors import InvalidModelFile
+from guildmark.models.errors import ModelRefused
+
+ARRAY_BYTES_MAX: Final = 512 << 20
+ARRAYS_MAX: Final = 64
+
+Array = NDArray[Any]
+
+
+def write_dataset(path: Path, arrays: dict[str, Array]) -> None:
+    """Write the arrays, compressed; equal arrays give equal bytes with one version of numpy and zlib."""
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **kwds for its own options
+
+
+def read_arrays(path: Path, names: tuple[str, ...]) -> list[Array]:
+    """Read the named arrays.
+
+    Raises:
+        ModelRefused: `dataset.archive`, `dataset.missing`, `dataset.array` (too large, an object array, or damaged).
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            members = list_members(file)
+        except InvalidModelFile as error:
+            raise ModelRefused("dataset.archive", error.message) from error
+        if len(members) > ARRAYS_MAX or any(f"{name}.npy" not in members for name in names):
+            raise ModelRefused("dataset.missing", f"the data set has no arrays {', '.join(names)}, or too many others")
+        arrays = []
+        for name in names:
+            try:
+                data = read_member(file, members[f"{name}.npy"], ARRAY_BYTES_MAX)
+                array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            except (InvalidModelFile, ValueError, EOFError, MemoryError) as error:
+                raise ModelRefused("dataset.array", f"the array {name} cannot be read: {error}") from error
+            if array.dtype.kind not in "fiub":
+                raise ModelRefused("dataset.array", f"the array {name} does not hold plain numbers")
+            arrays.append(array)
+        return arrays

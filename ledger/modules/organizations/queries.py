@@ -1,4 +1,4 @@
-"""What may be asked about organizations, accounts and validators."""
+"""What may be asked about organizations and accounts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ledger.modules.organizations.records import (
     ACCOUNTS,
     ORGANIZATION_ACCOUNTS,
     ORGANIZATIONS,
-    VALIDATORS,
     organization_part,
 )
 from ledger.state.view import Readable
@@ -42,14 +41,6 @@ class OrganizationResult(Result, frozen=True):
     bytes: int
     deadlines: int
     """What of its quota the organization uses."""
-
-
-class ValidatorResult(Result, frozen=True):
-    index: int
-    node_id: str
-    organization: str
-    account: str
-    signing_key: str
 
 
 def get_account(view: Readable, _network_id: bytes, _block_time_ms: int, *, account: str) -> AccountResult:
@@ -85,18 +76,6 @@ def list_organizations(view: Readable, _network_id: bytes, _block_time_ms: int) 
     return [_organization(view, record.id) for _, record in ORGANIZATIONS.items(view)]
 
 
-def list_validators(view: Readable, _network_id: bytes, _block_time_ms: int) -> list[ValidatorResult]:
-    """The validator set with the account that signs each member's statements, in the set's order."""
-    results = []
-    for account, record in VALIDATORS.items(view):
-        opened = ACCOUNTS.get(view, account)
-        assert opened is not None
-        key = key_to_text(opened.keys[0].key)
-        text = account_to_text(account)
-        results.append(ValidatorResult(record.index, record.node_id, record.organization, text, key))
-    return sorted(results, key=lambda result: result.index)
-
-
 def _account(view: Readable, account: bytes) -> AccountResult:
     record = ACCOUNTS.get(view, account)
     if record is None:
@@ -125,5 +104,4 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "accounts.list": list_accounts,
     "organizations.get": get_organization,
     "organizations.list": list_organizations,
-    "validators.list": list_validators,
 }

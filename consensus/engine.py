@@ -65,6 +65,8 @@ class Synchronized(_Value):
     """The ledger reached `certificate.height` by fetching certified blocks instead of executing decisions."""
 
     certificate: FinalityCertificate
+    executed_batches: tuple[tuple[int, int], ...] = ()
+    """(author, number) of the batches in the fetched blocks: they wait no longer."""
 
 
 class PeerConnected(_Value):

@@ -1,1 +1,290 @@
-"""The protocol's messages: frozen values, one class each, with a signed canonical form."""
+"""The protocol's messages: frozen values, one class each, with a signed canonical form.
+
+A signature covers the message's domain, the network id and every field but the signature itself, so a message of one
+kind, epoch or network can never stand for another. `Checkpoint` is signed as a finality statement, because a quorum of
+them is a block's certificate. Every signed message but `Checkpoint` and `Status` carries the signer's log position.
+
+`decode_message` checks types, bounds and canonical form; `validate_basic` what needs no state; signatures and
+acceptance are the replica's. Spec: docs/spec/consensus.md, "Messages".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+
+from consensus.errors import ConsensusError, Refusal
+from consensus.ports import Signer, Verifier
+from consensus.validators import ValidatorSet
+from primitives.codec import CodecError, decode, encode
+from primitives.digest import Digest, domain, tagged_hash
+from primitives.finality import (
+    VALIDATORS_MAX,
+    Bytes32,
+    Bytes64,
+    FinalityCertificate,
+    Natural,
+    finality_statement,
+    verify_certificate,
+)
+from primitives.list_root import list_root
+
+ITEMS_PER_BATCH_MAX: Final = 10_000
+ITEM_BYTES_MAX: Final = 64 * 1024
+BATCH_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of items in one batch."""
+BATCHES_PER_PROPOSAL_MAX: Final = 1024
+WINDOW_MAX: Final = 4096
+"""The largest window that a genesis may ask for; it bounds every list of sequences in a message."""
+MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
+
+ReplicaIndex = Annotated[int, msgspec.Meta(ge=0, lt=VALIDATORS_MAX)]
+
+
+class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    pass
+
+
+class Proposal(_Wire):
+    """What is ordered under one sequence."""
+
+    proposer: ReplicaIndex | None
+    timestamp_ms: Natural
+    batches: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=BATCHES_PER_PROPOSAL_MAX)]
+
+
+NULL_PROPOSAL: Final = Proposal(None, 0, ())
+"""Fills a sequence that a new view must decide although nothing was prepared there."""
+
+
+def proposal_digest(proposal: Proposal) -> Digest:
+    return tagged_hash("consensus-proposal", encode(proposal))
+
+
+class Batch(_Wire, tag="batch"):
+    """Items of one author, spread once to everyone; proposals name it by digest."""
+
+    epoch: Natural
+    replica: ReplicaIndex
+    position: Natural
+    number: Natural
+    """Rises with every batch of the author within the epoch."""
+    items_root: Bytes32
+    items: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=ITEM_BYTES_MAX)], ...],
+        msgspec.Meta(max_length=ITEMS_PER_BATCH_MAX),
+    ]
+    signature: Bytes64
+
+    @property
+    def author(self) -> int:
+        return self.replica
+
+    @property
+    def digest(self) -> Digest:
+        return tagged_hash("consensus-batch", encode((self.epoch, self.replica, self.number, self.items_root)))
+
+
+class PrePrepare(_Wire, tag="pre-prepare"):
+    epoch: Natural
+    replica: ReplicaIndex
+    position: Natural
+    view: Natural
+    sequence: Natural
+    proposal: Proposal
+    signature: Bytes64
+
+    @property
+    def digest(self) -> Digest:
+        return proposal_digest(self.proposal)
+
+
+class Prepare(_Wire, tag="prepare"):
+    epoch: Natural
+    replica: ReplicaIndex
+    position: Natural
+    view: Natural
+    sequence: Natural
+    digest: Bytes32
+    signature: Bytes64
+
+
+class Commit(_Wire, tag="commit"):
+    epoch: Natural
+    replica: ReplicaIndex
+    position: Natural
+    view: Natural
+    sequence: Natural
+    digest: Bytes32
+    signature: Bytes64
+
+
+class Checkpoint(_Wire, tag="checkpoint"):
+    """The statement of `primitives.finality`, and the vote for a stable checkpoint."""
+
+    epoch: Natural
+    replica: ReplicaIndex
+    sequence: Natural
+    block_hash: Bytes32
+    signature: Bytes64
+
+
+class PreparedCertificate(_Wire):
+    """A pre-prepare and the prepares of enough others that it and they are a quorum."""
+
+    pre_prepare: PrePrepare
+    prepares: Annotated[tuple[Prepare, ...], msgspec.Meta(max_length=VALIDATORS_MAX)]
+
+
+class ViewChange(_Wire, tag="view-change"):
+    epoch: Natural
+    replica: ReplicaIndex
+    position: Natural
+    new_view: Natural
+    stable: FinalityCertificate | None
+    """The certificate of the stable checkpoint; None while that is the epoch's base."""
+    prepared: Annotated[tuple[PreparedCertificate, ...], msgspec.Meta(max_length=WINDOW_MAX)]
+    """At most one a sequence above the stable checkpoint, of the highest view, rising by sequence."""
+    signature: Bytes64
+
+    @property
+    def digest(self) -> Digest:
+        return tagged_hash("consensus-view-change", encode(self))
+
+
+class NewView(_Wire, tag="new-view"):
+    epoch: Natural
+    replica: ReplicaIndex
+    position: Natural
+    view: Natural
+    view_changes: Annotated[tuple[tuple[ReplicaIndex, Bytes32], ...], msgspec.Meta(max_length=VALIDATORS_MAX)]
+    """(replica, digest of its ViewChange), rising by replica."""
+    pre_prepares: Annotated[tuple[PrePrepare, ...], msgspec.Meta(max_length=WINDOW_MAX)]
+    signature: Bytes64
+
+
+class SlotSummary(_Wire):
+    """What a replica holds for one undecided sequence of its view: bit i of a mask is replica i."""
+
+    sequence: Natural
+    pre_prepared: bool
+    prepares: Annotated[int, msgspec.Meta(ge=0)]
+    commits: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Status(_Wire, tag="status"):
+    epoch: Natural
+    replica: ReplicaIndex
+    view: Natural
+    changing_view: bool
+    last_executed: Natural
+    stable: FinalityCertificate | None
+    slots: Annotated[tuple[SlotSummary, ...], msgspec.Meta(max_length=WINDOW_MAX)]
+    highest_position_seen: Natural
+    """The highest log position that this replica saw in a message of the receiver."""
+    signature: Bytes64
+
+
+class BatchRequest(_Wire, tag="batch-request"):
+    """Unsigned: please send these batches."""
+
+    epoch: Natural
+    digests: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=BATCHES_PER_PROPOSAL_MAX)]
+
+
+class ViewChangeRequest(_Wire, tag="view-change-request"):
+    """Unsigned: please send these ViewChanges, which a NewView names."""
+
+    epoch: Natural
+    digests: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=VALIDATORS_MAX)]
+
+
+Signed: TypeAlias = Batch | PrePrepare | Prepare | Commit | Checkpoint | ViewChange | NewView | Status
+Message: TypeAlias = Signed | BatchRequest | ViewChangeRequest
+
+_SIGNED = (Batch, PrePrepare, Prepare, Commit, Checkpoint, ViewChange, NewView, Status)
+_UNSIGNED_SIGNATURE: Final = bytes(64)
+
+
+def message_kind(message: Message) -> str:
+    """Return the message's tag: `batch`, `pre-prepare`, ..."""
+    return str(message.__struct_config__.tag)
+
+
+def encode_message(message: Message) -> bytes:
+    return encode(message)
+
+
+def decode_message(data: bytes) -> Message:
+    """Decode bytes from a peer.
+
+    Raises:
+        ConsensusError: too long, malformed, out of bounds, not canonical, or inconsistent in itself.
+    """
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise ConsensusError(f"a message has at most {MESSAGE_BYTES_MAX} bytes, not {len(data)}")
+    try:
+        message: Any = decode(data, Message)  # type: ignore[arg-type]  # a union is decoded like a type
+    except CodecError as error:
+        raise ConsensusError(str(error)) from error
+    validate_basic(message)
+    return message  # type: ignore[no-any-return]  # checked against the union above
+
+
+def validate_basic(message: Message) -> None:
+    """Check what needs no state. Raises ConsensusError."""
+    if isinstance(message, Batch):
+        if sum(map(len, message.items)) > BATCH_BYTES_MAX:
+            raise ConsensusError(f"a batch has at most {BATCH_BYTES_MAX} bytes of items")
+        if list_root(message.items) != message.items_root:
+            raise ConsensusError("a batch's items do not match its root")
+    elif isinstance(message, PrePrepare):
+        if message.sequence == 0:
+            raise ConsensusError("sequence 0 is the genesis")
+    elif isinstance(message, ViewChange):
+        sequences = [certificate.pre_prepare.sequence for certificate in message.prepared]
+        if sequences != sorted(set(sequences)):
+            raise ConsensusError("prepared certificates do not rise by sequence")
+    elif isinstance(message, NewView):
+        replicas = [replica for replica, _ in message.view_changes]
+        if replicas != sorted(set(replicas)):
+            raise ConsensusError("view changes do not rise by replica")
+
+
+def signing_bytes(network_id: bytes, message: Signed) -> bytes:
+    """Return what `message`'s signature covers."""
+    if isinstance(message, Checkpoint):
+        return finality_statement(network_id, message.epoch, message.sequence, message.block_hash)
+    unsigned: Any = msgspec.structs.replace(message, signature=_UNSIGNED_SIGNATURE)
+    if isinstance(message, Batch):
+        unsigned = msgspec.structs.replace(unsigned, items=())  # the root stands for them
+    return domain(f"consensus/{message_kind(message)}") + network_id + encode(unsigned)
+
+
+def sign(network_id: bytes, signer: Signer, message: Signed) -> Any:
+    """Return `message` with its signature filled in."""
+    return msgspec.structs.replace(message, signature=signer.sign(signing_bytes(network_id, message)))
+
+
+def verify_signed(validators: ValidatorSet, verifier: Verifier, message: Signed) -> None:
+    """Check epoch, membership and signature, in this order.
+
+    Raises:
+        Refusal: `other_epoch`, `not_a_member` or `bad_signature`.
+    """
+    if message.epoch != validators.epoch:
+        raise Refusal("other_epoch")
+    if message.replica >= validators.n:
+        raise Refusal("not_a_member")
+    key = validators.public_keys[message.replica]
+    if not verifier.verify(key, signing_bytes(validators.network_id, message), message.signature):
+        raise Refusal("bad_signature")
+
+
+def verify_stable(validators: ValidatorSet, certificate: FinalityCertificate) -> None:
+    """Check a finality certificate under this epoch's keys. Raises Refusal."""
+    if certificate.epoch != validators.epoch:
+        raise Refusal("other_epoch")
+    if verify_certificate(validators.network_id, validators.public_keys, certificate) is not None:
+        raise Refusal("bad_certificate")

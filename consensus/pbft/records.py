@@ -1,0 +1,64 @@
+"""What the vote log holds: everything that a replica promised, in the order in which it did."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from consensus.errors import ConsensusError
+from consensus.messages import Batch, Checkpoint, Commit, NewView, Prepare, PreparedCertificate, PrePrepare, ViewChange
+from primitives.codec import CodecError, decode, encode
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    pass
+
+
+class HeldBatch(_Record, tag="batch"):
+    batch: Batch
+
+
+class Accepted(_Record, tag="accepted"):
+    pre_prepare: PrePrepare
+    prepare: Prepare | None
+    """None in the primary, whose pre-prepare is its vote."""
+
+
+class Prepared(_Record, tag="prepared"):
+    certificate: PreparedCertificate
+    commit: Commit | None
+    """None where the certificate was made in an earlier view and the log has been truncated since."""
+
+
+class AskedForView(_Record, tag="view-change"):
+    view_change: ViewChange
+
+
+class EnteredView(_Record, tag="new-view"):
+    new_view: NewView
+    view_changes: tuple[ViewChange, ...]
+
+
+class SignedCheckpoint(_Record, tag="checkpoint"):
+    checkpoint: Checkpoint
+
+
+class LastPosition(_Record, tag="position"):
+    position: int
+
+
+Record: TypeAlias = HeldBatch | Accepted | Prepared | AskedForView | EnteredView | SignedCheckpoint | LastPosition
+
+
+def encode_record(record: Record) -> bytes:
+    return encode(record)
+
+
+def decode_record(data: bytes) -> Record:
+    """Raises ConsensusError when `data` is no record."""
+    try:
+        record: Any = decode(data, Record)  # type: ignore[arg-type]  # a union is decoded like a type
+    except CodecError as error:
+        raise ConsensusError(f"the vote log holds bytes that are no record: {error}") from error
+    return record  # type: ignore[no-any-return]

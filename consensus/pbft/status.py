@@ -1,0 +1,64 @@
+"""A replica's condition in values and words, for `status --why`."""
+
+from __future__ import annotations
+
+from consensus.engine import EngineStatus
+from consensus.pbft import batches
+from consensus.pbft.state import State
+
+
+def describe(state: State) -> EngineStatus:
+    silent_because = ""
+    if state.replica_id is None:
+        silent_because = "not a member of this epoch's validator set"
+    elif state.diverged_at is not None:
+        silent_because = f"its block {state.diverged_at} differs from the one that a quorum certified"
+    elif state.changing_view:
+        silent_because = f"it asked for view {state.may_vote_from_view}, which has not begun"
+    return EngineStatus(
+        engine="pbft",
+        epoch=state.validators.epoch,
+        view=state.view,
+        primary=state.primary,
+        replica_id=state.replica_id,
+        changing_view=state.changing_view,
+        voting=state.may_vote,
+        silent_because=silent_because,
+        low_watermark=state.low,
+        high_watermark=state.high,
+        last_proposed=max(state.last_proposed, state.low),
+        last_decided=state.last_delivered,
+        last_executed=state.last_executed,
+        stable_checkpoint=state.low,
+        batches_waiting=sum(map(len, state.waiting.values())),
+        sequences_in_flight=sum(1 for slot in state.slots.values() if slot.pre_prepare and not slot.decided),
+        running_timers=tuple(sorted(state.timers)),
+        view_changes_seen={r: vc.new_view for r, vc in sorted(state.view_changes.items()) if vc.new_view > state.view},
+        missing=tuple(missing(state)),
+    )
+
+
+def missing(state: State) -> list[str]:
+    """Return, in words, what the oldest unfinished step waits for."""
+    sentences: list[str] = []
+    everyone = set(range(state.validators.n))
+    if state.changing_view and state.own_view_change is not None:
+        wish = state.own_view_change.new_view
+        asking = {replica for replica, vc in state.view_changes.items() if vc.new_view >= wish}
+        sentences.append(f"view {wish}: asked for by {sorted(asking)}, needs {state.validators.quorum}")
+    for sequence, slot in sorted(state.slots.items()):
+        if slot.decided:
+            continue
+        if slot.candidate is not None:
+            lacking = batches.missing(state, slot.candidate.proposal)
+            if lacking:
+                sentences.append(f"sequence {sequence}: {len(lacking)} batches of the proposal are not here yet")
+        elif slot.pre_prepare is not None:
+            phase, votes = ("commit", slot.commits) if slot.own_commit else ("prepare", slot.prepares)
+            absent = sorted(everyone - set(votes) - ({slot.pre_prepare.replica} if phase == "prepare" else set()))
+            sentences.append(f"sequence {sequence}: no {phase} yet from replicas {absent}")
+        break
+    if state.last_executed > state.low:
+        votes = state.checkpoints.get(state.low + 1, {})
+        sentences.append(f"certificate of block {state.low + 1}: no signature yet from {sorted(everyone - set(votes))}")
+    return sentences

@@ -1,0 +1,248 @@
+"""A node's own settings: `node.toml` read once into frozen values, every one with its range.
+
+What all validators must share is in the genesis file; nothing here can fork a chain. Unknown keys are refused, so a
+misspelled setting is never silently a default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from node.failures import ConfigurationError
+
+CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
+_ADDRESS: Final = re.compile(r"\A(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})\Z")
+
+
+def _range(low: int, high: int) -> msgspec.Meta:
+    return msgspec.Meta(ge=low, le=high)
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of `node.toml`."""
+
+
+class Api(Section, frozen=True):
+    """[api]: the HTTP interface."""
+
+    listen: str = "127.0.0.1:0"
+    """host:port; port 0 takes a free one. Anything but loopback needs TLS or `allow_plain_http`."""
+    tls_certificate: str = ""
+    """PEM file with the certificate chain, relative to the data directory; empty serves plain HTTP."""
+    tls_key: str = ""
+    """PEM file with its key, readable by the owner only."""
+    allow_plain_http: bool = False
+    """Serve plain HTTP beyond loopback: for a proxy or a private network that encrypts by itself."""
+    connections_max: Annotated[int, _range(8, 65_536)] = 1_024
+    """Open connections; the next one is closed at once."""
+    head_deadline_ms: Annotated[int, _range(100, 300_000)] = 15_000
+    """From connecting, or from the end of the previous response, until a request's head is complete."""
+    body_deadline_ms: Annotated[int, _range(100, 300_000)] = 20_000
+    """From the end of the head until the body is complete."""
+    write_deadline_ms: Annotated[int, _range(100, 300_000)] = 25_000
+    """How long a client may leave the response's bytes unread."""
+    requests_in_progress_max: Annotated[int, _range(8, 65_536)] = 1_024
+    """Further requests are answered with 503."""
+    requests_per_second_per_client: Annotated[int, _range(1, 1_000_000)] = 1_000
+    """For each address that is not loopback; beyond it, and a burst of twice as many, 429."""
+    waiters_max: Annotated[int, _range(8, 1_000_000)] = 10_000
+    """Long polls and event streams waiting at once; beyond it 429."""
+
+
+class P2p(Section, frozen=True):
+    """[p2p]: links to the other nodes."""
+
+    listen: str = ""
+    """host:port; empty takes the address that the genesis file gives for this node."""
+    addresses: dict[str, str] = {}
+    """Node id -> host:port, where that differs from the genesis file."""
+
+
+class Consensus(Section, frozen=True):
+    """[consensus]: timing. Differences between nodes cost speed, never safety."""
+
+    suspicion_timeout_ms: Annotated[int, _range(50, 60_000)] = 1_000
+    """T: how long pending work may make no progress before the primary is suspected."""
+    suspicion_timeout_cap_ms: Annotated[int, _range(100, 300_000)] = 8_000
+    """The longest that T grows to over failed views."""
+    turn_ms: Annotated[int, _range(200, 600_000)] = 5_000
+    """R: how long a primary leads while there is work."""
+    pipeline_depth: Annotated[int, _range(1, 64)] = 4
+    """Sequences that a primary keeps in flight."""
+    clock_tolerance_ms: Annotated[int, _range(100, 60_000)] = 2_000
+    """How far a proposal's time may be from this node's clock."""
+    status_period_ms: Annotated[int, _range(50, 60_000)] = 1_000
+    heartbeat_ms: Annotated[int, _range(0, 3_600_000)] = 0
+    """An empty block after so long without work; 0 for none."""
+
+
+class Batching(Section, frozen=True):
+    """[batching]: from pool to batches."""
+
+    batch_transactions_max: Annotated[int, _range(1, 10_000)] = 1_000
+    batch_bytes_max: Annotated[int, _range(65_536, 4_194_304)] = 524_288
+    pool_transactions_max: Annotated[int, _range(100, 1_000_000)] = 50_000
+    """Beyond it submissions are refused with 429."""
+    pool_bytes_max: Annotated[int, _range(1_048_576, 4_294_967_296)] = 67_108_864
+
+
+class Executor(Section, frozen=True):
+    """[executor]: who executes blocks."""
+
+    mode: Literal["thread", "process"] = "thread"
+
+
+class Artifacts(Section, frozen=True):
+    """[artifacts]: the chunk store and its replication."""
+
+    capacity_bytes: Annotated[int, _range(1_048_576, 2**50)] = 2**40
+    fetches_in_flight_max: Annotated[int, _range(1, 256)] = 16
+    """Blocks asked of peers at once."""
+
+
+class Log(Section, frozen=True):
+    """[log]: standard error."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """auto: console on a terminal, else JSON."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of `node.toml`."""
+
+    api: Api = Api()
+    p2p: P2p = P2p()
+    consensus: Consensus = Consensus()
+    batching: Batching = Batching()
+    executor: Executor = Executor()
+    artifacts: Artifacts = Artifacts()
+    log: Log = Log()
+
+
+def load(path: Path) -> Configuration:
+    """Read `node.toml`; a missing file means every default.
+
+    Raises:
+        ConfigurationError: naming file, key and allowed range.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIGURATION_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return Configuration()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+    if len(data) > CONFIGURATION_BYTES_MAX:
+        raise ConfigurationError(f"{path}: longer than {CONFIGURATION_BYTES_MAX} bytes")
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> Configuration:
+    """Read the TOML in `data`; `path` is for messages. Raises ConfigurationError as `load`."""
+    try:
+        tables = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    try:
+        configuration = msgspec.convert(tables, Configuration)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{path}: {_explain(str(error))}") from error
+    _check(configuration, path)
+    return configuration
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Split "host:port" (or "[v6]:port").
+
+    Raises:
+        ValueError: another form, or a port above 65535.
+    """
+    match = _ADDRESS.match(text)
+    if match is None or int(match["port"]) > 65_535:
+        raise ValueError(f"{text!r} is not host:port with a port of 0 to 65535")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check(configuration: Configuration, path: Path) -> None:
+    """Check what single ranges cannot."""
+    api, p2p, consensus = configuration.api, configuration.p2p, configuration.consensus
+    addresses = [("api.listen", api.listen)]
+    addresses += [("p2p.listen", p2p.listen)] if p2p.listen else []
+    addresses += [(f"p2p.addresses.{node}", address) for node, address in p2p.addresses.items()]
+    for key, address in addresses:
+        try:
+            split_address(address)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {key}: {error}") from error
+    if bool(api.tls_certificate) != bool(api.tls_key):
+        raise ConfigurationError(f"{path}: api.tls_certificate and api.tls_key: set both, or neither")
+    host, _ = split_address(api.listen)
+    if not is_loopback(host) and not api.tls_certificate and not api.allow_plain_http:
+        raise ConfigurationError(
+            f"{path}: api.listen: {host} can be reached from other machines: set api.tls_certificate and api.tls_key, "
+            "or api.allow_plain_http = true where something else encrypts"
+        )
+    if consensus.suspicion_timeout_cap_ms < consensus.suspicion_timeout_ms:
+        raise ConfigurationError(
+            f"{path}: consensus.suspicion_timeout_cap_ms: at least consensus.suspicion_timeout_ms "
+            f"({consensus.suspicion_timeout_ms}), not {consensus.suspicion_timeout_cap_ms}"
+        )
+
+
+_AT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?\Z", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
+
+
+def _explain(message: str) -> str:
+    """Turn msgspec's words into ours: the key first, then what is wrong, then what is allowed."""
+    match = _AT.match(message)
+    assert match is not None
+    where = match["path"] or ""
+    unknown = _UNKNOWN.match(match["what"])
+    if unknown is not None:
+        key = f"{where}.{unknown['key']}" if where else unknown["key"]
+        known = [field.name for field in msgspec.structs.fields(_type_at(where))]
+        return f"{key}: unknown key; there are: {', '.join(known)}"
+    return f"{where}: {match['what']}; allowed: {allowed(where)}"
+
+
+def _type_at(where: str) -> Any:
+    found: Any = Configuration
+    for name in filter(None, where.split(".")):
+        found = get_type_hints(found).get(name, Configuration)
+    return found
+
+
+def allowed(where: str) -> str:
+    """Say what the key `where` ("api.connections_max") takes."""
+    section, _, name = where.partition(".")
+    holder = _type_at(section)
+    hints = get_type_hints(holder, include_extras=True)
+    hint = hints.get(name.partition("[")[0])
+    if hint is None:
+        return "a table of keys" if not name else "see the documented example"
+    if get_origin(hint) is Annotated:
+        meta = next(item for item in get_args(hint)[1:] if isinstance(item, msgspec.Meta))
+        return f"a whole number from {meta.ge} to {meta.le}"
+    if get_origin(hint) is Literal:
+        return " or ".join(f'"{value}"' for value in get_args(hint))
+    if get_origin(hint) is dict:
+        return 'a table of "host:port" by node id'
+    return {bool: "true or false", str: "a text"}.get(hint, "see the documented example")

@@ -1,0 +1,176 @@
+"""What the API wants of a node. Declared here by the consumer; `node/services.py` fulfils it over the running node.
+
+All methods are called on the event loop and return soon or await: nothing here blocks it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from consensus.engine import EngineStatus
+from primitives.finality import FinalityCertificate
+
+TransactionStateName = Literal["unknown", "pending", "executed", "committed", "rejected", "expired"]
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """What became of one submission."""
+
+    id: str
+    """64 hex digits; empty when the bytes were no transaction."""
+    code: str = ""
+    """Why it was refused; empty when it was taken."""
+    message: str = ""
+    known: bool = False
+    """It had been taken, or had executed, before."""
+
+
+class TransactionState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A transaction's life as this node knows it. Absent members are unknown yet."""
+
+    id: str
+    state: TransactionStateName
+    height: int | None = None
+    block_hash: str | None = None
+    code: str = ""
+    message: str = ""
+    events: tuple[Any, ...] = ()
+
+
+class QueryAnswer(msgspec.Struct, frozen=True):
+    """A query's result and the executed height that it describes."""
+
+    height: int
+    block_time_ms: int
+    result: Any
+
+
+class PeerStatus(msgspec.Struct, frozen=True):
+    node_id: str
+    address: str
+    connected: bool
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    network_id: str
+    network_name: str
+    development: bool
+    node_id: str
+    version: str
+    height: int
+    certified_height: int
+    block_hash: str
+    state_root: str
+    block_time_ms: int
+    clock_offset_ms: int
+    epoch: int
+    view: int
+    primary_node_id: str
+    ready: bool
+    why: tuple[str, ...]
+    """Sentences: what keeps the node from being ready, or from committing."""
+    peers: tuple[PeerStatus, ...]
+    validators: int
+
+
+class BlockSummary(msgspec.Struct, frozen=True):
+    """A certified block, as waiters and event streams hear of it."""
+
+    height: int
+    block_hash: str
+    transactions: tuple[str, ...]
+    """Ids in the order of the block, rejected ones included."""
+
+
+class BlockUpload(msgspec.Struct, frozen=True):
+    """An uploaded block was accepted."""
+
+    new: bool
+    complete: bool
+
+
+class ArtifactStatus(msgspec.Struct, frozen=True):
+    root: str
+    size_bytes: int
+    blocks_held: int
+    complete: bool
+    holders: tuple[str, ...]
+    """Ids of the validators' nodes that signed `held`."""
+    held_quorum: bool
+
+
+class ArtifactService(Protocol):
+    """Artifacts of registered versions. All raise `Problem`s' sources: ArtifactError, or `UnknownArtifact`."""
+
+    async def store(self, root: str, cid: str, data: bytes) -> BlockUpload: ...
+
+    async def read(self, root: str, cid: str) -> bytes: ...
+
+    async def status(self, root: str) -> ArtifactStatus: ...
+
+    async def owner_asset(self, root: str) -> str:
+        """Return the asset (hex) whose version has this root."""
+        ...
+
+
+class UnknownArtifact(Exception):
+    """No executed block registers a version with this root."""
+
+
+class Services(Protocol):
+    """The node behind the API."""
+
+    @property
+    def network_id(self) -> bytes: ...
+
+    @property
+    def genesis(self) -> bytes:
+        """The genesis file's bytes."""
+        ...
+
+    @property
+    def artifacts(self) -> ArtifactService: ...
+
+    def height(self) -> int:
+        """The height executed and readable here."""
+        ...
+
+    def certified_height(self) -> int: ...
+
+    def now_ms(self) -> int:
+        """The local wall clock, Unix milliseconds."""
+        ...
+
+    def readiness(self) -> tuple[str, ...]:
+        """Why the node is not ready to serve; empty when it is."""
+        ...
+
+    def engine_status(self) -> EngineStatus: ...
+
+    def metrics(self) -> bytes:
+        """The Prometheus text exposition."""
+        ...
+
+    async def status(self) -> NodeStatus: ...
+
+    async def submit(self, data: bytes) -> Submitted: ...
+
+    async def submit_many(self, transactions: list[bytes]) -> list[Submitted]: ...
+
+    async def transaction(self, identifier: bytes) -> TransactionState: ...
+
+    async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
+        """Raises LedgerError."""
+        ...
+
+    async def block_certificate(self, height: int) -> FinalityCertificate | None: ...
+
+    async def prove(self, key: bytes) -> bytes:
+        """Return the encoded StateProof at the head."""
+        ...
+
+    async def ownership_certificate(self, asset: bytes) -> bytes:
+        """Raises LedgerError."""
+        ...

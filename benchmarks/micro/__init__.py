@@ -1,0 +1,1 @@
+"""Costs of single steps, printed as ratios to one signature verification."""

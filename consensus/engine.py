@@ -3,11 +3,11 @@
 The contract of effects, kept by every engine and every driver:
 
 1. Effects are performed in list order, lists in the order of their steps.
-2. A `Send` or `Broadcast` may leave only when every `Persist` that precedes it, in this list and in all earlier ones, is
-   durable (written and fsynced). A driver may group: one fsync for everything drained together.
+2. A `Send` or `Broadcast` may leave only when every `Persist` that precedes it, in this list and in all earlier ones,
+   is durable (written and fsynced). A driver may group: one fsync for everything drained together.
 3. `Execute` is performed in order of sequence, once each; the driver answers with `BlockExecuted`.
-4. A timer is named by its kind. Starting a running timer restarts it. An expired timer that was stopped or restarted after
-   it had fired must not be delivered.
+4. A timer is named by its kind. Starting a running timer restarts it. An expired timer that was stopped or restarted
+   after it had fired must not be delivered.
 5. `step` is total: it never blocks and never raises on anything that a peer can send.
 
 After a crash a new engine is built from the records that were durable and gets the same events as any other.
@@ -36,13 +36,13 @@ class _Value(msgspec.Struct, frozen=True):
 # --- events ---------------------------------------------------------------------------------------------------------
 
 
-class BatchClosed(_Value):
+class BatchClosed(_Value, frozen=True):
     """The node closed a batch of its own: author it, make it durable, spread it."""
 
     items: tuple[bytes, ...]
 
 
-class MessageReceived(_Value):
+class MessageReceived(_Value, frozen=True):
     """A decoded message arrived. Its signatures are not verified yet, and the link it came by proves nothing."""
 
     message: Message
@@ -50,18 +50,18 @@ class MessageReceived(_Value):
     """The replica at the other end of the link, for answers; None when it came from elsewhere."""
 
 
-class TimerExpired(_Value):
+class TimerExpired(_Value, frozen=True):
     timer: TimerKind
 
 
-class BlockExecuted(_Value):
+class BlockExecuted(_Value, frozen=True):
     """The ledger executed a decided sequence and holds the block durably."""
 
     sequence: int
     block_hash: bytes
 
 
-class Synchronized(_Value):
+class Synchronized(_Value, frozen=True):
     """The ledger reached `certificate.height` by fetching certified blocks instead of executing decisions."""
 
     certificate: FinalityCertificate
@@ -69,7 +69,7 @@ class Synchronized(_Value):
     """(author, number) of the batches in the fetched blocks: they wait no longer."""
 
 
-class PeerConnected(_Value):
+class PeerConnected(_Value, frozen=True):
     """A link to a replica came up: exchange Status with it."""
 
     replica: ReplicaId
@@ -81,24 +81,24 @@ Event: TypeAlias = BatchClosed | MessageReceived | TimerExpired | BlockExecuted 
 # --- effects --------------------------------------------------------------------------------------------------------
 
 
-class Persist(_Value):
+class Persist(_Value, frozen=True):
     """Append `record` to the vote log. It is opaque to the driver, and read back by `Engine.recover`."""
 
     record: bytes
 
 
-class Send(_Value):
+class Send(_Value, frozen=True):
     message: Message
     to: tuple[ReplicaId, ...]
 
 
-class Broadcast(_Value):
+class Broadcast(_Value, frozen=True):
     """Send to every other replica of the epoch (never to oneself)."""
 
     message: Message
 
 
-class Execute(_Value):
+class Execute(_Value, frozen=True):
     """`sequence` is decided: execute its batches, in order, as the block of that height."""
 
     sequence: int
@@ -106,22 +106,22 @@ class Execute(_Value):
     batches: tuple[Batch, ...]
 
 
-class Certified(_Value):
+class Certified(_Value, frozen=True):
     """A finality certificate for a block that this replica executed: the block is committed."""
 
     certificate: FinalityCertificate
 
 
-class StartTimer(_Value):
+class StartTimer(_Value, frozen=True):
     timer: TimerKind
     delay_ms: int
 
 
-class StopTimer(_Value):
+class StopTimer(_Value, frozen=True):
     timer: TimerKind
 
 
-class SyncNeeded(_Value):
+class SyncNeeded(_Value, frozen=True):
     """A quorum certified a height that this replica cannot reach by itself."""
 
     certificate: FinalityCertificate
@@ -129,18 +129,18 @@ class SyncNeeded(_Value):
     """Replicas that said they have it, to be asked first."""
 
 
-class Diverged(_Value):
+class Diverged(_Value, frozen=True):
     """This replica's block differs from the one a quorum certified: it has stopped voting and must resynchronize."""
 
     certificate: FinalityCertificate
     own_block_hash: bytes
 
 
-class EvidenceFound(_Value):
+class EvidenceFound(_Value, frozen=True):
     evidence: Evidence
 
 
-class BatchesReleased(_Value):
+class BatchesReleased(_Value, frozen=True):
     """These batches of this replica were given up undecided (a new epoch): their items go back to the pool."""
 
     items: tuple[bytes, ...]
@@ -196,7 +196,7 @@ class Engine(Protocol):
         ...
 
     def step(self, event: Event, now_ms: int) -> list[Effect]:
-        """Process one event. `now_ms` is the local wall clock (Unix milliseconds); only proposals' timestamps use it."""
+        """Process one event. `now_ms` is the local wall clock (Unix ms); only proposals' timestamps use it."""
         ...
 
     def retained_records(self) -> list[bytes]:

@@ -46,7 +46,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     pass
 
 
-class Proposal(_Wire):
+class Proposal(_Wire, frozen=True):
     """What is ordered under one sequence."""
 
     proposer: ReplicaIndex | None
@@ -62,7 +62,7 @@ def proposal_digest(proposal: Proposal) -> Digest:
     return tagged_hash("consensus-proposal", encode(proposal))
 
 
-class Batch(_Wire, tag="batch"):
+class Batch(_Wire, frozen=True, tag="batch"):
     """Items of one author, spread once to everyone; proposals name it by digest."""
 
     epoch: Natural
@@ -86,7 +86,7 @@ class Batch(_Wire, tag="batch"):
         return tagged_hash("consensus-batch", encode((self.epoch, self.replica, self.number, self.items_root)))
 
 
-class PrePrepare(_Wire, tag="pre-prepare"):
+class PrePrepare(_Wire, frozen=True, tag="pre-prepare"):
     epoch: Natural
     replica: ReplicaIndex
     position: Natural
@@ -100,7 +100,7 @@ class PrePrepare(_Wire, tag="pre-prepare"):
         return proposal_digest(self.proposal)
 
 
-class Prepare(_Wire, tag="prepare"):
+class Prepare(_Wire, frozen=True, tag="prepare"):
     epoch: Natural
     replica: ReplicaIndex
     position: Natural
@@ -110,7 +110,7 @@ class Prepare(_Wire, tag="prepare"):
     signature: Bytes64
 
 
-class Commit(_Wire, tag="commit"):
+class Commit(_Wire, frozen=True, tag="commit"):
     epoch: Natural
     replica: ReplicaIndex
     position: Natural
@@ -120,7 +120,7 @@ class Commit(_Wire, tag="commit"):
     signature: Bytes64
 
 
-class Checkpoint(_Wire, tag="checkpoint"):
+class Checkpoint(_Wire, frozen=True, tag="checkpoint"):
     """The statement of `primitives.finality`, and the vote for a stable checkpoint."""
 
     epoch: Natural
@@ -130,14 +130,14 @@ class Checkpoint(_Wire, tag="checkpoint"):
     signature: Bytes64
 
 
-class PreparedCertificate(_Wire):
+class PreparedCertificate(_Wire, frozen=True):
     """A pre-prepare and the prepares of enough others that it and they are a quorum."""
 
     pre_prepare: PrePrepare
     prepares: Annotated[tuple[Prepare, ...], msgspec.Meta(max_length=VALIDATORS_MAX)]
 
 
-class ViewChange(_Wire, tag="view-change"):
+class ViewChange(_Wire, frozen=True, tag="view-change"):
     epoch: Natural
     replica: ReplicaIndex
     position: Natural
@@ -153,7 +153,7 @@ class ViewChange(_Wire, tag="view-change"):
         return tagged_hash("consensus-view-change", encode(self))
 
 
-class NewView(_Wire, tag="new-view"):
+class NewView(_Wire, frozen=True, tag="new-view"):
     epoch: Natural
     replica: ReplicaIndex
     position: Natural
@@ -164,7 +164,7 @@ class NewView(_Wire, tag="new-view"):
     signature: Bytes64
 
 
-class SlotSummary(_Wire):
+class SlotSummary(_Wire, frozen=True):
     """What a replica holds for one undecided sequence of its view: bit i of a mask is replica i."""
 
     sequence: Natural
@@ -173,7 +173,7 @@ class SlotSummary(_Wire):
     commits: Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Status(_Wire, tag="status"):
+class Status(_Wire, frozen=True, tag="status"):
     epoch: Natural
     replica: ReplicaIndex
     view: Natural
@@ -186,14 +186,14 @@ class Status(_Wire, tag="status"):
     signature: Bytes64
 
 
-class BatchRequest(_Wire, tag="batch-request"):
+class BatchRequest(_Wire, frozen=True, tag="batch-request"):
     """Unsigned: please send these batches."""
 
     epoch: Natural
     digests: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=BATCHES_PER_PROPOSAL_MAX)]
 
 
-class ViewChangeRequest(_Wire, tag="view-change-request"):
+class ViewChangeRequest(_Wire, frozen=True, tag="view-change-request"):
     """Unsigned: please send these ViewChanges, which a NewView names."""
 
     epoch: Natural

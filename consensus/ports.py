@@ -1,4 +1,4 @@
-"""What a replica needs from its surroundings at the moment of a step. Storage, time and the network are effects instead."""
+"""What a replica needs from its surroundings during a step. Storage, time and the network are effects instead."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ class Signer(Protocol):
 
 
 class Verifier(Protocol):
-    """Checks one Ed25519 signature. An implementation may remember verdicts; it must never differ from `primitives.keys.verify`."""
+    """Checks one Ed25519 signature.
+
+    An implementation may remember verdicts; none may differ from `primitives.keys.verify`.
+    """
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool: ...

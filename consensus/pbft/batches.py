@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from consensus.engine import EvidenceFound
@@ -79,14 +80,19 @@ def hold(state: State, batch: Batch) -> None:
 
 def wanted_digests(state: State) -> set[bytes]:
     """Return the digests that accepted or candidate proposals name and that are not held."""
-    wanted: set[bytes] = set()
+    return {digest for proposal in open_proposals(state) for digest in missing(state, proposal)}
+
+
+def open_proposals(state: State) -> Iterator[Proposal]:
+    """Yield the proposals above the stable checkpoint that may still have to be handed over or shown."""
     for slot in state.slots.values():
-        proposals = [p.proposal for p in (slot.candidate, slot.pre_prepare) if p is not None]
-        for proposal in proposals:
-            wanted.update(missing(state, proposal))
-    for proposal in state.decided.values():
-        wanted.update(missing(state, proposal))
-    return wanted
+        if slot.candidate is not None:
+            yield slot.candidate.proposal
+        if slot.pre_prepare is not None:
+            yield slot.pre_prepare.proposal
+    yield from state.decided.values()
+    for certificate in state.prepared.values():
+        yield certificate.pre_prepare.proposal
 
 
 def missing(state: State, proposal: Proposal) -> list[bytes]:
@@ -170,10 +176,14 @@ def finish_numbers(state: State, sequence: int, executed: tuple[tuple[int, int],
 
 
 def prune(state: State) -> None:
-    """Forget executed batches below the stable checkpoint, and after a window also that they existed."""
+    """Forget executed batches below the stable checkpoint, and after a window also that they existed.
+
+    A batch can be executed and yet be named again above the checkpoint, by a primary that did not know: it stays.
+    """
     floor = state.low - state.configuration.window
+    named = {digest for proposal in open_proposals(state) for digest in proposal.batches}
     for digest, sequence in list(state.finished.items()):
-        if sequence <= state.low and sequence <= state.last_executed:
+        if sequence <= min(state.low, state.last_executed) and digest not in named:
             state.batches.pop(digest, None)
         if sequence <= floor:
             del state.finished[digest]

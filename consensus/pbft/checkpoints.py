@@ -117,7 +117,7 @@ def make_stable(state: State, certificate: FinalityCertificate) -> None:
     low = certificate.height
     for table in (state.slots, state.prepared, state.decided, state.block_hashes, state.checkpoints):
         for sequence in [sequence for sequence in table if sequence <= low]:
-            del table[sequence]  # type: ignore[attr-defined]  # each is a dict keyed by sequence
+            del table[sequence]
     batches.prune(state)
 
 

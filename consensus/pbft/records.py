@@ -15,36 +15,36 @@ class _Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     pass
 
 
-class HeldBatch(_Record, tag="batch"):
+class HeldBatch(_Record, frozen=True, tag="batch"):
     batch: Batch
 
 
-class Accepted(_Record, tag="accepted"):
+class Accepted(_Record, frozen=True, tag="accepted"):
     pre_prepare: PrePrepare
     prepare: Prepare | None
     """None in the primary, whose pre-prepare is its vote."""
 
 
-class Prepared(_Record, tag="prepared"):
+class Prepared(_Record, frozen=True, tag="prepared"):
     certificate: PreparedCertificate
     commit: Commit | None
     """None where the certificate was made in an earlier view and the log has been truncated since."""
 
 
-class AskedForView(_Record, tag="view-change"):
+class AskedForView(_Record, frozen=True, tag="view-change"):
     view_change: ViewChange
 
 
-class EnteredView(_Record, tag="new-view"):
+class EnteredView(_Record, frozen=True, tag="new-view"):
     new_view: NewView
     view_changes: tuple[ViewChange, ...]
 
 
-class SignedCheckpoint(_Record, tag="checkpoint"):
+class SignedCheckpoint(_Record, frozen=True, tag="checkpoint"):
     checkpoint: Checkpoint
 
 
-class LastPosition(_Record, tag="position"):
+class LastPosition(_Record, frozen=True, tag="position"):
     position: int
 
 

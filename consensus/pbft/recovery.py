@@ -48,7 +48,7 @@ def recover(
             batches.mark_in_flight(state, slot.pre_prepare.proposal)
     for table in (state.slots, state.prepared, state.checkpoints):
         for sequence in [sequence for sequence in table if sequence <= state.low]:
-            del table[sequence]  # type: ignore[attr-defined]  # each is a dict keyed by sequence
+            del table[sequence]
     if state.own_view_change is not None and state.own_view_change.new_view > state.view:
         state.changing_view = True
     batches.prune(state)
@@ -162,8 +162,8 @@ def retained(state: State) -> list[bytes]:
         if slot.pre_prepare is not None:
             records.append(Accepted(slot.pre_prepare, slot.own_prepare))
     for sequence in sorted(state.prepared):
-        slot = state.slots.get(sequence)
-        records.append(Prepared(state.prepared[sequence], None if slot is None else slot.own_commit))
+        voted = state.slots.get(sequence)
+        records.append(Prepared(state.prepared[sequence], None if voted is None else voted.own_commit))
     for sequence in sorted(state.checkpoints):
         own = state.checkpoints[sequence].get(-1 if state.replica_id is None else state.replica_id)
         if own is not None:

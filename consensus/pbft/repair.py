@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from consensus.errors import Refusal
@@ -37,7 +38,7 @@ def build_status(state: State, receiver: int) -> Status:
     return status
 
 
-def mask(votes: dict[int, object] | dict[int, object]) -> int:
+def mask(votes: Mapping[int, object]) -> int:
     return sum(1 << replica for replica in votes)
 
 

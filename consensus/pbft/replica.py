@@ -32,6 +32,7 @@ from consensus.messages import (
     NewView,
     Prepare,
     PrePrepare,
+    Signed,
     Status,
     ViewChange,
     ViewChangeRequest,
@@ -136,15 +137,31 @@ class Replica:
                     state.send(repair.build_status(state, replica), replica)
 
     def _receive(self, message: Message, sender: int | None) -> None:
+        """Sort out what is not for this epoch, keep what is early, pass on the rest."""
         state = self._state
         if message.epoch != state.validators.epoch:
             raise Refusal("other_epoch")
-        if not isinstance(message, BatchRequest | ViewChangeRequest) and message.replica >= state.validators.n:
+        if isinstance(message, BatchRequest):
+            batches.serve_request(state, message, sender)
+            return
+        if isinstance(message, ViewChangeRequest):
+            view_change.serve_request(state, message, sender)
+            return
+        if message.replica >= state.validators.n:
             raise Refusal("not_a_member")
         if isinstance(message, PrePrepare | Prepare | Commit) and message.view > state.view:
             self._keep_early(message)
             return
         view_before = state.view
+        self._handle(message)
+        if not isinstance(message, Checkpoint | Status):
+            seen = state.positions_seen
+            seen[message.replica] = max(seen.get(message.replica, 0), message.position)
+        if state.view != view_before:
+            self._replay_early()
+
+    def _handle(self, message: Signed) -> None:
+        state = self._state
         match message:
             case Batch():
                 batches.receive_batch(state, message)
@@ -161,15 +178,6 @@ class Replica:
                 view_change.receive_new_view(state, message)
             case Status():
                 repair.receive_status(state, message)
-            case BatchRequest():
-                batches.serve_request(state, message, sender)
-            case ViewChangeRequest():
-                view_change.serve_request(state, message, sender)
-        if not isinstance(message, BatchRequest | ViewChangeRequest | Checkpoint | Status):
-            seen = state.positions_seen
-            seen[message.replica] = max(seen.get(message.replica, 0), message.position)
-        if state.view != view_before:
-            self._replay_early()
 
     def _reconsider(self) -> None:
         """A batch came: some candidate may be acceptable now."""
@@ -230,7 +238,7 @@ class Replica:
         )
 
     def _update_timers(self) -> None:
-        """Suspicion and forwarding run while work is pending and restart with progress; a view with work has its turn."""
+        """Suspicion and forwarding run while work is pending, from the last progress; a view with work has its turn."""
         state = self._state
         if state.replica_id is None or state.changing_view:
             return

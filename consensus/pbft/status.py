@@ -59,6 +59,6 @@ def missing(state: State) -> list[str]:
             sentences.append(f"sequence {sequence}: no {phase} yet from replicas {absent}")
         break
     if state.last_executed > state.low:
-        votes = state.checkpoints.get(state.low + 1, {})
-        sentences.append(f"certificate of block {state.low + 1}: no signature yet from {sorted(everyone - set(votes))}")
+        absent = sorted(everyone - set(state.checkpoints.get(state.low + 1, {})))
+        sentences.append(f"certificate of block {state.low + 1}: no signature yet from {absent}")
     return sentences

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from consensus.engine import EvidenceFound
 from consensus.errors import Refusal
 from consensus.evidence import Evidence
@@ -11,7 +13,7 @@ from consensus.pbft.new_view import Reissue, compute, verify_view_change
 from consensus.pbft.records import AskedForView, EnteredView
 from consensus.pbft.state import State
 
-VIEW_DISTANCE_MAX = 2**32
+VIEW_DISTANCE_MAX: Final = 2**32
 """A ViewChange further ahead than this is refused unread: no honest replica gets there."""
 
 
@@ -42,7 +44,7 @@ def ask(state: State, new_view: int) -> None:
     state.persist(AskedForView(view_change))
     state.broadcast(view_change)
     for timer in ("suspicion", "forward", "turn", "new-view"):
-        state.stop_timer(timer)  # type: ignore[arg-type]  # each is a TimerKind
+        state.stop_timer(timer)
     state.start_timer("resend", state.configuration.resend_ms)
     after_view_changes(state)
 
@@ -60,9 +62,8 @@ def receive_view_change(state: State, message: ViewChange) -> None:
     known = state.view_changes.get(message.replica)
     if known is not None and known == message:
         return
-    wanted = (
-        state.pending_new_view is not None and (message.replica, message.digest) in state.pending_new_view.view_changes
-    )
+    pending = state.pending_new_view
+    wanted = pending is not None and (message.replica, message.digest) in pending.view_changes
     stale = message.new_view <= state.view or (known is not None and message.new_view < known.new_view)
     if (stale and not wanted) or message.new_view > state.view + VIEW_DISTANCE_MAX:
         raise Refusal("stale_view_change" if stale else "view_out_of_reach", message.replica)
@@ -76,8 +77,8 @@ def receive_view_change(state: State, message: ViewChange) -> None:
         state.fetched_view_changes[message.digest] = message
     if not stale and (known is None or known.new_view < message.new_view):
         state.view_changes[message.replica] = message
-    if wanted and state.pending_new_view is not None:
-        try_new_view(state, state.pending_new_view)
+    if wanted and pending is not None:
+        try_new_view(state, pending)
     after_view_changes(state)
 
 
@@ -244,7 +245,7 @@ def begin(state: State, new_view: NewView, named: dict[bytes, ViewChange], reiss
     state.slots = {}
     state.view_changes = {r: vc for r, vc in state.view_changes.items() if vc.new_view > state.view}
     for timer in ("resend", "new-view", "suspicion", "forward", "turn"):
-        state.stop_timer(timer)  # type: ignore[arg-type]  # each is a TimerKind
+        state.stop_timer(timer)
     batches.return_undecided(state)
 
 

@@ -1,4 +1,5 @@
-"""A world for tests of the ledger's modules: the real handlers over a state in memory, without blocks and signatures."""
+"""A world for tests of the ledger's modules: the real handlers over a state in memory, without blocks and
+signatures."""
 
 from __future__ import annotations
 
@@ -122,11 +123,11 @@ class World:
         write_parameters(self.view, self.parameters)
         for module in self.registry.modules:
             if module.genesis is not None:
-                module.genesis(self._context(self.view, b"", b"genesis"), self.genesis)
+                module.genesis(self.context(self.view, b"", b"genesis"), self.genesis)
 
     # --- the ledger's part
 
-    def _context(self, view: StateView, sender: bytes, identifier: bytes) -> Context:
+    def context(self, view: StateView, sender: bytes, identifier: bytes) -> Context:
         return Context(
             view=view,
             network_id=self.network_id,
@@ -144,7 +145,7 @@ class World:
         self._count += 1
         self.transaction_id = tagged_hash("test-transaction", self._count.to_bytes(8, "big"))
         view = self.view.child()
-        context = self._context(view, sender, self.transaction_id)
+        context = self.context(view, sender, self.transaction_id)
         for operation in operations:
             assert decode(encode(operation), type(operation)) == operation
             check_role(self.registry, role, operation)
@@ -173,7 +174,7 @@ class World:
             view = self.view.child()
             if not deadlines.take(view, deadline):
                 continue
-            context = self._context(view, b"", deadline.id)
+            context = self.context(view, b"", deadline.id)
             self.registry.deadlines[deadline.kind](context, deadline.subject)
             self.view.apply(view)
             events += context.events

@@ -27,6 +27,9 @@ RESALE_MAX_BPS: Final = 1_500
 
 Remainder = Annotated[int, msgspec.Meta(ge=0, lt=BPS)]
 """Ten-thousandths of a unit that the last division left; they count at the next payment."""
+Carried = Annotated[int, msgspec.Meta(ge=0, lt=2**20)]
+"""As `Remainder`, with whole units that a payment of a few units could not hold. Every such payment pays out more
+than it adds, so the sum over a stack stays below ANCESTORS_MAX * BPS plus what one payment of so many units adds."""
 Wide = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 """A sum over all payments there ever were, big endian: it may leave 64 bits."""
 
@@ -43,7 +46,7 @@ class Entry(Part, frozen=True):
     """Generations that pay the ancestor, the asset's own among them."""
     paid: Amount = 0
     """Units paid so far, counted where there is a cap."""
-    remainder: Remainder = 0
+    remainder: Carried = 0
 
 
 class Stack(Record, frozen=True):

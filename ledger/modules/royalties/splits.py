@@ -34,10 +34,9 @@ def split_sale(stack: Stack, amount: int, fee_bps: int, *, exempt: bool) -> Spli
     """
     fee, fee_remainder = divmod(amount * fee_bps + stack.fee_remainder, BPS)
     net = amount - fee
-    royalties, entries = _ancestors(stack, net, exempt=exempt)
+    _check_covered(_needed(stack, net, exempt=exempt), net)
+    royalties, entries = _ancestors(stack, net, net, exempt=exempt)
     rest = net - sum(units for _, units in royalties)
-    if rest < 0:
-        raise _uncovered(net - rest, net)
     changed = msgspec.structs.replace(stack, entries=entries, fee_remainder=fee_remainder)
     return Split(fee, royalties, 0, rest, changed)
 
@@ -54,43 +53,67 @@ def split_resale(stack: Stack, price: int, fee_bps: int, terms: TransferTerms, *
     royalty, resale_remainder = divmod(net * terms.resale_royalty_bps + stack.resale_remainder, BPS)
     if not exempt:
         royalty = max(royalty, terms.least_royalty)
-    royalties, entries = _ancestors(stack, royalty, exempt=exempt)
-    to_ancestors = sum(units for _, units in royalties)
-    royalty = max(royalty, to_ancestors)
-    if royalty > net:
-        raise _uncovered(royalty, net)
+    whole = max(royalty, _needed(stack, royalty, exempt=exempt))
+    _check_covered(whole, net)
+    royalties, entries = _ancestors(stack, royalty, whole, exempt=exempt)
+    creators = whole - sum(units for _, units in royalties)
     changed = msgspec.structs.replace(
         stack, entries=entries, fee_remainder=fee_remainder, resale_remainder=resale_remainder
     )
-    return Split(fee, royalties, royalty - to_ancestors, net - royalty, changed)
+    return Split(fee, royalties, creators, net - whole, changed)
 
 
 def split_gift(stack: Stack, terms: TransferTerms, *, exempt: bool) -> Split:
     """Return what a giver owes when the asset is given away: the least royalties, without a fee and without a rest."""
     if exempt:
         return Split(0, (), 0, 0, stack)
-    royalties, entries = _ancestors(stack, terms.least_royalty, exempt=False)
-    to_ancestors = sum(units for _, units in royalties)
-    creators = max(terms.least_royalty - to_ancestors, 0)
+    royalty = terms.least_royalty
+    whole = max(royalty, _needed(stack, royalty, exempt=False))
+    royalties, entries = _ancestors(stack, royalty, whole, exempt=False)
+    creators = whole - sum(units for _, units in royalties)
     return Split(0, royalties, creators, 0, msgspec.structs.replace(stack, entries=entries))
 
 
-def _ancestors(stack: Stack, net: int, *, exempt: bool) -> tuple[tuple[tuple[bytes, int], ...], tuple[Entry, ...]]:
+def _ancestors(
+    stack: Stack, net: int, available: int, *, exempt: bool
+) -> tuple[tuple[tuple[bytes, int], ...], tuple[Entry, ...]]:
+    """Give every ancestor its part of `net`, in order of asset id, as far as `available` goes.
+
+    It always goes far enough, but for one case: remainders of many entries can come due at once and together exceed a
+    payment of a few units. What does not fit stays in the remainder, which only then passes 9,999. Rates sum to at most
+    half, so that every further payment works it off.
+    """
+    left = available
     royalties: list[tuple[bytes, int]] = []
     entries: list[Entry] = []
     for entry in stack.entries:
-        units, remainder = divmod(net * entry.rate_bps + entry.remainder, BPS)
-        if not exempt:
-            units = max(units, entry.least)
-        paid = entry.paid
-        if entry.cap is not None:
-            units = min(units, entry.cap - entry.paid)
-            paid += units
+        total = net * entry.rate_bps + entry.remainder
+        wanted = _wanted(entry, net, exempt=exempt)
+        units = min(wanted, left)
+        left -= units
         if units:
             royalties.append((entry.ancestor, units))
+        paid = entry.paid if entry.cap is None else entry.paid + units
+        remainder = (wanted - units) * BPS + total % BPS
         entries.append(msgspec.structs.replace(entry, paid=paid, remainder=remainder))
     return tuple(royalties), tuple(entries)
 
 
-def _uncovered(needed: int, available: int) -> OperationError:
-    return OperationError("royalties.uncovered", f"royalties of {needed} cannot be paid from {available}")
+def _wanted(entry: Entry, net: int, *, exempt: bool) -> int:
+    units = (net * entry.rate_bps + entry.remainder) // BPS
+    if not exempt:
+        units = max(units, entry.least)
+    return units if entry.cap is None else min(units, entry.cap - entry.paid)
+
+
+def _needed(stack: Stack, net: int, *, exempt: bool) -> int:
+    """Return what a payment must cover: the ancestors' parts where least royalties raise them, else nothing, because
+    rates alone always fit or wait."""
+    if exempt or not any(entry.least for entry in stack.entries):
+        return 0
+    return sum(_wanted(entry, net, exempt=False) for entry in stack.entries)
+
+
+def _check_covered(needed: int, available: int) -> None:
+    if needed > available:
+        raise OperationError("royalties.uncovered", f"royalties of {needed} cannot be paid from {available}")

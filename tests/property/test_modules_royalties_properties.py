@@ -1,0 +1,164 @@
+"""Laws of payments, for amounts, rates and orders that hypothesis finds."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from modules_kit import World
+
+from ledger.errors import OperationError
+from ledger.modules.assets.operations import TransferTerms
+from ledger.modules.assets.records import OWNERSHIP, Ownership, Share
+from ledger.modules.credits.records import pool_holder
+from ledger.modules.royalties import pools
+from ledger.modules.royalties.records import ANCESTORS_MAX, CAP_BPS, Entry, Stack
+from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale
+
+AMOUNTS = st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1))
+
+
+@st.composite
+def stacks(draw: st.DrawFn, least: bool = True) -> Stack:
+    entries = []
+    left_bps = CAP_BPS
+    for index in range(draw(st.one_of(st.integers(0, 6), st.just(ANCESTORS_MAX)))):
+        rate = draw(st.integers(0, left_bps))
+        left_bps -= rate
+        cap = draw(st.one_of(st.none(), st.integers(0, 10_000)))
+        entries.append(
+            Entry(
+                ancestor=bytes([index]) * 32,
+                rate_bps=rate,
+                cap=cap,
+                least=draw(st.integers(0, 50)) if least else 0,
+                depth=1,
+                paid=0 if cap is None else draw(st.integers(0, cap)),
+                remainder=draw(st.integers(0, 9_999)),
+            )
+        )
+    return Stack(tuple(entries), draw(st.integers(0, 9_999)), draw(st.integers(0, 9_999)))
+
+
+def check_split(split: Split, amount: int, before: Stack) -> None:
+    royalties = [units for _, units in split.royalties]
+    assert split.fee + sum(royalties) + split.creators + split.rest == amount
+    assert min([split.fee, split.creators, split.rest, *royalties]) >= 0
+    for entry in split.stack.entries:
+        assert entry.cap is None or entry.paid <= entry.cap
+        assert 0 <= entry.remainder < 2**20
+    assert len(split.stack.entries) == len(before.entries)
+
+
+@given(stacks(), AMOUNTS, st.integers(0, 500), st.booleans())
+def test_the_parts_of_a_sale_sum_to_the_price(stack: Stack, amount: int, fee_bps: int, exempt: bool) -> None:
+    """E3: exactly, or the payment is refused as a whole."""
+    try:
+        split = split_sale(stack, amount, fee_bps, exempt=exempt)
+    except OperationError:
+        assert sum(entry.least for entry in stack.entries) > 0
+        assert not exempt
+        return
+    check_split(split, amount, stack)
+
+
+@given(stacks(), AMOUNTS, st.integers(0, 500), st.integers(0, 1_500), st.integers(0, 1_000), st.booleans())
+def test_the_parts_of_a_resale_sum_to_the_price(
+    stack: Stack, price: int, fee_bps: int, resale_bps: int, least: int, exempt: bool
+) -> None:
+    terms = TransferTerms(resale_bps, least)
+    try:
+        split = split_resale(stack, price, fee_bps, terms, exempt=exempt)
+    except OperationError:
+        return
+    check_split(split, price, stack)
+
+
+@given(stacks(), st.integers(0, 1_000))
+def test_a_gift_pays_each_its_least(stack: Stack, least: int) -> None:
+    split = split_gift(stack, TransferTerms(100, least), exempt=False)
+    amount = split.creators + sum(units for _, units in split.royalties)
+    check_split(split, amount, stack)
+    parts = dict(split.royalties)
+    for entry in stack.entries:
+        left = entry.least if entry.cap is None else min(entry.least, entry.cap - entry.paid)
+        assert parts.get(entry.ancestor, 0) >= left
+    assert amount >= least
+
+
+@given(stacks(least=False), st.lists(st.integers(0, 200), max_size=60), st.integers(0, 500))
+def test_small_payments_lose_nothing(stack: Stack, amounts: list[int], fee_bps: int) -> None:
+    """What an ancestor without a cap has received or is still owed is its rate of everything, exactly."""
+    start = stack
+    received: dict[bytes, int] = {}
+    net = 0
+    for amount in amounts:
+        split = split_sale(stack, amount, fee_bps, exempt=False)
+        check_split(split, amount, stack)
+        net += amount - split.fee
+        for ancestor, units in split.royalties:
+            received[ancestor] = received.get(ancestor, 0) + units
+        stack = split.stack
+    for before, after in zip(start.entries, stack.entries, strict=True):
+        if before.cap is None:
+            due = net * before.rate_bps + before.remainder
+            assert received.get(before.ancestor, 0) * 10_000 + after.remainder == due
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("earn"), st.integers(1, 30)),
+        st.tuples(st.just("move"), st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 10_000))),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, st.lists(st.tuples(st.integers(0, 29), st.integers(0, 3)), max_size=40))
+def test_what_co_owners_get_does_not_depend_on_when_they_withdraw(
+    steps: list[tuple[str, object]], withdrawals: list[tuple[int, int]]
+) -> None:
+    """Two worlds with the same income and share changes; in one, owners withdraw at odd moments."""
+    patient = _play(steps, [])
+    assert _play(steps, withdrawals) == patient
+
+
+def _play(steps: list[tuple[str, object]], withdrawals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    world = World()
+    asset = world.register("alice", "shared")
+    names = ("alice", "bob", "carol", "dave")
+    accounts = [world.accounts[name] for name in names]
+    shares = {accounts[0]: 10_000}
+    withdrawn = dict.fromkeys(accounts, 0)
+    context = world.context(world.view, b"", b"test")
+
+    def withdraw(account: bytes) -> None:
+        withdrawn[account] += pools.withdraw(context, asset, asset, account, shares.get(account, 0))
+
+    for index, (kind, argument) in enumerate(steps):
+        for moment, who in withdrawals:
+            if moment == index:
+                withdraw(accounts[who])
+        if kind == "earn":
+            assert isinstance(argument, int)
+            pools.receive(context, asset, asset, accounts[3], argument)
+            continue
+        assert isinstance(argument, tuple)
+        giver, taker, bps = accounts[argument[0]], accounts[argument[1]], argument[2]
+        moved = min(bps, shares.get(giver, 0))
+        if giver == taker or not moved:
+            continue
+        before = (taker, shares.get(taker, 0))
+        pools.move_share(context, asset, (giver, shares[giver]), before, moved)
+        shares[giver] -= moved
+        shares[taker] = shares.get(taker, 0) + moved
+        present = tuple(Share(account, bps) for account, bps in sorted(shares.items()) if bps)
+        OWNERSHIP.put(world.view, Ownership(present, world.now_ms, 0), asset)
+        world.check_laws()
+    for account in accounts:
+        withdraw(account)
+    left = world.balance(pool_holder(asset))
+    assert left < len(accounts), "fractions of a unit, at most one for each owner"
+    return [
+        (withdrawn[account], pools.owed(world.view, asset, account, shares.get(account, 0))[1]) for account in accounts
+    ]

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ledger import deadlines
-from ledger.block import BlockBatch, Mark, Receipt
+from ledger.block import CODE_CHARACTERS_MAX, BlockBatch, Mark, Receipt
 from ledger.errors import InvalidTransaction, OperationError
 from ledger.modules.module import ArtifactRecord, Context
 from ledger.operations import Registry
@@ -73,6 +73,7 @@ class Executed:
 
     def record(self, identifier: bytes, code: str, message: str, context: Context | None) -> int:
         """Add a receipt and return its index; without a context nothing else remains."""
+        assert len(code) <= CODE_CHARACTERS_MAX
         events = () if context is None else tuple(encode(event) for event in context.events)
         self.receipts.append(Receipt(identifier, code, events))
         self.messages.append(message)

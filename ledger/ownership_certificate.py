@@ -196,7 +196,7 @@ def verify(data: bytes, genesis_hash: bytes, trust: Trust | None = None) -> Veri
 
 def describe(verified: VerifiedOwnership) -> str:
     """Say in a few lines what was verified, and what it rests on."""
-    owners = ", ".join(f"{owner.account} ({owner.bps / 100:g} %)" for owner in verified.owners)
+    owners = ", ".join(f"{owner.account} ({owner.bps // 100}.{owner.bps % 100:02} %)" for owner in verified.owners)
     lines = [
         f"{verified.kind} {verified.name!r}, asset {verified.asset}",
         f"owned by {owners}",

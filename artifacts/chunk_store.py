@@ -2,7 +2,7 @@
 
     DIRECTORY/blocks/xy/CID      the block; xy are the two characters before the CID's last one
     DIRECTORY/incoming/*         writes under way; emptied when the store is opened
-    DIRECTORY/damaged/CID        blocks whose bytes changed on disk, the newest QUARANTINE_FILES_MAX of them
+    DIRECTORY/damaged/CID.*      blocks whose bytes changed on disk, the newest QUARANTINE_FILES_MAX of them
 
 A write goes to `incoming`, is synced, renamed and the directory synced: after a crash a block is held whole or not at
 all. Names are CIDs in their one spelling, so nothing outside the tree can be named. One process may own a directory;
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -53,6 +54,8 @@ class ChunkStore:
         self._damaged = directory / "damaged"
         self._capacity_bytes = capacity_bytes
         self._lock = threading.Lock()
+        self._reserved_bytes = 0
+        """Of writes under way."""
         try:
             for folder in (self._blocks, self._incoming, self._damaged):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -82,19 +85,18 @@ class ChunkStore:
         if self.has(cid):
             return False
         with self._lock:
-            if self._size_bytes + len(data) > self._capacity_bytes:
+            if self._size_bytes + self._reserved_bytes + len(data) > self._capacity_bytes:
                 raise ChunkStoreFull(f"the chunk store's capacity of {self._capacity_bytes} bytes is used up")
-            self._size_bytes += len(data)
+            self._reserved_bytes += len(data)
         try:
-            new = self._write(path, data)
+            return self._write(path, data)
         except OSError as error:
-            self._shrink(len(data))
             if error.errno in _OUT_OF_SPACE:
                 raise ChunkStoreFull(f"no space left for block {cid}") from error
             raise ChunkStoreFailure(f"cannot write block {cid}: {error}") from error
-        if not new:
-            self._shrink(len(data))
-        return new
+        finally:
+            with self._lock:
+                self._reserved_bytes -= len(data)
 
     def get(self, cid: str) -> bytes:
         """Return the block, checked against its name.
@@ -112,7 +114,7 @@ class ChunkStore:
         except FileNotFoundError as error:
             raise ChunkMissing(cid) from error
         except OSError as error:
-            if error.errno not in {errno.ELOOP, errno.EISDIR}:
+            if error.errno not in {errno.ELOOP, errno.ENXIO}:  # a symbolic link, a socket
                 raise ChunkStoreFailure(f"cannot read block {cid}: {error}") from error
             data = None
         if data is None or not cids.matches(parsed, data):
@@ -145,14 +147,15 @@ class ChunkStore:
         cids.parse(cid)
         path = self._path(cid)
         try:
-            size_bytes = path.lstat().st_size
-            path.unlink()
+            with self._lock:
+                size_bytes = path.lstat().st_size
+                path.unlink()
+                self._size_bytes -= size_bytes
             _sync_directory(path.parent)
         except FileNotFoundError:
             return False
         except OSError as error:
             raise ChunkStoreFailure(f"cannot delete block {cid}: {error}") from error
-        self._shrink(size_bytes)
         return True
 
     def iterate(self) -> Iterator[str]:
@@ -203,9 +206,10 @@ class ChunkStore:
                 path.parent.mkdir(exist_ok=True)
                 _sync_directory(self._blocks)
             with self._lock:
-                if path.exists():  # another thread was faster
+                if path.is_file() and not path.is_symlink():  # another thread was faster
                     return False
                 temporary.rename(path)
+                self._size_bytes += len(data)
             _sync_directory(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -213,30 +217,31 @@ class ChunkStore:
 
     def _quarantine(self, path: Path) -> None:
         try:
-            size_bytes = path.lstat().st_size
-            path.rename(self._damaged / path.name)
-            self._shrink(size_bytes)
-            kept = sorted(self._damaged.iterdir(), key=lambda item: item.lstat().st_mtime_ns)
-            for old in kept[:-QUARANTINE_FILES_MAX]:
-                old.unlink()
+            with self._lock:
+                path.rename(self._damaged / f"{path.name}.{secrets.token_hex(4)}")
+                # What was counted for it is not known: its length may have changed. This is rare enough to count anew.
+                self._size_bytes = sum(size for _, size in self._scan())
+                kept = sorted(self._damaged.iterdir(), key=lambda item: item.lstat().st_ctime_ns)
+                for old in kept[:-QUARANTINE_FILES_MAX]:
+                    shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
             _sync_directory(path.parent)
         except FileNotFoundError:
             return  # another thread was faster
         except OSError as error:
             raise ChunkStoreFailure(f"cannot move the damaged block {path.name} away: {error}") from error
 
-    def _shrink(self, size_bytes: int) -> None:
-        with self._lock:
-            self._size_bytes -= size_bytes
-
 
 def _read(path: Path) -> bytes | None:
-    """Read at most BLOCK_BYTES_MAX; None when the file is larger. A symbolic link is not followed."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:
-        if os.fstat(descriptor).st_size > BLOCK_BYTES_MAX:
+    """Read at most BLOCK_BYTES_MAX; None when the file is larger or not plain. A symbolic link is not followed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        found = os.fstat(descriptor)
+        if found.st_size > BLOCK_BYTES_MAX or not stat.S_ISREG(found.st_mode):
             return None
-        return file.read(BLOCK_BYTES_MAX + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(BLOCK_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(path: Path) -> None:

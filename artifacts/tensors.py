@@ -50,7 +50,7 @@ def tensor_index(path: Path) -> tuple[TensorEntry, ...]:
     """Index the tensors of the `.keras` file at `path`, in the order of their names.
 
     Raises:
-        InvalidModelFile: `model.hdf5_refused`, `model.archive`, `model.weights` (missing, packed, sharded or not plain), or
+        InvalidModelFile: `model.hdf5_refused`, `model.archive`, `model.weights` (missing, packed or not plain), or
             `model.h5py_missing` (install the extra `guildmark[tensorflow]`).
         OSError: the file cannot be read.
     """

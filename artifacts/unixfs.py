@@ -19,7 +19,7 @@ from artifacts import cid as cids
 from artifacts import nodes
 from artifacts.dag_pb import Link
 from artifacts.errors import InvalidBlock, UnsupportedArtifact
-from artifacts.nodes import ARTIFACT_BYTES_MAX, CHUNK_BYTES, DIRECTORY_DEPTH_MAX, WIDTH, links
+from artifacts.nodes import ARTIFACT_BYTES_MAX, CHUNK_BYTES, DIRECTORY_DEPTH_MAX, ENTRIES_MAX, WIDTH, links
 from artifacts.reader import extract, read_file
 
 __all__ = [
@@ -151,13 +151,30 @@ def build_directory(path: Path, put: Put = discard) -> BuiltFile:
 
     Raises:
         UnsupportedArtifact: a symbolic link, device or socket; a name that is not UTF-8 or would not survive on another
-            system; more than DIRECTORY_DEPTH_MAX levels; a block above DIRECTORY_BYTES_MAX; too many bytes.
+            system; more than DIRECTORY_DEPTH_MAX levels or ENTRIES_MAX entries; a block above DIRECTORY_BYTES_MAX; too
+            many bytes.
         OSError: a file cannot be read.
     """
-    return _directory(path, put, 0, ARTIFACT_BYTES_MAX)
+    return _directory(path, put, 0, _Budget(ARTIFACT_BYTES_MAX, ENTRIES_MAX))
 
 
-def _directory(path: Path, put: Put, depth: int, bytes_left: int) -> BuiltFile:
+class _Budget:
+    """What a directory and all below it may still use up."""
+
+    def __init__(self, bytes_left: int, entries_left: int) -> None:
+        self._bytes_left = bytes_left
+        self._entries_left = entries_left
+
+    def spend(self, file_bytes: int) -> None:
+        self._bytes_left -= file_bytes
+        self._entries_left -= 1
+        if self._bytes_left < 0 or self._entries_left < 0:
+            raise UnsupportedArtifact(
+                "artifact.too_large", f"an artifact has at most {ARTIFACT_BYTES_MAX} bytes and {ENTRIES_MAX} entries"
+            )
+
+
+def _directory(path: Path, put: Put, depth: int, budget: _Budget) -> BuiltFile:
     if depth > DIRECTORY_DEPTH_MAX:
         raise UnsupportedArtifact("artifact.too_deep", f"{path} lies more than {DIRECTORY_DEPTH_MAX} directories deep")
     entries = []
@@ -169,23 +186,23 @@ def _directory(path: Path, put: Put, depth: int, bytes_left: int) -> BuiltFile:
             nodes.check_name(name)
         except InvalidBlock as error:
             raise UnsupportedArtifact("artifact.name", f"in {path}: {error.message}") from error
-        built = _entry(Path(entry.path), put, depth, bytes_left - size_bytes)
+        built = _entry(Path(entry.path), put, depth, budget)
         entries.append(Link(cids.to_bytes(built.cid), name, built.tsize))
         blocks += built.blocks
         size_bytes += built.size_bytes
-        if size_bytes > bytes_left:
-            raise UnsupportedArtifact("artifact.too_large", f"an artifact has at most {ARTIFACT_BYTES_MAX} bytes")
     block = nodes.encode_directory_node(tuple(entries))
     name_of_block = cids.dag_pb_cid(block)
     put(name_of_block, block)
     return BuiltFile(name_of_block, size_bytes, blocks, len(block) + sum(link.tsize for link in entries))
 
 
-def _entry(path: Path, put: Put, depth: int, bytes_left: int) -> BuiltFile:
-    mode = path.lstat().st_mode
-    if stat.S_ISDIR(mode):
-        return _directory(path, put, depth + 1, bytes_left)
-    if not stat.S_ISREG(mode):
+def _entry(path: Path, put: Put, depth: int, budget: _Budget) -> BuiltFile:
+    found = path.lstat()
+    if stat.S_ISDIR(found.st_mode):
+        budget.spend(0)
+        return _directory(path, put, depth + 1, budget)
+    if not stat.S_ISREG(found.st_mode):
         raise UnsupportedArtifact("artifact.symlink", f"{path} is neither a file nor a directory")
+    budget.spend(found.st_size)
     with path.open("rb") as stream:
         return build_file(stream, put)

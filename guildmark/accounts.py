@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
+from guildmark.errors import Refused
 from guildmark.identity import Account
 from guildmark.transactions import Outcome
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.organizations.operations import AddKey, OpenAccount, RevokeKey, RotateKey
-from primitives.identifiers import account_from_text, account_to_text, key_from_text
+from primitives.identifiers import InvalidIdentifier, account_from_text, account_to_text, key_from_text
 from primitives.keys import SigningKey
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ AnyAccount = Account | bytes | str
 
 
 def account_bytes(account: AnyAccount) -> bytes:
-    """The 32-byte id. Raises InvalidIdentifier (a ValueError) for a wrong text."""
+    """The 32-byte id. Raises Refused `argument.account` for a wrong text."""
     if isinstance(account, Account):
         return account.id
-    return account_from_text(account) if isinstance(account, str) else account
+    try:
+        return account_from_text(account) if isinstance(account, str) else account
+    except InvalidIdentifier as error:
+        raise Refused("argument.account", str(error)) from error
 
 
 def account_text(account: AnyAccount) -> str:
@@ -31,6 +35,13 @@ def account_text(account: AnyAccount) -> str:
     if isinstance(account, Account):
         return account.text
     return account if isinstance(account, str) else account_to_text(account)
+
+
+def _key_bytes(key: str) -> bytes:
+    try:
+        return key_from_text(key)
+    except InvalidIdentifier as error:
+        raise Refused("argument.key", str(error)) from error
 
 
 class AsyncAccounts:
@@ -57,11 +68,11 @@ class AsyncAccounts:
 
     async def add_key(self, key: str, role: Literal["owner", "operator", "release"] = "operator") -> Outcome:
         """Give the client's account the further key `key` (did:key)."""
-        return await self._client.submit_and_wait(AddKey(key=key_from_text(key), role=role))
+        return await self._client.submit_and_wait(AddKey(key=_key_bytes(key), role=role))
 
     async def revoke_key(self, key: str) -> Outcome:
         """Take a key (did:key) from the client's account."""
-        return await self._client.submit_and_wait(RevokeKey(key=key_from_text(key)))
+        return await self._client.submit_and_wait(RevokeKey(key=_key_bytes(key)))
 
     async def rotate_key(self, new_key: SigningKey) -> Account:
         """Replace the key that signs by `new_key`; returns the account with it. The old key then signs nothing."""

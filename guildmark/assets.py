@@ -16,7 +16,7 @@ import msgspec
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
-from guildmark.errors import NotFound, Refused
+from guildmark.errors import Refused
 from guildmark.transactions import Outcome
 from guildmark.transport import pause
 from ledger.modules.assets.operations import (
@@ -38,6 +38,7 @@ from ledger.modules.assets.operations import (
     asset_id,
     commitment,
 )
+from ledger.modules.assets.transfers import transfer_id
 from ledger.operations import Operation
 
 if TYPE_CHECKING:
@@ -194,9 +195,9 @@ class AsyncAssets:
                 notes=notes,
             )
             outcome = await self._reveal(ready, operation)
-            claim = await self._client.query("assets.by_artifact", cid=ready.cid, at_least=outcome.height)
+            version = int(outcome.event("assets.version_added")["version"])
             await self._client.artifacts.upload(artifact, progress)
-            return _registered(asset_bytes(asset).hex(), int(claim["version"]), ready, outcome)
+            return _registered(asset_bytes(asset).hex(), version, ready, outcome)
 
     async def _reveal(self, committed: Committed, operation: Operation) -> Outcome:
         await self._client.wait_until(committed.ready_at_ms)
@@ -229,20 +230,17 @@ class AsyncAssets:
         result: list[dict[str, Any]] = await self._client.query("assets.versions", asset=asset_bytes(asset))
         return result
 
-    async def version(self, asset: str | bytes, version: int | None = None) -> dict[str, Any]:
-        """One version, the latest when no number is given. Raises NotFound."""
-        found: list[dict[str, Any]] = await self.versions(asset)
-        for entry in reversed(found):
-            if version is None or entry["version"] == version:
-                return dict(entry)
-        raise NotFound("assets.unknown_version", f"asset {asset!r} has no version {version}")
+    async def version(self, asset: str | bytes, version: int | str | None = None) -> dict[str, Any]:
+        """One version by number or alias, the latest when none is named. Raises NotFound."""
+        result: dict[str, Any] = await self._client.query("assets.version", asset=asset_bytes(asset), version=version)
+        return result
 
     async def download(
         self,
         asset: str | bytes,
         destination: Path | str,
         *,
-        version: int | None = None,
+        version: int | str | None = None,
         progress: Progress | None = None,
         overwrite: bool = False,
     ) -> Path:
@@ -266,9 +264,9 @@ class AsyncAssets:
             if price
             else OfferGift(asset=identifier, recipient=to, expires_at_ms=expires_at_ms)
         )
-        outcome = await self._client.submit_and_wait(operation)
-        record = await self._client.query("assets.get", asset=identifier, at_least=outcome.height)
-        return str(record["pending_transfer"])
+        transaction = await self._client.prepare(operation)
+        await self._client.deliver(transaction)
+        return transfer_id(bytes.fromhex(transaction.id), identifier).hex()
 
     async def accept_transfer(self, transfer: str | bytes, price_max: int = 0) -> Outcome:
         """Accept an offered transfer and pay at most `price_max`."""

@@ -135,7 +135,7 @@ class AsyncClient:
         answer: dict[str, Any] = await self.transport.get_json(where, {"wait_ms": wait_ms or None})
         return answer
 
-    async def query(self, /, name: str, *, at_least: int | None = None, **arguments: Any) -> Any:
+    async def query(self, name: str, /, *, at_least: int | None = None, **arguments: Any) -> Any:
         """Ask the ledger a named query and return its `result`; `at_least` waits for that height.
 
         Bytes are sent as hex; see `docs/` for the names.
@@ -145,7 +145,7 @@ class AsyncClient:
         """
         return (await self.query_at(name, at_least=at_least, **arguments))["result"]
 
-    async def query_at(self, /, name: str, *, at_least: int | None = None, **arguments: Any) -> dict[str, Any]:
+    async def query_at(self, name: str, /, *, at_least: int | None = None, **arguments: Any) -> dict[str, Any]:
         """As `query`, with `height` and `block_time_ms` of the answer."""
         answer: dict[str, Any] = await self.transport.get_json(path("query", name), {**arguments, "at_least": at_least})
         return answer

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from guildmark.cluster import network, probe
 from guildmark.cluster.logs import merged_lines, write_merged
@@ -64,7 +64,7 @@ class LocalCluster:
         genesis: Mapping[str, Any] | None = None,
         node: Mapping[str, Mapping[str, Any]] | None = None,
         passphrase: str | None = None,
-    ) -> LocalCluster:
+    ) -> Self:
         """Make a development network in an empty or new directory. Nothing is started.
 
         `genesis` overrides chain parameters (`{"commitment_age_ms": 4000}`) and the genesis' name, salt, created_at_ms
@@ -110,8 +110,8 @@ class LocalCluster:
 
     @property
     def accounts(self) -> list[str]:
-        """The names of the wallet's keys."""
-        return self.wallet.names()
+        """The names of the genesis' accounts, in its order."""
+        return [entry.name for entry in self.genesis.accounts]
 
     def url(self, index: int) -> str:
         """The base URL of a node's API."""

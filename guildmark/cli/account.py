@@ -1,0 +1,51 @@
+"""`guildmark account`: opening accounts, balances, payments."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from guildmark.cli.output import emit
+from guildmark.cli.session import Session, with_session
+
+
+@click.group()
+def account() -> None:
+    """Open accounts, see balances, pay."""
+
+
+@account.command("open")
+@click.argument("name")
+@with_session(nodes=True, account=True)
+def open_account(session: Session, name: str) -> None:
+    """Open an account in the organization of the acting account, with a new key NAME in the wallet."""
+    from primitives.keys import SigningKey
+
+    passphrase, wallet = session.passphrase(), session.wallet
+    key = SigningKey.generate()
+    with session.client(acting=True) as client:
+        # The key is on disk before the account exists: a crash in between leaves a key too many, never an account
+        # without one.
+        wallet.create(name, passphrase, key=key)
+        opened = client.accounts.open(key, name)
+        wallet.assign(name, passphrase, account=opened.text, network_id=client.network_id())
+        emit(client.accounts.get(opened), json=session.json)
+
+
+@account.command("show")
+@click.argument("who", required=False)
+@with_session(nodes=True, account=True)
+def show(session: Session, who: str | None) -> None:
+    """Show an account (gm1... or a key's name; the acting one by default): organization, keys, balance."""
+    target = session.resolve(who or session.account_name())
+    with session.client() as client:
+        emit(client.accounts.get(target), json=session.json)
+
+
+@account.command("pay")
+@click.argument("recipient")
+@click.argument("amount", type=click.IntRange(min=1))
+@with_session(nodes=True, account=True)
+def pay(session: Session, recipient: str, amount: int) -> None:
+    """Pay AMOUNT minor units to RECIPIENT (gm1... or a key's name)."""
+    with session.client(acting=True) as client:
+        emit(client.credits.transfer(session.resolve(recipient), amount), json=session.json)

@@ -1,0 +1,233 @@
+"""`guildmark model` and `guildmark asset`: registering, showing, downloading and handing over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, emit_table, note, progress
+from guildmark.cli.session import Session, pairs, with_session
+
+if TYPE_CHECKING:
+    from ledger.modules.assets.operations import Provenance
+
+KINDS = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
+RIGHTS = ("train-on", "fine-tune", "distill-merge")
+
+
+def provenance_options(function: Any) -> Any:
+    """The options that say how a version came about."""
+    for option in reversed(
+        [
+            click.option(
+                "--derived-from",
+                "parents",
+                multiple=True,
+                metavar="ASSET:RIGHT[:GRANT]",
+                help=f"A parent and by what right ({', '.join(RIGHTS)}); the grant unless the parent is your own.",
+            ),
+            click.option("--hyperparameter", "hyperparameters", multiple=True, metavar="NAME=VALUE"),
+            click.option("--preprocessing", multiple=True, metavar="STEP", help="In order; may be repeated."),
+            click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="Kept in millionths."),
+            click.option("--code-version", default="", help="Of the code that made it."),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def read_provenance(
+    parents: tuple[str, ...],
+    hyperparameters: tuple[str, ...],
+    preprocessing: tuple[str, ...],
+    metrics: tuple[str, ...],
+    code_version: str,
+) -> Provenance:
+    """Turn the options into provenance. Raises a usage error."""
+    from guildmark.assets import asset_bytes
+    from ledger.modules.assets.operations import Derivation, Metric, Provenance
+
+    derivations = []
+    for text in parents:
+        parts = text.split(":")
+        if len(parts) not in (2, 3) or parts[1] not in RIGHTS:
+            raise click.UsageError(f"--derived-from: write ASSET:RIGHT[:GRANT], not {text!r}")
+        grant = asset_bytes(parts[2]) if len(parts) == 3 else None
+        derivations.append(Derivation(asset_bytes(parts[0]), parts[1], grant))  # type: ignore[arg-type]  # checked above
+    return Provenance(
+        derivations=tuple(derivations),
+        hyperparameters=tuple(sorted(pairs(hyperparameters, "--hyperparameter").items())),
+        preprocessing=preprocessing,
+        metrics=tuple(Metric(name, _millionths(name, text)) for name, text in pairs(metrics, "--metric").items()),
+        code_version=code_version,
+    )
+
+
+def _millionths(name: str, text: str) -> int:
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        return int((Decimal(text) * 1_000_000).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise click.UsageError(f"--metric {name}: not a number: {text!r}") from error
+
+
+def _group(name: str, kind: str | None) -> click.Group:
+    """Make the group for one kind, or for all of them."""
+    what = kind or "asset"
+    group = click.Group(name, help=f"Register, show, download and hand over {what}s.")
+    kind_option = click.option(
+        "--kind", type=click.Choice(KINDS), default=kind, required=kind is None, show_default=kind is not None
+    )
+
+    @group.command("register")
+    @click.argument("path", type=click.Path(path_type=Path, exists=True))
+    @kind_option
+    @click.option("--name", required=True)
+    @click.option("--description", default="")
+    @click.option("--tag", "tags", multiple=True)
+    @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="No personal data: it stays for ever.")
+    @click.option("--public", is_flag=True, help="Anyone may download it.")
+    @click.option("--resale-royalty-bps", type=click.IntRange(0, 1_500), default=0, show_default=True)
+    @provenance_options
+    @click.option("--wait-held", is_flag=True, help="Wait until a quorum of validators holds the bytes.")
+    @with_session(nodes=True, account=True)
+    def register(session: Session, path: Path, **options: Any) -> None:
+        """Register the file or directory PATH and upload it: commitment, reveal, then the bytes."""
+        _register(session, path, options)
+
+    @group.command("add-version")
+    @click.argument("asset")
+    @click.argument("path", type=click.Path(path_type=Path, exists=True))
+    @click.option("--notes", default="")
+    @provenance_options
+    @click.option("--wait-held", is_flag=True, help="Wait until a quorum of validators holds the bytes.")
+    @with_session(nodes=True, account=True)
+    def add_version(session: Session, asset: str, path: Path, **options: Any) -> None:
+        """Register PATH as the next version of ASSET and upload it."""
+        wait_held, notes = options.pop("wait_held"), options.pop("notes")
+        provenance = read_provenance(**options)
+        with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
+            made = client.assets.add_version(asset, path, provenance=provenance, notes=notes, progress=bar)
+            if wait_held:
+                client.artifacts.wait_held(made.cid)
+            emit(made, json=session.json)
+
+    @group.command("list")
+    @click.option("--kind", type=click.Choice(KINDS), default=kind)
+    @click.option("--owner", help="gm1... or a key's name.")
+    @with_session(nodes=True, wallet=True)
+    def list_assets(session: Session, kind: str | None, owner: str | None) -> None:
+        """List what is registered."""
+        with session.client() as client:
+            rows = client.assets.find(owner=session.resolve(owner) if owner else None, kind=kind)
+        emit_table(rows, ("asset", "kind", "name", "versions"), json=session.json)
+
+    for command in (show, versions, download, transfer, accept, withdraw, retire):
+        group.add_command(command)
+    return group
+
+
+def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
+    from ledger.modules.assets.operations import TransferTerms
+
+    names = ("parents", "hyperparameters", "preprocessing", "metrics", "code_version")
+    provenance = read_provenance(**{name: options[name] for name in names})
+    with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
+        note("committing, then waiting until the commitment is old enough ...")
+        made = client.assets.register(
+            path,
+            kind=options["kind"],
+            name=options["name"],
+            description=options["description"],
+            tags=options["tags"],
+            metadata=pairs(options["metadata"], "--metadata"),
+            visibility="public" if options["public"] else "licensed",
+            provenance=provenance,
+            transfer_terms=TransferTerms(resale_royalty_bps=options["resale_royalty_bps"]),
+            progress=bar,
+        )
+        if options["wait_held"]:
+            client.artifacts.wait_held(made.cid)
+        emit(made, json=session.json)
+
+
+@click.command("show")
+@click.argument("asset")
+@with_session(nodes=True)
+def show(session: Session, asset: str) -> None:
+    """Show an asset: owners, latest version, links."""
+    with session.client() as client:
+        emit(client.assets.get(asset), json=session.json)
+
+
+@click.command("versions")
+@click.argument("asset")
+@with_session(nodes=True)
+def versions(session: Session, asset: str) -> None:
+    """List an asset's versions."""
+    with session.client() as client:
+        rows = client.assets.versions(asset)
+    emit_table(rows, ("version", "cid", "size_bytes", "available"), json=session.json)
+
+
+@click.command("download")
+@click.argument("asset")
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.option("--version", help="A number or an alias; the latest by default.")
+@click.option("--overwrite", is_flag=True)
+@click.option("--anonymous", is_flag=True, help="Do not sign the request: for public assets.")
+@with_session(nodes=True, account=True)
+def download(
+    session: Session, asset: str, destination: Path, version: str | None, overwrite: bool, anonymous: bool
+) -> None:
+    """Download a version to DESTINATION, every block checked."""
+    with session.client(acting=not anonymous) as client, progress("downloading", quiet=session.json) as bar:
+        path = client.assets.download(asset, destination, version=version, overwrite=overwrite, progress=bar)
+    emit({"asset": asset, "path": str(path)}, json=session.json)
+
+
+@click.command("transfer")
+@click.argument("asset")
+@click.option("--to", "recipient", required=True, help="gm1... or a key's name.")
+@click.option("--price", type=click.IntRange(min=0), default=0, show_default=True, help="0 is a gift.")
+@with_session(nodes=True, account=True)
+def transfer(session: Session, asset: str, recipient: str, price: int) -> None:
+    """Offer the whole ASSET to an account, which must accept it."""
+    with session.client(acting=True) as client:
+        identifier = client.assets.offer_transfer(asset, session.resolve(recipient), price)
+    emit({"transfer": identifier, "asset": asset, "price": price}, json=session.json)
+
+
+@click.command("accept")
+@click.argument("transfer_id")
+@click.option("--price-max", type=click.IntRange(min=0), default=0, show_default=True)
+@with_session(nodes=True, account=True)
+def accept(session: Session, transfer_id: str, price_max: int) -> None:
+    """Accept an offered transfer and pay its price."""
+    with session.client(acting=True) as client:
+        emit(client.assets.accept_transfer(transfer_id, price_max), json=session.json)
+
+
+@click.command("withdraw")
+@click.argument("transfer_id")
+@with_session(nodes=True, account=True)
+def withdraw(session: Session, transfer_id: str) -> None:
+    """Take an offered transfer back, or decline it."""
+    with session.client(acting=True) as client:
+        emit(client.assets.withdraw_transfer(transfer_id), json=session.json)
+
+
+@click.command("retire")
+@click.argument("asset")
+@with_session(nodes=True, account=True)
+def retire(session: Session, asset: str) -> None:
+    """End an asset's further use in trade."""
+    with session.client(acting=True) as client:
+        emit(client.assets.retire(asset), json=session.json)
+
+
+model = _group("model", "model")
+asset = _group("asset", None)

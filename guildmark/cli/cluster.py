@@ -1,0 +1,89 @@
+"""`guildmark cluster`: a local network's processes in the background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.network import create, creation_options
+from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.session import DEFAULT_NETWORK, Session, with_session
+from guildmark.errors import Unreachable
+
+_DIRECTORY = click.argument(
+    "directory", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_NETWORK, envvar="GUILDMARK_NETWORK"
+)
+
+
+@click.group()
+def cluster() -> None:
+    """Start, see and stop the nodes of a local network."""
+
+
+@cluster.command("up")
+@_DIRECTORY
+@creation_options
+@with_session(network=False, wallet=True)
+def up(session: Session, directory: Path, **options: Any) -> None:
+    """Start every node of the network in DIRECTORY; make a development network where there is none."""
+    from guildmark.cluster.local import LocalCluster
+
+    if not (directory / "network.json").is_file():
+        create(session, directory, **options)
+    local = LocalCluster(directory)
+    local.start(exit_with_parent=False)
+    note(f"Logs are in {local.logs}. `guildmark cluster down {directory}` stops the nodes.")
+    emit_table(_rows(local), _COLUMNS, json=session.json)
+
+
+@cluster.command("status")
+@_DIRECTORY
+@with_session(network=False)
+def status(session: Session, directory: Path) -> None:
+    """Show every node of the network in DIRECTORY. Ends with 5 when none answers."""
+    from guildmark.cluster.local import LocalCluster
+
+    rows = _rows(LocalCluster(directory))
+    emit_table(rows, _COLUMNS, json=session.json)
+    if not any(row["answers"] for row in rows):
+        raise Unreachable(f"no node of {directory} answers")
+
+
+@cluster.command("down")
+@_DIRECTORY
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0.1, 600), default=10.0, show_default=True)
+@with_session(network=False)
+def down(session: Session, directory: Path, timeout_s: float) -> None:
+    """Stop every node of the network in DIRECTORY that was started here; nothing else is touched."""
+    from guildmark.cluster.local import LocalCluster
+
+    local = LocalCluster(directory)
+    stopped = local.running()
+    local.stop(timeout_s)
+    emit({"stopped": stopped}, json=session.json, text=f"stopped {len(stopped)} nodes")
+
+
+_COLUMNS = ("node", "pid", "url", "answers", "ready", "height", "view", "primary")
+
+
+def _rows(local: Any) -> list[dict[str, Any]]:
+    rows = []
+    for index, process in enumerate(local.nodes):
+        running, record = process.running(), process.record()
+        said = local.status(index) if running is not None else None
+        rows.append(
+            {
+                "node": index,
+                "pid": record.pid if running is not None and record is not None else None,
+                "url": local.url(index),
+                "answers": said is not None,
+                "ready": bool(said and said["ready"]),
+                "height": said["certified_height"] if said else None,
+                "view": said["view"] if said else None,
+                "primary": bool(said and said["primary_node_id"] == said["node_id"]),
+                "log": str(process.log_path),
+            }
+        )
+    return rows

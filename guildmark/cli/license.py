@@ -1,0 +1,139 @@
+"""`guildmark license`: offering, buying and checking licenses; royalties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, emit_table
+from guildmark.cli.session import Session, with_session
+
+RIGHTS = (
+    "download",
+    "inference",
+    "inference-as-service",
+    "fine-tune",
+    "distill-merge",
+    "redistribute",
+    "sublicense",
+    "publish-benchmarks",
+    "train-on",
+    "display-print",
+    "compute-only",
+)
+DENIED = 4
+DAY_MS = 86_400_000
+
+
+@click.group("license")
+def license_group() -> None:
+    """Offer, buy and check licenses."""
+
+
+@license_group.command("offer")
+@click.argument("asset")
+@click.option(
+    "--terms",
+    "terms_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="TOML or JSON file with all terms; other options override it.",
+)
+@click.option("--right", "rights", multiple=True, type=click.Choice(RIGHTS))
+@click.option("--price", type=click.IntRange(min=0), help="In minor units.")
+@click.option("--commercial", is_flag=True, default=None)
+@click.option("--exclusivity", type=click.Choice(["none", "sole", "exclusive"]))
+@click.option("--editions-max", type=click.IntRange(min=1))
+@click.option("--term-days", type=click.IntRange(min=1), help="How long a grant holds; perpetual by default.")
+@click.option("--derivatives", type=click.Choice(["no", "on-approval", "yes"]))
+@click.option("--revenue-share-bps", type=click.IntRange(0, 5_000))
+@click.option("--revenue-share-depth", type=click.IntRange(1, 8))
+@click.option("--attribution")
+@click.option("--buyer", help="The only account that may buy: gm1... or a key's name.")
+@click.option(
+    "--open-days", type=click.IntRange(min=1), default=7, show_default=True, help="How long the offer stands."
+)
+@with_session(nodes=True, account=True)
+def offer(
+    session: Session, asset: str, terms_file: Path | None, buyer: str | None, open_days: int, **fields: Any
+) -> None:
+    """Offer licenses on ASSET."""
+    from guildmark.licenses import read_terms, terms
+
+    given = {name: value for name, value in fields.items() if value not in (None, ())}
+    if "term_days" in given:
+        given["term_ms"] = given.pop("term_days") * DAY_MS
+    if terms_file is not None:
+        base = read_terms(terms_file)
+        given = {name: getattr(base, name) for name in base.__struct_fields__} | given
+    if "rights" not in given or "price" not in given:
+        raise click.UsageError("say at least --right and --price, or give --terms FILE")
+    with session.client(acting=True) as client:
+        made = client.licenses.offer(
+            asset,
+            terms(**given),
+            buyer=session.resolve(buyer) if buyer else None,
+            lifetime_ms=open_days * DAY_MS,
+        )
+    emit(made, json=session.json)
+
+
+@license_group.command("buy")
+@click.argument("offer_id")
+@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@with_session(nodes=True, account=True)
+def buy(session: Session, offer_id: str, price_max: int | None) -> None:
+    """Buy a license under an offer: payment, royalties and grant in one transaction."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.buy(offer_id, price_max=price_max), json=session.json)
+
+
+@license_group.command("check")
+@click.argument("asset")
+@click.option("--right", type=click.Choice(RIGHTS), default="download", show_default=True)
+@click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
+@click.option("--at-ms", type=click.IntRange(min=0), help="Unix ms of block time; now by default.")
+@with_session(nodes=True, account=True)
+def check(session: Session, asset: str, right: Any, who: str | None, at_ms: int | None) -> int:
+    """May an account exercise a right on ASSET? Ends with 4 when it may not; the reason is in the result."""
+    target = session.resolve(who or session.account_name())
+    with session.client() as client:
+        answer = client.licenses.check(asset, right, account=target, at_ms=at_ms)
+    emit(answer, json=session.json)
+    return 0 if answer["allowed"] else DENIED
+
+
+@license_group.command("offers")
+@click.argument("asset")
+@with_session(nodes=True)
+def offers(session: Session, asset: str) -> None:
+    """List the offers on ASSET."""
+    with session.client() as client:
+        rows = client.licenses.offers(asset)
+    emit_table(rows, ("offer", "price", "open", "terms_digest"), json=session.json)
+
+
+@license_group.command("grants")
+@click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
+@click.option("--asset")
+@with_session(nodes=True, account=True)
+def grants(session: Session, who: str | None, asset: str | None) -> None:
+    """List the grants of an account or on an asset."""
+    target = session.resolve(who or session.account_name()) if who or not asset else None
+    with session.client() as client:
+        rows = client.licenses.grants(target, asset)
+    emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
+
+
+@license_group.command("royalties")
+@click.argument("asset")
+@click.option("--withdraw", is_flag=True, help="Take out what the acting account is owed.")
+@with_session(nodes=True, account=True)
+def royalties(session: Session, asset: str, withdraw: bool) -> None:
+    """Show what ASSET has earned for the acting account, or take it out."""
+    with session.client(acting=True) as client:
+        if withdraw:
+            emit(client.licenses.withdraw_royalties(asset), json=session.json)
+        else:
+            emit(client.licenses.royalties_owed(asset), json=session.json)

@@ -1,0 +1,119 @@
+"""`guildmark network`: making a development network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, note
+from guildmark.cli.session import DEFAULT_NETWORK, Session, pairs, with_session
+
+
+@click.group()
+def network() -> None:
+    """Make networks."""
+
+
+def creation_options(function: Any) -> Any:
+    """The options that say what a new network is like."""
+    for option in reversed(
+        [
+            click.option("--validators", type=click.IntRange(1, 64), default=4, show_default=True),
+            click.option("--name", default="development", show_default=True, help="The network's name."),
+            click.option("--organization", "organizations", multiple=True, metavar="ID=NAME", help="May be repeated."),
+            click.option(
+                "--open-account",
+                "plans",
+                multiple=True,
+                metavar="NAME=ORGANIZATION:CREDITS",
+                help="An account of the genesis with its credits in minor units; may be repeated.",
+            ),
+            click.option("--parameter", "parameters", multiple=True, metavar="NAME=NUMBER", help="A chain parameter."),
+            click.option(
+                "--setting", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="A setting of every node.toml."
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+@network.command("init")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_NETWORK)
+@creation_options
+@with_session(network=False, wallet=True)
+def init(session: Session, directory: Path, **options: Any) -> None:
+    """Make a development network in DIRECTORY: all keys on this machine.
+
+    The wallet is encrypted with the passphrase of the environment or `--passphrase-file`. Without one a passphrase is
+    made up and left beside the keys.
+    """
+    emit(create(session, directory, **options), json=session.json)
+
+
+def create(
+    session: Session,
+    directory: Path,
+    *,
+    validators: int,
+    name: str,
+    organizations: tuple[str, ...],
+    plans: tuple[str, ...],
+    parameters: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> dict[str, Any]:
+    """Make the network and return what a person needs to know of it."""
+    from guildmark.cluster.local import LocalCluster
+    from guildmark.wallet import PASSPHRASE_FILE_NAME, passphrase_from_environment
+
+    passphrase = session.passphrase() if session.given_passphrase_file else passphrase_from_environment()
+    cluster = LocalCluster.create(
+        directory,
+        validators=validators,
+        organizations=list(pairs(organizations, "--organization").items()) or None,
+        accounts=_plans(plans),
+        genesis={"name": name, **{key: _number(key, text) for key, text in pairs(parameters, "--parameter").items()}},
+        node=_settings(settings),
+        passphrase=passphrase,
+    )
+    note(f"Development network: every key lies on this machine, those of the nodes unencrypted, below {directory}.")
+    if passphrase is None:
+        note(f"The wallet's passphrase was made up and lies in {directory / 'wallet' / PASSPHRASE_FILE_NAME}.")
+    return {
+        "directory": str(directory),
+        "name": name,
+        "network_id": cluster.network_id.hex(),
+        "validators": validators,
+        "accounts": {key: cluster.account(key).text for key in cluster.accounts},
+        "urls": cluster.urls,
+    }
+
+
+def _plans(texts: tuple[str, ...]) -> list[Any] | None:
+    from guildmark.cluster.network import AccountPlan
+
+    plans = []
+    for name, rest in pairs(texts, "--open-account").items():
+        organization, _, credit_text = rest.partition(":")
+        plans.append(AccountPlan(name, organization, _number("--open-account", credit_text or "0")))
+    return plans or None
+
+
+def _settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for where, text in pairs(texts, "--setting").items():
+        table, separator, key = where.partition(".")
+        if not separator:
+            raise click.UsageError(f"--setting: write table.key=value, not {where!r}")
+        flag = {"true": True, "false": False}.get(text)
+        number = int(text) if text.isascii() and text.isdigit() else None
+        tables.setdefault(table, {})[key] = flag if flag is not None else number if number is not None else text
+    return tables
+
+
+def _number(what: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 19:
+        raise click.UsageError(f"{what}: not a whole number: {text!r}")
+    return int(text)

@@ -1,0 +1,100 @@
+"""What commands print: results on standard output, as JSON or for people; everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import rich_click as click
+
+
+def plain(value: Any) -> Any:
+    """Turn Structs, bytes (to hex) and tuples into what JSON has."""
+    import msgspec
+
+    if isinstance(value, msgspec.Struct):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def encode(value: Any) -> str:
+    """One line of JSON."""
+    import msgspec
+
+    return msgspec.json.encode(plain(value)).decode("utf-8")
+
+
+def emit(result: Any, *, json: bool, text: str | None = None) -> None:
+    """Print a result: as JSON, as `text`, or as lines of names and values."""
+    if json:
+        click.echo(encode(result))
+    elif text is not None:
+        click.echo(text)
+    else:
+        click.echo("\n".join(_lines(plain(result), "")))
+
+
+def emit_table(rows: Sequence[Any], columns: Sequence[str], *, json: bool) -> None:
+    """Print a list of records: as JSON, or the named columns."""
+    if json:
+        click.echo(encode(rows))
+        return
+    cells = [[str(plain(row).get(column, "")) for column in columns] for row in rows]
+    widths = [max([len(column), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+    for line in [list(columns), *cells]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def note(text: str) -> None:
+    """Say something that is not the result."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def progress(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar of bytes on standard error; none where that is no terminal or `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    with Progress(TextColumn(title), BarColumn(), DownloadColumn(), console=Console(stderr=True)) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _lines(value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        width = max((len(key) for key in value), default=0)
+        for key, item in value.items():
+            if isinstance(item, dict | list) and item:
+                yield f"{indent}{key}:"
+                yield from _lines(item, indent + "  ")
+            else:
+                yield f"{indent}{key.ljust(width)}  {_scalar(item)}"
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict | list):
+                yield f"{indent}-"
+                yield from _lines(item, indent + "  ")
+            else:
+                yield f"{indent}- {_scalar(item)}"
+    else:
+        yield f"{indent}{_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    if value is None or value in ([], {}):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

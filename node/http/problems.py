@@ -67,7 +67,7 @@ RETRY_AFTER_S: Final = 1
 
 
 def of_code(code: str, detail: str, **members: Any) -> Problem:
-    """Return the problem for an error code of the ledger, the pool or the artifacts room; 400 where nothing else fits."""
+    """Return the problem for an error code of another room; 400 where nothing else fits."""
     status = _STATUS_BY_CODE.get(code) or _STATUS_BY_FAMILY.get(code.partition(".")[0], 400)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
     return Problem(status, code, detail, headers=headers, **members)

@@ -1,0 +1,56 @@
+"""/v1/artifacts: the bytes of registered versions, block by block."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from artifacts import cid as cids
+from artifacts.chunk_store import BLOCK_BYTES_MAX
+from node.http.application import Api, bytes_response, json_response
+from node.http.authorization import require_download
+from node.http.problems import Problem
+from node.http.routing import Request, Route
+from node.http.services import ArtifactStatus, BlockUpload, UnknownArtifact
+
+_BLOCK: Final = "/v1/artifacts/{root:cid}/blocks/{cid:cid}"
+
+
+async def put_block(api: Api, request: Request) -> web.StreamResponse:
+    """Take a block of a registered version, if a held part links to it and its bytes hash to its name."""
+    root, cid = _cid(request, "root"), _cid(request, "cid")
+    try:
+        upload = await api.services.artifacts.store(root, cid, request.body)
+    except UnknownArtifact as error:
+        raise Problem(
+            409, "artifact.not_registered", "no executed block registers this artifact; register first"
+        ) from error
+    return json_response(upload, status=201 if upload.new else 200)
+
+
+async def get_block(api: Api, request: Request) -> web.StreamResponse:
+    """Return a block to whoever may download the artifact."""
+    root, cid = _cid(request, "root"), _cid(request, "cid")
+    asset = await api.services.artifacts.owner_asset(root)
+    await require_download(api.services, asset, request.authorization, root, "GET")
+    return bytes_response(await api.services.artifacts.read(root, cid), cache=True)
+
+
+async def show(api: Api, request: Request) -> web.StreamResponse:
+    """Tell what this node holds of an artifact, and who says to hold all of it."""
+    return json_response(await api.services.artifacts.status(_cid(request, "root")))
+
+
+def _cid(request: Request, name: str) -> str:
+    """Return a CID in its one spelling. Raises InvalidCid."""
+    text = request.parameters[name]
+    cids.parse(text)
+    return text
+
+
+ROUTES: Final = (
+    Route("PUT", _BLOCK, put_block, "Upload a block", body_bytes_max=BLOCK_BYTES_MAX, answer=BlockUpload),
+    Route("GET", _BLOCK, get_block, "Download a block (signed)", media_type="application/octet-stream"),
+    Route("GET", "/v1/artifacts/{root:cid}", show, "What is held of an artifact", answer=ArtifactStatus),
+)

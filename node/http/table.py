@@ -1,0 +1,21 @@
+"""All routes of the API."""
+
+from __future__ import annotations
+
+from node.http import artifacts, blocks, events, node_state, proofs, queries, transactions
+from node.http.routing import Router
+
+ROUTES = (
+    *transactions.ROUTES,
+    *blocks.ROUTES,
+    *queries.ROUTES,
+    *proofs.ROUTES,
+    *artifacts.ROUTES,
+    *events.ROUTES,
+    *node_state.ROUTES,
+)
+
+
+def router() -> Router:
+    """Return a router over the whole table."""
+    return Router(ROUTES)

@@ -1,0 +1,113 @@
+"""/v1/transactions: submit, submit many, ask and wait."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+
+from ledger.transaction import TRANSACTION_BYTES_MAX
+from node.http.application import Api, json_response
+from node.http.parameters import Natural
+from node.http.problems import malformed, of_code
+from node.http.routing import Request, Route
+from node.http.services import Submitted, TransactionState
+from primitives.codec import CodecError, decode
+
+BULK_TRANSACTIONS_MAX: Final = 1_000
+BULK_BYTES_MAX: Final = 8 * 1024 * 1024
+WAIT_MS_MAX: Final = 30_000
+WAIT: Final = Natural("wait_ms", WAIT_MS_MAX, "How long to wait for news, in milliseconds")
+_FINAL: Final = ("committed", "rejected", "expired")
+
+_Bulk = Annotated[
+    list[Annotated[bytes, msgspec.Meta(max_length=TRANSACTION_BYTES_MAX)]],
+    msgspec.Meta(min_length=1, max_length=BULK_TRANSACTIONS_MAX),
+]
+
+
+class BulkResult(msgspec.Struct, frozen=True):
+    id: str
+    code: str
+    """Empty when it was taken or is known already."""
+
+
+class BulkResults(msgspec.Struct, frozen=True):
+    results: tuple[BulkResult, ...]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    id: str
+    state: str
+
+
+async def submit(api: Api, request: Request) -> web.StreamResponse:
+    """Take one signed transaction."""
+    if not request.body:
+        raise of_code("transaction.malformed", "the body is empty; send the signed transaction's bytes")
+    submitted = await api.services.submit(request.body)
+    if submitted.known:
+        return json_response(await api.services.transaction(bytes.fromhex(submitted.id)))
+    if submitted.code:
+        raise _refusal(submitted)
+    return json_response(Accepted(submitted.id, "pending"), status=202)
+
+
+async def submit_bulk(api: Api, request: Request) -> web.StreamResponse:
+    """Take up to 1000 signed transactions, each judged for itself."""
+    try:
+        transactions: list[bytes] = decode(request.body, _Bulk)
+    except CodecError as error:
+        raise malformed(
+            f"the body is a MessagePack list of 1 to {BULK_TRANSACTIONS_MAX} byte strings: {error}"
+        ) from error
+    submitted = await api.services.submit_many(transactions)
+    return json_response(BulkResults(tuple(BulkResult(each.id, "" if each.known else each.code) for each in submitted)))
+
+
+async def show(api: Api, request: Request) -> web.StreamResponse:
+    """Tell what became of a transaction, waiting for its end when asked to."""
+    identifier = request.parameters["id"]
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + WAIT.read(request.query) / 1000
+    while True:
+        state = await api.services.transaction(bytes.fromhex(identifier))
+        left_s = deadline - loop.time()
+        if state.state in _FINAL or left_s <= 0:
+            return json_response(state)
+        await api.waiters.transaction(identifier, left_s)
+
+
+def _refusal(submitted: Submitted) -> Exception:
+    members = {"id": submitted.id} if submitted.id else {}
+    return of_code(submitted.code, submitted.message, **members)
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/v1/transactions",
+        submit,
+        "Submit a signed transaction",
+        body_bytes_max=TRANSACTION_BYTES_MAX,
+        answer=Accepted,
+    ),
+    Route(
+        "POST",
+        "/v1/transactions/bulk",
+        submit_bulk,
+        "Submit many signed transactions",
+        body_bytes_max=BULK_BYTES_MAX,
+        answer=BulkResults,
+    ),
+    Route(
+        "GET",
+        "/v1/transactions/{id:hash}",
+        show,
+        "Ask for a transaction's outcome, and wait for it",
+        query=(WAIT,),
+        answer=TransactionState,
+    ),
+)

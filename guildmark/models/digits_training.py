@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +34,18 @@ PREPROCESSING: Final = (
     "augmentation: shift up to 8 % of the width and height",
     "augmentation: zoom up to 10 %",
 )
+LIBRARIES_MISSING: Final = 4
+"""Exit status."""
 LIBRARIES: Final = ("keras", "numpy", "scikit-learn")
 
 
 def main() -> int:
     """Train, save, measure the saved file, and say so."""
     request: dict[str, Any] = json.loads(sys.argv[1])
+    missing = [name for name in ("tensorflow", "keras", "sklearn") if find_spec(name) is None]
+    if missing:
+        sys.stderr.write(f"not installed: {', '.join(missing)}; install guildmark[tensorflow]\n")
+        return LIBRARIES_MISSING
     started = time.monotonic()
     tell("started")
     arrays = load_arrays()

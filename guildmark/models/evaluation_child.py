@@ -67,8 +67,10 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(path: Path, summary: ModelSummary) -> Any:
-    import keras
-
+    try:
+        import keras
+    except ImportError as error:
+        raise ModelRefused("model.tensorflow_missing", "install guildmark[tensorflow] to load models") from error
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:

@@ -109,9 +109,10 @@ def _objects(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _known(item: dict[str, Any]) -> dict[str, Any]:
-    class_name, module = _text(item, "class_name"), _text(item, "module")
+    class_name = _text(item, "class_name")
     if "lambda" in class_name.lower():
         raise ModelRefused("model.lambda", "a Lambda carries code in its configuration; such models are not loaded")
+    module = _text(item, "module")
     if class_name in _MODEL_CLASSES and module in _MODEL_MODULES:
         return item
     if module not in _MODULES or item.get("registered_name") is not None:

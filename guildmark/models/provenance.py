@@ -1,6 +1,6 @@
 """How a model came about, in the terms of a registration: hyperparameters, preprocessing, metrics, code version.
 
-The ledger takes integers and short texts only. What is not asked for here (machines, people) does not belong on a chain.
+The ledger takes integers and short texts only. What is not asked for here (machines, people) has no place on a chain.
 """
 
 from __future__ import annotations

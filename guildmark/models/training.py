@@ -6,14 +6,17 @@ import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from guildmark.models.errors import ConfinedRunFailed
+from guildmark.models.errors import ConfinedRunFailed, ModelError
 from guildmark.models.sandbox import Limits, run_module
 
 TRAINING_LIMITS = Limits(wall_ms=300_000, cpu_seconds=600)
+
+LIBRARIES_MISSING: Final = 4
+"""Exit status of `digits_training` where TensorFlow, Keras or scikit-learn is not installed."""
 
 Progress = Callable[[dict[str, Any]], None]
 """Gets each step: `event` is `started`, `dataset`, `ready`, `epoch` (with `epoch`, `epochs`, `loss`, `accuracy`),
@@ -56,7 +59,8 @@ def train_digits(
     beside an event loop; that thread calls `on_progress`.
 
     Raises:
-        ConfinedRunFailed: the child failed, ran out of time or crashed; TensorFlow may be missing (`stderr` says so).
+        ModelError: `model.tensorflow_missing`.
+        ConfinedRunFailed: the child failed, ran out of time or crashed.
         OSError: the directory cannot be made.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -75,7 +79,10 @@ def train_digits(
         directory=directory,
         limits=limits,
         on_line=on_line,
-    ).check()
+    )
+    if outcome.returncode == LIBRARIES_MISSING:
+        raise ModelError("model.tensorflow_missing", outcome.stderr.strip())
+    outcome.check()
     places = {"model": str(directory / "model.keras"), "dataset": str(directory / "dataset.npz")}
     try:
         facts = msgspec.json.decode((directory / "facts.json").read_bytes(), type=dict[str, Any])

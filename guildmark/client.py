@@ -30,7 +30,7 @@ from ledger.operations import Operation
 
 CLOCK_AGE_S_MAX: Final = 60.0
 """How old the known clock offset may be; on development networks, where time can be moved, it is always asked for."""
-MOVED_CLOCK_CODES: Final = frozenset({"transaction.expired", "transaction.too_early", "transaction.lifetime"})
+MOVED_CLOCK_CODES: Final = frozenset({"transaction.expired", "transaction.expiry_too_far"})
 
 
 class _Network:

@@ -1,0 +1,193 @@
+"""The command line: results on standard output, the rest on standard error, and the documented exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem
+
+from guildmark.cli import main
+from guildmark.identity import Account
+from guildmark.wallet import Cost, Wallet
+from primitives.keys import SigningKey
+
+ASSET = "ab" * 32
+GUILDMARK = [sys.executable, "-m", "guildmark.cli.main"]
+
+
+@pytest.fixture
+def node() -> Iterator[FakeNode]:
+    with fake_node(make_genesis()[0]) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def surroundings(node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = SigningKey(bytes([1]) * 32)
+    account = Account.first_of(node.network_id, "alder", key, bytes(16))
+    Wallet(tmp_path / "wallet").create(
+        "alder", "secret", key=key, account=account.text, cost=Cost(passes=1, memory_kib=8192, lanes=1)
+    )
+    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
+    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
+    monkeypatch.setenv("GUILDMARK_NODE", node.url)
+    monkeypatch.setattr("guildmark.cli.session.RETRY_TIMEOUT_S", 0.2)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_lists_every_command_and_the_exit_codes() -> None:
+    run = subprocess.run([*GUILDMARK, "--help"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    for name in main.COMMANDS:
+        assert name in run.stdout
+    for code in (1, 2, 3, 4, 5, 6, 7):
+        assert f"{code} " in run.stdout.split("Exit codes:")[1]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom guildmark.cli import main\nmain.run(['--help'])\n"
+        "print(*{m.split('.')[0] for m in sys.modules}, file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(run.stderr.split()) & {"aiohttp", "ledger", "artifacts", "msgspec", "cryptography", "psutil"} == set()
+
+
+@pytest.mark.parametrize("name", list(main.COMMANDS))
+def test_every_command_has_help_and_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = main.root.get_command(None, name)  # type: ignore[arg-type]  # the group asks nothing of the context
+    assert command is not None
+    leaves = getattr(command, "commands", {"": command}).values()
+    for leaf in leaves:
+        assert leaf.help, f"{name} {leaf.name}"
+        assert "json" in {parameter.name for parameter in leaf.params}, f"{name} {leaf.name}"
+
+
+def test_status_prints_json_on_standard_output_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["status", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["height"] == 7
+    assert captured.err == ""
+
+
+def test_status_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["status"]) == 0
+    assert "network_name" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [(400, "query.argument", 1), (404, "query.not_found", 3), (403, "no_grant", 4), (500, "node.failed", 5)],
+)
+def test_a_nodes_answer_decides_the_exit_code(
+    node: FakeNode, status: int, code: str, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.routes[("GET", "/v1/query/assets.get")] = lambda _: problem(status, code)
+    assert main.run(["model", "show", ASSET, "--json"]) == expected
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["error"]["code"] in (code, "node.unreachable")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["model", "register"],
+        ["status", "--nothing"],
+        ["license", "offer", ASSET],
+        ["query", "assets.get", "asset"],
+        ["certificate", "verify", "missing"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+def test_without_a_network_the_usage_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GUILDMARK_NODE")
+    assert main.run(["status"]) == 2
+    assert "--node" in capsys.readouterr().err
+
+
+def test_no_node_ends_with_5(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("GUILDMARK_NODE", "http://127.0.0.1:9")
+    assert main.run(["status"]) == 5
+    assert "node.unreachable" in capsys.readouterr().err
+
+
+def test_a_payment_that_nobody_confirms_ends_with_6(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ledgerless(node, [{"state": "pending"}])
+    assert main.run(["transaction", "show", "cd" * 32, "--wait", "0.05"]) == 6
+    assert "cd" * 32 in capsys.readouterr().err
+
+
+def test_a_rejected_payment_ends_with_1_and_names_the_transaction(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ledgerless(node, [{"state": "rejected", "height": 1, "code": "credits.insufficient"}])
+    recipient = Wallet("wallet").read("alder").account
+    assert main.run(["account", "pay", recipient, "5", "--json"]) == 1
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "credits.insufficient"
+    assert len(error["transaction"]) == 64
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(True, 0), (False, 4)])
+def test_license_check_says_the_reason_and_denies_with_4(
+    node: FakeNode, allowed: bool, expected: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = {"allowed": allowed, "reason": "granted" if allowed else "no_grant", "clause": ""}
+    node.routes[("GET", "/v1/query/licenses.check")] = lambda _: (
+        200,
+        {"height": 1, "block_time_ms": 1, "result": answer},
+    )
+    assert main.run(["license", "check", ASSET, "--json"]) == expected
+    assert json.loads(capsys.readouterr().out) == answer
+
+
+def test_a_false_certificate_ends_with_7(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"not a certificate")
+    assert main.run(["certificate", "verify", "file", "--genesis-hash", "00" * 32]) == 7
+    assert capsys.readouterr().out == ""
+
+
+def test_a_wrong_passphrase_ends_with_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "wrong")
+    assert main.run(["account", "pay", "alder", "5"]) == 1
+    assert "wallet.passphrase" in capsys.readouterr().err
+
+
+def test_keys_are_made_shown_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["key", "create", "bob", "--json"]) == 0
+    made: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert made["public_key"].startswith("did:key:z")
+    assert main.run(["key", "list", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["alder", "bob"]
+    assert main.run(["key", "show", "carol"]) == 3
+
+
+def test_with_several_keys_the_acting_one_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["key", "create", "bob"]) == 0
+    assert main.run(["account", "pay", "alder", "5"]) == 1
+    assert "--account" in capsys.readouterr().err
+
+
+def test_commands_of_a_missing_network_say_how_to_make_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["cluster", "status", "nowhere"]) == 1
+    assert "network init" in capsys.readouterr().err

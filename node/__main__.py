@@ -1,0 +1,9 @@
+"""`python -P -m node`: see `node.commands`."""
+
+from __future__ import annotations
+
+import sys
+
+from node.commands import main
+
+sys.exit(main(sys.argv[1:]))

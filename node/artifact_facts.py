@@ -1,0 +1,102 @@
+"""What the node reads from the ledger about artifacts, through its named queries.
+
+An answer may be a Struct or, from an executor in another process, a plain value: both are read by field name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from ledger.errors import LedgerError
+
+PAGE: Final = 200
+
+T = TypeVar("T")
+
+
+class QueryResult(Protocol):
+    @property
+    def result(self) -> Any: ...
+
+
+class Queries(Protocol):
+    """Reads of the executed head."""
+
+    async def query(self, name: str, arguments: dict[str, str | int]) -> QueryResult:
+        """Raises LedgerError."""
+        ...
+
+
+class Holder(msgspec.Struct, frozen=True):
+    node_id: str
+
+
+class VersionFacts(msgspec.Struct, frozen=True):
+    """A registered version, as far as its bytes go."""
+
+    asset: str
+    version: int
+    cid: str
+    size_bytes: int
+    holders: tuple[Holder, ...]
+    held_quorum: int
+
+    def held_by(self, node_id: str) -> bool:
+        """Whether the node's statement is in the ledger."""
+        return any(holder.node_id == node_id for holder in self.holders)
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    asset: str
+    version: int
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    asset: str
+
+
+async def version_of(queries: Queries, root: str) -> VersionFacts | None:
+    """The first version that has the artifact `root`; None when no version registers it."""
+    try:
+        claim = _read((await queries.query("assets.by_artifact", {"cid": root})).result, _Claim)
+        return await version(queries, claim.asset, claim.version)
+    except LedgerError as error:
+        if error.code == "query.not_found":
+            return None
+        raise
+
+
+async def version(queries: Queries, asset: str, number: int) -> VersionFacts:
+    """A version by number. Raises LedgerError `query.not_found`."""
+    return _read((await queries.query("assets.version", {"asset": asset, "version": number})).result, VersionFacts)
+
+
+async def all_versions(queries: Queries) -> AsyncIterator[VersionFacts]:
+    """Every version of every asset, a page at a time."""
+    last = ""
+    while True:
+        page = _read(
+            (await queries.query("assets.list", {"limit": PAGE, **({"after": last} if last else {})})).result,
+            list[_Summary],
+        )
+        for summary in page:
+            number = 0
+            while versions := await _versions(queries, summary.asset, number):
+                for facts in versions:
+                    yield facts
+                number = versions[-1].version
+        if len(page) < PAGE:
+            return
+        last = page[-1].asset
+
+
+async def _versions(queries: Queries, asset: str, after: int) -> list[VersionFacts]:
+    answer = await queries.query("assets.versions", {"asset": asset, "after": after, "limit": PAGE})
+    return _read(answer.result, list[VersionFacts])
+
+
+def _read(value: Any, expected: type[T]) -> T:
+    return msgspec.convert(value, expected, from_attributes=True)

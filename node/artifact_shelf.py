@@ -1,0 +1,135 @@
+"""The artifacts of registered versions on this node: which blocks may come in, which may go out, what is complete.
+
+Uploads and replication both end here. A block enters only when the ledger registers its root, a held and checked part
+links to it, and its bytes hash to its name; it leaves only as a block of the root that the reader may read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from artifacts.chunk_store import ChunkStore
+from artifacts.errors import ChunkDamaged, ChunkMissing
+from artifacts.holdings import Holding
+from node import artifact_facts
+from node.artifact_facts import Queries, VersionFacts
+from node.http.services import ArtifactStatus, BlockUpload, UnknownArtifact
+
+ARTIFACTS_OPEN_MAX: Final = 64
+"""Walked artifacts kept in memory; beyond it the one used longest ago is walked again when it is next asked for."""
+
+
+class OpenArtifact:
+    """One artifact's walk, its lock, and what the ledger said about it."""
+
+    def __init__(self, facts: VersionFacts, holding: Holding) -> None:
+        self.facts = facts
+        self.holding = holding
+        self.lock = asyncio.Lock()
+        self.progressed = asyncio.Event()
+        """Set whenever a block was added."""
+
+
+class ArtifactShelf:
+    """The node's artifacts. Belongs to the event loop; reads and writes of files run in threads."""
+
+    def __init__(self, store: ChunkStore, queries: Queries, on_complete: Callable[[str], None]) -> None:
+        """`on_complete` hears the root of every artifact whose last block arrives."""
+        self._store = store
+        self._queries = queries
+        self._on_complete = on_complete
+        self._open: OrderedDict[str, OpenArtifact] = OrderedDict()
+        self._opening: dict[str, asyncio.Task[OpenArtifact]] = {}
+
+    async def open(self, root: str) -> OpenArtifact:
+        """Return the walk of `root`.
+
+        Raises:
+            UnknownArtifact: no executed block registers it.
+            ArtifactError: the registered root and size cannot be, or the store fails.
+        """
+        known = self._open.get(root)
+        if known is not None:
+            self._open.move_to_end(root)
+            return known
+        task = self._opening.get(root)
+        if task is None:
+            task = self._opening[root] = asyncio.create_task(self._walk(root))
+            task.add_done_callback(lambda _: self._opening.pop(root, None))
+        return await asyncio.shield(task)
+
+    async def _walk(self, root: str) -> OpenArtifact:
+        facts = await artifact_facts.version_of(self._queries, root)
+        if facts is None:
+            raise UnknownArtifact(f"no executed block registers {root}")
+        holding = await asyncio.to_thread(Holding, root, facts.size_bytes, self._store)
+        opened = self._open[root] = OpenArtifact(facts, holding)
+        while len(self._open) > ARTIFACTS_OPEN_MAX:
+            self._open.popitem(last=False)
+        return opened
+
+    async def store(self, root: str, cid: str, data: bytes) -> BlockUpload:
+        """Take a block that a client or a peer sent.
+
+        Raises:
+            UnknownArtifact, ArtifactError: see `open`; `manifest.not_linked` for a block that nothing held links to.
+        """
+        opened = await self.open(root)
+        # A client that leaves must not tear the walk and the store apart.
+        return await asyncio.shield(asyncio.create_task(self._store_block(opened, cid, data)))
+
+    async def _store_block(self, opened: OpenArtifact, cid: str, data: bytes) -> BlockUpload:
+        holding = opened.holding
+        async with opened.lock:
+            if holding.holds(cid):
+                return BlockUpload(new=False, complete=holding.complete)
+            await asyncio.to_thread(holding.check, cid, data)
+        await asyncio.to_thread(self._store.put, cid, data)
+        async with opened.lock:
+            new = holding.accepts(cid)
+            if new:
+                await asyncio.to_thread(holding.add, cid, data)
+            complete = holding.complete
+        opened.progressed.set()
+        if new and complete:
+            self._on_complete(holding.root)
+        return BlockUpload(new=new, complete=complete)
+
+    async def read(self, root: str, cid: str) -> bytes:
+        """Return a held block of the artifact `root`, checked against its name.
+
+        Raises:
+            ChunkMissing: not a held block of this artifact. ChunkDamaged: it rotted; it is fetched again.
+        """
+        opened = await self.open(root)
+        if not opened.holding.holds(cid):
+            raise ChunkMissing(cid)
+        try:
+            return await asyncio.to_thread(self._store.get, cid)
+        except (ChunkDamaged, ChunkMissing):
+            self.forget(root)
+            raise
+
+    def forget(self, root: str) -> None:
+        """Drop the walk, so that the next use sees what the store really holds."""
+        self._open.pop(root, None)
+
+    async def status(self, root: str) -> ArtifactStatus:
+        """Tell what is held here, and which validators' statements the ledger has."""
+        opened = await self.open(root)
+        facts = await artifact_facts.version(self._queries, opened.facts.asset, opened.facts.version)
+        return ArtifactStatus(
+            root=root,
+            size_bytes=facts.size_bytes,
+            blocks_held=opened.holding.blocks_held,
+            complete=opened.holding.complete,
+            holders=tuple(holder.node_id for holder in facts.holders),
+            held_quorum=len(facts.holders) >= facts.held_quorum,
+        )
+
+    async def owner_asset(self, root: str) -> str:
+        """Return the asset (hex) to which the artifact belongs. Raises UnknownArtifact."""
+        return (await self.open(root)).facts.asset

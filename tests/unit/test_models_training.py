@@ -1,0 +1,209 @@
+"""Training and measuring happen in confined children, and give the same integers every time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts.tensors import tensor_index, tensors_digest
+from guildmark.models.errors import ConfinedRunFailed, ModelRefused
+from guildmark.models.evaluate import evaluate
+from guildmark.models.provenance import provenance_of
+from guildmark.models.sandbox import Limits
+from guildmark.models.training import TrainedModel, train_digits
+
+np = pytest.importorskip("numpy")
+h5py = pytest.importorskip("h5py")
+dataset = pytest.importorskip("guildmark.models.dataset")
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow")]
+
+
+class Trained:
+    """One short training, shared by the tests of this file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.result: TrainedModel = train_digits(directory, epochs=2, on_progress=self.events.append)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("training") / "digits")
+
+
+def rewrite(source: Path, target: Path, change: Callable[[str, bytes], bytes]) -> Path:
+    """Copy a `.keras` archive, passing each member through `change`."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, change(name, old.read(name)))
+    return target
+
+
+def with_weights(source: Path, target: Path, change: Callable[[Any], None]) -> Path:
+    """Copy a `.keras` archive with its weights file changed in place."""
+    scratch = target.with_suffix(".h5")
+
+    def edit(name: str, data: bytes) -> bytes:
+        if name != "model.weights.h5":
+            return data
+        scratch.write_bytes(data)
+        with h5py.File(scratch, "r+") as file:
+            change(file)
+        return scratch.read_bytes()
+
+    return rewrite(source, target, edit)
+
+
+def test_training_tells_its_progress_and_its_facts(trained: Trained) -> None:
+    result = trained.result
+    assert [e["event"] for e in trained.events] == ["started", "dataset", "ready", "epoch", "epoch", "saved", "trained"]
+    assert [(e["epoch"], e["epochs"]) for e in trained.events if e["event"] == "epoch"] == [(1, 2), (2, 2)]
+    assert (result.total, result.train_examples) == (364, 1_433)
+    assert result.accuracy_ppm == result.correct * 1_000_000 // result.total
+    assert result.accuracy_ppm > 500_000
+    assert result.hyperparameters["batch_size"] == "32"
+    assert result.hyperparameters["learning_rate"] == "0.001"
+    assert "tensorflow" not in sys.modules
+    assert "keras" not in sys.modules
+
+
+def test_its_facts_fit_the_ledger(trained: Trained) -> None:
+    made = provenance_of(trained.result)
+    assert dict(made.hyperparameters)["library.keras"] == trained.result.libraries["keras"]
+    assert made.metrics[0].value_ppm == trained.result.accuracy_ppm
+    assert made.code_version.startswith("sha256:")
+
+
+def test_evaluation_reproduces_the_accuracy_exactly(trained: Trained) -> None:
+    result = trained.result
+    # Other threads must not change the count.
+    found = evaluate(result.model, result.dataset, limits=Limits(threads=1))
+    assert (found.correct, found.total, found.accuracy_ppm) == (result.correct, result.total, result.accuracy_ppm)
+    assert found.parameters == result.parameters
+    assert found.tensors_digest == tensors_digest(tensor_index(result.model)).hex()
+    assert "tensorflow" not in sys.modules
+
+
+def test_the_same_seed_trains_the_same_model_from_the_same_data(trained: Trained, tmp_path: Path) -> None:
+    again = train_digits(tmp_path, epochs=2)
+    assert again.dataset.read_bytes() == trained.result.dataset.read_bytes()
+    assert tensors_digest(tensor_index(again.model)) == tensors_digest(tensor_index(trained.result.model))
+    assert again.correct == trained.result.correct
+
+
+def test_other_weights_give_another_digest_and_accuracy(trained: Trained, tmp_path: Path) -> None:
+    def blank(file: Any) -> None:
+        for name in ("conv2d", "dense_1"):
+            file[f"layers/{name}/vars/0"][...] = 0
+
+    changed = with_weights(trained.result.model, tmp_path / "m.keras", blank)
+    found = evaluate(changed, trained.result.dataset)
+    assert found.tensors_digest != tensors_digest(tensor_index(trained.result.model)).hex()
+    assert found.accuracy_ppm < trained.result.accuracy_ppm
+
+
+def refusal(model: Path, data: Path, **options: Any) -> str:
+    with pytest.raises(ModelRefused) as caught:
+        evaluate(model, data, **options)
+    return caught.value.code
+
+
+def change_config(old: bytes, new: bytes) -> Callable[[str, bytes], bytes]:
+    def change(name: str, data: bytes) -> bytes:
+        assert name != "config.json" or old in data
+        return data.replace(old, new) if name == "config.json" else data
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b'"class_name": "Dropout"', b'"class_name": "Lambda"', "model.lambda"),
+        (b'"class_name": "Dropout"', b'"class_name": "TFSMLayer"', "model.layer_refused"),
+        (b'"name": "dropout"', b'"name": "../../dropout"', "model.config"),
+        (b'"units": 64', b'"units": 1000000000', "model.too_large"),
+        (b'"padding": "same"', b'"padding": "other"', "model.not_loadable"),
+    ],
+)
+def test_a_doctored_configuration_is_refused(
+    trained: Trained, tmp_path: Path, old: bytes, new: bytes, code: str
+) -> None:
+    """M4, M5: lambda, TFSMLayer, `../` layer name, units=10^9; what is left fails inside Keras."""
+    model = rewrite(trained.result.model, tmp_path / "m.keras", change_config(old, new))
+    assert refusal(model, trained.result.dataset) == code
+
+
+def test_doctored_weights_are_refused_and_the_canary_is_untouched(trained: Trained, tmp_path: Path) -> None:
+    """M4: an external link out of the weights file."""
+    canary = tmp_path / "canary.h5"
+    with h5py.File(canary, "w") as file:
+        file["x"] = np.zeros(3, np.float32)
+    before = canary.read_bytes()
+
+    def link(file: Any) -> None:
+        del file["layers/dense/vars/1"]
+        file["layers/dense/vars/1"] = h5py.ExternalLink(str(canary), "/x")
+
+    model = with_weights(trained.result.model, tmp_path / "m.keras", link)
+    assert refusal(model, trained.result.dataset) == "model.weights"
+    assert canary.read_bytes() == before
+
+
+def test_an_h5_file_is_refused(trained: Trained, tmp_path: Path) -> None:
+    """M4: .h5 renamed .keras."""
+    model = tmp_path / "m.keras"
+    with h5py.File(model, "w") as file:
+        file["x"] = np.zeros(3)
+    assert refusal(model, trained.result.dataset) == "model.hdf5_refused"
+
+
+def test_what_passes_the_budget_is_stopped_by_the_limits(trained: Trained, tmp_path: Path) -> None:
+    """M5: units=10^9 with the first wall taken away; the child fails, this process is unmoved."""
+    model = rewrite(trained.result.model, tmp_path / "m.keras", change_config(b'"units": 64', b'"units": 1000000000'))
+    with pytest.raises((ModelRefused, ConfinedRunFailed)):
+        evaluate(model, trained.result.dataset, parameters_max=10**15, limits=Limits(address_space_bytes=6 << 30))
+
+
+def test_data_that_is_not_plain_numbers_is_refused(trained: Trained, tmp_path: Path) -> None:
+    """Pickles in data sets are code; missing, unequal and foreign arrays are named."""
+    model = trained.result.model
+    images, labels = dataset.read_arrays(trained.result.dataset, ("x_test", "y_test"))
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"x_test": images}, "dataset.missing"),
+        ({"x_test": images, "y_test": labels[:-1]}, "dataset.array"),
+        ({"x_test": images, "y_test": np.array([{"code": 1}] * len(labels), dtype=object)}, "dataset.array"),
+    ]
+    for arrays, code in cases:
+        dataset.write_dataset(tmp_path / "d.npz", arrays)
+        assert refusal(model, tmp_path / "d.npz") == code
+    (tmp_path / "d.npz").write_bytes(b"no archive")
+    assert refusal(model, tmp_path / "d.npz") == "dataset.archive"
+
+
+def test_inputs_of_another_shape_are_a_refusal_and_not_a_crash(trained: Trained, tmp_path: Path) -> None:
+    dataset.write_dataset(
+        tmp_path / "d.npz", {"x_test": np.zeros((4, 3, 3, 1), np.uint8), "y_test": np.zeros(4, np.uint8)}
+    )
+    assert refusal(trained.result.model, tmp_path / "d.npz") == "model.inputs"
+
+
+def test_a_training_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    """M6."""
+    with pytest.raises(ConfinedRunFailed) as caught:
+        train_digits(tmp_path, epochs=10_000, limits=Limits(wall_ms=1_000))
+    assert caught.value.code == "confined.timeout"
+    shutil.rmtree(tmp_path)
+
+
+def test_the_facts_lie_beside_the_model(trained: Trained) -> None:
+    facts = json.loads((trained.result.model.parent / "facts.json").read_bytes())
+    assert facts["correct"] == trained.result.correct

@@ -1,0 +1,60 @@
+"""The demo: a network, a model, a sale, a crash and a certificate, in about a minute."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+from rich.panel import Panel
+
+from guildmark.demo.chapters import CHAPTERS
+from guildmark.demo.narrator import Narrator, StepFailed
+from guildmark.demo.stage import Stage
+from guildmark.errors import GuildmarkError
+from guildmark.models.errors import ModelError
+
+
+def run(*, keep: bool = False, directory: Path | None = None, json: bool = False) -> int:
+    """Tell the story. Return 0 only if every step held; leave nothing running unless `keep`."""
+    narrator = Narrator(len(CHAPTERS))
+    if directory is None and keep:
+        directory = Path(tempfile.mkdtemp(prefix="guildmark-demo-"))
+    if directory is not None:
+        code = _tell(narrator, directory, keep=keep)
+    else:
+        with tempfile.TemporaryDirectory(prefix="guildmark-demo-") as temporary:
+            code = _tell(narrator, Path(temporary), keep=False)
+    if json:
+        facts = {"held": code == 0, "elapsed_s": round(narrator.elapsed_s(), 1), **narrator.facts}
+        sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
+    return code
+
+
+def _tell(narrator: Narrator, directory: Path, *, keep: bool) -> int:
+    stage: Stage | None = None
+    held = False
+    try:
+        stage = Stage(directory, narrator)
+        for title, chapter in CHAPTERS:
+            narrator.chapter(title)
+            chapter(stage)
+        held = True
+    except (StepFailed, GuildmarkError, ModelError) as error:
+        narrator.console.print(f"\n  [red]✗ {error}[/]")
+        if stage is not None:
+            narrator.console.print(stage.cluster.merged_log(40), style="dim", markup=False)
+    finally:
+        if stage is not None:
+            stage.close(keep=keep and held)
+    if held:
+        narrator.console.print()
+        text = f"Every step held, in {narrator.elapsed_s():.0f} s."
+        if keep and stage is not None:
+            text += f"\nThe network runs on: guildmark cluster status {directory / 'network'}"
+            text += f"\nEnd it with:         guildmark cluster down {directory / 'network'}"
+        else:
+            text += " Nothing is left running."
+        narrator.console.print(Panel(text, border_style="green", expand=False))
+    return 0 if held else 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modules_kit import World
 
 from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
@@ -13,6 +12,7 @@ from ledger.modules.credits.records import pool_holder
 from ledger.modules.royalties import pools
 from ledger.modules.royalties.records import ANCESTORS_MAX, CAP_BPS, Entry, Stack
 from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale
+from tests.unit.modules_kit import World
 
 AMOUNTS = st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1))
 

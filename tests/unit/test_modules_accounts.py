@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from modules_kit import NAMES, START_MS, SUPPLY_EACH, World, make_genesis, seed_key
 
 from ledger.errors import LedgerError
 from ledger.modules.assets import operations as assets
@@ -17,6 +16,7 @@ from ledger.modules.organizations.quota import usage
 from ledger.operations import default_registry
 from primitives.codec import CodecError, decode, encode
 from primitives.identifiers import account_id, account_to_text
+from tests.unit.modules_kit import NAMES, START_MS, SUPPLY_EACH, World, make_genesis, seed_key
 
 KEY = seed_key("spare").public_key
 SALT = bytes(16)

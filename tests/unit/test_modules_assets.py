@@ -7,13 +7,13 @@ import hashlib
 
 import msgspec
 import pytest
-from modules_kit import COMMITMENT_AGE_MS, World, cid, make_genesis
 
 from ledger.modules.assets import operations as assets
 from ledger.modules.licenses.operations import Terms
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
 from primitives.quorum import quorum
+from tests.unit.modules_kit import COMMITMENT_AGE_MS, World, cid, make_genesis
 
 TRAINING = Terms(rights=("download", "train-on"), price=10, derivatives="yes")
 

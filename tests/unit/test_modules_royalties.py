@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from modules_kit import SUPPLY_EACH, World, make_genesis
 
 from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
@@ -12,6 +11,7 @@ from ledger.modules.licenses.operations import Terms
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.royalties.records import Entry, Stack
 from ledger.modules.royalties.splits import split_gift, split_resale, split_sale
+from tests.unit.modules_kit import SUPPLY_EACH, World, make_genesis
 
 A, B, C = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32
 

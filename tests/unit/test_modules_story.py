@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from modules_kit import SUPPLY_EACH, World
-
 from ledger.modules.assets import operations as assets
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.royalties.operations import Withdraw
+from tests.unit.modules_kit import SUPPLY_EACH, World
 
 TRAINING = Terms(
     rights=("download", "train-on"),

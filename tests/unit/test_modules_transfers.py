@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from modules_kit import SUPPLY_EACH, World
 
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
@@ -12,6 +11,7 @@ from ledger.modules.licenses.operations import Terms, WithdrawOffer
 from ledger.modules.organizations.quota import usage
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
+from tests.unit.modules_kit import SUPPLY_EACH, World
 
 USE = Terms(rights=("download",), price=100)
 

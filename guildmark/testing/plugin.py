@@ -29,19 +29,22 @@ _CLASHES = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say at load where another project's package and one of ours have the same name."""
+    """Look where another project's package and one of ours have the same name; the header says it.
+
+    It is no warning: a project that turns warnings into errors, and uses none of our fixtures, is not to be stopped.
+    """
     from guildmark.testing.shadows import NEEDED, find_clashes
 
-    clashes = find_clashes()
     config.stash[_CLUSTERS] = []
-    config.stash[_CLASHES] = [str(clash) for clash in clashes]
-    for clash in clashes:
-        if clash.foreign_wins and clash.name in NEEDED:
-            text = f"guildmark: {clash}; the guildmark fixtures cannot work in this test process"
-            config.issue_config_time_warning(pytest.PytestConfigWarning(text), stacklevel=2)
+    config.stash[_CLASHES] = [
+        f"{clash}"
+        + ("; the guildmark fixtures cannot work here" if clash.foreign_wins and clash.name in NEEDED else "")
+        for clash in find_clashes()
+    ]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say it at load."""
     return [f"guildmark: name clash: {text}" for text in config.stash[_CLASHES]]
 
 

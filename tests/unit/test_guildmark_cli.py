@@ -153,10 +153,8 @@ def test_license_check_says_the_reason_and_denies_with_4(
     node: FakeNode, allowed: bool, expected: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = {"allowed": allowed, "reason": "granted" if allowed else "no_grant", "clause": ""}
-    node.routes[("GET", "/v1/query/licenses.check")] = lambda _: (
-        200,
-        {"height": 1, "block_time_ms": 1, "result": answer},
-    )
+    whole = {"height": 1, "block_time_ms": 1, "result": answer}
+    node.routes[("GET", "/v1/query/licenses.check")] = lambda _: (200, whole)
     assert main.run(["license", "check", ASSET, "--json"]) == expected
     assert json.loads(capsys.readouterr().out) == answer
 

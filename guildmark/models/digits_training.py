@@ -121,10 +121,13 @@ def scaling_layers(images: Array) -> list[Any]:
 
     scaled = images.astype(np.float64) / PIXEL_MAX
     mean, variance = round(float(scaled.mean()), 6), round(float(scaled.var()), 6)
-    return [
+    layers = [
         keras.layers.Rescaling(1.0 / PIXEL_MAX, name="scaling"),
         keras.layers.Normalization(axis=None, mean=mean, variance=variance, name="normalization"),
     ]
+    for layer in layers:
+        layer.build(images.shape)  # here, because the input pipeline is a graph of its own
+    return layers
 
 
 def make_network() -> Any:

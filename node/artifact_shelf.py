@@ -36,11 +36,11 @@ class OpenArtifact:
 class ArtifactShelf:
     """The node's artifacts. Belongs to the event loop; reads and writes of files run in threads."""
 
-    def __init__(self, store: ChunkStore, queries: Queries, on_complete: Callable[[str], None]) -> None:
-        """`on_complete` hears the root of every artifact whose last block arrives."""
+    def __init__(self, store: ChunkStore, queries: Queries) -> None:
+        self.on_complete: Callable[[str], None] = lambda _root: None
+        """Hears the root of every artifact whose last block arrives."""
         self._store = store
         self._queries = queries
-        self._on_complete = on_complete
         self._open: OrderedDict[str, OpenArtifact] = OrderedDict()
         self._opening: dict[str, asyncio.Task[OpenArtifact]] = {}
 
@@ -95,7 +95,7 @@ class ArtifactShelf:
             complete = holding.complete
         opened.progressed.set()
         if new and complete:
-            self._on_complete(holding.root)
+            self.on_complete(holding.root)
         return BlockUpload(new=new, complete=complete)
 
     async def read(self, root: str, cid: str) -> bytes:

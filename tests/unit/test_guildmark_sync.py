@@ -97,6 +97,6 @@ def test_every_error_names_an_exit_code_that_the_help_documents() -> None:
     from guildmark.cli.main import EXIT_CODES
     from guildmark.errors import GuildmarkError
 
-    kinds = [GuildmarkError, *GuildmarkError.__subclasses__()]
+    kinds: list[type[GuildmarkError]] = [GuildmarkError, *GuildmarkError.__subclasses__()]
     assert {kind.exit_code for kind in kinds} <= set(EXIT_CODES)
     assert {kind.exit_code for kind in kinds} == {1, 3, 4, 5, 6, 7}

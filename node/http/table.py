@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.http import artifacts, blocks, events, node_state, proofs, queries, transactions
+from node.http import artifacts, blocks, events, node_state, openapi, proofs, queries, transactions
 from node.http.routing import Router
 
 ROUTES = (
@@ -13,6 +13,7 @@ ROUTES = (
     *artifacts.ROUTES,
     *events.ROUTES,
     *node_state.ROUTES,
+    *openapi.ROUTES,
 )
 
 

@@ -176,3 +176,14 @@ def test_readiness_says_why_not(reasons: tuple[str, ...], status: int) -> None:
             assert (await session.get(api.url + "/healthz")).status == 200
 
     asyncio.run(check())
+
+
+def test_the_specification_names_every_route() -> None:
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession() as session:
+            document = await (await session.get(api.url + "/v1/openapi.json")).json()
+            operations = sum(len(path) for path in document["paths"].values())
+            assert operations == len(api.api.router.routes)
+            assert document["paths"]["/v1/transactions/{id}"]["get"]["parameters"][0]["in"] == "path"
+
+    asyncio.run(check())

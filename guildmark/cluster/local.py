@@ -220,8 +220,8 @@ class LocalCluster:
         self.nodes[index].kill()
 
     def pause(self, index: int) -> None:
-        """Stop a node's execution (SIGSTOP); its peers see silence."""
-        if not self.nodes[index].signal(signal.SIGSTOP):
+        """Stop a node's execution (SIGSTOP), and return when it has stopped; its peers see silence."""
+        if not self.nodes[index].pause():
             raise ClusterError("cluster.not_running", f"node {index} is not running")
 
     def resume(self, index: int) -> None:

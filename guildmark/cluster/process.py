@@ -184,6 +184,19 @@ class NodeProcess:
             return False
         return True
 
+    def pause(self, timeout_s: float = 5.0) -> bool:
+        """Stop its execution and wait until it has stopped; False when it is not running."""
+        deadline = time.monotonic() + timeout_s
+        sent = self.signal(signal.SIGSTOP)
+        while (process := self.running()) is not None and time.monotonic() < deadline:
+            try:
+                if process.status() == psutil.STATUS_STOPPED:
+                    break
+            except psutil.NoSuchProcess:
+                return False
+            time.sleep(POLL_S)
+        return sent
+
     def terminate(self) -> bool:
         """Ask it to end. A paused process is woken, or it would never hear."""
         sent = self.signal(signal.SIGTERM)

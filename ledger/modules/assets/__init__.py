@@ -25,7 +25,7 @@ MODULE: Final = Module(
     },
     deadlines={
         registration.COMMITMENTS.deadline_kind: registration.COMMITMENTS.expire,
-        transfers.TRANSFER_EXPIRED: transfers.on_transfer_expired,
+        transfers.TRANSFER_EXPIRY: transfers.on_transfer_expired,
     },
 )
 

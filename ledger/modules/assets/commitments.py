@@ -28,7 +28,12 @@ class CommitmentBook:
     def __init__(self, module: str, prefix: bytes) -> None:
         self.module = module
         self.table = Table[Commitment](prefix, Commitment)
-        self.deadline_kind = f"{module}.commitment_expired"
+        self.deadline_kind = f"{module}.commitment_expiry"
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The error codes that this book's refusals have."""
+        return tuple(f"{self.module}.commitment_{reason}" for reason in ("exists", "missing", "too_young"))
 
     def add(self, context: Context, commitment: bytes) -> Commitment:
         """Record the sender's commitment and the deadline that removes it.

@@ -34,7 +34,7 @@ from ledger.modules.royalties import payments, pools
 from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
 
-TRANSFER_EXPIRED: Final = "assets.transfer_expired"
+TRANSFER_EXPIRY: Final = "assets.transfer_expiry"
 
 
 def transfer_id(transaction_id: bytes, asset: bytes) -> Digest:
@@ -142,7 +142,7 @@ def _open(
     )
     organization = organization_of(context.view, context.sender)
     quota.store(context, organization, TRANSFERS, pending, identifier)
-    quota.schedule(context, organization, operation.expires_at_ms, TRANSFER_EXPIRED, identifier)
+    quota.schedule(context, organization, operation.expires_at_ms, TRANSFER_EXPIRY, identifier)
     locked = msgspec.structs.replace(asset, pending_transfer=identifier)
     quota.store(context, asset.organization, ASSETS, locked, operation.asset)
     return identifier
@@ -178,7 +178,7 @@ def _give_up(context: Context, identifier: bytes, pending: PendingTransfer) -> N
 
 def _end(context: Context, identifier: bytes, pending: PendingTransfer) -> None:
     organization = organization_of(context.view, pending.giver)
-    quota.cancel(context, organization, pending.expires_at_ms, TRANSFER_EXPIRED, identifier)
+    quota.cancel(context, organization, pending.expires_at_ms, TRANSFER_EXPIRY, identifier)
     _close(context, identifier, pending)
 
 

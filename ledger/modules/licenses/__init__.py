@@ -20,7 +20,7 @@ MODULE: Final = Module(
     },
     deadlines={
         purchases.COMMITMENTS.deadline_kind: purchases.COMMITMENTS.expire,
-        offers.OFFER_EXPIRED: offers.on_offer_expired,
+        offers.OFFER_EXPIRY: offers.on_offer_expired,
         settlement.ESCROW_DUE: settlement.on_due,
     },
 )

@@ -19,7 +19,7 @@ from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import require_party, sender_organization
 
-OFFER_EXPIRED: Final = "licenses.offer_expired"
+OFFER_EXPIRY: Final = "licenses.offer_expiry"
 
 
 def offer(context: Context, operation: Offer) -> None:
@@ -58,7 +58,7 @@ def offer(context: Context, operation: Offer) -> None:
     )
     quota.store(context, organization, OFFERS, record, identifier)
     quota.store(context, organization, OFFERS_BY_ASSET, MARKER, operation.asset, identifier)
-    quota.schedule(context, organization, operation.expires_at_ms, OFFER_EXPIRED, identifier)
+    quota.schedule(context, organization, operation.expires_at_ms, OFFER_EXPIRY, identifier)
     price = operation.terms.price
     context.emit(events.Offered(identifier, operation.asset, version, digest, price, operation.expires_at_ms))
 
@@ -69,7 +69,7 @@ def withdraw_offer(context: Context, operation: WithdrawOffer) -> None:
     asset = require_asset(context.view, record.asset)
     if context.sender not in (record.maker, asset.manager):
         raise OperationError("licenses.not_manager", "only the asset's manager or the offer's maker may withdraw it")
-    quota.cancel(context, record.organization, record.expires_at_ms, OFFER_EXPIRED, operation.offer)
+    quota.cancel(context, record.organization, record.expires_at_ms, OFFER_EXPIRY, operation.offer)
     _remove(context, operation.offer, record)
     context.emit(events.OfferWithdrawn(operation.offer, record.asset))
 

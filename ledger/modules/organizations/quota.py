@@ -76,13 +76,14 @@ def _charge(context: Context, organization: str, *, records: int = 0, size_bytes
     if sender is None or sender.organization != organization:
         return
     parameters = context.parameters
-    for name, used, limit in (
-        ("records", usage.records, parameters.quota_records_per_organization),
-        ("bytes", usage.bytes, parameters.quota_bytes_per_organization),
-        ("deadlines", usage.deadlines, parameters.quota_deadlines_per_organization),
+    for code, used, limit in (
+        ("organizations.quota_records", usage.records, parameters.quota_records_per_organization),
+        ("organizations.quota_bytes", usage.bytes, parameters.quota_bytes_per_organization),
+        ("organizations.quota_deadlines", usage.deadlines, parameters.quota_deadlines_per_organization),
     ):
         if used > limit:
-            raise OperationError(f"organizations.quota_{name}", f"{organization} would use {used} of {limit} {name}")
+            what = code.removeprefix("organizations.quota_")
+            raise OperationError(code, f"{organization} would use {used} of {limit} {what}")
 
 
 def usage(view: Readable, organization: str) -> Usage:

@@ -65,7 +65,7 @@ def build_model(images: np.ndarray) -> tuple[list[keras.Layer], keras.Sequential
             keras.layers.MaxPooling2D(),
             keras.layers.Flatten(),
             keras.layers.Dropout(0.25),
-            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(1024, activation="relu"),
             keras.layers.Dense(10, activation="softmax"),
         ]
     )

@@ -130,7 +130,7 @@ def change_config(old: bytes, new: bytes) -> Callable[[str, bytes], bytes]:
         (b'"class_name": "Dropout"', b'"class_name": "Lambda"', "model.lambda"),
         (b'"class_name": "Dropout"', b'"class_name": "TFSMLayer"', "model.layer_refused"),
         (b'"name": "dropout"', b'"name": "../../dropout"', "model.config"),
-        (b'"units": 64', b'"units": 1000000000', "model.too_large"),
+        (b'"units": 1024', b'"units": 1000000000', "model.too_large"),
         (b'"padding": "same"', b'"padding": "other"', "model.not_loadable"),
     ],
 )
@@ -168,7 +168,7 @@ def test_an_h5_file_is_refused(trained: Trained, tmp_path: Path) -> None:
 
 def test_what_passes_the_budget_is_stopped_by_the_limits(trained: Trained, tmp_path: Path) -> None:
     """M5: units=10^9 with the first wall taken away; the child fails, this process is unmoved."""
-    model = rewrite(trained.result.model, tmp_path / "m.keras", change_config(b'"units": 64', b'"units": 1000000000'))
+    model = rewrite(trained.result.model, tmp_path / "m.keras", change_config(b'"units": 1024', b'"units": 1000000000'))
     with pytest.raises((ModelRefused, ConfinedRunFailed)):
         evaluate(model, trained.result.dataset, parameters_max=10**15, limits=Limits(address_space_bytes=6 << 30))
 

@@ -131,7 +131,10 @@ def scaling_layers(images: Array) -> list[Any]:
 
 
 def make_network() -> Any:
-    """About 300,000 parameters, so that the saved file has several chunks; takes scaled images of shape (8, 8, 1), answers ten probabilities."""
+    """About 300,000 parameters, so that the saved file has several chunks.
+
+    Takes scaled images of shape (8, 8, 1), answers ten probabilities.
+    """
     import keras
 
     return keras.Sequential(

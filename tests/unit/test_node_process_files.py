@@ -1,0 +1,83 @@
+"""The data directory's lock, what is said when it cannot be used, and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.commands import main
+from node.data_directory import DataDirectory
+from node.failures import DirectoryInUse, DirectoryUnusable, ExitCode
+from node.metrics import NodeMetrics, Reading
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_one_holder_at_a_time_and_the_other_hears_who(tmp_path: Path) -> None:
+    """R8"""
+    with DataDirectory(tmp_path):
+        with pytest.raises(DirectoryInUse, match=f"in use by process {os.getpid()}"):
+            DataDirectory(tmp_path).open()
+        with pytest.raises(DirectoryInUse):  # a failed try must not drop the lock
+            DataDirectory(tmp_path).open()
+    with DataDirectory(tmp_path):
+        pass
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryUnusable, match="no such directory"):
+        DataDirectory(tmp_path / "absent").open()
+
+
+def test_the_command_ends_with_a_line_and_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["start", "--data-dir", str(tmp_path / "absent")]) == ExitCode.STORAGE
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_directory_of_another_user_is_a_clear_error(tmp_path: Path) -> None:
+    """D6: modes do not stop root, so the check runs as nobody."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    code = (
+        "import os, sys; from node.commands import main; os.setgid(65534); os.setuid(65534); "
+        f"sys.exit(main(['start', '--data-dir', {str(tmp_path)!r}]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert run.returncode == ExitCode.STORAGE, run.stderr
+    assert "cannot be written" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_metrics_show_readings_with_closed_labels() -> None:
+    async def check() -> None:
+        metrics = NodeMetrics()
+        metrics.add(
+            lambda: [
+                Reading("guildmark_height", "Executed height", 7),
+                Reading("guildmark_frames", "By channel", {"consensus": 2, "sync": 1}, "channel", "counter"),
+            ]
+        )
+        metrics.on_request("GET", "/v1/status", 200)
+        metrics.on_request("SPRÖNG", "unmatched", 404)
+        metrics.watch_loop(asyncio.get_running_loop())
+        await asyncio.sleep(0.25)
+        metrics.stop()
+        text = metrics.exposition().decode()
+        assert "guildmark_height 7.0" in text
+        assert 'guildmark_frames_total{channel="consensus"} 2.0' in text
+        assert 'guildmark_http_requests_total{method="GET",route="/v1/status",status="200"} 1.0' in text
+        assert 'method="other"' in text
+        assert "guildmark_loop_lateness_seconds_count 2.0" in text or "seconds_count 1.0" in text
+
+    asyncio.run(check())

@@ -1,0 +1,186 @@
+"""The ledger behind messages: what the rest of the node may ask the chain's only owner. Arguments and results are
+values, so that the owner can be a thread or a process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from ledger import ownership_certificate
+from ledger.block import Header, block_hash, decode_block
+from ledger.chain import Chain, ExecutedBlock, TransactionStatus
+from ledger.errors import InvalidBlock, InvalidTransaction
+from ledger.execution import DecidedBatch, DecidedProposal
+from ledger.transaction import decode_transaction
+from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX
+from primitives.finality import FinalityCertificate, verify_certificate
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the ledger says of a submitted transaction, its signature aside."""
+
+    id: bytes
+    code: str = ""
+    """Empty: it may be taken."""
+    message: str = ""
+    sender: bytes = b""
+    expires_at_ms: int = 0
+    known: bool = False
+    """It has executed already."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where the chain stands."""
+
+    header: Header
+    block_hash: bytes
+    certified_height: int
+    clock_offset_ms: int
+
+
+class BlockResult(msgspec.Struct, frozen=True):
+    """An executed block and what the deciding parts need beside it."""
+
+    block: ExecutedBlock
+    clock_offset_ms: int
+    batches: tuple[tuple[int, int], ...]
+    """(author, number)"""
+
+
+class ChainService:
+    """Belongs to the executor. Every method may raise LedgerError, which travels back as the answer."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    # --- for the deciding parts
+
+    def head(self) -> Head:
+        chain = self._chain
+        return Head(chain.head, chain.head_hash, chain.certified_height, self._clock_offset_ms())
+
+    def execute(
+        self,
+        height: int,
+        proposal: DecidedProposal,
+        batches: Sequence[DecidedBatch],
+        verified: frozenset[bytes],
+    ) -> BlockResult | None:
+        """Execute a decision; None when synchronization was faster. `verified` holds SHA-256 of signed transactions."""
+        if height <= self._chain.height:
+            return None
+        block = self._chain.execute(height, proposal, batches, lambda data: hashlib.sha256(data).digest() in verified)
+        return self._result(block, [(batch.author, batch.number) for batch in batches])
+
+    def add_certificate(self, certificate: FinalityCertificate) -> int:
+        """Keep a certificate; return the certified height."""
+        self._chain.add_certificate(certificate)
+        return self._chain.certified_height
+
+    def admit(self, transactions: Sequence[bytes], now_ms: int) -> list[Verdict]:
+        """Judge submitted bytes: shape, network, account, role, lifetime, seen before."""
+        return [self._admit(data, now_ms) for data in transactions]
+
+    def _admit(self, data: bytes, now_ms: int) -> Verdict:
+        try:
+            transaction = decode_transaction(data)
+        except InvalidTransaction as error:
+            return Verdict(b"", error.code, error.message)
+        if self._chain.transaction_status(transaction.id).state == "executed":
+            return Verdict(transaction.id, known=True)
+        body = transaction.body
+        refusal = self._chain.admission_error(transaction, now_ms)
+        if refusal is not None:
+            return Verdict(transaction.id, refusal.code, refusal.message)
+        return Verdict(transaction.id, sender=body.sender, expires_at_ms=body.expires_at_ms)
+
+    # --- synchronization
+
+    def blocks(self, first: int, last: int) -> tuple[list[bytes], FinalityCertificate | None]:
+        """Return certified blocks from `first` on for a peer, with the certificate of the last of them."""
+        top = min(last, first + BLOCKS_PER_ANSWER_MAX - 1, self._chain.certified_height)
+        blocks: list[bytes] = []
+        certified = 0
+        certificate: FinalityCertificate | None = None
+        room = ANSWER_BYTES_MAX
+        for height in range(first, top + 1):
+            encoded = self._chain.encoded_block(height)
+            if encoded is None or (blocks and len(encoded) > room):
+                break
+            room -= len(encoded)
+            blocks.append(encoded)
+            found = self._chain.certificate(height)
+            if found is not None:
+                certified, certificate = len(blocks), found
+        return blocks[:certified], certificate
+
+    def take_blocks(self, blocks: Sequence[bytes], certificate: FinalityCertificate) -> list[BlockResult]:
+        """Check blocks that a peer sent against the certificate of the last of them, then execute those above the head.
+
+        Raises:
+            InvalidBlock: `sync.*` or `block.*`; blocks before the offending one may have been executed.
+        """
+        headers = [decode_block(data).header for data in blocks]
+        hashes = [block_hash(header) for header in headers]
+        self._check_range(headers, hashes, certificate)
+        results = []
+        for data, header, hashed in zip(blocks, headers, hashes, strict=True):
+            if header.height > self._chain.height:
+                executed = self._chain.replay(data, expected_hash=hashed)
+                batches = decode_block(data).batches
+                results.append(self._result(executed, [(batch.author, batch.number) for batch in batches]))
+        self._chain.add_certificate(certificate)
+        return results
+
+    def _check_range(
+        self, headers: Sequence[Header], hashes: Sequence[bytes], certificate: FinalityCertificate
+    ) -> None:
+        if not headers or certificate.height != headers[-1].height or certificate.block_hash != hashes[-1]:
+            raise InvalidBlock("sync.certificate", "the certificate is not that of the last block")
+        keys = [validator.signing_key for validator in self._chain.validators(certificate.epoch)]
+        if not keys:
+            raise InvalidBlock("sync.epoch", f"no validator set of epoch {certificate.epoch} is known")
+        reason = verify_certificate(self._chain.network_id, keys, certificate)
+        if reason is not None:
+            raise InvalidBlock("sync.certificate", reason)
+        for (parent, child), parent_hash in zip(pairwise(headers), hashes, strict=False):
+            if child.height != parent.height + 1 or child.parent_hash != parent_hash:
+                raise InvalidBlock("sync.broken_chain", f"block {child.height} does not follow block {parent.height}")
+        if headers[0].height > self._chain.height + 1:
+            raise InvalidBlock("sync.gap", f"block {headers[0].height} does not follow our head {self._chain.height}")
+
+    def _result(self, block: ExecutedBlock, batches: Sequence[tuple[int, int]]) -> BlockResult:
+        return BlockResult(block, self._clock_offset_ms(), tuple(batches))
+
+    def _clock_offset_ms(self) -> int:
+        chain = self._chain
+        return chain.registry.clock_offset_ms(chain.view())
+
+    # --- for the API
+
+    def transaction(self, identifier: bytes) -> tuple[TransactionStatus, int]:
+        """Return what the chain knows of a transaction, and the certified height."""
+        return self._chain.transaction_status(identifier), self._chain.certified_height
+
+    def query(self, name: str, arguments: dict[str, Any]) -> tuple[int, int, Any]:
+        """Answer a named query: (height, block time, result)."""
+        result = self._chain.query(name, arguments)
+        return self._chain.height, self._chain.head.timestamp_ms, result
+
+    def certificate(self, height: int) -> FinalityCertificate | None:
+        return self._chain.certificate(height)
+
+    def block_hash(self, height: int) -> bytes | None:
+        header = self._chain.header(height)
+        return None if header is None else block_hash(header)
+
+    def prove(self, key: bytes) -> bytes:
+        return self._chain.prove(key).encode()
+
+    def prepare_ownership(self, asset: bytes) -> ownership_certificate.Prepared:
+        """Gather what an ownership certificate needs at the head; its height's certificate may not be there yet."""
+        return ownership_certificate.prepare(self._chain, asset)

@@ -1,0 +1,107 @@
+"""Backends of the executor: the same requests answered by a thread, or at once for the simulator.
+
+The ledger belongs to one owner, and everyone else asks it by message: reads never see half a block, and where the owner
+runs is a matter of configuration.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from ledger.errors import LedgerError
+from node.chain_service import ChainService
+from node.failures import ExitCode, NodeFailure
+from node.ports import Answer
+
+REQUESTS_MAX: Final = 10_000
+"""Requests waiting for the ledger; a further one is answered with `ExecutorBusy`."""
+
+Post = Callable[[Callable[[], None]], None]
+"""Runs a callback on the deciding thread; safe to call from any thread."""
+
+
+class ExecutorBusy(LedgerError):
+    """Too many requests wait for the ledger."""
+
+    def __init__(self) -> None:
+        super().__init__("executor.busy", f"{REQUESTS_MAX} requests wait for the ledger; try again")
+
+
+class ExecutorFailed(NodeFailure):
+    """The ledger failed in a way that is not an answer: the process must end."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class InlineExecutor:
+    """Answers at once, in the caller's turn. For the simulator, where time is virtual."""
+
+    def __init__(self, service: ChainService) -> None:
+        self.service = service
+
+    def call(self, method: str, arguments: tuple[Any, ...], answer: Answer) -> None:
+        try:
+            result = getattr(self.service, method)(*arguments)
+        except LedgerError as error:
+            answer(None, error)
+            return
+        answer(result, None)
+
+
+class ThreadExecutor:
+    """One thread that opens the chain, owns it, and answers in order."""
+
+    def __init__(
+        self, open_service: Callable[[], ChainService], post: Post, on_fatal: Callable[[BaseException], None]
+    ) -> None:
+        """`open_service` runs in the thread; what it or a request raises beside LedgerError goes to `on_fatal`."""
+        self._open_service = open_service
+        self._post = post
+        self._on_fatal = on_fatal
+        self._requests: queue.SimpleQueue[tuple[str, tuple[Any, ...], Answer] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
+
+    def start(self, opened: Answer) -> None:
+        """Open the chain; `opened` hears its head or what went wrong."""
+        self._requests.put(("head", (), opened))
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        return self._requests.qsize()
+
+    def call(self, method: str, arguments: tuple[Any, ...], answer: Answer) -> None:
+        if self._requests.qsize() >= REQUESTS_MAX and method not in ("execute", "add_certificate"):
+            self._post(lambda: answer(None, ExecutorBusy()))
+            return
+        self._requests.put((method, arguments, answer))
+
+    def stop(self) -> None:
+        """Answer what waits, then end. The store is closed by its owner's `close`."""
+        if not self._closed:
+            self._closed = True
+            self._requests.put(None)
+            if self._thread.is_alive():
+                self._thread.join()
+
+    def _run(self) -> None:
+        service: ChainService | None = None
+        while (request := self._requests.get()) is not None:
+            method, arguments, answer = request
+            try:
+                if service is None:
+                    service = self._open_service()
+                result = getattr(service, method)(*arguments)
+            except LedgerError as error:
+                if error.code.startswith("storage."):
+                    self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
+                self._post(lambda answer=answer, error=error: answer(None, error))  # type: ignore[misc]
+            except BaseException as error:
+                self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
+                return
+            else:
+                self._post(lambda answer=answer, result=result: answer(result, None))  # type: ignore[misc]

@@ -1,0 +1,93 @@
+"""What the deciding parts of a node need of the world. The process implements these over a loop, disks and sockets; the
+simulator over virtual time. Everything that passes is a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from p2p.channels import Channel
+
+
+class Cancelable(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Time and turns. Callbacks run on the deciding thread, one at a time."""
+
+    def now_ms(self) -> int:
+        """Return the wall clock, Unix milliseconds."""
+        ...
+
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> Cancelable: ...
+
+
+class Links(Protocol):
+    """Sending to registered nodes. Losing a message is allowed, and False says that it was lost here."""
+
+    def send(self, node_id: str, channel: Channel, payload: bytes) -> bool: ...
+
+    def connected(self) -> Sequence[str]: ...
+
+    def misbehaved(self, node_id: str, reason: str) -> None:
+        """The peer sent what no correct peer sends: note it, and cut the link."""
+        ...
+
+
+class AppendFile(Protocol):
+    """One open, append-only file."""
+
+    def append(self, data: bytes) -> None: ...
+
+    def sync(self) -> None:
+        """Make everything appended durable (fdatasync). Raises OSError, after which nothing about the file is known."""
+        ...
+
+    def size(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Files(Protocol):
+    """A directory of the node's own."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None when there is none."""
+        ...
+
+    def open_append(self, name: str) -> AppendFile: ...
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Write a file anew, durably and at once: temporary file, fsync, rename, fsync of the directory."""
+        ...
+
+    def truncate(self, name: str, size: int) -> None:
+        """Cut a file, durably."""
+        ...
+
+
+class Jobs(Protocol):
+    """Runs blocking jobs one after the other, off the deciding thread."""
+
+    def run(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """Run `job`, then `done` on the deciding thread with what it raised."""
+        ...
+
+
+Answer = Callable[[Any, BaseException | None], None]
+"""(result, error); exactly one of them is meaningful."""
+
+
+class ExecutorPort(Protocol):
+    """The ledger's owner. Requests are answered in order, on the deciding thread."""
+
+    def call(self, method: str, arguments: tuple[Any, ...], answer: Answer) -> None:
+        """Ask for `method` of `node.chain_service.ChainService`. Arguments and results are values."""
+        ...
+
+
+class VerifierPort(Protocol):
+    """Checks signatures of transactions off the deciding thread."""
+
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool]], None]) -> None: ...

@@ -1,0 +1,109 @@
+"""Signatures, each checked once in the node's life: off the deciding thread on arrival, remembered until the block.
+
+A verdict is kept by the hash of the whole signed transaction. The id would not do: it does not cover the signature, and
+the same body may come with a bad one first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ledger.errors import InvalidTransaction
+from ledger.transaction import decode_transaction
+from primitives.keys import verify
+
+JOB_TRANSACTIONS_MAX: Final = 64
+"""Signatures checked before the result is reported; about 2.5 ms."""
+JOBS_MAX: Final = 4_096
+VERDICTS_MAX: Final = 200_000
+"""Good signatures remembered, 32 bytes each beside the table; the oldest is forgotten, and then checked again."""
+
+
+class Verdicts:
+    """Signed transactions whose signature is known to be good."""
+
+    def __init__(self, verdicts_max: int = VERDICTS_MAX) -> None:
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._max = verdicts_max
+
+    def remember(self, transaction: bytes) -> None:
+        self._good[hashlib.sha256(transaction).digest()] = None
+        if len(self._good) > self._max:
+            self._good.popitem(last=False)
+
+    def known(self, transactions: Sequence[bytes]) -> frozenset[bytes]:
+        """Return the hashes of those that are known to be good."""
+        hashes = (hashlib.sha256(transaction).digest() for transaction in transactions)
+        return frozenset(digest for digest in hashes if digest in self._good)
+
+    def __contains__(self, transaction: bytes) -> bool:
+        return hashlib.sha256(transaction).digest() in self._good
+
+
+def check_signatures(transactions: Sequence[bytes]) -> list[bool]:
+    """Check each transaction's signature; malformed bytes have none."""
+    verdicts = []
+    for data in transactions:
+        try:
+            verdicts.append(decode_transaction(data).verify())
+        except InvalidTransaction:
+            verdicts.append(False)
+    return verdicts
+
+
+class InlineVerifier:
+    """Checks in the caller's turn. For the simulator."""
+
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool]], None]) -> None:
+        answer(check_signatures(transactions))
+
+
+class ThreadVerifier:
+    """One thread; libsodium releases the interpreter's lock while it checks."""
+
+    def __init__(self, post: Callable[[Callable[[], None]], None]) -> None:
+        self._post = post
+        self._jobs: queue.SimpleQueue[tuple[Sequence[bytes], Callable[[list[bool]], None]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="verifier", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        return self._jobs.qsize()
+
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool]], None]) -> None:
+        """Check in jobs of at most 64; the answer comes when all are done. A full queue answers at once with False."""
+        if self._jobs.qsize() >= JOBS_MAX:
+            answer([False] * len(transactions))
+            return
+        verdicts: list[bool] = []
+        for start in range(0, len(transactions), JOB_TRANSACTIONS_MAX):
+
+            def part(found: list[bool]) -> None:
+                verdicts.extend(found)
+                if len(verdicts) == len(transactions):
+                    answer(verdicts)
+
+            self._jobs.put((transactions[start : start + JOB_TRANSACTIONS_MAX], part))
+
+    def stop(self) -> None:
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            transactions, answer = job
+            found = check_signatures(transactions)
+            self._post(lambda answer=answer, found=found: answer(found))  # type: ignore[misc]
+
+
+class EngineVerifier:
+    """The engine's port: votes are few, and checked where they are counted."""
+
+    def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        return verify(public_key, message, signature)

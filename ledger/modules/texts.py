@@ -39,8 +39,6 @@ def account(text: str) -> AccountId:
 
 def number(value: int | str) -> int:
     """Read a decimal integer of at most 19 digits, as it stands in a URL."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
         raise LedgerError("query.argument", f"not a whole number: {text[:80]!r}")

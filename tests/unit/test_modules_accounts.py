@@ -143,6 +143,20 @@ def test_records_and_bytes_are_bounded_too() -> None:
     )
 
 
+def test_a_full_quota_strands_no_earnings() -> None:
+    from ledger.modules.licenses.operations import Terms
+    from ledger.modules.royalties.operations import Withdraw
+
+    world = World(make_genesis(quota_records_per_organization=100))
+    asset = world.register("alice", "A")
+    world.license("alice", asset, "bob", Terms(rights=("download",), price=1_000))
+    left = 100 - usage(world.view, "org-alice").records
+    world.do("alice", *(assets.Commit(bytes([index]) * 32) for index in range(left)))
+    world.refused("organizations.quota_records", "alice", assets.Commit(bytes([255]) * 32))
+    world.do("alice", Withdraw(asset))
+    assert world.balance("alice") == SUPPLY_EACH + 975
+
+
 def test_credits_move_and_are_conserved() -> None:
     world = World()
     world.do("alice", Transfer(world.accounts["bob"], 1_000))

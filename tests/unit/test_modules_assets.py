@@ -354,6 +354,8 @@ def test_aliases_point_to_versions() -> None:
     assert world.query("assets.version", asset=asset.hex(), version="stable").version == 2
     world.refused("assets.unknown_version", "alice", assets.SetAlias(asset, "next", 3))
     world.refused("assets.not_manager", "bob", assets.SetAlias(asset, "mine", 1))
+    with pytest.raises(CodecError):
+        decode(encode(assets.SetAlias(asset, "2", 1)), assets.SetAlias)
     world.do("alice", assets.SetAlias(asset, "stable"))
     world.refused("assets.unknown_alias", "alice", assets.SetAlias(asset, "stable"))
     world.do("alice", *(assets.SetAlias(asset, f"a{index}", 1) for index in range(16)))

@@ -403,8 +403,11 @@ def test_prices_that_are_none_are_refused(price: object) -> None:
         decode(encode(msgspec.structs.replace(USE, price=price)), Terms)
 
 
-def test_a_full_quota_of_the_licensee_does_not_stop_the_validators() -> None:
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_full_quota_of_the_licensee_does_not_stop_the_validators(last: int) -> None:
+    """Not even the validator of the licensee's own organization, which is number 1."""
     world = World(make_genesis(quota_deadlines_per_organization=10))
+    world.validators[2], world.validators[last] = world.validators[last], world.validators[2]
     asset = world.register("alice", "A", held=False)
     terms = msgspec.structs.replace(USE, dispute_window_ms=1_000)
     world.license("alice", asset, "bob", terms)

@@ -134,6 +134,20 @@ def test_a_later_version_adds_its_links_and_never_lightens_one() -> None:
     assert world.query("royalties.stack", asset=b.hex()).rate_bps == 900 + 700
 
 
+def test_a_version_owes_what_its_parent_has_come_to_owe() -> None:
+    """The attack: to let a parent of one's own take on ancestors only after the child is registered, and then to derive
+    the child's next version from it."""
+    world = World()
+    a = world.register("alice", "A")
+    b = world.register("bob", "B")
+    child = world.register("bob", "child", derivations=[assets.Derivation(b, "train-on")])
+    grant = world.license("alice", a, "bob", sharing(600))
+    world.add_version("bob", b, "B2", derivations=[assets.Derivation(a, "train-on", grant)])
+    assert world.query("royalties.stack", asset=child.hex()).rate_bps == 0
+    world.add_version("bob", child, "child2", derivations=[assets.Derivation(b, "train-on")])
+    assert world.query("royalties.stack", asset=child.hex()).rate_bps == 600
+
+
 def test_too_many_parents_are_refused_across_versions() -> None:
     world = World()
     parents = [world.register("alice", f"P{index}") for index in range(9)]

@@ -253,6 +253,19 @@ def test_share_alike_is_passed_on() -> None:
     strict_world.offer("bob", strict, same)
 
 
+def test_a_second_license_does_not_wash_off_share_alike() -> None:
+    world = World()
+    parent = world.register("alice", "parent")
+    grants = [
+        world.license("alice", parent, "bob", Terms(**SHARING, share_alike=alike)) for alike in ("superset", "no")
+    ]
+    derivations = [assets.Derivation(parent, "train-on", grant) for grant in grants]
+    child = world.register("bob", "child", derivations=derivations[:1])
+    world.add_version("bob", child, "child2", derivations=derivations[1:])
+    closed = Terms(**SHARING)
+    world.refused("licenses.share_alike", "bob", Offer(child, closed, world.now_ms + 1))
+
+
 def test_what_a_later_version_inherits_voids_older_offers() -> None:
     """The attack: to make an open offer first, and to derive from a restricted parent afterwards."""
     world = World()

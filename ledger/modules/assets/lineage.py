@@ -13,7 +13,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets import events
 from ledger.modules.assets.operations import Derivation
 from ledger.modules.assets.reads import links, owner_organization, require_asset, sole_owner
-from ledger.modules.assets.records import DERIVED, LINKS, Asset, Link
+from ledger.modules.assets.records import DERIVED, LINK_TERMS_MAX, LINKS, Asset, Link
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses.check import check
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
@@ -40,19 +40,18 @@ def derive(
     if len({parent.parent for parent in parents}) != len(parents):
         raise OperationError("assets.parent_repeated", "a version names each parent once")
     known = links(context.view, asset_id)
-    added: dict[bytes, Link] = {}
+    named: dict[bytes, Link] = {}
     for derivation in parents:
         fresh, inherited = _link(context, asset_id, owner, version, derivation)
         asset = _inherit(asset, context, derivation.parent, inherited)
         before = known.get(derivation.parent)
         link = fresh if before is None else _heavier(before, fresh)
-        if link != before:
-            added[derivation.parent] = link
-    check_lineage(context.view, asset_id, {**known, **added})
-    if not added:
-        return asset
-    stack = merged(stack_of(context.view, asset_id), added, context.view)
-    for parent, link in added.items():
+        named[derivation.parent] = link
+    check_lineage(context.view, asset_id, {**known, **named})
+    stack = merged(stack_of(context.view, asset_id), named, context.view)
+    for parent, link in named.items():
+        if link == known.get(parent):
+            continue
         quota.store(context, asset.organization, LINKS, link, asset_id, parent)
         quota.store(context, asset.organization, DERIVED, MARKER, parent, asset_id)
         context.emit(events.Derived(asset_id, parent, link.right, link.rate_bps, link.grant))
@@ -78,7 +77,7 @@ def _link(
     same = owner_organization(context.view, parent) == child_organization
     if derivation.grant is None:
         _check_own_parent(context, owner, derivation)
-        return Link(0, None, 0, 0, derivation.right, None, None, same, version), None
+        return Link(0, None, 0, 0, derivation.right, None, (), same, version), None
     terms = _terms_of_grant(context, owner, derivation, derivation.grant)
     link = Link(
         rate_bps=terms.revenue_share_bps,
@@ -87,7 +86,7 @@ def _link(
         depth=terms.revenue_share_depth,
         right=derivation.right,
         grant=derivation.grant,
-        terms=require_grant(context.view, derivation.grant).terms,
+        terms=(require_grant(context.view, derivation.grant).terms,),
         same_organization=same,
         version=version,
     )
@@ -129,18 +128,18 @@ def _inherit(asset: Asset, context: Context, parent: bytes, terms: Terms | None)
 
 def _heavier(before: Link, fresh: Link) -> Link:
     """Merge a link with what a later version brings for the same parent: nothing that is owed becomes less."""
-    heavier = msgspec.structs.replace(
-        fresh,
+    terms = before.terms if set(fresh.terms) <= set(before.terms) else (*before.terms, *fresh.terms)
+    if len(terms) > LINK_TERMS_MAX:
+        raise OperationError("assets.derivation_terms", f"more than {LINK_TERMS_MAX} terms for one parent")
+    merged_debt = msgspec.structs.replace(
+        before,
         rate_bps=max(before.rate_bps, fresh.rate_bps),
         cap=None if before.cap is None or fresh.cap is None else max(before.cap, fresh.cap),
         least=max(before.least, fresh.least),
         depth=max(before.depth, fresh.depth),
-        same_organization=before.same_organization and fresh.same_organization,
+        same_organization=before.same_organization or fresh.same_organization,
+        terms=terms,
     )
-    same_debt = (heavier.rate_bps, heavier.cap, heavier.least, heavier.depth) == (
-        before.rate_bps,
-        before.cap,
-        before.least,
-        before.depth,
-    )
-    return before if same_debt and (fresh.terms is None or fresh.terms == before.terms) else heavier
+    if merged_debt == before:
+        return before
+    return msgspec.structs.replace(merged_debt, right=fresh.right, grant=fresh.grant, version=fresh.version)

@@ -36,7 +36,7 @@ DerivingRight = Literal["train-on", "fine-tune", "distill-merge"]
 
 PARENTS_MAX = 8
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-Alias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,31}\Z")]
+Alias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9._-]{0,31}\Z")]
 Pairs = Annotated[tuple[tuple[Code, ShortText], ...], msgspec.Meta(max_length=32)]
 PartsPerMillion = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 ArtifactBytes = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]

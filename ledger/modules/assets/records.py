@@ -25,6 +25,8 @@ from ledger.state.view import Table
 
 HOLDERS_MAX: Final = 64
 ALIASES_MAX: Final = 16
+LINK_TERMS_MAX: Final = 16
+"""Different terms under which one asset derives from one parent; a further one is refused."""
 VERSION_BYTES: Final = 4
 KINDS: Final[tuple[Kind, ...]] = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
 
@@ -96,8 +98,8 @@ class Link(Record, frozen=True):
     """Generations that pay the parent; 0 when nothing is owed."""
     right: DerivingRight
     grant: Bytes32 | None
-    terms: Bytes32 | None
-    """Digest of the grant's terms."""
+    terms: tuple[Bytes32, ...]
+    """Digests of the terms of all grants under which versions derive from the parent; each demands its share-alike."""
     same_organization: bool
     """Such an edge uses no depth."""
     version: int

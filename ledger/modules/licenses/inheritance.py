@@ -22,8 +22,8 @@ def check_inherited(view: Readable, asset_id: bytes, asset: Asset, terms: Terms)
     if not asset.commercial and (terms.commercial or terms.price):
         raise OperationError("licenses.non_commercial_parent", "an ancestor's license is not commercial")
     for parent, link in links(view, asset_id).items():
-        if link.terms is not None:
-            _check_share_alike(parent, require_terms(view, link.terms), terms)
+        for digest in link.terms:
+            _check_share_alike(parent, require_terms(view, digest), terms)
 
 
 def _check_share_alike(parent: bytes, theirs: Terms, ours: Terms) -> None:

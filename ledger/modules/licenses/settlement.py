@@ -88,7 +88,7 @@ def settle(context: Context, grant_id: bytes, grant: Grant) -> None:
     source = escrow_holder(grant_id)
     payments.pay(context, grant.asset, asset.organization, source, escrow.amount, exempt=grant.exempt)
     settled = msgspec.structs.replace(grant, due_ms=None)
-    quota.store(context, grant.organization, GRANTS, settled, grant_id)
+    quota.store(context, grant.organization, GRANTS, settled, grant_id, enforced=False)
     context.emit(events.Settled(grant_id, grant.asset, escrow.amount))
 
 
@@ -102,7 +102,7 @@ def refund(context: Context, grant_id: bytes, grant: Grant, reason: events.Refun
     if terms.exclusivity != "none":
         quota.remove(context, organization, RESERVING, grant.asset, grant_id)
     ended = msgspec.structs.replace(grant, state="refunded", due_ms=None)
-    quota.store(context, organization, GRANTS, ended, grant_id)
+    quota.store(context, organization, GRANTS, ended, grant_id, enforced=False)
     _return_edition(context, grant)
     context.emit(events.Refunded(grant_id, grant.asset, grant.licensee, escrow.amount, reason))
 
@@ -118,4 +118,4 @@ def _return_edition(context: Context, grant: Grant) -> None:
     assert editions is not None
     asset = require_asset(context.view, grant.asset)
     returned = Editions(editions.issued, editions.outstanding - 1)
-    quota.store(context, asset.organization, EDITIONS, returned, grant.asset, grant.terms)
+    quota.store(context, asset.organization, EDITIONS, returned, grant.asset, grant.terms, enforced=False)

@@ -18,8 +18,12 @@ from ledger.state.view import Readable, Table
 T = TypeVar("T")
 
 
-def store(context: Context, organization: str, table: Table[T], record: T, *parts: bytes) -> None:
+def store(
+    context: Context, organization: str, table: Table[T], record: T, *parts: bytes, enforced: bool = True
+) -> None:
     """Create or replace a record, charged to `organization`.
+
+    Not `enforced` is what pays somebody out: no full quota may strand credits.
 
     Raises:
         OperationError: `organizations.quota_records` or `organizations.quota_bytes`.
@@ -30,9 +34,9 @@ def store(context: Context, organization: str, table: Table[T], record: T, *part
     after = context.view.get(key)
     assert after is not None
     if before is None:
-        _charge(context, organization, records=1, size_bytes=len(key) + len(after))
+        _charge(context, organization, records=1, size_bytes=len(key) + len(after), enforced=enforced)
     elif len(after) != len(before):
-        _charge(context, organization, records=0, size_bytes=len(after) - len(before))
+        _charge(context, organization, size_bytes=len(after) - len(before), enforced=enforced)
 
 
 def remove(context: Context, organization: str, table: Table[T], *parts: bytes) -> None:
@@ -65,16 +69,34 @@ def swept(context: Context, organization: str) -> None:
     _charge(context, organization, deadlines=-1)
 
 
-def _charge(context: Context, organization: str, *, records: int = 0, size_bytes: int = 0, deadlines: int = 0) -> None:
+def _charge(
+    context: Context,
+    organization: str,
+    *,
+    records: int = 0,
+    size_bytes: int = 0,
+    deadlines: int = 0,
+    enforced: bool = True,
+) -> None:
     usage = USAGE.get(context.view, organization.encode("ascii")) or Usage()
     usage = Usage(usage.records + records, usage.bytes + size_bytes, usage.deadlines + deadlines)
     assert min(usage.records, usage.bytes, usage.deadlines) >= 0, f"{organization} returned more than it was charged"
     USAGE.put(context.view, usage, organization.encode("ascii"))
-    if max(records, size_bytes, deadlines) <= 0 or not context.sender:
-        return
-    sender = ACCOUNTS.get(context.view, context.sender)
-    if sender is None or sender.organization != organization:
-        return
+    if enforced and max(records, size_bytes, deadlines) > 0 and _answers_for(context, organization):
+        _check(context, organization, usage)
+
+
+def _answers_for(context: Context, organization: str) -> bool:
+    """Tell whether the sender acts for `organization`: a deadline has no sender, a validator acts for the network."""
+    sender = ACCOUNTS.get(context.view, context.sender) if context.sender else None
+    return (
+        sender is not None
+        and sender.organization == organization
+        and any(entry.role != "validator" for entry in sender.keys)
+    )
+
+
+def _check(context: Context, organization: str, usage: Usage) -> None:
     parameters = context.parameters
     for code, used, limit in (
         ("organizations.quota_records", usage.records, parameters.quota_records_per_organization),

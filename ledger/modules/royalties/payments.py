@@ -102,4 +102,4 @@ def _move_parts(context: Context, asset: bytes, organization: str, source: bytes
         pools.receive(context, ancestor, ancestor, source, units)
         context.emit(RoyaltyPaid(asset, ancestor, units))
     if split.stack != stack_of(context.view, asset):
-        quota.store(context, organization, STACKS, split.stack, asset)
+        quota.store(context, organization, STACKS, split.stack, asset, enforced=False)

@@ -23,7 +23,7 @@ def receive(context: Context, asset: bytes, pool: bytes, source: bytes, amount: 
         return
     move(context, source, pool_holder(pool), amount)
     total = wide(received(context.view, pool) + amount)
-    quota.store(context, _payer(context.view, asset), POOLS, Pool(total), pool)
+    quota.store(context, _payer(context.view, asset), POOLS, Pool(total), pool, enforced=False)
 
 
 def received(view: Readable, pool: bytes) -> int:
@@ -87,7 +87,7 @@ def _settle(
         return
     assert 0 <= units <= AMOUNT_MAX
     record = Owed(units, parts, wide(received(context.view, pool)))
-    quota.store(context, payer, OWED, record, pool, account)
+    quota.store(context, payer, OWED, record, pool, account, enforced=False)
 
 
 def _payer(view: Readable, asset: bytes) -> str:

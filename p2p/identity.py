@@ -1,0 +1,144 @@
+"""A node's TLS identity: a self-signed Ed25519 certificate, pinned by the network's registry.
+
+The subject names the node, because two trust anchors with one subject break verification. The expiry lies at the end of
+time (RFC 5280, section 4.1.2.5), because an expired certificate would turn a wrong clock into an outage. Membership is
+what the registry says, never what a certificate says.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from p2p.errors import InvalidCertificate
+from primitives.identifiers import NodeId, node_id
+
+_NOT_BEFORE: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+CERTIFICATE_BYTES_MAX: Final = 4 * 1024
+"""Ours have about 350 bytes."""
+
+
+class Identity(NamedTuple):
+    """A node's TLS key and certificate."""
+
+    key_pem: bytes
+    """PKCS #8, not encrypted."""
+    certificate_der: bytes
+
+    @property
+    def node_id(self) -> NodeId:
+        """The name that the certificate gives its node."""
+        return node_id_of_certificate(self.certificate_der)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The certificate as it is kept in a file."""
+        return ssl.DER_cert_to_PEM_cert(self.certificate_der).encode("ascii")
+
+    def __repr__(self) -> str:
+        return f"Identity({self.node_id})"
+
+
+def make_identity() -> Identity:
+    """Make a new key and its certificate."""
+    key = Ed25519PrivateKey.generate()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(node_id(key.public_key().public_bytes_raw())))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_NOT_BEFORE)
+        .not_valid_after(_NOT_AFTER)
+        # Not a CA: a member must not be able to issue further certificates in its own name.
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, None)
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Identity(pem, certificate.public_bytes(Encoding.DER))
+
+
+def load_identity(key_pem: bytes, certificate_pem: bytes) -> Identity:
+    """Read an identity from the contents of its two files.
+
+    Raises:
+        InvalidCertificate: unreadable, no proper certificate of a node, or not this key's.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+        # TLS itself reads the key; here it only has to be the certificate's.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _load_chain(context, key_pem + b"\n" + certificate_pem)
+    except (ValueError, OSError) as error:
+        raise InvalidCertificate(f"no TLS key with its certificate: {error}") from error
+    identity = Identity(key_pem, certificate.public_bytes(Encoding.DER))
+    node_id_of_certificate(identity.certificate_der)
+    return identity
+
+
+def node_id_of_certificate(certificate_der: bytes) -> NodeId:
+    """Name the node that holds the certificate's key.
+
+    Raises:
+        InvalidCertificate: not a self-signed certificate of an Ed25519 key with the node id as its only subject.
+    """
+    if len(certificate_der) > CERTIFICATE_BYTES_MAX:
+        raise InvalidCertificate(f"a certificate of {len(certificate_der)} bytes")
+    try:
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        key = certificate.public_key()
+        if not isinstance(key, Ed25519PublicKey):
+            raise InvalidCertificate("not the certificate of an Ed25519 key")
+        certificate.verify_directly_issued_by(certificate)
+        subject = [(attribute.oid, attribute.value) for attribute in certificate.subject]
+    except (ValueError, TypeError, InvalidSignature, x509.UnsupportedGeneralNameType) as error:
+        raise InvalidCertificate(f"not a self-signed certificate: {type(error).__name__}: {error}") from error
+    name = node_id(key.public_bytes_raw())
+    if subject != [(NameOID.COMMON_NAME, name)]:
+        raise InvalidCertificate(f"the subject of a certificate must be CN={name}")
+    return name
+
+
+def server_context(identity: Identity, anchors: Iterable[bytes]) -> ssl.SSLContext:
+    """Return the context of a listener that accepts only clients with one of the certificates `anchors` (DER)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0  # a session cannot be taken up again: every link proves its key anew
+    return _pin(context, identity, anchors)
+
+
+def client_context(identity: Identity, anchors: Iterable[bytes]) -> ssl.SSLContext:
+    """Return the context of a dialer that accepts only servers with one of the certificates `anchors` (DER)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # the certificate is compared with the registry's instead
+    return _pin(context, identity, anchors)
+
+
+def _pin(context: ssl.SSLContext, identity: Identity, anchors: Iterable[bytes]) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    _load_chain(context, identity.key_pem + b"\n" + identity.certificate_pem)
+    for anchor in sorted(set(anchors)):
+        context.load_verify_locations(cadata=anchor)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, pem: bytes) -> None:
+    # The ssl module reads keys from files only; this one has no name and never touches a disk.
+    descriptor = os.memfd_create("guildmark-tls", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(pem)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

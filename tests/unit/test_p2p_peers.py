@@ -1,0 +1,133 @@
+"""Networks of two and four nodes: who gets connected, stays connected, and comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2p.channels import Channel
+from p2p.options import LinkOptions
+from tests.unit.p2p_kit import LOOPS, Members, eventually, run
+
+both_loops = pytest.mark.parametrize("loop_name", sorted(LOOPS))
+QUICK = LinkOptions(redial_ms_min=10, redial_ms_max=100, later_dialer_delay_ms=0)
+
+
+@both_loops
+def test_four_nodes_form_a_full_mesh_and_exchange_payloads_on_every_channel(loop_name: str) -> None:
+    async def story() -> None:
+        members = Members(4)
+        try:
+            await members.start_all()
+            await members.all_connected()
+            ids = [identity.node_id for identity in members.identities]
+            for channel in Channel:
+                assert members.networks[0].broadcast(channel, bytes([channel]) * 100_000) == 3
+            assert members.networks[1].send(ids[2], Channel.GOSSIP, b"hello")
+            for index in (1, 3):
+                await members.recorders[index].until(lambda index=index: len(members.recorders[index].payloads) == 5)
+            await members.recorders[2].until(lambda: len(members.recorders[2].payloads) == 6)
+            assert (ids[1], Channel.GOSSIP, b"hello") in members.recorders[2].payloads
+            got = {channel: payload for node, channel, payload in members.recorders[3].payloads if node == ids[0]}
+            assert got == {channel: bytes([channel]) * 100_000 for channel in Channel}
+            info = members.networks[0].connected()
+            assert [peer.node_id for peer in info] == ids[1:]
+            assert {peer.head for peer in info} == {b"head"}
+        finally:
+            await members.stop()
+
+    run(loop_name, story())
+
+
+@both_loops
+def test_when_both_sides_dial_exactly_one_link_stays_and_it_carries_payloads(loop_name: str) -> None:
+    async def story() -> None:
+        members = Members(2, QUICK)
+        try:
+            await members.start_all()
+            await members.all_connected()
+            first, second = members.networks[0], members.networks[1]
+
+            def settled() -> bool:
+                return len(first._open) == len(second._open) == 1 and bool(first.connected() and second.connected())
+
+            await eventually(settled)
+            assert first.connected()[0].dialed != second.connected()[0].dialed
+            assert first.send(second.node_id, Channel.SYNC, b"one")
+            assert second.send(first.node_id, Channel.SYNC, b"two")
+            await members.recorders[1].until(lambda: bool(members.recorders[1].payloads))
+            await members.recorders[0].until(lambda: bool(members.recorders[0].payloads))
+        finally:
+            await members.stop()
+
+    run(loop_name, story())
+
+
+@both_loops
+def test_a_node_that_was_stopped_is_connected_again_when_it_listens_on_its_old_port(loop_name: str) -> None:
+    async def story() -> None:
+        members = Members(2, QUICK)
+        try:
+            await members.start_all()
+            await members.all_connected()
+            port, stopped = members.port(1), members.networks[1]
+            await stopped.stop()
+            survivor = members.recorders[0]
+            await survivor.until(lambda: not survivor.connected)
+            assert survivor.disconnected[-1][1] == "closed-by-peer: stopping"
+            assert not members.networks[0].send(stopped.node_id, Channel.CONSENSUS, b"x")
+            await members.start(1, port=port)
+            await survivor.until(lambda: bool(survivor.connected))
+        finally:
+            await members.stop()
+
+    run(loop_name, story())
+
+
+@both_loops
+def test_a_removed_member_is_cut_off_and_cannot_come_back(loop_name: str) -> None:
+    """S9, N5: membership is the registry's, at run time too."""
+
+    async def story() -> None:
+        members = Members(3, QUICK)
+        try:
+            await members.start_all()
+            await members.all_connected()
+            removed = members.networks[2].node_id
+            for index in (0, 1):
+                members.networks[index].update_registry(members.entries[:2])
+                assert removed not in members.recorders[index].connected
+                assert members.recorders[index].disconnected[-1] == (removed, "removed-from-registry")
+            # It knocks again and is refused at the TLS handshake.
+            await eventually(lambda: members.networks[0].statistics().refusals["certificate-refused"] > 0)  # type: ignore[index]
+            assert members.networks[0].is_connected(members.networks[1].node_id)
+            assert not members.networks[2].connected()
+            # Registered anew it is welcome.
+            members.introduce()
+            await members.all_connected()
+        finally:
+            await members.stop()
+
+    run(loop_name, story())
+
+
+@both_loops
+def test_disconnecting_a_peer_ends_the_link_and_it_comes_back_after_the_backoff(loop_name: str) -> None:
+    """L13: a peer that lies above the link is dropped by name."""
+
+    async def story() -> None:
+        members = Members(2, QUICK)
+        try:
+            await members.start_all()
+            await members.all_connected()
+            await eventually(lambda: all(len(network._open) == 1 for network in members.networks.values()))
+            liar = members.networks[1].node_id
+            recorder = members.recorders[0]
+            count = recorder.connections
+            members.networks[0].disconnect(liar, "lied about its height")
+            assert recorder.disconnected[-1] == (liar, "misbehaved: lied about its height")
+            await recorder.until(lambda: recorder.connections > count)
+            assert members.networks[0].statistics().refusals["misbehaved"] == 1  # type: ignore[index]
+        finally:
+            await members.stop()
+
+    run(loop_name, story())

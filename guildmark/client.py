@@ -30,6 +30,8 @@ from ledger.operations import Operation
 
 CLOCK_AGE_S_MAX: Final = 60.0
 """How old the known clock offset may be; on development networks, where time can be moved, it is always asked for."""
+AT_LEAST_WAIT_S: Final = 30.0
+"""How long a node waits for a height before it says that it is not there yet."""
 MOVED_CLOCK_CODES: Final = frozenset({"transaction.expired", "transaction.expiry_too_far"})
 
 
@@ -132,7 +134,7 @@ class AsyncClient:
     async def block(self, height: int | None = None, wait_ms: int = 0) -> dict[str, Any]:
         """A block's header, certificate summary and transaction ids; the latest when no height is given."""
         where = path("blocks", "latest" if height is None else height)
-        answer: dict[str, Any] = await self.transport.get_json(where, {"wait_ms": wait_ms or None})
+        answer: dict[str, Any] = await self.transport.get_json(where, {"wait_ms": wait_ms or None}, wait_ms / 1000)
         return answer
 
     async def query(self, name: str, /, *, at_least: int | None = None, **arguments: Any) -> Any:
@@ -147,7 +149,10 @@ class AsyncClient:
 
     async def query_at(self, name: str, /, *, at_least: int | None = None, **arguments: Any) -> dict[str, Any]:
         """As `query`, with `height` and `block_time_ms` of the answer."""
-        answer: dict[str, Any] = await self.transport.get_json(path("query", name), {**arguments, "at_least": at_least})
+        wait_s = AT_LEAST_WAIT_S if at_least else 0.0
+        answer: dict[str, Any] = await self.transport.get_json(
+            path("query", name), {**arguments, "at_least": at_least}, wait_s
+        )
         return answer
 
     # Transactions

@@ -131,7 +131,9 @@ async def submit(transport: Transport, data: bytes) -> str:
 
 async def status(transport: Transport, identifier: str, wait_ms: int = 0) -> Outcome:
     """Ask one node what it knows of a transaction, waiting there for at most `wait_ms`."""
-    answer = await transport.request("GET", path("transactions", identifier), query={"wait_ms": wait_ms})
+    answer = await transport.request(
+        "GET", path("transactions", identifier), query={"wait_ms": wait_ms}, wait_s=wait_ms / 1000
+    )
     return msgspec.convert(answer.json(), Outcome, strict=False)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -21,8 +21,8 @@ RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A longer answer is refused: no answer of the API is near it."""
 CONNECTIONS_MAX: Final = 32
 CONNECT_TIMEOUT_S: Final = 3.0
-REQUEST_TIMEOUT_S: Final = 40.0
-"""Longest silence of a node within one request; long polls of at most 30 s fit."""
+REQUEST_TIMEOUT_S: Final = 10.0
+"""Longest silence of a node within one request, beside the time that it is asked to wait."""
 RETRY_TIMEOUT_S: Final = 15.0
 """How long all nodes together may fail before the caller hears of it."""
 _WAIT_INITIAL_S: Final = 0.05
@@ -56,6 +56,17 @@ class Answer(msgspec.Struct, frozen=True):
             raise Unreachable(f"{self.url} did not answer with JSON: {error}", "node.bad_answer") from error
 
 
+class _Question(NamedTuple):
+    """A request, whichever node gets it."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any] | None
+    body: bytes | None
+    headers: Mapping[str, str] | None
+    wait_s: float
+
+
 class Transport:
     """Connections to the nodes at `urls`. Belongs to one event loop."""
 
@@ -77,9 +88,9 @@ class Transport:
         """Begin the next request at another node: the last one answered wrongly."""
         self._preferred = (self._preferred + 1) % len(self.urls)
 
-    async def get_json(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+    async def get_json(self, path: str, query: Mapping[str, Any] | None = None, wait_s: float = 0.0) -> Any:
         """GET a JSON document. Raises as `request`."""
-        return (await self.request("GET", path, query=query)).json()
+        return (await self.request("GET", path, query=query, wait_s=wait_s)).json()
 
     async def request(
         self,
@@ -90,16 +101,18 @@ class Transport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         other_node_on: Sequence[int] = (),
+        wait_s: float = 0.0,
     ) -> Answer:
         """Ask the nodes in turn, the last helpful one first. `path` is absolute and already quoted.
 
-        A status in `other_node_on` makes the next node be asked; it is raised when no node answers better.
+        `wait_s` is how long the node is asked to wait before it answers. A status in `other_node_on` makes the next node be asked; it is raised when no node answers better.
 
         Raises:
             NotFound, Denied, Refused: a node's answer, with its code.
             Unreachable: no node answered within the retry time.
         """
         maybe_received = False
+        asked = _Question(method, path, query, body, headers, wait_s)
         async for attempt in stamina.retry_context(
             on=Unreachable,
             attempts=None,
@@ -110,28 +123,20 @@ class Transport:
         ):
             with attempt:
                 try:
-                    return await self._round(method, path, query, body, headers, other_node_on)
+                    return await self._round(asked, other_node_on)
                 except Unreachable as error:
                     error.maybe_received = maybe_received = maybe_received or error.maybe_received
                     raise
         raise AssertionError("a retry context ends with a return or a raise")
 
-    async def _round(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, Any] | None,
-        body: bytes | None,
-        headers: Mapping[str, str] | None,
-        other_node_on: Sequence[int],
-    ) -> Answer:
+    async def _round(self, asked: _Question, other_node_on: Sequence[int]) -> Answer:
         failures: list[str] = []
         maybe_received = False
         passed_over: GuildmarkError | None = None
         for turn in range(len(self.urls)):
             index = (self._preferred + turn) % len(self.urls)
             try:
-                answer = await self._once(self.urls[index] + path, method, query, body, headers)
+                answer = await self._once(self.urls[index], asked)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 failures.append(f"{self.urls[index]}: {error or type(error).__name__}")
                 maybe_received = maybe_received or not isinstance(error, aiohttp.ClientConnectorError)
@@ -152,25 +157,25 @@ class Transport:
             raise passed_over
         raise Unreachable("; ".join(failures), maybe_received=maybe_received)
 
-    async def _once(
-        self,
-        url: str,
-        method: str,
-        query: Mapping[str, Any] | None,
-        body: bytes | None,
-        headers: Mapping[str, str] | None,
-    ) -> Answer:
-        parameters = {key: _text(value) for key, value in (query or {}).items() if value is not None}
-        sent = {"Content-Type": "application/octet-stream", **(headers or {})} if body is not None else headers
-        async with self._connections().request(method, url, params=parameters, data=body, headers=sent) as response:
+    async def _once(self, node: str, asked: _Question) -> Answer:
+        url = node + asked.path
+        binary = {"Content-Type": "application/octet-stream"} if asked.body is not None else {}
+        async with self._connections().request(
+            asked.method,
+            url,
+            params={key: _text(value) for key, value in (asked.query or {}).items() if value is not None},
+            data=asked.body,
+            headers={**binary, **(asked.headers or {})},
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=REQUEST_TIMEOUT_S + asked.wait_s
+            ),
+        ) as response:
             return Answer(response.status, await _read(response), url)
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=REQUEST_TIMEOUT_S),
-                auto_decompress=False,
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX), auto_decompress=False
             )
         return self._session
 

@@ -96,9 +96,13 @@ class AsyncClient:
     async def status(self) -> dict[str, Any]:
         """The answering node's status: height, certified height, hashes, clock, view, peers, readiness."""
         answer: dict[str, Any] = await self.transport.get_json(path("status"))
-        if self._network.network_id is not None and answer["network_id"] != self._network.network_id.hex():
-            raise VerificationFailed("network.other", f"the node belongs to network {answer['network_id']}")
-        self._network.clock.learn(int(answer["clock_offset_ms"]))
+        try:
+            network, offset_ms = str(answer["network_id"]), int(answer["clock_offset_ms"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreachable(f"a node's status is incomplete: {error!r}", "node.bad_answer") from error
+        if self._network.network_id is not None and network != self._network.network_id.hex():
+            raise VerificationFailed("network.other", f"the node belongs to network {network}")
+        self._network.clock.learn(offset_ms)
         self._network.clock_read_at = time.monotonic()
         return answer
 

@@ -125,16 +125,25 @@ async def submit(transport: Transport, data: bytes) -> str:
     Raises:
         Refused, Denied: with the node's code. Unreachable: it may or may not have arrived.
     """
-    answer = (await transport.request("POST", path("transactions"), body=data)).json()
-    return str(answer["id"])
+    try:
+        identifier = transaction_id(data).hex()
+    except InvalidTransaction as error:
+        raise Refused(error.code, error.message) from error
+    await transport.request("POST", path("transactions"), body=data)
+    return identifier
 
 
 async def status(transport: Transport, identifier: str, wait_ms: int = 0) -> Outcome:
     """Ask one node what it knows of a transaction, waiting there for at most `wait_ms`."""
-    answer = await transport.request(
-        "GET", path("transactions", identifier), query={"wait_ms": wait_ms}, wait_s=wait_ms / 1000
-    )
-    return msgspec.convert(answer.json(), Outcome, strict=False)
+    where = path("transactions", identifier)
+    answer = await transport.request("GET", where, query={"wait_ms": wait_ms}, wait_s=wait_ms / 1000)
+    try:
+        outcome = msgspec.convert(answer.json(), Outcome)
+    except msgspec.ValidationError as error:
+        raise Unreachable(f"{answer.url} did not answer with a transaction: {error}", "node.bad_answer") from error
+    if outcome.id != identifier:
+        raise Unreachable(f"{answer.url} answered for another transaction", "node.bad_answer")
+    return outcome
 
 
 async def wait(

@@ -105,7 +105,8 @@ class Transport:
     ) -> Answer:
         """Ask the nodes in turn, the last helpful one first. `path` is absolute and already quoted.
 
-        `wait_s` is how long the node is asked to wait before it answers. A status in `other_node_on` makes the next node be asked; it is raised when no node answers better.
+        `wait_s` is how long the node is asked to wait before it answers. A status in `other_node_on` makes the next
+        node be asked; it is raised when no node answers better.
 
         Raises:
             NotFound, Denied, Refused: a node's answer, with its code.

@@ -13,7 +13,6 @@ from guildmark_kit import Asked, FakeNode, Ledgerless, fake_node, make_genesis, 
 from guildmark.errors import Denied, NotFound, OutcomeUnknown, Refused, Unreachable, VerificationFailed
 from guildmark.identity import Account
 from guildmark.sync import Client
-from guildmark.transactions import PreparedTransaction
 from ledger.modules.credits.operations import Transfer
 from ledger.transaction import decode_transaction
 from primitives.keys import SigningKey
@@ -121,10 +120,10 @@ def test_a_lost_answer_to_a_submission_is_waited_for_and_not_failed(node: FakeNo
     assert client.submit_and_wait(PAY).committed
 
 
-def test_when_no_node_can_be_reached_nothing_was_sent(account: Account) -> None:
+def test_when_no_node_can_be_reached_nothing_was_sent(client: Client, account: Account) -> None:
+    prepared = client.prepare(PAY)
     with Client([closed_url(), closed_url()], account, retry_timeout_s=0.2) as client, pytest.raises(Unreachable):
         client.status()
-    prepared = PreparedTransaction("00" * 32, b"", 0)
     with Client(closed_url(), account, retry_timeout_s=0.2) as client, pytest.raises(Unreachable) as caught:
         client.deliver(prepared)
     assert not caught.value.maybe_received
@@ -176,6 +175,18 @@ def test_rubbish_from_a_node_is_a_typed_error(node: FakeNode, client: Client, bo
         client.query("assets.get", asset=bytes(32))
     with pytest.raises(Refused):
         client.query("assets.list")
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"id": "ab" * 32, "state": "committed"}, {"id": 5}, {"state": "odd"}])
+def test_an_answer_for_no_or_another_transaction_is_never_an_outcome(
+    node: FakeNode, client: Client, answer: object
+) -> None:
+    Ledgerless(node, [COMMITTED])
+    node.routes[("GET", "/v1/transactions/")] = lambda _: (200, answer)
+    prepared = client.prepare(PAY)
+    client.submit(prepared)
+    with pytest.raises(OutcomeUnknown):
+        client.wait(prepared, timeout_s=0.05)
 
 
 def test_queries_send_ids_as_hex_and_leave_out_what_is_not_given(node: FakeNode, client: Client) -> None:

@@ -357,7 +357,7 @@ class NodeCore:
     def _executed(self, result: BlockResult) -> None:
         block = result.block
         self._head = Head(block.header, block.block_hash, self._certified_height, result.clock_offset_ms)
-        dropped = []
+        dropped: list[bytes] = []
         for outcome in block.outcomes:
             if outcome.id is not None:
                 if outcome.receipt is None and outcome.id in self.pool:

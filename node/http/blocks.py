@@ -68,7 +68,7 @@ async def wait_for_height(api: Api, height: int, seconds: float) -> None:
     """Wait until a height is executed here; the time may run out before."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while api.services.height() < height and (left_s := deadline - loop.time()) > 0:
+    while api.services.height() < height and (left_s := deadline - loop.time()) > 0 and not api.waiters.closed:
         await api.waiters.height(height, left_s)
 
 

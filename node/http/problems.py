@@ -62,7 +62,14 @@ _STATUS_BY_CODE: Final = {
     "chunk_store.failed": 503,
     "manifest.not_linked": 409,
 }
-_STATUS_BY_FAMILY: Final = {"pool": 429, "node": 503, "storage": 503, "executor": 503, "manifest": 400}
+_STATUS_BY_FAMILY: Final = {
+    "pool": 429,
+    "node": 503,
+    "storage": 503,
+    "executor": 503,
+    "certificate": 503,
+    "manifest": 400,
+}
 RETRY_AFTER_S: Final = 1
 
 

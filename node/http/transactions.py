@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated, Final
 
 import msgspec
@@ -70,14 +71,21 @@ async def submit_bulk(api: Api, request: Request) -> web.StreamResponse:
 async def show(api: Api, request: Request) -> web.StreamResponse:
     """Tell what became of a transaction, waiting for its end when asked to."""
     identifier = request.parameters["id"]
+    wait_ms = WAIT.read(request.query)
+    if wait_ms == 0:
+        return json_response(await api.services.transaction(bytes.fromhex(identifier)))
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + WAIT.read(request.query) / 1000
-    while True:
-        state = await api.services.transaction(bytes.fromhex(identifier))
-        left_s = deadline - loop.time()
-        if state.state in _FINAL or left_s <= 0:
-            return json_response(state)
-        await api.waiters.transaction(identifier, left_s)
+    deadline = loop.time() + wait_ms / 1000
+    with api.waiters.transaction(identifier) as news:
+        while True:
+            news.clear()
+            state = await api.services.transaction(bytes.fromhex(identifier))
+            left_s = deadline - loop.time()
+            if state.state in _FINAL or left_s <= 0 or api.waiters.closed:
+                return json_response(state)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await news.wait()
 
 
 def _refusal(submitted: Submitted) -> Exception:

@@ -59,7 +59,7 @@ class Waiters:
     def __init__(self, waiters_max: int) -> None:
         self._waiters_max = waiters_max
         self._waiting = 0
-        self._transactions: dict[str, set[asyncio.Future[None]]] = {}
+        self._transactions: dict[str, set[asyncio.Event]] = {}
         self._heights: set[tuple[int, asyncio.Future[None]]] = set()
         self._streams: set[Stream] = set()
         self._closed = False
@@ -67,6 +67,16 @@ class Waiters:
     @property
     def waiting(self) -> int:
         return self._waiting
+
+    @property
+    def closed(self) -> bool:
+        """Whether the node stops, so that waiting is pointless."""
+        return self._closed
+
+    @property
+    def listening(self) -> bool:
+        """Whether anybody wants to hear of certified blocks."""
+        return bool(self._transactions or self._streams)
 
     # --- the node's side
 
@@ -86,9 +96,8 @@ class Waiters:
 
     def wake(self, identifier: str) -> None:
         """Something became known of a transaction: whoever waits for it looks again."""
-        for future in self._transactions.get(identifier, ()):
-            if not future.done():
-                future.set_result(None)
+        for news in self._transactions.get(identifier, ()):
+            news.set()
 
     def wake_all(self) -> None:
         """Many things changed at once (a jump by synchronization): everyone looks again."""
@@ -105,16 +114,20 @@ class Waiters:
 
     # --- the clients' side
 
-    async def transaction(self, identifier: str, seconds: float) -> None:
-        """Wait until something became known of a transaction, at most `seconds`."""
-        future = asyncio.get_running_loop().create_future()
+    @contextmanager
+    def transaction(self, identifier: str) -> Iterator[asyncio.Event]:
+        """Return an event that is set whenever something became known of a transaction.
+
+        Enter this before asking for the state: news between the question and the wait would otherwise be missed.
+        """
+        news = asyncio.Event()
         with self._counted():
             waiting = self._transactions.setdefault(identifier, set())
-            waiting.add(future)
+            waiting.add(news)
             try:
-                await _wait(future, seconds)
+                yield news
             finally:
-                waiting.discard(future)
+                waiting.discard(news)
                 if not waiting:
                     self._transactions.pop(identifier, None)
 

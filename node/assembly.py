@@ -1,0 +1,366 @@
+"""The composition root: every part of a node, made and joined in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib.metadata
+import ssl
+from collections.abc import Coroutine, Iterator
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from artifacts.chunk_store import ChunkStore
+from artifacts.errors import ChunkStoreError
+from consensus.pbft.configuration import Configuration as EngineConfiguration
+from ledger.chain import Chain
+from ledger.genesis import Genesis, GenesisValidator, network_id
+from ledger.state.store import LevelStore
+from node.artifact_shelf import ArtifactShelf
+from node.batcher import BatchLimits
+from node.chain_service import ChainService, Head
+from node.configuration import Configuration, split_address
+from node.core import CoreConfiguration, NodeCore
+from node.data_directory import DataDirectory
+from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
+from node.executor import ThreadExecutor
+from node.failures import AddressUnusable, ConfigurationError, DirectoryUnusable, KeyFileError
+from node.http.application import Api
+from node.http.connections import Server
+from node.http.table import router
+from node.keys import NodeKeys
+from node.links import ChunkSending, PayloadHandler, PeerLinks
+from node.metrics import NodeMetrics, Reading
+from node.pool import PoolLimits
+from node.replication import Replication
+from node.services import LedgerReads, NodeServices
+from node.status import StatusReporter
+from node.validator_account import ValidatorReporter
+from node.verifier import ThreadVerifier
+from p2p.identity import Identity
+from p2p.options import LinkOptions
+from p2p.peers import PeerEntry, PeerNetwork
+from primitives.finality import FinalityCertificate
+from primitives.identifiers import NodeId, key_to_text
+
+API_STOP_TIMEOUT_S: Final = 2.0
+"""How long answers under way may take when the node stops."""
+LISTEN_BACKLOG: Final = 512
+
+log: Final = structlog.get_logger("node.process")
+
+
+class NodeFiles(msgspec.Struct, frozen=True):
+    """What was read at the start."""
+
+    directory: DataDirectory
+    configuration: Configuration
+    keys: NodeKeys
+    genesis: Genesis
+    genesis_bytes: bytes
+
+
+class Node:
+    """A running node. `start` builds it, `stop` ends whatever `start` has begun."""
+
+    def __init__(self, files: NodeFiles, on_fatal: OnFatal) -> None:
+        """Raises ConfigurationError when the genesis does not know this node with these keys."""
+        self._files = files
+        self._fatal = on_fatal
+        self._network_id = network_id(files.genesis)
+        self._validator = own_entry(files.genesis, files.keys)
+        self._version = _version()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._store: LevelStore | None = None
+        self._core: NodeCore | None = None
+        self._status: StatusReporter | None = None
+        self._api: Api | None = None
+        self._api_server: Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._links = PeerLinks()
+        self._metrics = NodeMetrics()
+
+    # --- start
+
+    async def start(self) -> dict[str, str]:
+        """Start every part; return where the node listens.
+
+        Raises:
+            NodeFailure: what stands in the way, in one line. LedgerError: the ledger cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        settings = self._files.configuration
+        post = LoopPost(loop, self._on_fatal)
+        self._clock = LoopClock(loop, self._on_fatal)
+        self._executor = ThreadExecutor(self._open_ledger, post, self._on_fatal)
+        head, stable = await self._open_head()
+        self._jobs = ThreadJobs("journal", post)
+        self._verifier = ThreadVerifier(post)
+        core = self._core = self._make_core(head, stable)
+        reads = LedgerReads(self._executor)
+        shelf = await asyncio.to_thread(self._open_shelf, reads)
+        replication = self._make_replication(core, shelf, reads)
+        peers = self._make_peers(core, replication)
+        self._status = StatusReporter(core, peers, self._files.genesis, self._network_id, self._version)
+        services = NodeServices(
+            network_id=self._network_id,
+            genesis=self._files.genesis_bytes,
+            core=core,
+            reads=reads,
+            shelf=shelf,
+            status=self._status,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        api = self._api = Api(services, router(), settings.api, self._metrics.on_request)
+        services.waiters = api.waiters
+        core.subscribe(services)
+        core.subscribe(_NewVersions(replication))
+        self._metrics.add(self._status.readings)
+        self._metrics.add(lambda: self._own_readings(replication))
+        self._metrics.watch_loop(loop)
+        await self._listen_to_peers(peers)
+        core.start()
+        self._spawn(replication.run())
+        return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
+
+    def _open_ledger(self) -> ChainService:
+        """Runs in the executor's thread."""
+        self._store = LevelStore(self._files.directory.chain)
+        return ChainService(Chain.open(self._store, self._files.genesis))
+
+    async def _open_head(self) -> tuple[Head, FinalityCertificate | None]:
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[Head] = loop.create_future()
+
+        def answer(head: Any, error: BaseException | None) -> None:
+            if not opened.done():
+                opened.set_result(head) if error is None else opened.set_exception(error)
+
+        self._executor.start(answer)
+        head = await opened
+        stable = await LedgerReads(self._executor).ask("certificate", head.certified_height)
+        return head, stable
+
+    def _make_core(self, head: Head, stable: FinalityCertificate | None) -> NodeCore:
+        files, consensus = self._files, self._files.configuration.consensus
+        batching = files.configuration.batching
+        engine = EngineConfiguration(
+            pipeline_depth=consensus.pipeline_depth,
+            suspicion_timeout_ms=consensus.suspicion_timeout_ms,
+            suspicion_timeout_cap_ms=consensus.suspicion_timeout_cap_ms,
+            turn_ms=consensus.turn_ms,
+            status_period_ms=consensus.status_period_ms,
+            clock_tolerance_ms=consensus.clock_tolerance_ms,
+            heartbeat_ms=consensus.heartbeat_ms,
+        )
+        return NodeCore(
+            CoreConfiguration(
+                engine=engine,
+                batches=BatchLimits(batching.batch_transactions_max, batching.batch_bytes_max),
+                pool=PoolLimits(batching.pool_transactions_max, batching.pool_bytes_max),
+            ),
+            files.genesis,
+            files.keys.node_id,
+            files.keys.signing_key,
+            head=head,
+            stable=stable,
+            clock=self._clock,
+            files=DiskFiles(files.directory.journal),
+            jobs=self._jobs,
+            links=self._links,
+            executor=self._executor,
+            verifier=self._verifier,
+            on_fatal=self._on_fatal,
+        )
+
+    def _open_shelf(self, reads: LedgerReads) -> ArtifactShelf:
+        try:
+            store = ChunkStore(self._files.directory.artifacts, self._files.configuration.artifacts.capacity_bytes)
+        except ChunkStoreError as error:
+            raise DirectoryUnusable(error.message) from error
+        return ArtifactShelf(store, reads)
+
+    def _make_replication(self, core: NodeCore, shelf: ArtifactShelf, reads: LedgerReads) -> Replication:
+        files = self._files
+        reporter = ValidatorReporter(
+            core, self._clock, self._network_id, files.genesis, self._validator, files.keys.signing_key
+        )
+        replication = Replication(
+            node_id=files.keys.node_id,
+            shelf=shelf,
+            queries=reads,
+            links=ChunkSending(self._links),
+            reporter=reporter,
+            spawn=self._spawn,
+            fetches_in_flight_max=files.configuration.artifacts.fetches_in_flight_max,
+        )
+        shelf.on_complete = replication.on_complete
+        return replication
+
+    def _make_peers(self, core: NodeCore, replication: Replication) -> PeerNetwork:
+        files = self._files
+        overrides = files.configuration.p2p.addresses
+        registry = [
+            PeerEntry(
+                NodeId(validator.node_id),
+                base64.b64decode(validator.tls_certificate),
+                overrides.get(validator.node_id, validator.address),
+            )
+            for validator in files.genesis.validators
+        ]
+        handler = PayloadHandler(core, replication, self._links, self._on_fatal)
+        peers = PeerNetwork(
+            Identity(files.keys.tls_key_pem, files.keys.tls_certificate_der),
+            self._network_id,
+            registry,
+            split_address(files.configuration.p2p.listen or self._validator.address),
+            handler,
+            self._spawn,
+            LinkOptions(software_version=f"guildmark/{self._version}"),
+        )
+        self._links.network = peers
+        return peers
+
+    async def _listen_to_peers(self, peers: PeerNetwork) -> None:
+        try:
+            await peers.start()
+        except OSError as error:
+            where = self._files.configuration.p2p.listen or self._validator.address
+            raise AddressUnusable(f"p2p.listen: {where}: {error.strerror or error}") from error
+
+    async def _listen_to_clients(self, api: Api) -> str:
+        settings = self._files.configuration.api
+        host, port = split_address(settings.listen)
+        context = self._tls_context()
+        server = self._api_server = api.server()
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                server, host, port, ssl=context, backlog=LISTEN_BACKLOG
+            )
+        except OSError as error:
+            raise AddressUnusable(f"api.listen: {settings.listen}: {error.strerror or error}") from error
+        bound = self._listener.sockets[0].getsockname()
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        return f"{'http' if context is None else 'https'}://{shown}:{bound[1]}"
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        settings = self._files.configuration.api
+        if not settings.tls_certificate:
+            return None
+        directory = self._files.directory.path
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(directory / settings.tls_certificate, directory / settings.tls_key)
+        except OSError as error:
+            raise ConfigurationError(
+                f"api.tls_certificate and api.tls_key ({settings.tls_certificate}, {settings.tls_key}): {error}"
+            ) from error
+        return context
+
+    # --- stop
+
+    async def stop(self) -> None:
+        """End every part that runs. Safe to call whatever `start` had reached."""
+        if self._status is not None:
+            self._status.stopping = True
+        if self._core is not None:
+            self._core.stop()
+        await self._stop_api()
+        self._metrics.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._links.network is not None:
+            await self._links.network.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for part in ("_executor", "_verifier", "_jobs"):
+            if hasattr(self, part):
+                await asyncio.to_thread(getattr(self, part).stop)
+        if self._store is not None:
+            self._store.close()
+
+    async def _stop_api(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        if self._api is not None:
+            self._api.waiters.close()
+        if self._api_server is not None:
+            self._api_server.pre_shutdown()
+            await self._api_server.shutdown(API_STOP_TIMEOUT_S)
+
+    # --- common
+
+    def _on_fatal(self, error: BaseException) -> None:
+        """Vote no more, then end."""
+        if self._core is not None:
+            self._core.stop()
+        self._fatal(error)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a task of the node's own; one that fails ends the node."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_fatal(error)
+
+    def _own_readings(self, replication: Replication) -> Iterator[Reading]:
+        yield Reading("guildmark_executor_queue", "Requests waiting for the ledger", self._executor.waiting)
+        yield Reading("guildmark_verifier_queue", "Jobs waiting for the verifier", self._verifier.waiting)
+        yield Reading("guildmark_artifacts_pending", "Versions not yet held and stated", replication.pending)
+        if self._api is not None and self._api_server is not None:
+            server = self._api_server
+            yield Reading("guildmark_http_connections", "Open connections of clients", server.open_connections)
+            refused = server.connections_refused
+            yield Reading("guildmark_http_connections_refused", "Closed at once", refused, kind="counter")
+            yield Reading("guildmark_http_waiting", "Clients that wait for news", self._api.waiters.waiting)
+
+
+class _NewVersions:
+    """Tells replication of the versions that a block registered."""
+
+    def __init__(self, replication: Replication) -> None:
+        self._replication = replication
+
+    def on_executed(self, block: Any) -> None:
+        if block.artifact_changes:
+            self._replication.on_versions(block.artifact_changes)
+
+    def on_certified(self, height: int, blocks: Any) -> None:
+        """Replication follows execution."""
+
+    def on_dropped(self, identifiers: Any) -> None:
+        """No transaction of replication's is waited for by id."""
+
+
+def own_entry(genesis: Genesis, keys: NodeKeys) -> GenesisValidator:
+    """Return this node's entry of the genesis file.
+
+    Raises:
+        ConfigurationError: there is none.
+        KeyFileError: it names other keys than the directory holds.
+    """
+    for validator in genesis.validators:
+        if validator.node_id == keys.node_id:
+            if validator.signing_key != key_to_text(keys.signing_key.public_key):
+                raise KeyFileError(f"keys/signing.key is not the key that the genesis file names for {keys.node_id}")
+            if base64.b64decode(validator.tls_certificate) != keys.tls_certificate_der:
+                raise KeyFileError(
+                    f"keys/tls.crt is not the certificate that the genesis file names for {keys.node_id}"
+                )
+            return validator
+    raise ConfigurationError(f"genesis.json names no validator {keys.node_id}, which is the node of these keys")
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("guildmark")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"

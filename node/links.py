@@ -1,0 +1,92 @@
+"""Between the links and the parts of the node: who gets which payload, and sending for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from node.core import NodeCore
+from node.event_loop import OnFatal
+from node.replication import Replication
+from p2p.channels import Channel
+from p2p.peers import PeerNetwork
+from primitives.identifiers import NodeId
+
+log: Final = structlog.get_logger("node.links")
+
+
+class PeerLinks:
+    """Sending, as core and replication want it."""
+
+    def __init__(self) -> None:
+        self.network: PeerNetwork | None = None
+        """Set once it exists; nobody is connected before."""
+
+    def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
+        return self.network is not None and self.network.send(NodeId(node_id), channel, payload)
+
+    def connected(self) -> Sequence[str]:
+        return [] if self.network is None else [peer.node_id for peer in self.network.connected()]
+
+    def misbehaved(self, node_id: str, reason: str) -> None:
+        log.warning("a peer misbehaved", peer=node_id, reason=reason)
+        if self.network is not None:
+            self.network.disconnect(NodeId(node_id), reason)
+
+
+class ChunkSending:
+    """The same for the channel of artifact blocks."""
+
+    def __init__(self, links: PeerLinks) -> None:
+        self._links = links
+
+    def peers(self) -> Sequence[str]:
+        return self._links.connected()
+
+    def send(self, node_id: str, payload: bytes) -> bool:
+        return self._links.send(node_id, Channel.CHUNKS, payload)
+
+    def broadcast(self, payload: bytes) -> None:
+        if self._links.network is not None:
+            self._links.network.broadcast(Channel.CHUNKS, payload)
+
+    def misbehaved(self, node_id: str, reason: str) -> None:
+        self._links.misbehaved(node_id, reason)
+
+
+class PayloadHandler:
+    """Gives each channel's payloads to the part that speaks on it. What a part raises is our defect, and fatal."""
+
+    def __init__(self, core: NodeCore, replication: Replication, links: PeerLinks, on_fatal: OnFatal) -> None:
+        self._core = core
+        self._replication = replication
+        self._links = links
+        self._on_fatal = on_fatal
+
+    def head(self) -> bytes:
+        """Heights travel in Status messages, signed; the hello need not repeat them."""
+        return b""
+
+    def on_peer_connected(self, node_id: NodeId) -> None:
+        try:
+            self._core.on_peer_connected(node_id)
+            self._replication.on_peer_connected(node_id)
+        except Exception as error:  # the frame above belongs to the links, which would drop it
+            self._on_fatal(error)
+
+    def on_peer_disconnected(self, node_id: NodeId, reason: str) -> None:
+        log.info("a link ended", peer=node_id, reason=reason)
+        self._core.on_peer_disconnected(node_id)
+
+    def on_payload(self, node_id: NodeId, channel: Channel, payload: bytes) -> None:
+        try:
+            if channel is Channel.CHUNKS:
+                self._replication.on_payload(node_id, payload)
+            elif channel is Channel.GOSSIP:
+                self._links.misbehaved(node_id, "nobody speaks on the channel gossip")
+            else:
+                self._core.on_payload(node_id, channel, payload)
+        except Exception as error:  # the frame above belongs to the links, which would drop it
+            self._on_fatal(error)

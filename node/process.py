@@ -1,0 +1,154 @@
+"""The process: reads what it was given, builds the node, serves until it is told to stop or cannot go on.
+
+Start: lock, configuration, logs, keys, genesis, ledger, deciding parts, links, replication, API; then one line on
+standard output. Stop: the same backwards. Nothing is promised by a clean stop that a crash would not keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+import uvloop
+
+from ledger import genesis as genesis_files
+from ledger.errors import InvalidGenesis, LedgerError
+from node import configuration, keys, logs
+from node.assembly import Node, NodeFiles
+from node.data_directory import DataDirectory
+from node.failures import ConfigurationError, DirectoryUnusable, ExitCode, NodeFailure
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a thread may keep the interpreter while the loop waits for it."""
+_PR_SET_PDEATHSIG: Final = 1
+
+log: Final = structlog.get_logger("node.process")
+
+
+def run(directory: Path, *, exit_with_parent: bool) -> int:
+    """Run the node of `directory` until it stops; return the exit code.
+
+    Raises:
+        NodeFailure: it could not start.
+    """
+    if exit_with_parent:
+        _end_with_parent()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with DataDirectory(directory.absolute()) as data:
+        files = _read(data)
+        logs.configure(files.configuration.log, files.keys.node_id)
+        if not files.keys.sealed:
+            log.warning("keys are not sealed", notice=keys.UNENCRYPTED_NOTICE)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(files))
+
+
+def _read(data: DataDirectory) -> NodeFiles:
+    """Read everything that somebody gave the node, and check that it belongs together."""
+    settings = configuration.load(data.configuration)
+    node_keys = keys.load(data.path, keys.read_passphrase(dict(os.environ)))
+    try:
+        genesis_bytes = data.genesis.read_bytes()
+        genesis = genesis_files.parse(genesis_bytes)
+    except OSError as error:
+        raise ConfigurationError(f"{data.genesis}: {error.strerror or error}") from error
+    except InvalidGenesis as error:
+        raise ConfigurationError(f"{data.genesis}: {error.message}") from error
+    return NodeFiles(data, settings, node_keys, genesis, genesis_bytes)
+
+
+async def _serve(files: NodeFiles) -> int:
+    """Start the node, wait for the end, stop it."""
+    loop = asyncio.get_running_loop()
+    ending: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def on_fatal(error: BaseException) -> None:
+        if not ending.done():
+            _log_fatal(error)
+            ending.set_result(error)
+
+    def on_signal(name: str) -> None:
+        log.info("stopping", signal=name)
+        if not ending.done():
+            ending.set_result(None)
+
+    loop.set_exception_handler(_log_loop_error)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number.name)
+    node = Node(files, on_fatal)
+    try:
+        started = asyncio.ensure_future(node.start())
+        either: list[asyncio.Future[Any]] = [started, ending]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            _announce(_started(started))
+            _settle_memory()
+            await ending
+        else:
+            started.cancel()
+    finally:
+        await node.stop()
+    return _exit_code(ending.result())
+
+
+def _started(task: asyncio.Future[dict[str, str]]) -> dict[str, str]:
+    """Return where the node listens. Raises NodeFailure."""
+    try:
+        return task.result()
+    except LedgerError as error:
+        raise DirectoryUnusable(f"the ledger cannot be opened: {error.message}") from error
+
+
+def _announce(listening: dict[str, str]) -> None:
+    log.info("listening", **listening)
+    sys.stdout.write(msgspec.json.encode({"event": "listening", **listening}).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _settle_memory() -> None:
+    """What was loaded stays: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return ExitCode.STOPPED
+    if isinstance(error, NodeFailure):
+        return error.exit_code
+    if isinstance(error, LedgerError) and error.code.startswith("storage."):
+        return ExitCode.STORAGE
+    return ExitCode.FATAL
+
+
+def _log_fatal(error: BaseException) -> None:
+    if isinstance(error, NodeFailure | LedgerError):
+        log.error("the node cannot go on", error=str(error), kind=type(error).__name__)
+    else:
+        log.error("the node cannot go on", exc_info=error)
+
+
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        log.debug("a connection failed", reason=str(error))
+    else:
+        log.error("the event loop reports", reason=context.get("message"), exc_info=error)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process with its parent, even while it is paused: every crash must be survivable."""
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        raise NodeFailure(f"prctl: {os.strerror(ctypes.get_errno())}")
+    if os.getppid() != parent:
+        raise NodeFailure("the parent process has ended")

@@ -1,0 +1,218 @@
+"""The API's wants, fulfilled over the running node: reads go to the ledger's owner, submissions to the core."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from consensus.engine import EngineStatus
+from ledger import ownership_certificate
+from ledger.chain import ExecutedBlock, TransactionStatus
+from ledger.errors import LedgerError
+from ledger.queries import event_values
+from node.artifact_shelf import ArtifactShelf
+from node.core import Admission, NodeCore
+from node.http.services import (
+    BlockSummary,
+    NodeStatus,
+    QueryAnswer,
+    Submitted,
+    TransactionState,
+)
+from node.http.waiters import Waiters
+from node.metrics import NodeMetrics
+from node.ports import Clock, ExecutorPort
+from node.status import StatusReporter
+from primitives.finality import FinalityCertificate
+
+DROPPED_MAX: Final = 100_000
+"""Ids remembered that left the pool without a receipt; an older one is `unknown` again."""
+CERTIFICATE_WAIT_S: Final = 5.0
+"""How long an ownership certificate waits for the finality of its block."""
+
+
+class LedgerReads:
+    """Questions to the ledger's owner, awaited."""
+
+    def __init__(self, executor: ExecutorPort) -> None:
+        self._executor = executor
+
+    async def ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method of `ChainService`. Raises LedgerError."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answer(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return  # who asked has gone
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        self._executor.call(method, arguments, answer)
+        return await future
+
+    async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
+        """Answer a named query. Raises LedgerError."""
+        height, block_time_ms, result = await self.ask("query", name, arguments)
+        return QueryAnswer(height, block_time_ms, result)
+
+
+class NodeServices:
+    """`node.http.services.Services` over one node; also tells the API's waiters of blocks."""
+
+    def __init__(
+        self,
+        *,
+        network_id: bytes,
+        genesis: bytes,
+        core: NodeCore,
+        reads: LedgerReads,
+        shelf: ArtifactShelf,
+        status: StatusReporter,
+        metrics: NodeMetrics,
+        clock: Clock,
+    ) -> None:
+        self.network_id = network_id
+        self.genesis = genesis
+        self.artifacts = shelf
+        self.waiters: Waiters | None = None
+        """Set once the API exists."""
+        self._core = core
+        self._reads = reads
+        self._status = status
+        self._metrics = metrics
+        self._clock = clock
+        self._dropped: OrderedDict[bytes, int] = OrderedDict()
+        """Id -> the height at which it left the pool without a receipt."""
+        self._dropped_lately: deque[tuple[int, str]] = deque(maxlen=DROPPED_MAX)
+        """(height, id) whose waiters hear of it when that height is certified."""
+
+    # --- what the node does (core's listener)
+
+    def on_executed(self, block: ExecutedBlock) -> None:
+        if self.waiters is not None:
+            self.waiters.on_executed(block.header.height)
+
+    def on_certified(self, height: int, blocks: Sequence[ExecutedBlock]) -> None:
+        if self.waiters is None:
+            return
+        for block in blocks:
+            if self.waiters.listening:
+                ids = tuple(
+                    outcome.id.hex() for outcome in block.outcomes if outcome.receipt is not None and outcome.id
+                )
+                self.waiters.on_certified(BlockSummary(block.header.height, block.block_hash.hex(), ids))
+        while self._dropped_lately and self._dropped_lately[0][0] <= height:
+            self.waiters.wake(self._dropped_lately.popleft()[1])
+
+    def on_dropped(self, identifiers: Sequence[bytes]) -> None:
+        height = self._core.head.header.height
+        for identifier in identifiers:
+            self._dropped[identifier] = height
+            self._dropped_lately.append((height, identifier.hex()))
+        while len(self._dropped) > DROPPED_MAX:
+            self._dropped.popitem(last=False)
+
+    # --- values at hand
+
+    def height(self) -> int:
+        return self._core.head.header.height
+
+    def certified_height(self) -> int:
+        return self._core.certified_height
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def readiness(self) -> tuple[str, ...]:
+        return self._status.readiness()
+
+    def engine_status(self) -> EngineStatus:
+        return self._core.engine_status()
+
+    def metrics(self) -> bytes:
+        return self._metrics.exposition()
+
+    async def status(self) -> NodeStatus:
+        return self._status.status()
+
+    # --- transactions
+
+    async def submit(self, data: bytes) -> Submitted:
+        return (await self.submit_many([data]))[0]
+
+    async def submit_many(self, transactions: list[bytes]) -> list[Submitted]:
+        future: asyncio.Future[list[Admission]] = asyncio.get_running_loop().create_future()
+
+        def done(admissions: list[Admission]) -> None:
+            if not future.done():
+                future.set_result(admissions)
+
+        self._core.submit(transactions, done)
+        return [
+            Submitted(admission.id.hex(), admission.code, admission.message, admission.known)
+            for admission in await future
+        ]
+
+    async def transaction(self, identifier: bytes) -> TransactionState:
+        # Asked first: a transaction that executes between the two questions is then pending, never unknown.
+        pending = self._core.is_pending(identifier)
+        status, certified = await self._reads.ask("transaction", identifier)
+        text = identifier.hex()
+        if status.receipt is not None:
+            return await self._executed(text, status, certified)
+        if pending:
+            return TransactionState(text, "pending")
+        dropped_at = self._dropped.get(identifier)
+        if dropped_at is not None and dropped_at <= certified:
+            return TransactionState(
+                text, "expired", code="transaction.expired", message="no block has executed it in time"
+            )
+        return TransactionState(text, "unknown" if dropped_at is None else "pending")
+
+    async def _executed(self, text: str, status: TransactionStatus, certified: int) -> TransactionState:
+        assert status.receipt is not None
+        assert status.height is not None
+        receipt = status.receipt
+        block_hash = await self._reads.ask("block_hash", status.height)
+        final = "rejected" if receipt.code else "committed"
+        return TransactionState(
+            id=text,
+            state=final if status.height <= certified else "executed",  # type: ignore[arg-type]  # both are names of it
+            height=status.height,
+            block_hash=block_hash.hex(),
+            code=receipt.code,
+            message=status.message,
+            events=event_values(receipt.events),
+        )
+
+    # --- reads
+
+    async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
+        return await self._reads.query(name, arguments)
+
+    async def block_certificate(self, height: int) -> FinalityCertificate | None:
+        found: FinalityCertificate | None = await self._reads.ask("certificate", height)
+        return found
+
+    async def prove(self, key: bytes) -> bytes:
+        return bytes(await self._reads.ask("prove", key))
+
+    async def ownership_certificate(self, asset: bytes) -> bytes:
+        """Export at a certified head; raises LedgerError `certificate.pending` when none is certified in time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CERTIFICATE_WAIT_S
+        while True:
+            prepared = await self._reads.ask("prepare_ownership", asset)
+            while True:
+                finality = await self.block_certificate(prepared.height)
+                if finality is not None:
+                    return ownership_certificate.complete(prepared, finality)
+                if loop.time() > deadline:
+                    raise LedgerError("certificate.pending", f"block {prepared.height} is not certified yet")
+                if self._core.certified_height > prepared.height:
+                    break  # this height was passed over; prepare anew at the head
+                await asyncio.sleep(0.02)

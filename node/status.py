@@ -1,0 +1,116 @@
+"""What the node says of itself: whether it is ready, and why it is not, in words and in metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from consensus.engine import EngineStatus
+from ledger.genesis import Genesis
+from node.core import CoreStatus, NodeCore
+from node.http.services import NodeStatus, PeerStatus
+from node.metrics import Reading
+from p2p.peers import PeerNetwork
+from primitives.quorum import quorum
+
+
+class StatusReporter:
+    """Reads the parts of one node."""
+
+    def __init__(self, core: NodeCore, peers: PeerNetwork, genesis: Genesis, network_id: bytes, version: str) -> None:
+        self._core = core
+        self._peers = peers
+        self._genesis = genesis
+        self._network_id = network_id
+        self._version = version
+        self.stopping = False
+
+    def readiness(self) -> tuple[str, ...]:
+        """Why the node does not take part; empty when it does."""
+        if self.stopping:
+            return ("the node is stopping",)
+        engine = self._core.engine_status()
+        return tuple(self._obstacles(engine, self._core.synchronizer.target_height))
+
+    def _obstacles(self, engine: EngineStatus, sync_target: int | None) -> Iterator[str]:
+        validators = len(self._genesis.validators)
+        reachable = 1 + len(self._peers.connected())
+        needed = quorum(validators)
+        if reachable < needed:
+            yield f"{reachable} of {validators} validators are connected, this one included; {needed} are needed"
+        if sync_target is not None:
+            yield f"synchronizing to height {sync_target}"
+        if engine.replica_id is not None and not engine.voting:
+            yield f"not voting: {engine.silent_because or 'still starting'}"
+
+    def status(self) -> NodeStatus:
+        core = self._core.status()
+        engine = core.engine
+        reasons = self.readiness()
+        return NodeStatus(
+            network_id=self._network_id.hex(),
+            network_name=self._genesis.name,
+            development=self._genesis.development,
+            node_id=self._peers.node_id,
+            version=self._version,
+            height=core.height,
+            certified_height=core.certified_height,
+            block_hash=core.block_hash.hex(),
+            state_root=core.state_root.hex(),
+            block_time_ms=core.block_time_ms,
+            clock_offset_ms=core.clock_offset_ms,
+            epoch=engine.epoch,
+            view=engine.view,
+            primary_node_id=self._genesis.validators[engine.primary].node_id,
+            ready=not reasons,
+            why=tuple(dict.fromkeys((*reasons, *core.why))),
+            peers=tuple(PeerStatus(peer.node_id, peer.address, peer.connected) for peer in self._peers.peers()),
+            validators=len(self._genesis.validators),
+        )
+
+    def readings(self) -> Iterator[Reading]:
+        """Metrics of the deciding parts and the links."""
+        core = self._core.status()
+        yield from _core_readings(core)
+        yield Reading("guildmark_ready", "1 when the node takes part", float(not self.readiness()))
+        yield from self._link_readings()
+
+    def _link_readings(self) -> Iterator[Reading]:
+        links = self._peers.statistics()
+        directions = {"sent": float(links.bytes_sent), "received": float(links.bytes_received)}
+        yield Reading("guildmark_p2p_bytes", "Bytes on links to peers", directions, "direction", "counter")
+        for name, counts in [
+            ("sent", links.messages_sent),
+            ("received", links.messages_received),
+            ("dropped", links.messages_dropped),
+        ]:
+            values = {channel.name.lower(): float(count) for channel, count in counts.items()}
+            yield Reading(
+                f"guildmark_p2p_messages_{name}", f"Messages {name}, by channel", values, "channel", "counter"
+            )
+        refusals = {reason.value: float(count) for reason, count in links.refusals.items()}
+        yield Reading("guildmark_p2p_refusals", "Connections turned away, and links cut", refusals, "reason", "counter")
+        queues = {channel.name.lower(): float(count) for channel, count in links.queue_bytes.items()}
+        yield Reading("guildmark_p2p_queue_bytes", "Bytes waiting for peers, by channel", queues, "channel")
+        yield Reading("guildmark_p2p_peers_connected", "Links that are up", links.peers_connected)
+
+
+def _core_readings(core: CoreStatus) -> Iterator[Reading]:
+    engine = core.engine
+    yield Reading("guildmark_height", "Height of the executed head", core.height)
+    yield Reading("guildmark_certified_height", "Height of the newest certified block", core.certified_height)
+    yield Reading("guildmark_block_time_seconds", "Time of the head, Unix seconds", core.block_time_ms / 1000)
+    yield Reading("guildmark_pool_transactions", "Transactions waiting to be executed", core.pool_transactions)
+    yield Reading("guildmark_pool_bytes", "Bytes of the waiting transactions", core.pool_bytes)
+    yield Reading("guildmark_consensus_epoch", "Epoch", engine.epoch)
+    yield Reading("guildmark_consensus_view", "View", engine.view)
+    yield Reading("guildmark_consensus_view_changes", "Views left since the epoch began", engine.view, kind="counter")
+    yield Reading("guildmark_consensus_voting", "1 while this replica votes", float(engine.voting))
+    yield Reading(
+        "guildmark_consensus_changing_view", "1 while a view change is under way", float(engine.changing_view)
+    )
+    yield Reading("guildmark_consensus_stable_checkpoint", "Low watermark", engine.stable_checkpoint)
+    yield Reading("guildmark_consensus_last_decided", "Newest decided sequence", engine.last_decided)
+    yield Reading("guildmark_consensus_sequences_in_flight", "Sequences under way", engine.sequences_in_flight)
+    yield Reading("guildmark_consensus_batches_waiting", "Available undecided batches", engine.batches_waiting)
+    target = core.sync_target
+    yield Reading("guildmark_sync_blocks_behind", "Blocks to fetch", 0 if target is None else target - core.height)

@@ -88,14 +88,18 @@ def asset_bytes(asset: str | bytes) -> bytes:
     return value
 
 
-def digest_of_tensors(source: Path) -> bytes | None:
-    """The digest of the tensors of a `.keras` file; None for any other file, which has no claim to make.
+def digest_of_tensors(source: Path) -> bytes:
+    """The digest of the tensors of a `.keras` file, which every version of a model states.
 
     Raises:
-        Refused: `model.*`, the file cannot be indexed.
+        Refused: `model.*`, the file cannot be indexed; `assets.tensors_digest`, it is of another format.
     """
     if source.suffix != ".keras":
-        return None
+        raise Refused(
+            "assets.tensors_digest",
+            f"{source}: a model states the digest of its tensors, which is computed for .keras files only; "
+            "give it as tensors_digest (`artifacts.tensors.tensors_digest`)",
+        )
     from artifacts.errors import ArtifactError
     from artifacts.tensors import tensor_index, tensors_digest
 

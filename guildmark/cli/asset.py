@@ -74,6 +74,15 @@ def _millionths(name: str, text: str) -> int:
         raise click.UsageError(f"--metric {name}: not a number: {text!r}") from error
 
 
+TENSORS_DIGEST = click.option("--tensors-digest", help="64 hex digits; for models that are no .keras files.")
+
+
+def _digest(text: str | None) -> bytes | None:
+    from guildmark.assets import asset_bytes
+
+    return None if text is None else asset_bytes(text)
+
+
 def _group(name: str, kind: str | None) -> click.Group:
     """Make the group for one kind, or for all of them."""
     what = kind or "asset"
@@ -91,6 +100,7 @@ def _group(name: str, kind: str | None) -> click.Group:
     @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="No personal data: it stays for ever.")
     @click.option("--public", is_flag=True, help="Anyone may download it.")
     @click.option("--resale-royalty-bps", type=click.IntRange(0, 1_500), default=0, show_default=True)
+    @TENSORS_DIGEST
     @provenance_options
     @click.option("--wait-held", is_flag=True, help="Wait until a quorum of validators holds the bytes.")
     @with_session(nodes=True, account=True)
@@ -102,15 +112,19 @@ def _group(name: str, kind: str | None) -> click.Group:
     @click.argument("asset")
     @click.argument("path", type=click.Path(path_type=Path, exists=True))
     @click.option("--notes", default="")
+    @TENSORS_DIGEST
     @provenance_options
     @click.option("--wait-held", is_flag=True, help="Wait until a quorum of validators holds the bytes.")
     @with_session(nodes=True, account=True)
     def add_version(session: Session, asset: str, path: Path, **options: Any) -> None:
         """Register PATH as the next version of ASSET and upload it."""
         wait_held, notes = options.pop("wait_held"), options.pop("notes")
+        digest = _digest(options.pop("tensors_digest"))
         provenance = read_provenance(**options)
         with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
-            made = client.assets.add_version(asset, path, provenance=provenance, notes=notes, progress=bar)
+            made = client.assets.add_version(
+                asset, path, provenance=provenance, notes=notes, tensors_digest=digest, progress=bar
+            )
             if wait_held:
                 client.artifacts.wait_held(made.cid)
             emit(made, json=session.json)
@@ -147,6 +161,7 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
             visibility="public" if options["public"] else "licensed",
             provenance=provenance,
             transfer_terms=TransferTerms(resale_royalty_bps=options["resale_royalty_bps"]),
+            tensors_digest=_digest(options["tensors_digest"]),
             progress=bar,
         )
         if options["wait_held"]:

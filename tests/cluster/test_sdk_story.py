@@ -51,6 +51,7 @@ def test_a_model_is_registered_sold_downloaded_and_proven(
         write(tmp_path / "model"),
         kind="model",
         name="classifier",
+        tensors_digest=os.urandom(32),
         provenance=Provenance(
             derivations=(Derivation(bytes.fromhex(data.asset), "train-on", bytes.fromhex(license_to_train.grant)),),
             hyperparameters=(("epochs", "10"),),

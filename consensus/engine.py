@@ -141,7 +141,10 @@ class EvidenceFound(_Value, frozen=True):
 
 
 class BatchesReleased(_Value, frozen=True):
-    """These batches of this replica were given up undecided (a new epoch): their items go back to the pool."""
+    """These items of this replica are given back undecided, for the pool to keep and offer again later.
+
+    Too many of its batches wait already, it must stay silent, or the epoch ended.
+    """
 
     items: tuple[bytes, ...]
 
@@ -186,6 +189,8 @@ class EngineStatus(msgspec.Struct, frozen=True):
     """Replica -> the view that it asks for, where above ours."""
     missing: tuple[str, ...]
     """Sentences: which certificate lacks whom, which batch is awaited from whom."""
+    own_batches_waiting: int = 0
+    """This replica's own batches that no proposal names yet; beyond a bound further ones come back."""
 
 
 class Engine(Protocol):

@@ -5,7 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from consensus.errors import Refusal
-from consensus.messages import Batch, Checkpoint, Commit, Message, Prepare, PrePrepare, ViewChange, verify_signed
+from consensus.messages import (
+    Batch,
+    Checkpoint,
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Signed,
+    ViewChange,
+    encode_message,
+    verify_signed,
+)
 from consensus.ports import Verifier
 from consensus.validators import ValidatorSet
 
@@ -13,46 +24,62 @@ from consensus.validators import ValidatorSet
 class Evidence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Contradicting messages, in the order of their encodings, so that two observers write the same record."""
 
-    first: Message
-    second: Message
+    first: Signed
+    second: Signed
 
     @property
     def culprit(self) -> int:
-        assert not isinstance(self.first, _UNSIGNED)
-        return self.first.replica  # type: ignore[union-attr]  # only signed messages contradict each other
+        return self.first.replica
 
 
-_UNSIGNED = ()
+def build_evidence(first: Signed, second: Signed) -> Evidence:
+    """Put two contradicting messages in order; a batch goes without its items, for which its signed root stands."""
+    pair = [bare(first), bare(second)]
+    pair.sort(key=encode_message)
+    return Evidence(*pair)
 
 
-def contradict(first: Message, second: Message) -> bool:
+def bare(message: Signed) -> Signed:
+    return msgspec.structs.replace(message, items=()) if isinstance(message, Batch) else message
+
+
+def contradict(first: Signed, second: Signed) -> bool:
     """Tell whether no correct replica can have signed both."""
     if type(first) is not type(second):
         return False
     if isinstance(first, Batch) and isinstance(second, Batch):
-        return _same(first, second, "number") and first.digest != second.digest
+        return same(first, second, "number") and first.digest != second.digest
     if isinstance(first, PrePrepare) and isinstance(second, PrePrepare):
-        return _same(first, second, "view", "sequence") and first.digest != second.digest
+        return same(first, second, "view", "sequence") and first.digest != second.digest
     if isinstance(first, Prepare | Commit) and isinstance(second, Prepare | Commit):
-        return _same(first, second, "view", "sequence") and first.digest != second.digest
+        return same(first, second, "view", "sequence") and first.digest != second.digest
     if isinstance(first, Checkpoint) and isinstance(second, Checkpoint):
-        return _same(first, second, "sequence") and first.block_hash != second.block_hash
+        return same(first, second, "sequence") and first.block_hash != second.block_hash
     if isinstance(first, ViewChange) and isinstance(second, ViewChange):
-        return _same(first, second, "new_view") and first.digest != second.digest
+        return same(first, second, "new_view") and unsigned(first) != unsigned(second)
+    if isinstance(first, NewView) and isinstance(second, NewView):
+        return same(first, second, "view") and unsigned(first) != unsigned(second)
     return False
 
 
-def _same(first: Message, second: Message, *fields: str) -> bool:
+def same(first: Signed, second: Signed, *fields: str) -> bool:
     return all(getattr(first, field) == getattr(second, field) for field in ("epoch", "replica", *fields))
 
 
+def unsigned(message: ViewChange | NewView) -> ViewChange | NewView:
+    """Two signatures over the same words are no contradiction."""
+    return msgspec.structs.replace(message, signature=bytes(64))
+
+
 def verify_evidence(validators: ValidatorSet, verifier: Verifier, evidence: Evidence) -> bool:
-    """Check both signatures and the contradiction."""
+    """Check the order, the contradiction and both signatures."""
+    if evidence != build_evidence(evidence.first, evidence.second):
+        return False
     if not contradict(evidence.first, evidence.second):
         return False
     try:
-        verify_signed(validators, verifier, evidence.first)  # type: ignore[arg-type]  # contradict() saw signed kinds
-        verify_signed(validators, verifier, evidence.second)  # type: ignore[arg-type]
+        verify_signed(validators, verifier, evidence.first)
+        verify_signed(validators, verifier, evidence.second)
     except Refusal:
         return False
     return True

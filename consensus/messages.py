@@ -10,6 +10,7 @@ acceptance are the replica's. Spec: docs/spec/consensus.md, "Messages".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -26,24 +27,30 @@ from primitives.finality import (
     FinalityCertificate,
     Natural,
     finality_statement,
-    verify_certificate,
 )
 from primitives.list_root import list_root
 
 ITEMS_PER_BATCH_MAX: Final = 10_000
 ITEM_BYTES_MAX: Final = 64 * 1024
-BATCH_BYTES_MAX: Final = 1024 * 1024
-"""Bytes of items in one batch."""
+BATCH_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bytes of items in one batch; a genesis with smaller proposals allows no more than one proposal holds."""
 BATCHES_PER_PROPOSAL_MAX: Final = 1024
 WINDOW_MAX: Final = 4096
 """The largest window that a genesis may ask for; it bounds every list of sequences in a message."""
 MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
 
+REPLICA_MASK_BYTES: Final = VALIDATORS_MAX // 8
+
 ReplicaIndex = Annotated[int, msgspec.Meta(ge=0, lt=VALIDATORS_MAX)]
+ReplicaMask = Annotated[bytes, msgspec.Meta(max_length=REPLICA_MASK_BYTES)]
+"""A set of replicas: bit i of the little-endian integer is replica i; no zero byte at the end."""
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    pass
+    @property
+    def kind(self) -> str:
+        """The message's tag, for the choice of a channel and for metric labels: `batch`, `pre-prepare`, ..."""
+        return str(self.__struct_config__.tag)
 
 
 class Proposal(_Wire, frozen=True):
@@ -165,19 +172,33 @@ class NewView(_Wire, frozen=True, tag="new-view"):
 
 
 class SlotSummary(_Wire, frozen=True):
-    """What a replica holds for one undecided sequence of its view: bit i of a mask is replica i."""
+    """What a replica holds for one sequence of its view: whose votes, or that it needs none any more."""
 
     sequence: Natural
+    decided: bool
     pre_prepared: bool
-    prepares: Annotated[int, msgspec.Meta(ge=0)]
-    commits: Annotated[int, msgspec.Meta(ge=0)]
+    prepares: ReplicaMask
+    commits: ReplicaMask
+
+
+def replica_mask(replicas: Iterable[int]) -> bytes:
+    """Write a set of replica ids as a `ReplicaMask`."""
+    bits = sum(1 << replica for replica in set(replicas))
+    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+
+
+def mask_replicas(mask: bytes) -> set[int]:
+    """Read a `ReplicaMask`."""
+    bits = int.from_bytes(mask, "little")
+    return {replica for replica in range(bits.bit_length()) if bits >> replica & 1}
 
 
 class Status(_Wire, frozen=True, tag="status"):
     epoch: Natural
     replica: ReplicaIndex
     view: Natural
-    changing_view: bool
+    asked_view: Natural
+    """The view that it asked for and waits for; equal to `view` while it is in one."""
     last_executed: Natural
     stable: FinalityCertificate | None
     slots: Annotated[tuple[SlotSummary, ...], msgspec.Meta(max_length=WINDOW_MAX)]
@@ -203,13 +224,7 @@ class ViewChangeRequest(_Wire, frozen=True, tag="view-change-request"):
 Signed: TypeAlias = Batch | PrePrepare | Prepare | Commit | Checkpoint | ViewChange | NewView | Status
 Message: TypeAlias = Signed | BatchRequest | ViewChangeRequest
 
-_SIGNED = (Batch, PrePrepare, Prepare, Commit, Checkpoint, ViewChange, NewView, Status)
 _UNSIGNED_SIGNATURE: Final = bytes(64)
-
-
-def message_kind(message: Message) -> str:
-    """Return the message's tag: `batch`, `pre-prepare`, ..."""
-    return str(message.__struct_config__.tag)
 
 
 def encode_message(message: Message) -> bytes:
@@ -243,6 +258,8 @@ def validate_basic(message: Message) -> None:
         if message.sequence == 0:
             raise ConsensusError("sequence 0 is the genesis")
     elif isinstance(message, ViewChange):
+        if message.new_view == 0:
+            raise ConsensusError("nobody asks for view 0")
         sequences = [certificate.pre_prepare.sequence for certificate in message.prepared]
         if sequences != sorted(set(sequences)):
             raise ConsensusError("prepared certificates do not rise by sequence")
@@ -259,7 +276,7 @@ def signing_bytes(network_id: bytes, message: Signed) -> bytes:
     unsigned: Any = msgspec.structs.replace(message, signature=_UNSIGNED_SIGNATURE)
     if isinstance(message, Batch):
         unsigned = msgspec.structs.replace(unsigned, items=())  # the root stands for them
-    return domain(f"consensus/{message_kind(message)}") + network_id + encode(unsigned)
+    return domain(f"consensus/{message.kind}") + network_id + encode(unsigned)
 
 
 def sign(network_id: bytes, signer: Signer, message: Signed) -> Any:
@@ -280,11 +297,3 @@ def verify_signed(validators: ValidatorSet, verifier: Verifier, message: Signed)
     key = validators.public_keys[message.replica]
     if not verifier.verify(key, signing_bytes(validators.network_id, message), message.signature):
         raise Refusal("bad_signature")
-
-
-def verify_stable(validators: ValidatorSet, certificate: FinalityCertificate) -> None:
-    """Check a finality certificate under this epoch's keys. Raises Refusal."""
-    if certificate.epoch != validators.epoch:
-        raise Refusal("other_epoch")
-    if verify_certificate(validators.network_id, validators.public_keys, certificate) is not None:
-        raise Refusal("bad_certificate")

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+from consensus.errors import ConsensusError
+from consensus.messages import BATCHES_PER_PROPOSAL_MAX, ITEM_BYTES_MAX, WINDOW_MAX
+
+_RANGES: Final = {
+    "window": (8, WINDOW_MAX),
+    "proposal_bytes_max": (ITEM_BYTES_MAX, 64 * 1024 * 1024),
+    "batches_per_proposal_max": (1, BATCHES_PER_PROPOSAL_MAX),
+    "pipeline_depth": (1, 64),
+    "execution_lag_max": (0, 64),
+    "suspicion_timeout_ms": (10, 60_000),
+    "suspicion_timeout_cap_ms": (10, 300_000),
+    "turn_ms": (0, 600_000),
+    "resend_ms": (10, 60_000),
+    "status_period_ms": (10, 60_000),
+    "clock_tolerance_ms": (10, 60_000),
+    "heartbeat_ms": (0, 3_600_000),
+}
+"""Field -> smallest and largest value."""
 
 
 class Configuration(msgspec.Struct, frozen=True):
+    """Raises ConsensusError, naming field and range, when a value is out of its range."""
+
     window: int = 256
     """Sequences between the watermarks (genesis)."""
     proposal_bytes_max: int = 4 * 1024 * 1024
@@ -13,7 +36,7 @@ class Configuration(msgspec.Struct, frozen=True):
     batches_per_proposal_max: int = 64
     """Genesis."""
     pipeline_depth: int = 4
-    """Sequences that a primary keeps undecided at once, 1..window."""
+    """Sequences that a primary keeps undecided at once."""
     execution_lag_max: int = 2
     """Decided sequences awaiting execution above which a primary proposes nothing new."""
     suspicion_timeout_ms: int = 1_000
@@ -29,3 +52,11 @@ class Configuration(msgspec.Struct, frozen=True):
     """How far a fresh proposal's timestamp may be from this replica's clock."""
     heartbeat_ms: int = 0
     """An idle primary makes an empty block so often; 0 never."""
+
+    def __post_init__(self) -> None:
+        for field, (low, high) in _RANGES.items():
+            value = getattr(self, field)
+            if not low <= value <= high:
+                raise ConsensusError(f"{field} is {value}; allowed are {low} to {high}")
+        if self.suspicion_timeout_cap_ms < self.suspicion_timeout_ms:
+            raise ConsensusError("suspicion_timeout_cap_ms is smaller than suspicion_timeout_ms")

@@ -10,22 +10,30 @@ from collections.abc import Sequence
 
 import msgspec
 
+from consensus.certificates import verify_prepared, verify_stable
 from consensus.errors import Refusal
-from consensus.messages import NULL_PROPOSAL, PreparedCertificate, Proposal, ViewChange, verify_signed, verify_stable
-from consensus.pbft.state import State
+from consensus.messages import NULL_PROPOSAL, PreparedCertificate, Proposal, ViewChange
 from consensus.ports import Verifier
 from consensus.validators import ValidatorSet
+from primitives.finality import FinalityCertificate
 
 
 class Reissue(msgspec.Struct, frozen=True):
     min_sequence: int
+    stable: FinalityCertificate | None
+    """The certificate of `min_sequence`; None at the epoch's base."""
     proposals: tuple[tuple[int, Proposal], ...]
     """(sequence, proposal) for min_sequence + 1 .. max_s, without gaps."""
+
+    @property
+    def max_sequence(self) -> int:
+        return self.min_sequence + len(self.proposals)
 
 
 def compute(validators: ValidatorSet, view_changes: Sequence[ViewChange]) -> Reissue:
     """Return what the new view must begin with. The ViewChanges are valid and a quorum."""
-    lowest = max(validators.base if vc.stable is None else vc.stable.height for vc in view_changes)
+    stable = max((vc.stable for vc in view_changes if vc.stable is not None), key=lambda c: c.height, default=None)
+    lowest = validators.base if stable is None else stable.height
     best: dict[int, PreparedCertificate] = {}
     for view_change in view_changes:
         for certificate in view_change.prepared:
@@ -38,41 +46,19 @@ def compute(validators: ValidatorSet, view_changes: Sequence[ViewChange]) -> Rei
         (sequence, best[sequence].pre_prepare.proposal if sequence in best else NULL_PROPOSAL)
         for sequence in range(lowest + 1, top + 1)
     )
-    return Reissue(lowest, proposals)
+    return Reissue(lowest, stable, proposals)
 
 
-def verify_prepared(validators: ValidatorSet, verifier: Verifier, certificate: PreparedCertificate) -> None:
-    """Check a prepared certificate signature by signature; one bad one spoils it.
-
-    Raises:
-        Refusal: with the reason.
-    """
-    pre_prepare = certificate.pre_prepare
-    if validators.primary(pre_prepare.view) != pre_prepare.replica:
-        raise Refusal("prepared_not_by_the_primary")
-    verify_signed(validators, verifier, pre_prepare)
-    digest = pre_prepare.digest
-    voters = {pre_prepare.replica}
-    for prepare in certificate.prepares:
-        same = (prepare.view, prepare.sequence, prepare.digest) == (pre_prepare.view, pre_prepare.sequence, digest)
-        if not same or prepare.replica in voters:
-            raise Refusal("prepared_votes_differ")
-        verify_signed(validators, verifier, prepare)
-        voters.add(prepare.replica)
-    if len(voters) < validators.quorum:
-        raise Refusal("prepared_without_quorum")
-
-
-def verify_view_change(state: State, message: ViewChange) -> None:
-    """Check everything that a ViewChange claims. Raises Refusal."""
-    low = state.validators.base
-    if message.stable is not None:
-        verify_stable(state.validators, message.stable)
-        low = message.stable.height
+def verify_view_change(validators: ValidatorSet, verifier: Verifier, window: int, message: ViewChange) -> None:
+    """Check everything that a ViewChange claims, cheap things first. Raises Refusal."""
+    low = validators.base if message.stable is None else message.stable.height
     for certificate in message.prepared:
         pre_prepare = certificate.pre_prepare
-        if not low < pre_prepare.sequence <= low + state.configuration.window:
+        if not low < pre_prepare.sequence <= low + window:
             raise Refusal("prepared_outside_the_window", message.replica)
         if pre_prepare.view >= message.new_view:
             raise Refusal("prepared_in_a_later_view", message.replica)
-        verify_prepared(state.validators, state.verifier, certificate)
+    if message.stable is not None:
+        verify_stable(validators, message.stable)
+    for certificate in message.prepared:
+        verify_prepared(validators, verifier, certificate)

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from consensus.engine import EvidenceFound, Execute
+from consensus.engine import Execute
 from consensus.errors import Refusal
-from consensus.evidence import Evidence
-from consensus.messages import Commit, Prepare, PreparedCertificate, PrePrepare, Proposal, verify_signed
+from consensus.messages import Commit, Prepare, PrePrepare, Proposal
 from consensus.pbft import batches
 from consensus.pbft.records import Accepted, Prepared
-from consensus.pbft.state import Slot, State
+from consensus.pbft.slots import Slot
+from consensus.pbft.state import State
 
 
 def propose(state: State, *, empty: bool = False) -> None:
     """As primary, propose what waits while there is room; with `empty` one proposal even if nothing waits."""
     while may_propose(state):
-        digests = batches.fill_proposal(state)
+        sequence = next_sequence(state)
+        digests = batches.fill_proposal(state, sequence, state.configuration.proposal_bytes_max)
         if not digests and not empty:
             return
         empty = False
-        sequence = next_sequence(state)
         proposal = Proposal(state.replica_id, state.now_ms, digests)
-        pre_prepare: PrePrepare = state.sign(
-            PrePrepare(
-                state.validators.epoch,
-                state.replica_id or 0,
-                state.next_position(),
-                state.view,
-                sequence,
-                proposal,
-                bytes(64),
-            )
-        )
+        pre_prepare = sign_pre_prepare(state, state.view, sequence, proposal)
         state.last_proposed = sequence
+        batches.mark_in_flight(state, sequence, proposal)
         accept(state, pre_prepare)
-        state.broadcast(pre_prepare)
+
+
+def sign_pre_prepare(state: State, view: int, sequence: int, proposal: Proposal) -> PrePrepare:
+    epoch = state.validators.epoch
+    signed: PrePrepare = state.sign(
+        PrePrepare(epoch, state.own_id, state.next_position(), view, sequence, proposal, bytes(64))
+    )
+    return signed
 
 
 def next_sequence(state: State) -> int:
@@ -41,10 +39,15 @@ def next_sequence(state: State) -> int:
 
 
 def may_propose(state: State) -> bool:
+    """Tell whether the pipeline, the watermarks and our executor leave room for one more sequence.
+
+    A primary behind its view's base may lead: what it has not executed yet does not count as in flight.
+    """
     if not (state.is_primary and state.may_vote):
         return False
     sequence = next_sequence(state)
-    undecided = sum(1 for s in range(state.low + 1, sequence) if s not in state.decided and s > state.last_delivered)
+    settled = max(state.low, state.view_base, state.last_delivered)
+    undecided = sum(1 for pending in range(settled + 1, sequence) if pending not in state.decided)
     awaiting_execution = state.last_delivered - state.last_executed
     return (
         sequence <= state.high
@@ -60,19 +63,19 @@ def receive_pre_prepare(state: State, message: PrePrepare) -> None:
     if message.replica != state.primary or state.is_primary:
         raise Refusal("not_the_primary", message.replica)
     check_window(state, message.sequence, message.replica)
-    if message.sequence <= state.view_top:
-        raise Refusal("belongs_to_new_view", message.replica)
     slot = state.slot(message.sequence)
     known = slot.pre_prepare or slot.candidate
     if known is not None and known.digest == message.digest:
         return
-    verify_signed(state.validators, state.verifier, message)
+    if known is None and message.sequence <= state.view_top:
+        raise Refusal("belongs_to_new_view", message.replica)
+    state.verify(message)
     if known is not None:
-        state.emit(EvidenceFound(Evidence(known, message)))
+        state.accuse(known, message)
         raise Refusal("two_proposals", message.replica)
     check_fresh(state, message)
     slot.candidate = message
-    slot.candidate_is_reissue = False
+    batches.mark_in_flight(state, message.sequence, message.proposal)
     consider(state, message.sequence)
 
 
@@ -88,34 +91,38 @@ def check_fresh(state: State, message: PrePrepare) -> None:
         raise Refusal("wrong_proposer", message.replica)
     if abs(proposal.timestamp_ms - state.now_ms) > state.configuration.clock_tolerance_ms:
         raise Refusal("timestamp_out_of_tolerance", message.replica)
-    if len(set(proposal.batches)) != len(proposal.batches):
-        raise Refusal("repeated_batch", message.replica)
     if len(proposal.batches) > state.configuration.batches_per_proposal_max:
         raise Refusal("too_many_batches", message.replica)
-    if any(digest in state.proposed_in_view for digest in proposal.batches):
+    if len(set(proposal.batches)) != len(proposal.batches):
+        raise Refusal("repeated_batch", message.replica)
+    if any(digest in state.in_flight for digest in proposal.batches):
         raise Refusal("batch_already_proposed", message.replica)
-    for other in state.slots.values():
-        if other.candidate is not None and set(other.candidate.proposal.batches) & set(proposal.batches):
-            raise Refusal("batch_already_proposed", message.replica)
 
 
 def consider(state: State, sequence: int) -> None:
-    """Accept the candidate of `sequence` if its predecessor is accepted and its batches are here, and so on up."""
+    """Accept the candidate of `sequence` if its predecessor is accepted and its batches are here, and so on up.
+
+    A proposal above the byte limit stays a candidate for ever: as work that makes no progress it ends the view.
+    """
     while (slot := state.slots.get(sequence)) is not None and slot.candidate is not None:
-        if slot.pre_prepare is not None or not state.may_vote:
-            return
-        if not predecessor_accepted(state, sequence):
-            return
-        lacking = batches.missing(state, slot.candidate.proposal)
+        candidate = slot.candidate
+        lacking = batches.missing(state, candidate.proposal)
         if lacking:
-            batches.request_missing(state, lacking, [slot.candidate.replica])
+            batches.request_missing(state, lacking, batch_holders(state, slot))
             return
-        size = sum(sum(map(len, state.batches[d].items)) for d in slot.candidate.proposal.batches)
-        if size > state.configuration.proposal_bytes_max:
-            slot.candidate = None
+        size = sum(state.batch_bytes[digest] for digest in candidate.proposal.batches)
+        fits = size <= state.configuration.proposal_bytes_max
+        if not (fits and state.may_vote and predecessor_accepted(state, sequence)):
             return
-        accept(state, slot.candidate)
+        accept(state, candidate)
         sequence += 1
+
+
+def batch_holders(state: State, slot: Slot) -> set[int]:
+    """Return whom to ask first: the primary, or where that is us, those who prepared."""
+    assert slot.candidate is not None
+    primary = slot.candidate.replica
+    return {primary} if primary != state.replica_id else set(slot.prepares) or set(state.others)
 
 
 def predecessor_accepted(state: State, sequence: int) -> bool:
@@ -127,29 +134,21 @@ def predecessor_accepted(state: State, sequence: int) -> bool:
 
 
 def accept(state: State, pre_prepare: PrePrepare) -> None:
-    """Take the proposal as the one of its (view, sequence), durably, and vote for it."""
+    """Take the proposal as the one of its (view, sequence), durably, and vote for it: a primary by proposing it."""
     slot = state.slot(pre_prepare.sequence)
-    slot.candidate = None
-    slot.pre_prepare = pre_prepare
-    slot.digest = pre_prepare.digest
-    batches.mark_in_flight(state, pre_prepare.proposal)
-    prepare: Prepare | None = None
-    if not state.is_primary:
-        prepare = state.sign(
-            Prepare(
-                state.validators.epoch,
-                state.replica_id or 0,
-                state.next_position(),
-                pre_prepare.view,
-                pre_prepare.sequence,
-                slot.digest,
-                bytes(64),
-            )
+    slot.accept(pre_prepare)
+    if pre_prepare.replica == state.replica_id:
+        state.persist(Accepted(pre_prepare, None))
+        if pre_prepare.sequence > state.view_top:
+            state.broadcast(pre_prepare)  # a re-issue has left with its NewView
+    else:
+        epoch, view, sequence = state.validators.epoch, pre_prepare.view, pre_prepare.sequence
+        prepare: Prepare = state.sign(
+            Prepare(epoch, state.own_id, state.next_position(), view, sequence, slot.digest, bytes(64))
         )
         slot.own_prepare = prepare
         slot.prepares[prepare.replica] = prepare
-    state.persist(Accepted(pre_prepare, prepare))
-    if prepare is not None:
+        state.persist(Accepted(pre_prepare, prepare))
         state.broadcast(prepare)
     progress(state, pre_prepare.sequence)
 
@@ -159,20 +158,21 @@ def receive_vote(state: State, message: Prepare | Commit) -> None:
     if message.view != state.view or state.changing_view:
         raise Refusal("other_view", message.replica)
     check_window(state, message.sequence, message.replica)
-    if message.replica == state.replica_id:
-        raise Refusal("reflected", message.replica)
-    slot = state.slot(message.sequence)
-    votes: dict[int, Prepare | Commit] = slot.prepares if isinstance(message, Prepare) else slot.commits  # type: ignore[assignment]
-    known = votes.get(message.replica)
-    if known is not None and known.digest == message.digest:
-        return
-    verify_signed(state.validators, state.verifier, message)
-    if known is not None:
-        state.emit(EvidenceFound(Evidence(known, message)))
-        raise Refusal("two_votes", message.replica)
     if isinstance(message, Prepare) and message.replica == state.primary:
         raise Refusal("primary_prepares_by_proposing", message.replica)
-    votes[message.replica] = message
+    slot = state.slots.get(message.sequence, Slot())
+    known = (slot.prepares if isinstance(message, Prepare) else slot.commits).get(message.replica)
+    if known is not None and known.digest == message.digest:
+        return
+    state.verify(message)
+    if known is not None:
+        state.accuse(known, message)
+        raise Refusal("two_votes", message.replica)
+    slot = state.slot(message.sequence)
+    if isinstance(message, Prepare):
+        slot.prepares[message.replica] = message
+    else:
+        slot.commits[message.replica] = message
     progress(state, message.sequence)
 
 
@@ -181,39 +181,20 @@ def progress(state: State, sequence: int) -> None:
     slot = state.slots[sequence]
     if slot.pre_prepare is None or state.changing_view:
         return
-    if slot.own_commit is None and state.may_vote and is_prepared(state, slot):
-        prepare_certificate(state, sequence, slot)
-    commits = [vote for vote in slot.commits.values() if vote.digest == slot.digest]
-    prepared = state.prepared.get(sequence)
-    is_ours = prepared is not None and prepared.pre_prepare.digest == slot.digest
-    if not slot.decided and is_ours and len(commits) >= state.validators.quorum:
+    if slot.own_commit is None and state.may_vote and len(slot.preparers()) >= state.validators.quorum:
+        commit_prepared(state, sequence, slot)
+    if not slot.decided and slot.own_commit is not None and len(slot.committers()) >= state.validators.quorum:
         slot.decided = True
         decide(state, sequence, slot.pre_prepare.proposal)
 
 
-def is_prepared(state: State, slot: Slot) -> bool:
-    assert slot.pre_prepare is not None
-    voters = {vote.replica for vote in slot.prepares.values() if vote.digest == slot.digest}
-    voters.add(slot.pre_prepare.replica)
-    return len(voters) >= state.validators.quorum
-
-
-def prepare_certificate(state: State, sequence: int, slot: Slot) -> None:
-    """Keep the certificate durably, then promise by a commit."""
-    assert slot.pre_prepare is not None
-    prepares = sorted((v for v in slot.prepares.values() if v.digest == slot.digest), key=lambda vote: vote.replica)
-    certificate = PreparedCertificate(slot.pre_prepare, tuple(prepares[: state.validators.quorum - 1]))
+def commit_prepared(state: State, sequence: int, slot: Slot) -> None:
+    """A quorum prepared: keep the certificate durably, then promise by a commit."""
+    certificate = slot.certificate(state.validators.quorum)
     state.prepared[sequence] = certificate
+    epoch = state.validators.epoch
     commit: Commit = state.sign(
-        Commit(
-            state.validators.epoch,
-            state.replica_id or 0,
-            state.next_position(),
-            state.view,
-            sequence,
-            slot.digest,
-            bytes(64),
-        )
+        Commit(epoch, state.own_id, state.next_position(), state.view, sequence, slot.digest, bytes(64))
     )
     slot.own_commit = commit
     slot.commits[commit.replica] = commit
@@ -222,8 +203,12 @@ def prepare_certificate(state: State, sequence: int, slot: Slot) -> None:
 
 
 def decide(state: State, sequence: int, proposal: Proposal) -> None:
-    """A quorum committed `proposal` at `sequence`: it is final, in whatever view."""
-    if sequence > state.last_delivered:
+    """A quorum committed `proposal` at `sequence`: it is final, in whatever view.
+
+    Further ahead of our executor than two windows, which only a replica that synchronizes can be, it is not kept: the
+    block will come with its certificate.
+    """
+    if state.last_delivered < sequence <= state.last_executed + 2 * state.configuration.window:
         state.decided.setdefault(sequence, proposal)
     state.view_decided_any = True
     state.views_without_progress = 0
@@ -233,12 +218,10 @@ def decide(state: State, sequence: int, proposal: Proposal) -> None:
 def deliver(state: State) -> None:
     """Hand decided sequences to the ledger, in order, each once."""
     while (proposal := state.decided.get(state.last_delivered + 1)) is not None:
-        if batches.missing(state, proposal):
-            batches.request_missing(state, batches.missing(state, proposal), others(state))
+        lacking = batches.missing(state, proposal)
+        if lacking:
+            batches.request_missing(state, lacking, state.others)
             return
         state.last_delivered += 1
-        state.emit(Execute(state.last_delivered, proposal, tuple(state.batches[digest] for digest in proposal.batches)))
-
-
-def others(state: State) -> list[int]:
-    return [replica for replica in range(state.validators.n) if replica != state.replica_id]
+        held = tuple(state.batches[digest] for digest in proposal.batches)
+        state.emit(Execute(state.last_delivered, proposal, held))

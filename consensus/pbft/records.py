@@ -44,11 +44,40 @@ class SignedCheckpoint(_Record, frozen=True, tag="checkpoint"):
     checkpoint: Checkpoint
 
 
+class Finished(_Record, frozen=True, tag="finished"):
+    """Batches that a block executed: no promise, but it spares ordering them again after a restart."""
+
+    sequence: int
+    batches: tuple[tuple[int, int], ...]
+    """(author, number)."""
+
+
+class FinishedBefore(_Record, frozen=True, tag="finished-before"):
+    """What a truncated log says of an author's executed batches."""
+
+    author: int
+    floor: int
+    above: tuple[int, ...]
+
+
 class LastPosition(_Record, frozen=True, tag="position"):
+    """Never forgotten: a position or a batch number used twice would be taken for a second promise."""
+
     position: int
+    own_number: int
 
 
-Record: TypeAlias = HeldBatch | Accepted | Prepared | AskedForView | EnteredView | SignedCheckpoint | LastPosition
+Record: TypeAlias = (
+    HeldBatch
+    | Accepted
+    | Prepared
+    | AskedForView
+    | EnteredView
+    | SignedCheckpoint
+    | Finished
+    | FinishedBefore
+    | LastPosition
+)
 
 
 def encode_record(record: Record) -> bytes:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from consensus.messages import NewView, PrePrepare, ViewChange
-from consensus.pbft import batches, checkpoints, ordering
+from consensus.errors import Refusal
+from consensus.messages import Batch, Checkpoint, PrePrepare, Signed, Status
+from consensus.pbft import batches, checkpoints, entering, ordering
 from consensus.pbft.new_view import compute
+from consensus.pbft.numbers import FinishedNumbers
 from consensus.pbft.records import (
     Accepted,
     AskedForView,
     EnteredView,
+    Finished,
+    FinishedBefore,
     HeldBatch,
     LastPosition,
     Prepared,
@@ -31,130 +35,159 @@ def recover(
     stable: FinalityCertificate | None,
 ) -> None:
     """Bring `state` to where the durable records and the ledger left it. Nothing is sent."""
-    state.stable = stable
-    state.highest_certificate = stable
     executed = state.validators.base if last_executed is None else last_executed
+    state.stable = state.highest_certificate = stable
     state.last_executed = state.last_delivered = executed
-    if executed > state.low:
-        state.block_hashes[executed] = last_block_hash
+    finished_to = state.validators.base
     for data in records:
-        apply(state, decode_record(data))
+        record = decode_record(data)
+        apply(state, record)
+        if isinstance(record, Finished):
+            finished_to = max(finished_to, record.sequence)
+    state.block_hashes = {s: block_hash for s, block_hash in state.block_hashes.items() if s <= executed}
+    if last_block_hash:
+        state.block_hashes[executed] = last_block_hash
     for sequence, certificate in state.prepared.items():
-        if sequence <= executed:
+        if finished_to < sequence <= executed:  # executed, but the crash came before the record that says so
             batches.finish(state, sequence, certificate.pre_prepare.proposal)
     batches.return_undecided(state)
-    for slot in state.slots.values():
-        if slot.pre_prepare is not None:
-            batches.mark_in_flight(state, slot.pre_prepare.proposal)
-    for table in (state.slots, state.prepared, state.checkpoints):
-        for sequence in [sequence for sequence in table if sequence <= state.low]:
-            del table[sequence]
-    if state.own_view_change is not None and state.own_view_change.new_view > state.view:
-        state.changing_view = True
-    batches.prune(state)
+    for sequence in sorted(state.slots):
+        for proposal in state.slots[sequence].open_proposals:
+            batches.mark_in_flight(state, sequence, proposal)
+    if state.stable is not None:
+        checkpoints.adopt(state, state.stable)
 
 
 def apply(state: State, record: Record) -> None:
     """Redo one record, without effects."""
     match record:
         case HeldBatch(batch=batch):
-            position(state, batch.replica, batch.position)
+            note_own(state, batch.replica, batch.position)
             if batch.author == state.replica_id:
                 state.own_number = max(state.own_number, batch.number)
             batches.hold(state, batch)
-        case Accepted(pre_prepare=pre_prepare, prepare=prepare):
-            redo_accepted(state, pre_prepare)
-            if prepare is not None:
-                position(state, prepare.replica, prepare.position)
-                slot = state.slot(pre_prepare.sequence)
-                slot.own_prepare = prepare
-                slot.prepares[prepare.replica] = prepare
-        case Prepared(certificate=certificate, commit=commit):
-            sequence = certificate.pre_prepare.sequence
-            state.prepared[sequence] = certificate
-            if commit is None:
-                return
-            position(state, commit.replica, commit.position)
-            slot = state.slot(sequence)
-            if slot.pre_prepare is not None and slot.digest == commit.digest and commit.view == state.view:
-                slot.prepares.update({vote.replica: vote for vote in certificate.prepares})
-                slot.own_commit = commit
-                slot.commits[commit.replica] = commit
+        case Accepted():
+            redo_accepted(state, record)
+        case Prepared():
+            redo_prepared(state, record)
         case AskedForView(view_change=view_change):
-            position(state, view_change.replica, view_change.position)
+            note_own(state, view_change.replica, view_change.position)
             state.own_view_change = view_change
-            state.may_vote_from_view = view_change.new_view
-            state.view_changes[view_change.replica] = view_change
-        case EnteredView(new_view=new_view, view_changes=view_changes):
-            redo_entered(state, new_view, view_changes)
+            state.may_vote_from_view = max(state.may_vote_from_view, view_change.new_view)
+            if view_change.new_view > state.view:
+                state.view_changes[view_change.replica] = view_change
+                state.changing_view = True
+        case EnteredView():
+            redo_entered(state, record)
         case SignedCheckpoint(checkpoint=checkpoint):
             state.checkpoints.setdefault(checkpoint.sequence, {})[checkpoint.replica] = checkpoint
-        case LastPosition(position=last):
-            state.position = max(state.position, last)
+            state.block_hashes[checkpoint.sequence] = checkpoint.block_hash
+        case Finished(sequence=sequence, batches=pairs):
+            batches.finish_numbers(state, sequence, pairs)
+        case FinishedBefore(author=author, floor=floor, above=above):
+            state.finished[author] = FinishedNumbers(floor, set(above))
+        case LastPosition(position=position, own_number=own_number):
+            state.position = max(state.position, position)
+            state.own_number = max(state.own_number, own_number)
 
 
-def position(state: State, replica: int, value: int) -> None:
+def note_own(state: State, replica: int, position: int) -> None:
+    """Positions of what we signed are never given again."""
     if replica == state.replica_id:
-        state.position = max(state.position, value)
+        state.position = max(state.position, position)
 
 
-def redo_accepted(state: State, pre_prepare: PrePrepare) -> None:
-    position(state, pre_prepare.replica, pre_prepare.position)
-    if pre_prepare.view < state.view:
-        return  # kept for its batches' sake; the view has moved on
+def redo_accepted(state: State, record: Accepted) -> None:
+    pre_prepare, prepare = record.pre_prepare, record.prepare
+    note_own(state, pre_prepare.replica, pre_prepare.position)
+    if prepare is not None:
+        note_own(state, prepare.replica, prepare.position)
     slot = state.slot(pre_prepare.sequence)
-    slot.pre_prepare = pre_prepare
-    slot.digest = pre_prepare.digest
+    if pre_prepare.view != state.view or slot.pre_prepare is not None:
+        return
+    slot.accept(pre_prepare)
+    if prepare is not None:
+        slot.own_prepare = prepare
+        slot.prepares[prepare.replica] = prepare
     if pre_prepare.replica == state.replica_id:
         state.last_proposed = max(state.last_proposed, pre_prepare.sequence)
 
 
-def redo_entered(state: State, new_view: NewView, view_changes: tuple[ViewChange, ...]) -> None:
-    position(state, new_view.replica, new_view.position)
-    reissue = compute(state.validators, view_changes)
-    state.view = new_view.view
-    state.new_view = new_view
-    state.new_view_changes = {view_change.digest: view_change for view_change in view_changes}
-    state.view_base = reissue.min_sequence
-    state.view_top = max([reissue.min_sequence, *(sequence for sequence, _ in reissue.proposals)])
-    state.last_proposed = state.view_top
-    state.slots = {}
-    state.view_changes = {r: vc for r, vc in state.view_changes.items() if vc.new_view > state.view}
+def redo_prepared(state: State, record: Prepared) -> None:
+    certificate, commit = record.certificate, record.commit
+    sequence = certificate.pre_prepare.sequence
+    state.prepared[sequence] = certificate
+    if commit is None:
+        return
+    note_own(state, commit.replica, commit.position)
+    slot = state.slot(sequence)
+    if slot.pre_prepare is not None and (commit.view, commit.digest) == (state.view, slot.digest):
+        slot.prepares.update({vote.replica: vote for vote in certificate.prepares})
+        slot.own_commit = commit
+        slot.commits[commit.replica] = commit
+
+
+def redo_entered(state: State, record: EnteredView) -> None:
+    new_view = record.new_view
+    note_own(state, new_view.replica, new_view.position)
     for pre_prepare in new_view.pre_prepares:
-        if pre_prepare.sequence > state.low:
-            state.slot(pre_prepare.sequence).candidate = pre_prepare
-            position(state, pre_prepare.replica, pre_prepare.position)
+        note_own(state, pre_prepare.replica, pre_prepare.position)
+    reissue = compute(state.validators, record.view_changes)
+    entering.begin(state, new_view, record.view_changes, reissue)
+    if reissue.stable is not None and reissue.stable.height > state.low:
+        state.stable = reissue.stable
+        if state.highest_certificate is None or reissue.stable.height > state.highest_certificate.height:
+            state.highest_certificate = reissue.stable
 
 
 def resume(state: State) -> None:
     """First effects after a start: repeat the promises that may never have left, byte for byte."""
-    if state.replica_id is None:
+    if state.silent:
         return
-    if state.last_executed > state.low and state.last_executed in state.block_hashes:
-        checkpoints.sign_checkpoint(state, state.last_executed, state.block_hashes[state.last_executed])
-        checkpoints.count(state, state.last_executed)
-    for sequence in sorted(state.slots):
-        slot = state.slots[sequence]
-        if slot.pre_prepare is not None:
-            slot.candidate = None
-            if slot.pre_prepare.replica == state.replica_id and not state.changing_view:
-                state.broadcast(slot.pre_prepare)
-            ordering.progress(state, sequence)
+    executed = state.last_executed
+    if executed > state.low and executed in state.block_hashes:
+        checkpoints.sign_checkpoint(state, executed, state.block_hashes[executed])
+        checkpoints.count(state, executed)
     if state.changing_view and state.own_view_change is not None:
         state.broadcast(state.own_view_change)
         state.start_timer("resend", state.configuration.resend_ms)
         return
     for sequence in sorted(state.slots):
+        slot = state.slots.get(sequence)
+        if slot is not None and slot.pre_prepare is not None:
+            repeat_proposal(state, slot.pre_prepare)
+            ordering.progress(state, sequence)
+    for sequence in sorted(state.slots):
         ordering.consider(state, sequence)
+
+
+def check_own(state: State, message: Signed) -> None:
+    """A message of our own came back. One above our log's last position shows that the log forgot what we promised.
+
+    Batches go on: one that was executed here may be named again and is then fetched like any other.
+
+    Raises:
+        Refusal: `reflected`, for everything but a batch.
+    """
+    if not isinstance(message, Checkpoint | Status) and message.position > max(state.position, state.outdated_by):
+        state.verify(message)
+        state.outdated_by = message.position
+    if not isinstance(message, Batch) or state.silent:
+        raise Refusal("reflected", message.replica)
+
+
+def repeat_proposal(state: State, pre_prepare: PrePrepare) -> None:
+    """Only we can have lost a proposal of ours; lost votes are asked for in Status messages."""
+    if pre_prepare.replica == state.replica_id and pre_prepare.sequence > state.view_top:
+        state.broadcast(pre_prepare)
 
 
 def retained(state: State) -> list[bytes]:
     """Return the records that a vote log truncated at the stable checkpoint must still hold."""
-    records: list[Record] = [LastPosition(state.position)]
-    records += [HeldBatch(batch) for digest, batch in state.batches.items() if digest not in state.finished]
-    records += [
-        HeldBatch(batch) for digest, batch in state.batches.items() if state.finished.get(digest, 0) > state.low
-    ]
+    records: list[Record] = [LastPosition(state.position, state.own_number)]
+    for author, numbers in sorted(state.finished.items()):
+        records.append(FinishedBefore(author, numbers.floor, tuple(sorted(numbers.above))))
+    records += [HeldBatch(batch) for _, batch in sorted(state.batches.items())]
     if state.new_view is not None:
         records.append(EnteredView(state.new_view, tuple(state.new_view_changes.values())))
     for sequence in sorted(state.slots):

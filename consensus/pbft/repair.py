@@ -1,109 +1,128 @@
-"""Status: what a replica has and lacks, told periodically and on every new link; peers send what it lacks."""
+"""Status: what a replica has and lacks, told periodically and on every new link; peers send what it lacks.
+
+Lost messages are repaired here and nowhere else, within a bound for each peer and period. Spec: "Status and repair".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from consensus.errors import Refusal
-from consensus.messages import SlotSummary, Status, verify_signed
-from consensus.pbft import batches, checkpoints, ordering, view_change
+from consensus.messages import Message, SlotSummary, Status, mask_replicas, replica_mask
+from consensus.pbft import batches, checkpoints, entering
 from consensus.pbft.state import State
 
-MESSAGES_PER_REPAIR_MAX: Final = 256
-"""Messages sent in answer to one Status."""
+REPAIRS_PER_PERIOD_MAX: Final = 512
+"""Messages sent to one replica in answer to its Status messages, in one Status period of ours."""
 SLOTS_PER_STATUS_MAX: Final = 64
+"""Sequences that a Status describes, the lowest undelivered first; later ones are repaired when those are done."""
+_NOTHING: Final = SlotSummary(0, False, False, b"", b"")
 
 
 def build_status(state: State, receiver: int) -> Status:
-    assert state.replica_id is not None
-    slots = tuple(
-        SlotSummary(sequence, slot.pre_prepare is not None, mask(slot.prepares), mask(slot.commits))
-        for sequence, slot in sorted(state.slots.items())[:SLOTS_PER_STATUS_MAX]
-        if not slot.decided
-    )
+    described = [sequence for sequence in sorted(state.slots) if sequence > state.last_delivered]
+    slots = tuple(summarize(state, sequence) for sequence in described[:SLOTS_PER_STATUS_MAX])
     status: Status = state.sign(
         Status(
-            state.validators.epoch,
-            state.replica_id,
-            state.view,
-            state.changing_view,
-            state.last_executed,
-            state.stable,
-            slots,
-            state.positions_seen.get(receiver, 0),
-            bytes(64),
+            epoch=state.validators.epoch,
+            replica=state.own_id,
+            view=state.view,
+            asked_view=max(state.view, state.may_vote_from_view),
+            last_executed=state.last_executed,
+            stable=state.stable,
+            slots=slots,
+            highest_position_seen=state.positions_seen.get(receiver, 0),
+            signature=bytes(64),
         )
     )
     return status
 
 
-def mask(votes: Mapping[int, object]) -> int:
-    return sum(1 << replica for replica in votes)
+def summarize(state: State, sequence: int) -> SlotSummary:
+    slot = state.slots[sequence]
+    if slot.decided:
+        return SlotSummary(sequence, True, True, b"", b"")
+    named = slot.pre_prepare is not None or slot.candidate is not None
+    return SlotSummary(sequence, False, named, replica_mask(slot.prepares), replica_mask(slot.commits))
 
 
 def on_status_timer(state: State) -> None:
     """Tell everyone where we are; ask again for what is still missing."""
-    for replica in ordering.others(state):
-        state.send(build_status(state, replica), replica)
-    retry_fetches(state)
-    highest = state.highest_certificate
-    if highest is not None and highest.height > state.last_delivered:
-        checkpoints.ask_for_synchronization(state)
     state.start_timer("status", state.configuration.status_period_ms)
+    state.repairs_left = {}
+    if state.replica_id is not None:
+        for replica in state.others:
+            state.send(build_status(state, replica), replica)
+    batches.retry_missing(state)
+    entering.retry_pending(state)
+    checkpoints.notice_lag(state)
 
 
-def retry_fetches(state: State) -> None:
-    """Batches that a proposal awaits: first asked of the primary, now of everyone."""
-    state.requested.clear()
-    lacking = sorted(batches.wanted_digests(state))
-    if lacking:
-        batches.request_missing(state, lacking, ordering.others(state))
-    if state.pending_new_view is not None:
-        view_change.try_new_view(state, state.pending_new_view)
+def greet(state: State, replica: int) -> None:
+    """A link came up: whatever was sent over the one before may be lost."""
+    if state.replica_id is not None:
+        state.send(build_status(state, replica), replica)
 
 
 def receive_status(state: State, status: Status) -> None:
-    """Send the other what it lacks of ours, within a bound."""
-    if status.replica == state.replica_id:
-        raise Refusal("reflected", status.replica)
-    verify_signed(state.validators, state.verifier, status)
+    """Learn the certificate that the other shows, and send it what it lacks of ours."""
+    state.verify(status)
     if status.stable is not None:
-        checkpoints.receive_certificate(state, status.stable, status.replica)
+        try:
+            checkpoints.receive_certificate(state, status.stable, status.replica)
+        except Refusal as refusal:
+            raise Refusal(refusal.reason, status.replica) from refusal
     if state.replica_id is None:
         return
-    sent = len(state.effects)
     repair_view(state, status)
-    for sequence in sorted(state.checkpoints):
-        own = state.checkpoints[sequence].get(state.replica_id)
-        if own is not None and sequence > (0 if status.stable is None else status.stable.height):
-            state.send(own, status.replica)
-    if status.view == state.view and not status.changing_view and not state.changing_view:
-        repair_slots(state, status, sent + MESSAGES_PER_REPAIR_MAX)
+    repair_checkpoints(state, status)
+    if status.view == status.asked_view == state.view and not state.changing_view:
+        repair_slots(state, status)
+
+
+def answer(state: State, message: Message, receiver: int) -> None:
+    """Send a repair while the receiver's allowance lasts."""
+    left = state.repairs_left.get(receiver, REPAIRS_PER_PERIOD_MAX)
+    if left > 0:
+        state.repairs_left[receiver] = left - 1
+        state.send(message, receiver)
 
 
 def repair_view(state: State, status: Status) -> None:
-    """A replica in an older view gets the NewView; one that is changing gets our wish."""
-    if status.view < state.view and state.new_view is not None and not state.changing_view:
+    """A replica that waits for a view which began gets its NewView; one behind our wish gets our ViewChange."""
+    begun = state.new_view
+    if begun is not None and status.view < begun.view and status.asked_view <= begun.view:
+        answer(state, begun, status.replica)
         for digest in sorted(state.new_view_changes):
-            state.send(state.new_view_changes[digest], status.replica)
-        state.send(state.new_view, status.replica)
-    elif state.changing_view and state.own_view_change is not None and status.view < state.own_view_change.new_view:
-        state.send(state.own_view_change, status.replica)
+            answer(state, state.new_view_changes[digest], status.replica)
+    wish = state.own_view_change
+    if state.changing_view and wish is not None and status.view < wish.new_view:
+        answer(state, wish, status.replica)
 
 
-def repair_slots(state: State, status: Status, limit: int) -> None:
+def repair_checkpoints(state: State, status: Status) -> None:
+    """Send our signatures under blocks that the other cannot prove yet."""
+    proved = state.validators.base if status.stable is None else status.stable.height
+    for sequence in sorted(state.checkpoints):
+        own = state.checkpoints[sequence].get(state.own_id)
+        if own is not None and sequence > proved:
+            answer(state, own, status.replica)
+
+
+def repair_slots(state: State, status: Status) -> None:
+    """Send the proposals and votes of this view that the other does not have, whoever signed them."""
     theirs = {summary.sequence: summary for summary in status.slots}
-    low = 0 if status.stable is None else status.stable.height
-    for sequence, slot in sorted(state.slots.items()):
-        if sequence <= low or sequence <= status.last_executed or len(state.effects) >= limit:
-            continue
-        summary = theirs.get(sequence, SlotSummary(sequence, False, 0, 0))
-        if slot.pre_prepare is None:
+    base = state.validators.base if status.stable is None else status.stable.height
+    settled = max(base, status.last_executed)
+    complete = len(status.slots) < SLOTS_PER_STATUS_MAX
+    last = max(state.slots, default=0) if complete else max(theirs)
+    for sequence in sorted(sequence for sequence in state.slots if settled < sequence <= last):
+        slot = state.slots[sequence]
+        summary = theirs.get(sequence, _NOTHING)
+        if summary.decided or slot.pre_prepare is None:
             continue
         if not summary.pre_prepared and sequence > state.view_top:
-            state.send(slot.pre_prepare, status.replica)
-        for votes, held in ((slot.prepares, summary.prepares), (slot.commits, summary.commits)):
-            for replica, vote in sorted(votes.items()):
-                if not held >> replica & 1 and replica != status.replica:
-                    state.send(vote, status.replica)  # type: ignore[arg-type]  # Prepare or Commit
+            answer(state, slot.pre_prepare, status.replica)
+        for votes, mask in ((slot.prepares, summary.prepares), (slot.commits, summary.commits)):
+            for replica in sorted(set(votes) - mask_replicas(mask) - {status.replica}):
+                answer(state, votes[replica], status.replica)

@@ -1,16 +1,26 @@
-"""A replica's state and the few primitives that every part of the protocol uses: emit, sign, record, refuse.
+"""A replica's state and the few primitives that every part of the protocol uses: emit, sign, verify, record.
 
-The parts (`ordering`, `checkpoints`, `view_change`, `batches`, `repair`) are functions over this state. It has no
-behavior of the protocol in it.
+The parts (`ordering`, `checkpoints`, `view_change`, `batches`, `repair`, `timers`) are functions over this state. It
+has no behavior of the protocol in it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import Any, Final
 
-import msgspec
-
-from consensus.engine import Broadcast, Effect, Persist, Send, StartTimer, StopTimer, TimerKind
+from consensus.engine import (
+    Broadcast,
+    Effect,
+    EvidenceFound,
+    Persist,
+    ReplicaId,
+    Send,
+    StartTimer,
+    StopTimer,
+    TimerKind,
+)
+from consensus.evidence import build_evidence
 from consensus.messages import (
     Batch,
     Checkpoint,
@@ -22,30 +32,21 @@ from consensus.messages import (
     PrePrepare,
     Proposal,
     Signed,
+    Status,
     ViewChange,
     sign,
+    verify_signed,
 )
 from consensus.pbft.configuration import Configuration
+from consensus.pbft.numbers import FinishedNumbers
 from consensus.pbft.records import Record, encode_record
+from consensus.pbft.slots import Slot
 from consensus.ports import Signer, Verifier
 from consensus.validators import ValidatorSet
 from primitives.finality import FinalityCertificate
 
-
-class Slot(msgspec.Struct):
-    """The votes for one sequence in the current view."""
-
-    candidate: PrePrepare | None = None
-    """Signed by the primary, waiting for its batches or its predecessor."""
-    candidate_is_reissue: bool = False
-    pre_prepare: PrePrepare | None = None
-    """Accepted: this replica prepared it."""
-    digest: bytes = b""
-    prepares: dict[int, Prepare] = {}
-    commits: dict[int, Commit] = {}
-    own_prepare: Prepare | None = None
-    own_commit: Commit | None = None
-    decided: bool = False
+EVIDENCE_PER_REPLICA_MAX: Final = 16
+"""Contradictions reported of one replica in a process's life; more prove nothing new."""
 
 
 class State:
@@ -67,9 +68,14 @@ class State:
         self.now_ms = 0
         self.effects: list[Effect] = []
         self.timers: set[TimerKind] = set()
-        # Positions: ours, and the highest that we saw of each other replica.
+        self.refusals: Counter[str] = Counter()
+        """Peers' messages refused, by reason."""
+        self.accused: Counter[int] = Counter()
+        # Positions: ours, and the highest that we verified of each other replica.
         self.position = 0
         self.positions_seen: dict[int, int] = {}
+        self.outdated_by = 0
+        """A message of our own turned up at this position, above our log's last: the log forgot what we promised."""
         # The view.
         self.view = 0
         self.changing_view = False
@@ -81,37 +87,51 @@ class State:
         self.views_without_progress = 0
         self.may_vote_from_view = 0
         """Votes below this view are forbidden: a ViewChange for it was signed."""
+        self.progress_mark = (0, 0)
+        """(last delivered, low watermark) when the suspicion timer was last started."""
         # Ordering.
         self.slots: dict[int, Slot] = {}
         self.last_proposed = validators.base
         self.prepared: dict[int, PreparedCertificate] = {}
-        """The prepared certificate of the highest view for each sequence above the stable checkpoint."""
+        """The prepared certificate of the highest view for each sequence above the low watermark."""
         self.decided: dict[int, Proposal] = {}
+        """Decided proposals that are not executed here yet."""
         self.last_delivered = validators.base
         """The last sequence handed to the ledger (or synchronized)."""
         self.last_executed = validators.base
-        self.early: dict[int, list[Message]] = {}
+        self.early: dict[int, list[PrePrepare | Prepare | Commit]] = {}
         """Messages of views above ours, by replica, bounded."""
+        self.early_for_view = 0
+        """The view for which `early` was last looked through."""
         # Batches.
         self.batches: dict[bytes, Batch] = {}
+        self.batch_bytes: dict[bytes, int] = {}
+        """Bytes of items of each held batch."""
         self.numbers: dict[int, dict[int, bytes]] = {}
         """Author -> batch number -> digest, for the latest numbers."""
+        self.finished: dict[int, FinishedNumbers] = {}
+        """Author -> the numbers of batches that were executed."""
+        self.executed_at: dict[bytes, int] = {}
+        """Digests of held batches that were executed -> their sequence."""
         self.waiting: dict[int, list[bytes]] = {}
         """Author -> digests held and not in flight, oldest first."""
-        self.proposed_in_view: set[bytes] = set()
-        self.finished: dict[bytes, int] = {}
-        """Digest -> the sequence at which it was executed, while it is above the stable checkpoint less a window."""
+        self.in_flight: dict[bytes, int] = {}
+        """Digests that this view's proposals named -> the sequence, for a window below the low watermark."""
         self.requested: set[bytes] = set()
         """Digests asked for since the last Status period."""
         self.own_number = 0
         # Checkpoints.
         self.stable: FinalityCertificate | None = None
         self.block_hashes: dict[int, bytes] = {}
-        """Own hashes of executed blocks above the stable checkpoint."""
+        """Own hashes of executed blocks above the low watermark."""
         self.checkpoints: dict[int, dict[int, Checkpoint]] = {}
         self.highest_certificate: FinalityCertificate | None = None
         self.certificate_holders: set[int] = set()
+        self.certified_at_last_status = validators.base
+        """The highest certified height that we knew of a Status period ago."""
         self.diverged_at: int | None = None
+        self.repairs_left: dict[int, int] = {}
+        """Messages that each replica may still be sent for its Status, until our next Status period."""
         # View changes.
         self.own_view_change: ViewChange | None = None
         self.view_changes: dict[int, ViewChange] = {}
@@ -119,8 +139,10 @@ class State:
         self.new_view: NewView | None = None
         self.new_view_changes: dict[bytes, ViewChange] = {}
         """The ViewChanges that the newest accepted NewView names, by digest."""
-        self.pending_new_view: NewView | None = None
+        self.pending_new_views: dict[int, NewView] = {}
+        """The newest NewView of each primary that waits for ViewChanges it names: one a replica."""
         self.fetched_view_changes: dict[bytes, ViewChange] = {}
+        """ViewChanges that pending NewViews name and that are not in `view_changes`."""
 
     # --- derived ---
 
@@ -142,13 +164,22 @@ class State:
         return self.replica_id is not None and self.primary == self.replica_id
 
     @property
+    def silent(self) -> bool:
+        """Whether this replica must not sign anything that promises."""
+        return self.replica_id is None or self.diverged_at is not None or self.outdated_by > 0
+
+    @property
     def may_vote(self) -> bool:
-        return (
-            self.replica_id is not None
-            and not self.changing_view
-            and self.diverged_at is None
-            and self.view >= self.may_vote_from_view
-        )
+        return not self.silent and not self.changing_view and self.view >= self.may_vote_from_view
+
+    @property
+    def own_id(self) -> int:
+        assert self.replica_id is not None
+        return self.replica_id
+
+    @property
+    def others(self) -> list[int]:
+        return [replica for replica in range(self.validators.n) if replica != self.replica_id]
 
     # --- primitives ---
 
@@ -163,6 +194,19 @@ class State:
         assert self.signer is not None
         return sign(self.validators.network_id, self.signer, message)
 
+    def verify(self, message: Signed) -> None:
+        """Check epoch, membership and signature, and note the signer's position. Raises Refusal."""
+        verify_signed(self.validators, self.verifier, message)
+        if not isinstance(message, Checkpoint | Status):
+            seen = self.positions_seen
+            seen[message.replica] = max(seen.get(message.replica, 0), message.position)
+
+    def accuse(self, first: Signed, second: Signed) -> None:
+        """Report two verified messages that contradict each other."""
+        self.accused[first.replica] += 1
+        if self.accused[first.replica] <= EVIDENCE_PER_REPLICA_MAX:
+            self.emit(EvidenceFound(build_evidence(first, second)))
+
     def persist(self, record: Record) -> None:
         self.emit(Persist(encode_record(record)))
 
@@ -171,9 +215,9 @@ class State:
             self.emit(Broadcast(message))
 
     def send(self, message: Message, *to: int) -> None:
-        others = tuple(replica for replica in to if replica != self.replica_id)
+        others = tuple(ReplicaId(replica) for replica in to if replica != self.replica_id)
         if others:
-            self.emit(Send(message, others))  # type: ignore[arg-type]  # ReplicaId is an int
+            self.emit(Send(message, others))
 
     def start_timer(self, timer: TimerKind, delay_ms: int) -> None:
         self.timers.add(timer)

@@ -11,6 +11,8 @@ def describe(state: State) -> EngineStatus:
     silent_because = ""
     if state.replica_id is None:
         silent_because = "not a member of this epoch's validator set"
+    elif state.outdated_by:
+        silent_because = f"its vote log ends at position {state.position}, but it has signed {state.outdated_by}"
     elif state.diverged_at is not None:
         silent_because = f"its block {state.diverged_at} differs from the one that a quorum certified"
     elif state.changing_view:
@@ -35,6 +37,7 @@ def describe(state: State) -> EngineStatus:
         running_timers=tuple(sorted(state.timers)),
         view_changes_seen={r: vc.new_view for r, vc in sorted(state.view_changes.items()) if vc.new_view > state.view},
         missing=tuple(missing(state)),
+        own_batches_waiting=len(state.waiting.get(-1 if state.replica_id is None else state.replica_id, ())),
     )
 
 

@@ -126,11 +126,11 @@ def sale(stage: Stage) -> None:
     maker, buyer, owner = (stage.client(name) for name in (cast.MAKER, cast.BUYER, cast.DATA_OWNER))
     offer = maker.licenses.offer(stage.model.asset, terms(**cast.MODEL_TERMS))
     balance = buyer.credits.balance()
-    pool = int(owner.licenses.royalties_owed(stage.dataset.asset)["withdrawable"])
+    pool = int(owner.licenses.royalties_owed(stage.dataset.asset)["owed"])
     grant = buyer.licenses.buy(offer.offer)
     paid = balance - buyer.credits.balance()
-    royalty = int(owner.licenses.royalties_owed(stage.dataset.asset)["withdrawable"]) - pool
-    income = int(maker.licenses.royalties_owed(stage.model.asset)["withdrawable"])
+    royalty = int(owner.licenses.royalties_owed(stage.dataset.asset)["owed"]) - pool
+    income = int(maker.licenses.royalties_owed(stage.model.asset)["owed"])
     fee = paid - royalty - income
     tell.table(
         f"one transaction, {grant.transaction[:16]}…",
@@ -161,7 +161,12 @@ def failover(stage: Stage) -> None:
     stage.killed = stage.cluster.primary()
     before = int((stage.cluster.status(stage.killed) or {"view": 0})["view"])
     stage.cluster.kill(stage.killed)
+    killed_at = time.monotonic()
     tell.say(f"validator {stage.killed + 1} was the primary of view {before} and is dead (SIGKILL)")
+    maker.credits.transfer(stage.client(cast.BUYER).signer(), 1)
+    pause_s = time.monotonic() - killed_at
+    view = highest_view(stage)
+    tell.check(view > before, f"the next transaction is committed {pause_s:.1f} s later, in view {view}")
     derivation = Derivation(bytes.fromhex(stage.dataset_asset()), "train-on", bytes.fromhex(stage.training_grant))
     with tell.bar("registering version 2 without it", 1) as bar:
         version = maker.assets.add_version(
@@ -192,9 +197,7 @@ def download(stage: Stage) -> None:
         )
         bar.reach(stage.model.size_bytes)
     data = buyer.assets.download(stage.dataset_asset(), target / "dataset.npz")
-    registered = {
-        metric["name"]: int(metric["value_ppm"]) for metric in buyer.assets.version(stage.model.asset, 1)["metrics"]
-    }
+    registered = buyer.assets.version(stage.model.asset, 1)["metrics_ppm"]
     with tell.bar("loading the model in a confined child process", 1) as bar:
         measured = evaluate(model, data)
         bar.reach(1)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -55,13 +56,15 @@ class Narrator:
         self.console.rule(f"[bold]{self._chapter}/{self._chapters}  {title}[/]  [dim]{elapsed:.0f} s[/]", align="left")
 
     def say(self, text: str) -> None:
-        self.console.print(f"  {text}")
+        self.console.print(Padding(text, (0, 0, 0, 2)))
 
     def check(self, holds: bool, text: str) -> None:
         """Print what was checked. Raises StepFailed when it does not hold."""
         if not holds:
             raise StepFailed(text)
-        self.console.print(f"  [green]✓[/] {text}")
+        mark = Table.grid(padding=(0, 1, 0, 0))
+        mark.add_row("  [green]✓[/]", text)
+        self.console.print(mark)
 
     def fact(self, **facts: Any) -> None:
         """Keep values for the summary and for `--json`."""

@@ -76,8 +76,7 @@ class PayloadHandler:
         except Exception as error:  # the frame above belongs to the links, which would drop it
             self._on_fatal(error)
 
-    def on_peer_disconnected(self, node_id: NodeId, reason: str) -> None:
-        log.info("a link ended", peer=node_id, reason=reason)
+    def on_peer_disconnected(self, node_id: NodeId, reason: str) -> None:  # noqa: ARG002 - the links log it
         self._core.on_peer_disconnected(node_id)
 
     def on_payload(self, node_id: NodeId, channel: Channel, payload: bytes) -> None:

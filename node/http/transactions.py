@@ -20,6 +20,8 @@ from primitives.codec import CodecError, decode
 BULK_TRANSACTIONS_MAX: Final = 1_000
 BULK_BYTES_MAX: Final = 8 * 1024 * 1024
 WAIT_MS_MAX: Final = 30_000
+UNKNOWN_WAIT_S: Final = 1.0
+"""How long an id is waited for that this node does not know: who has the bytes does better to send them again."""
 WAIT: Final = Natural("wait_ms", WAIT_MS_MAX, "How long to wait for news, in milliseconds")
 _FINAL: Final = ("committed", "rejected", "expired")
 
@@ -75,11 +77,14 @@ async def show(api: Api, request: Request) -> web.StreamResponse:
     if wait_ms == 0:
         return json_response(await api.services.transaction(bytes.fromhex(identifier)))
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait_ms / 1000
+    began = loop.time()
+    deadline = began + wait_ms / 1000
     with api.waiters.transaction(identifier) as news:
         while True:
             news.clear()
             state = await api.services.transaction(bytes.fromhex(identifier))
+            if state.state == "unknown":
+                deadline = min(deadline, began + UNKNOWN_WAIT_S)
             left_s = deadline - loop.time()
             if state.state in _FINAL or left_s <= 0 or api.waiters.closed:
                 return json_response(state)

@@ -18,7 +18,6 @@ from guildmark.client import AsyncClient
 from guildmark.cluster import probe
 from guildmark.cluster.interpreter import node_command, node_environment
 from guildmark.errors import Denied, Refused
-from guildmark.transactions import PreparedTransaction
 from ledger.modules.credits.operations import Transfer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes")]
@@ -35,44 +34,68 @@ def test_a_transfer_commits_and_every_node_agrees(guildmark_cluster: Any, guildm
             assert one.credits.balance(other) == before + 1_234
 
 
-async def _load(cluster: Any, stop: threading.Event, acknowledged: list[PreparedTransaction]) -> None:
-    """Submit transfers one after another in several streams until told to stop; note every acknowledged one."""
-    account = cluster.account(cluster.accounts[0])
-    recipient = cluster.account(cluster.accounts[2])
+class Load:
+    """Transfers of one unit by several streams at once, in a thread, until told to stop; each is seen to its end."""
 
-    async def stream() -> None:
-        while not stop.is_set():
-            transaction = await client.prepare(Transfer(recipient.id, 1))
-            await client.submit(transaction)
-            acknowledged.append(transaction)
+    STREAMS = 8
 
-    async with AsyncClient(cluster.urls, account, network_id=cluster.network_id) as client:
-        await asyncio.gather(*(stream() for _ in range(8)))
-        for transaction in acknowledged:
-            outcome = await client.wait(transaction, 60.0)
-            assert outcome.state == "committed", outcome
+    def __init__(self, cluster: Any, sender: str, recipient: str) -> None:
+        self.sent: list[str] = []
+        self.committed: list[str] = []
+        self._cluster = cluster
+        self._sender, self._recipient = cluster.account(sender), cluster.account(recipient)
+        self._stop = threading.Event()
+        self._failures: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Stop, wait for every outcome, and raise what went wrong."""
+        self._stop.set()
+        self._thread.join(90)
+        assert not self._thread.is_alive()
+        for failure in self._failures:
+            raise failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._streams())
+        except BaseException as error:  # raised again by `finish`, in the test's thread
+            self._failures.append(error)
+
+    async def _streams(self) -> None:
+        async with AsyncClient(self._cluster.urls, self._sender, network_id=self._cluster.network_id) as client:
+            await asyncio.gather(*(self._stream(client) for _ in range(self.STREAMS)))
+
+    async def _stream(self, client: AsyncClient) -> None:
+        while not self._stop.is_set():
+            transaction = await client.prepare(Transfer(self._recipient.id, 1))
+            self.sent.append(transaction.id)
+            outcome = await client.deliver(transaction)
+            assert outcome.committed
+            self.committed.append(transaction.id)
 
 
 def test_a_killed_primary_loses_nothing_that_was_acknowledged(guildmark_cluster: Any, guildmark_client: Any) -> None:
     """L1: SIGKILL of the primary under load; the others carry on, it catches up, every transaction executed once."""
-    recipient = guildmark_cluster.account(guildmark_cluster.accounts[2])
-    before = guildmark_client.credits.balance(recipient)
-    stop, acknowledged = threading.Event(), list[PreparedTransaction]()
-    loader = threading.Thread(target=lambda: asyncio.run(_load(guildmark_cluster, stop, acknowledged)))
-    loader.start()
+    sender, recipient = guildmark_cluster.accounts[0], guildmark_cluster.accounts[2]
+    before = guildmark_client.credits.balance(guildmark_cluster.account(recipient))
+    load = Load(guildmark_cluster, sender, recipient)
     try:
-        _wait(lambda: len(acknowledged) > 50)
+        _wait(lambda: len(load.committed) > 50)
         primary = guildmark_cluster.primary()
         guildmark_cluster.kill(primary)
-        reached = len(acknowledged)
-        _wait(lambda: len(acknowledged) > reached + 100)
+        reached = len(load.committed)
+        _wait(lambda: len(load.committed) > reached + 100)
+        guildmark_cluster.restart(primary)
+        reached = len(load.committed)
+        _wait(lambda: len(load.committed) > reached + 50)
     finally:
-        stop.set()
-        loader.join(90)
-    assert not loader.is_alive()
-    guildmark_cluster.restart(primary)
+        load.finish()
     head = guildmark_cluster.wait_same_head()
-    assert guildmark_client.credits.balance(recipient) == before + len(acknowledged)
+    after = guildmark_client.credits.balance(guildmark_cluster.account(recipient))
+    assert after == before + len(load.committed)
+    assert sorted(load.sent) == sorted(load.committed)
     executed = [
         entry["id"]
         for height in range(1, head["height"] + 1)
@@ -80,7 +103,7 @@ def test_a_killed_primary_loses_nothing_that_was_acknowledged(guildmark_cluster:
         if not entry["code"]
     ]
     assert len(set(executed)) == len(executed)
-    assert {transaction.id for transaction in acknowledged} <= set(executed)
+    assert set(load.committed) <= set(executed)
 
 
 def test_a_second_process_on_a_data_directory_says_so_and_ends(guildmark_cluster: Any) -> None:
@@ -102,11 +125,11 @@ def test_a_second_process_on_a_data_directory_says_so_and_ends(guildmark_cluster
 
 def test_sigterm_ends_a_node_cleanly_and_it_comes_back(guildmark_cluster: Any, guildmark_client: Any) -> None:
     process = guildmark_cluster.nodes[3]
-    running = process.running()
+    running, child = process.running(), process._child
     assert running is not None
     process.signal(signal.SIGTERM)
     assert process.wait_ended(time.monotonic() + 10)
-    assert process._child.poll() == 0, process.tail()
+    assert child.wait(10) == 0, process.tail()
     guildmark_client.credits.transfer(guildmark_cluster.account(guildmark_cluster.accounts[1]), 1)
     guildmark_cluster.restart(3)
     guildmark_cluster.wait_same_head()

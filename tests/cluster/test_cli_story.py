@@ -1,0 +1,112 @@
+"""The command line on real processes, as a new user types it: every result is JSON, every end has its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+GUILDMARK = [sys.executable, "-m", "guildmark.cli.main"]
+
+
+class Shell:
+    """A directory with a network in it, and no settings of the caller's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GUILDMARK_")}
+
+    def __call__(self, *arguments: str, ends_with: int = 0) -> Any:
+        run = subprocess.run(
+            [*GUILDMARK, *arguments, "--json"],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert run.returncode == ends_with, (arguments, run.stdout, run.stderr)
+        assert "Traceback" not in run.stderr
+        return json.loads(run.stdout) if run.stdout else json.loads(run.stderr.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    made = Shell(tmp_path_factory.mktemp("cli"))
+    made("cluster", "up", "--parameter", "commitment_age_ms=0")
+    yield made
+    made("cluster", "down")
+
+
+def test_a_new_users_session(shell: Shell) -> None:
+    nodes = shell("cluster", "status")
+    assert [(row["answers"], row["ready"]) for row in nodes] == [(True, True)] * 4
+    assert shell("status")["validators"] == 4
+
+    (shell.directory / "model.bin").write_bytes(os.urandom(2_000))
+    made = shell(
+        *("model", "register", "model.bin", "--name", "digits", "--account", "alder"),
+        *("--tensors-digest", os.urandom(32).hex(), "--metric", "accuracy=0.9731", "--hyperparameter", "epochs=10"),
+        "--wait-held",
+    )
+    asset = made["asset"]
+    shown = shell("model", "show", asset)
+    assert shown["latest"]["metrics_ppm"] == {"accuracy": 973_100}
+    assert [row["asset"] for row in shell("model", "list")] == [asset]
+    assert shell("query", "assets.by_artifact", f"cid={made['cid']}")["result"]["asset"] == asset
+
+    denied = shell("license", "check", asset, "--account", "birch", ends_with=4)
+    assert (denied["allowed"], denied["reason"]) == (False, "no_grant")
+    assert (
+        shell("model", "download", asset, "copy.bin", "--account", "birch", ends_with=4)["error"]["code"] == "no_grant"
+    )
+    anonymous = shell("model", "download", asset, "copy.bin", "--anonymous", ends_with=4)
+    assert anonymous["error"]["code"] == "artifact.unsigned"
+
+    offer = shell("license", "offer", asset, "--right", "download", "--price", "500", "--account", "alder")["offer"]
+    grant = shell("license", "buy", offer, "--account", "birch")
+    assert (grant["price"], grant["state"]) == (500, "active")
+    assert shell("transaction", "show", grant["transaction"])["state"] == "committed"
+    assert shell("license", "check", asset, "--account", "birch")["reason"] == "granted"
+    shell("model", "download", asset, "copy.bin", "--account", "birch")
+    assert (shell.directory / "copy.bin").read_bytes() == (shell.directory / "model.bin").read_bytes()
+
+    transfer = shell("model", "transfer", asset, "--to", "cedar", "--account", "alder")["transfer"]
+    shell("model", "accept", transfer, "--account", "cedar")
+    cedar = shell("key", "show", "cedar")["account"]
+    network = shell("certificate", "export", asset, "--output", "proof")["network_id"]
+    verified = shell("certificate", "verify", "proof", "--genesis-hash", network)
+    assert [owner["account"] for owner in verified["owners"]] == [cedar]
+    data = bytearray((shell.directory / "proof").read_bytes())
+    data[len(data) // 2] ^= 1
+    (shell.directory / "proof").write_bytes(data)
+    shell("certificate", "verify", "proof", "--genesis-hash", network, ends_with=7)
+
+
+def test_accounts_are_opened_and_paid(shell: Shell) -> None:
+    opened = shell("account", "open", "dora", "--account", "dogwood")
+    assert opened["organization"] == "dogwood"
+    shell("account", "pay", "dora", "70", "--account", "dogwood")
+    assert shell("account", "show", "dora")["balance"] == 70
+    refused = shell("account", "pay", "alder", "71", "--account", "dora", ends_with=1)
+    assert refused["error"]["code"].startswith("credits.")
+    assert shell("transaction", "show", refused["error"]["transaction"])["state"] == "rejected"
+
+
+def test_what_does_not_exist_ends_with_3(shell: Shell) -> None:
+    for arguments in (("model", "show", "ab" * 32), ("transaction", "show", "ab" * 32), ("key", "show", "nobody")):
+        assert shell(*arguments, ends_with=3)["error"]["code"]
+
+
+def test_starting_twice_is_harmless(shell: Shell) -> None:
+    before = [row["pid"] for row in shell("cluster", "status")]
+    shell("cluster", "up")
+    assert [row["pid"] for row in shell("cluster", "status")] == before

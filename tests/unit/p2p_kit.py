@@ -79,11 +79,19 @@ class Recorder:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def received(self, count: int) -> None:
+        """Wait for so many payloads."""
+        await self.until(lambda: len(self.payloads) >= count)
+
+    async def linked(self, count: int) -> None:
+        """Wait until so many peers are connected."""
+        await self.until(lambda: len(self.connected) == count)
+
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Wait for a condition that no event announces, such as a counter."""
     async with asyncio.timeout(WAIT_S):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 (nothing announces a counter)
             await asyncio.sleep(0.005)
 
 
@@ -129,7 +137,7 @@ class Members:
     async def all_connected(self) -> None:
         others = len(self.networks) - 1
         for recorder in self.recorders.values():
-            await recorder.until(lambda recorder=recorder: len(recorder.connected) == others)  # type: ignore[misc]
+            await recorder.linked(others)
 
     def port(self, index: int) -> int:
         return int(self.networks[index].address.rpartition(":")[2])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from p2p_kit import LOOPS, Members, eventually, run
 
 from p2p.channels import Channel
+from p2p.errors import Reason
 from p2p.options import LinkOptions
-from tests.unit.p2p_kit import LOOPS, Members, eventually, run
 
 both_loops = pytest.mark.parametrize("loop_name", sorted(LOOPS))
 QUICK = LinkOptions(redial_ms_min=10, redial_ms_max=100, later_dialer_delay_ms=0)
@@ -23,9 +24,8 @@ def test_four_nodes_form_a_full_mesh_and_exchange_payloads_on_every_channel(loop
             for channel in Channel:
                 assert members.networks[0].broadcast(channel, bytes([channel]) * 100_000) == 3
             assert members.networks[1].send(ids[2], Channel.GOSSIP, b"hello")
-            for index in (1, 3):
-                await members.recorders[index].until(lambda index=index: len(members.recorders[index].payloads) == 5)
-            await members.recorders[2].until(lambda: len(members.recorders[2].payloads) == 6)
+            for index, count in ((1, 5), (2, 6), (3, 5)):
+                await members.recorders[index].received(count)
             assert (ids[1], Channel.GOSSIP, b"hello") in members.recorders[2].payloads
             got = {channel: payload for node, channel, payload in members.recorders[3].payloads if node == ids[0]}
             assert got == {channel: bytes([channel]) * 100_000 for channel in Channel}
@@ -54,8 +54,8 @@ def test_when_both_sides_dial_exactly_one_link_stays_and_it_carries_payloads(loo
             assert first.connected()[0].dialed != second.connected()[0].dialed
             assert first.send(second.node_id, Channel.SYNC, b"one")
             assert second.send(first.node_id, Channel.SYNC, b"two")
-            await members.recorders[1].until(lambda: bool(members.recorders[1].payloads))
-            await members.recorders[0].until(lambda: bool(members.recorders[0].payloads))
+            await members.recorders[1].received(1)
+            await members.recorders[0].received(1)
         finally:
             await members.stop()
 
@@ -98,7 +98,7 @@ def test_a_removed_member_is_cut_off_and_cannot_come_back(loop_name: str) -> Non
                 assert removed not in members.recorders[index].connected
                 assert members.recorders[index].disconnected[-1] == (removed, "removed-from-registry")
             # It knocks again and is refused at the TLS handshake.
-            await eventually(lambda: members.networks[0].statistics().refusals["certificate-refused"] > 0)  # type: ignore[index]
+            await eventually(lambda: members.networks[0].statistics().refusals[Reason.CERTIFICATE_REFUSED] > 0)
             assert members.networks[0].is_connected(members.networks[1].node_id)
             assert not members.networks[2].connected()
             # Registered anew it is welcome.
@@ -126,7 +126,7 @@ def test_disconnecting_a_peer_ends_the_link_and_it_comes_back_after_the_backoff(
             members.networks[0].disconnect(liar, "lied about its height")
             assert recorder.disconnected[-1] == (liar, "misbehaved: lied about its height")
             await recorder.until(lambda: recorder.connections > count)
-            assert members.networks[0].statistics().refusals["misbehaved"] == 1  # type: ignore[index]
+            assert members.networks[0].statistics().refusals[Reason.MISBEHAVED] == 1
         finally:
             await members.stop()
 

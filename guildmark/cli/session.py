@@ -130,19 +130,18 @@ class Session:
         if self._nodes:
             return list(self._nodes)
         if self.network is not None:
-            from guildmark.cluster.network import read_network_file
+            from guildmark.cluster.membership import LocalNetwork
 
-            entries = read_network_file(self.network).nodes
-            return [f"http://127.0.0.1:{entry.api_port}" for entry in entries]
+            return LocalNetwork(self.network).urls
         raise click.UsageError("name a node with --node URL, or a local network with --network DIR")
 
     def network_id(self) -> bytes | None:
         """The id that nodes must belong to, where a local genesis file says it."""
         if self._nodes or self.network is None:
             return None
-        from guildmark.cluster.local import LocalCluster
+        from guildmark.cluster.membership import LocalNetwork
 
-        return LocalCluster(self.network).network_id
+        return LocalNetwork(self.network).network_id
 
     @contextmanager
     def client(self, *, acting: bool = False) -> Iterator[Client]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -12,18 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from guildmark.cluster import network, probe
 from guildmark.cluster.logs import merged_lines, write_merged
+from guildmark.cluster.membership import LocalNetwork
 from guildmark.cluster.network import AccountPlan
 from guildmark.cluster.ports import all_free
 from guildmark.cluster.process import NodeProcess
 from guildmark.errors import ClusterError
 from guildmark.identity import Account
-from guildmark.wallet import Wallet, passphrase_from_environment
-from ledger import genesis as genesis_files
-from ledger.errors import InvalidGenesis
-from ledger.genesis import Genesis
 
 if TYPE_CHECKING:
-    from guildmark.sync import Client
+    pass
 
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -33,8 +29,8 @@ STARTS_MAX: Final = 3
 POLL_S: Final = 0.03
 
 
-class LocalCluster:
-    """The network in one directory. Nodes are numbered as the validator set is.
+class LocalCluster(LocalNetwork):
+    """The network in one directory and its processes. Nodes are numbered as the validator set is.
 
     Its methods are synchronous and belong to one thread at a time. As a context manager it stops all nodes at the end.
     """
@@ -45,12 +41,10 @@ class LocalCluster:
         Raises:
             ClusterError: `network.missing`, `network.malformed`.
         """
-        self.directory = Path(directory).resolve()
+        super().__init__(directory, accounts)
         count = len(network.read_network_file(self.directory).nodes)
         self.logs = self.directory / "logs"
         self.nodes = [NodeProcess(self.directory / f"node-{index}", self.logs) for index in range(count)]
-        self.wallet = Wallet(self.directory / "wallet")
-        self._accounts = dict(accounts or {})
         self._exit_with_parent = True
 
     @classmethod
@@ -83,52 +77,6 @@ class LocalCluster:
             passphrase=passphrase,
         )
         return cls(directory, made)
-
-    # What it is
-
-    @functools.cached_property
-    def genesis(self) -> Genesis:
-        try:
-            return genesis_files.load(self.directory / "genesis.json")
-        except InvalidGenesis as error:
-            raise ClusterError(error.code, error.message) from error
-
-    @functools.cached_property
-    def network_id(self) -> bytes:
-        """32 bytes."""
-        return genesis_files.network_id(self.genesis)
-
-    def account(self, name: str) -> Account:
-        """An account of the genesis by name, from the wallet where this program did not make it.
-
-        Raises:
-            NotFound, WalletError: the wallet has no such key, or its passphrase is not known.
-        """
-        if name not in self._accounts:
-            self._accounts[name] = self.wallet.open(name, passphrase_from_environment(self.wallet.directory) or "")
-        return self._accounts[name]
-
-    @property
-    def accounts(self) -> list[str]:
-        """The names of the genesis' accounts, in its order."""
-        return [entry.name for entry in self.genesis.accounts]
-
-    def url(self, index: int) -> str:
-        """The base URL of a node's API."""
-        return f"http://127.0.0.1:{network.read_network_file(self.directory).nodes[index].api_port}"
-
-    @property
-    def urls(self) -> list[str]:
-        """The base URLs of all nodes, running or not."""
-        nodes = network.read_network_file(self.directory).nodes
-        return [f"http://127.0.0.1:{entry.api_port}" for entry in nodes]
-
-    def client(self, account: Account | str | None = None, node: int | None = None) -> Client:
-        """A synchronous client for an account (or its name), through every node, or through one only."""
-        from guildmark.sync import Client
-
-        who = self.account(account) if isinstance(account, str) else account
-        return Client(self.urls if node is None else [self.url(node)], who, network_id=self.network_id)
 
     # Starting and stopping
 

@@ -202,6 +202,7 @@ def test_a_start_that_fails_shows_why_and_leaves_nothing_running(cluster: LocalC
 
 def test_ports_taken_meanwhile_are_replaced(cluster: LocalCluster) -> None:
     with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         thief.bind(("127.0.0.1", int(cluster.url(0).rsplit(":", 1)[1])))
         thief.listen()
         before = cluster.urls

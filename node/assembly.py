@@ -6,7 +6,7 @@ import asyncio
 import base64
 import importlib.metadata
 import ssl
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -73,6 +73,8 @@ class Node:
         self._validator = own_entry(files.genesis, files.keys)
         self._version = _version()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._thread_stops: list[Callable[[], None]] = []
+        """Ends the helper threads, the ledger's first: what it answers last may still be written down."""
         self._store: LevelStore | None = None
         self._core: NodeCore | None = None
         self._status: StatusReporter | None = None
@@ -95,9 +97,11 @@ class Node:
         post = LoopPost(loop, self._on_fatal)
         self._clock = LoopClock(loop, self._on_fatal)
         self._executor = ThreadExecutor(self._open_ledger, post, self._on_fatal)
+        self._thread_stops.append(self._executor.stop)
         head, stable = await self._open_head()
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
+        self._thread_stops += [self._verifier.stop, self._jobs.stop]
         core = self._core = self._make_core(head, stable)
         reads = LedgerReads(self._executor)
         shelf = await asyncio.to_thread(self._open_shelf, reads)
@@ -276,9 +280,8 @@ class Node:
         if self._links.network is not None:
             await self._links.network.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for part in ("_executor", "_verifier", "_jobs"):
-            if hasattr(self, part):
-                await asyncio.to_thread(getattr(self, part).stop)
+        for stop in self._thread_stops:
+            await asyncio.to_thread(stop)
         if self._store is not None:
             self._store.close()
 

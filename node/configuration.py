@@ -95,7 +95,8 @@ class Batching(Section, frozen=True):
 class Executor(Section, frozen=True):
     """[executor]: who executes blocks."""
 
-    mode: Literal["thread", "process"] = "thread"
+    mode: Literal["thread"] = "thread"
+    """A thread of the node's process owns the ledger."""
 
 
 class Artifacts(Section, frozen=True):

@@ -94,6 +94,7 @@ async def _serve(files: NodeFiles) -> int:
             await ending
         else:
             started.cancel()
+            await asyncio.wait([started])
     finally:
         await node.stop()
     return _exit_code(ending.result())

@@ -244,7 +244,8 @@ class Replication:
 
     async def _fetch_round(self, opened: OpenArtifact) -> bool:
         """Ask for the blocks that may come next; tell whether any arrived."""
-        wanted = opened.holding.missing(ROUND_BLOCKS_MAX)
+        async with opened.lock:
+            wanted = opened.holding.missing(ROUND_BLOCKS_MAX)
         results = await asyncio.gather(*(self._fetch_block(opened, cid) for cid in wanted), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

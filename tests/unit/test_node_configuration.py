@@ -34,7 +34,7 @@ def test_the_documented_example_holds_exactly_the_defaults() -> None:
         ("[api]\nlisten = '0.0.0.0:80'", "can be reached from other machines"),
         ("[api]\ntls_key = 'a.pem'", "set both, or neither"),
         ("[p2p.addresses]\nx = 'nowhere'", "p2p.addresses.x"),
-        ("[executor]\nmode = 'fibers'", 'executor.mode: .*allowed: "thread" or "process"'),
+        ("[executor]\nmode = 'fibers'", 'executor.mode: .*allowed: "thread"'),
         ("[consensus]\nturn_ms = 0", "consensus.turn_ms: .* from 200 to 600000"),
         (
             "[consensus]\nsuspicion_timeout_ms = 9000\nsuspicion_timeout_cap_ms = 5000",

@@ -26,7 +26,7 @@ def consortium(stage: Stage) -> None:
     """Four organizations, four validator processes."""
     tell = stage.narrator
     with tell.bar("starting four validators", 4) as bar:
-        stage.cluster.start(exit_with_parent=False)
+        stage.cluster.start(exit_with_parent=not stage.keep)
         bar.reach(4)
     statuses = [stage.cluster.status(index) for index in range(4)]
     rows = [
@@ -244,9 +244,9 @@ def recovery(stage: Stage) -> None:
     with tell.bar(f"restarting validator {stage.killed + 1}", 2) as bar:
         stage.cluster.restart(stage.killed)
         bar.reach(1, "catching up")
-        head = stage.cluster.wait_same_head()
+        statuses = same_heads(stage)
+        head = statuses[0]
         bar.reach(2, f"height {head['height']}")
-    statuses = [status for index in range(4) if (status := stage.cluster.status(index)) is not None]
     rows = [
         [str(index + 1), str(s["height"]), s["block_hash"][:20] + "…", s["state_root"][:20] + "…"]
         for index, s in enumerate(statuses)
@@ -257,6 +257,20 @@ def recovery(stage: Stage) -> None:
         "all four agree on height, block hash and state root",
     )
     tell.fact(height=head["height"], block_hash=head["block_hash"], state_root=head["state_root"])
+
+
+def same_heads(stage: Stage, timeout_s: float = 30.0) -> list[dict[str, Any]]:
+    """Return one status of every validator, all with one head; the last ones seen when that does not come about.
+
+    The returned validator makes a block of its own: it states that it holds version 2 now.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        statuses = [status for index in range(4) if (status := stage.cluster.status(index)) is not None]
+        heads = {(status["height"], status["certified_height"], status["block_hash"]) for status in statuses}
+        if (len(statuses) == 4 and len(heads) == 1) or time.monotonic() > deadline:
+            return statuses
+        time.sleep(0.05)
 
 
 def handover(stage: Stage) -> None:

@@ -23,8 +23,10 @@ HTTP_TIMEOUT_S = 10.0
 class Stage:
     """Props of the story. Everything here is real: processes, keys, files."""
 
-    def __init__(self, directory: Path, narrator: Narrator) -> None:
+    def __init__(self, directory: Path, narrator: Narrator, *, keep: bool) -> None:
         self.directory = directory
+        self.keep = keep
+        """The network outlives the demo."""
         self.narrator = narrator
         self.cluster = LocalCluster.create(
             directory / "network",

@@ -36,7 +36,7 @@ def _tell(narrator: Narrator, directory: Path, *, keep: bool) -> int:
     stage: Stage | None = None
     held = False
     try:
-        stage = Stage(directory, narrator)
+        stage = Stage(directory, narrator, keep=keep)
         for title, chapter in CHAPTERS:
             narrator.chapter(title)
             chapter(stage)
@@ -44,7 +44,8 @@ def _tell(narrator: Narrator, directory: Path, *, keep: bool) -> int:
     except (StepFailed, GuildmarkError, ModelError) as error:
         narrator.console.print(f"\n  [red]✗ {error}[/]")
         if stage is not None:
-            narrator.console.print(stage.cluster.merged_log(40), style="dim", markup=False)
+            narrator.console.print(f"  the nodes' logs: {stage.cluster.write_merged_log()}")
+            narrator.console.print(stage.cluster.merged_log(10), style="dim", markup=False)
     finally:
         if stage is not None:
             stage.close(keep=keep and held)

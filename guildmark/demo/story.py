@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,13 +20,11 @@ from guildmark.models.errors import ModelError
 def run(*, keep: bool = False, directory: Path | None = None, json: bool = False) -> int:
     """Tell the story. Return 0 only if every step held; leave nothing running unless `keep`."""
     narrator = Narrator(len(CHAPTERS))
-    if directory is None and keep:
-        directory = Path(tempfile.mkdtemp(prefix="guildmark-demo-"))
-    if directory is not None:
-        code = _tell(narrator, directory, keep=keep)
-    else:
-        with tempfile.TemporaryDirectory(prefix="guildmark-demo-") as temporary:
-            code = _tell(narrator, Path(temporary), keep=False)
+    temporary = directory is None
+    place = Path(tempfile.mkdtemp(prefix="guildmark-demo-")) if directory is None else directory
+    code = _tell(narrator, place, keep=keep)
+    if temporary and not keep and code == 0:
+        shutil.rmtree(place, ignore_errors=True)  # after a failure it stays, with the logs
     if json:
         facts = {"held": code == 0, "elapsed_s": round(narrator.elapsed_s(), 1), **narrator.facts}
         sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")

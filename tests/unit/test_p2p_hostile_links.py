@@ -308,7 +308,7 @@ def test_a_large_message_does_not_delay_a_vote(loop_name: str) -> None:
             assert network.send(peer, Channel.CONSENSUS, b"vote")
             raw.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await raw.until(lambda: (Channel.CONSENSUS, b"vote") in raw.messages)
-            assert raw.bytes_read < 2 * MIB
+            assert raw.bytes_read < MIB
             await raw.until(lambda: raw.messages[-1] == (Channel.SYNC, bytes(16 * MIB)))
             await raw.close()
         finally:

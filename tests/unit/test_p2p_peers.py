@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from p2p_kit import LOOPS, Members, eventually, run
+from p2p_kit import LOOPS, NETWORK_ID, Members, eventually, run
+from p2p_raw import RawPeer
 
 from p2p.channels import Channel
 from p2p.errors import Reason
+from p2p.hello import Accept, Hello
+from p2p.link import Link
 from p2p.options import LinkOptions
 
 both_loops = pytest.mark.parametrize("loop_name", sorted(LOOPS))
@@ -127,6 +132,72 @@ def test_disconnecting_a_peer_ends_the_link_and_it_comes_back_after_the_backoff(
             assert recorder.disconnected[-1] == (liar, "misbehaved: lied about its height")
             await recorder.until(lambda: recorder.connections > count)
             assert members.networks[0].statistics().refusals[Reason.MISBEHAVED] == 1
+        finally:
+            await members.stop()
+
+    run(loop_name, story())
+
+
+@pytest.mark.parametrize(
+    ("existing_dialed", "new_dialed", "same_instance", "smaller", "stays"),
+    [
+        (True, False, True, True, False),  # we are the smaller: the link we dialed stays
+        (False, True, True, True, True),
+        (True, False, True, False, True),  # we are the larger: the link the peer dialed stays
+        (False, True, True, False, False),
+        (True, True, True, True, True),  # who dials twice has lost the first
+        (False, False, True, False, True),
+        (True, False, False, True, True),  # the peer was started again: whatever we had is dead
+        (False, True, False, False, True),
+    ],
+)
+def test_of_two_links_both_sides_keep_the_same_one(
+    existing_dialed: bool, new_dialed: bool, same_instance: bool, smaller: bool, stays: bool
+) -> None:
+    async def story() -> None:
+        members = Members(2)
+        index, other = (0, 1) if smaller else (1, 0)
+        try:
+            network = await members.start(index)
+            peer = members.entries[other].node_id
+
+            def link(dialed: bool, instance: bytes) -> Link:
+                made = Link(network, asyncio.get_running_loop(), dialed=peer if dialed else None)
+                made.node_id = peer
+                made.peer_hello = Hello(1, NETWORK_ID, peer, network.node_id, instance, "", b"")
+                return made
+
+            existing = link(existing_dialed, b"instance")
+            new = link(new_dialed, b"instance" if same_instance else b"restart!")
+            assert new.peer_hello is not None
+            assert network._replaces(new, new.peer_hello, existing) is stays
+        finally:
+            await members.stop()
+
+    run("asyncio", story())
+
+
+@both_loops
+def test_a_peer_that_comes_back_before_its_old_link_is_known_dead_replaces_it(loop_name: str) -> None:
+    """N1: no waiting for the deadline of a link whose other end is gone."""
+
+    async def story() -> None:
+        members = Members(2)
+        try:
+            await members.start(0)
+            recorder = members.recorders[0]
+            before = await RawPeer.connect(members, 1)
+            await before.agree()
+            await recorder.linked(1)
+            after = await RawPeer.connect(members, 1)
+            after.say(after.hello(instance=b"restart!"), Accept())
+            await recorder.until(lambda: recorder.connections == 2)
+            assert recorder.disconnected == [(members.entries[1].node_id, "duplicate-link")]
+            await before.until_closed()
+            assert members.networks[0].send(members.entries[1].node_id, Channel.CONSENSUS, b"to the new link")
+            await after.until(lambda: (Channel.CONSENSUS, b"to the new link") in after.messages)
+            await before.close()
+            await after.close()
         finally:
             await members.stop()
 

@@ -263,3 +263,39 @@ def test_hundreds_of_silent_connections_leave_memory_flat(loop_name: str) -> Non
             await members.stop()
 
     run(loop_name, story())
+
+
+def test_a_node_does_not_talk_to_its_own_reflection() -> None:
+    """N7: its own certificate is no trust anchor of it, though it is registered."""
+
+    async def story() -> None:
+        members = Members(2)
+        try:
+            network = await members.start(0)
+            raw = await RawPeer.connect(members, 0)
+            await raw.until_closed()
+            await eventually(lambda: network.statistics().refusals == {Reason.CERTIFICATE_REFUSED: 1})
+            await raw.close()
+        finally:
+            await members.stop()
+
+    run("asyncio", story())
+
+
+def test_no_session_is_taken_up_again() -> None:
+    """N7: every connection proves its key anew."""
+
+    async def story() -> None:
+        members = Members(2)
+        try:
+            await members.start(0)
+            raw = await RawPeer.connect(members, 1)
+            await raw.agree()
+            tls: ssl.SSLObject = raw.writer.get_extra_info("ssl_object")
+            assert tls.version() == "TLSv1.3"
+            assert tls.session is None or not tls.session.has_ticket
+            await raw.close()
+        finally:
+            await members.stop()
+
+    run("asyncio", story())

@@ -76,7 +76,7 @@ class Narrator:
             table.add_column(column, style="cyan" if column == columns[0] else "", overflow="fold")
         for row in rows:
             table.add_row(*row)
-        self.console.print(table)
+        self.console.print(Padding(table, (0, 0, 0, 4)))
 
     @contextmanager
     def bar(self, title: str, total: float) -> Iterator[Bar]:

@@ -48,7 +48,8 @@ def test_a_directory_of_another_user_is_a_clear_error(tmp_path: Path) -> None:
         if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o011)
     code = (
-        "import gettext, locale, os, sys; from node.commands import main; import node.process; os.setgid(65534); os.setuid(65534); "
+        "import gettext, locale, os, sys, node.process; from node.commands import main; "
+        "os.setgid(65534); os.setuid(65534); "
         f"sys.exit(main(['start', '--data-dir', {str(tmp_path)!r}]))"
     )
     run = subprocess.run(

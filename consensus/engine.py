@@ -3,8 +3,9 @@
 The contract of effects, kept by every engine and every driver:
 
 1. Effects are performed in list order, lists in the order of their steps.
-2. A `Send` or `Broadcast` may leave only when every `Persist` that precedes it, in this list and in all earlier ones,
-   is durable (written and fsynced). A driver may group: one fsync for everything drained together.
+2. A `Send` or `Broadcast` may leave, and the block of an `Execute` become durable, only when every `Persist` that
+   precedes it, in this list and in all earlier ones, is durable (written and fsynced): after a loss of power a ledger
+   must not hold what its vote log forgot. A driver may group: one fsync for everything drained together.
 3. `Execute` is performed in order of sequence, once each; the driver answers with `BlockExecuted`.
 4. A timer is named by its kind. Starting a running timer restarts it. An expired timer that was stopped or restarted
    after it had fired must not be delivered.
@@ -37,7 +38,7 @@ class _Value(msgspec.Struct, frozen=True):
 
 
 class BatchClosed(_Value, frozen=True):
-    """The node closed a batch of its own: author it, make it durable, spread it."""
+    """The node closed a batch of its own: author it, make it durable, spread it. No items ask for a block."""
 
     items: tuple[bytes, ...]
 

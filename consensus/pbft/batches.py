@@ -53,7 +53,7 @@ def batch_bytes_max(state: State) -> int:
 
 
 def split(items: tuple[bytes, ...], size_bytes_max: int) -> Iterator[tuple[bytes, ...]]:
-    """Cut `items`, in order, into parts that a batch may hold."""
+    """Cut `items`, in order, into parts that a batch may hold. No items make one empty batch: it asks for a block."""
     part: list[bytes] = []
     size = 0
     for item in items:
@@ -62,7 +62,7 @@ def split(items: tuple[bytes, ...], size_bytes_max: int) -> Iterator[tuple[bytes
             part, size = [], 0
         part.append(item)
         size += len(item)
-    if part:
+    if part or not items:
         yield tuple(part)
 
 

@@ -1,79 +1,86 @@
-"""When to dial a peer: at once, then after delays that double up to a cap, half of each random.
-
-A peer that is down for an hour costs one SYN in a few seconds, and the nodes of a network that starts again do not
-knock in step.
-"""
+"""Keeps trying to have a link to every registered node that has none."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Protocol
 
-from p2p.errors import P2pError
+from p2p.dialing import dial
+from p2p.errors import Reason
 from p2p.link import Link
+from p2p.listener import Spawn, reason_of
 from p2p.options import LinkOptions
+from p2p.registry import Peer
+from p2p.statistics import Statistics
+from primitives.identifiers import NodeId
 
 
-class Backoff:
-    """Delays before the next attempt."""
+class DialerOwner(Protocol):
+    """What the dialer needs of the network."""
 
-    def __init__(self, options: LinkOptions, chance: random.Random) -> None:
-        self._options = options
-        self._chance = chance
-        self._failures = 0
+    node_id: NodeId
+    options: LinkOptions
+    counters: Statistics
+    client_context: ssl.SSLContext
 
-    def next_delay_s(self) -> float:
-        """Return the delay after one more failure, in seconds."""
-        # The exponent is bounded before it is used: a peer that is down for a month must not make a huge number.
-        doubled_ms = self._options.redial_ms_min << min(self._failures, 16)
-        self._failures += 1
-        return min(doubled_ms, self._options.redial_ms_max) * self._chance.uniform(0.5, 1.0) / 1_000
+    def new_link(self, dialed: NodeId | None) -> Link: ...
 
-    def reset(self) -> None:
-        """Start from the shortest delay again: a link was up for long enough."""
-        self._failures = 0
+    def wants_link(self, peer: Peer) -> bool:
+        """Whether `peer` is still registered and has no link, and the network runs."""
+        ...
 
 
-class InvalidAddress(P2pError):
-    """Not `host:port`."""
+class Dialer:
+    """Timers and attempts, at most one of either for a peer."""
 
+    def __init__(self, owner: DialerOwner, loop: asyncio.AbstractEventLoop, spawn: Spawn) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._spawn = spawn
 
-def split_address(address: str) -> tuple[str, int]:
-    """Split `host:port`, `[v6]:port`.
+    def first(self, peer: Peer) -> None:
+        """Dial soon; the larger node id a little later, for the other side is dialing too."""
+        later = self._owner.node_id > peer.node_id
+        self._schedule(peer, self._owner.options.later_dialer_delay_ms / 1_000 if later else 0.0)
 
-    Raises:
-        InvalidAddress: it is not of that form.
-    """
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65_535:
-        raise InvalidAddress(f"{address[:80]!r} is not host:port")
-    return host, int(port)
+    def again(self, peer: Peer) -> None:
+        """Dial after the next delay of the peer's backoff."""
+        self._schedule(peer, peer.backoff.next_delay_s())
 
+    async def stop(self, peers: Iterable[Peer]) -> None:
+        """Give up all attempts."""
+        attempts = [peer.dialing for peer in peers if peer.dialing is not None]
+        for peer in peers:
+            peer.stop_dialing()
+        await asyncio.gather(*attempts, return_exceptions=True)
 
-async def dial(
-    loop: asyncio.AbstractEventLoop,
-    address: str,
-    context: ssl.SSLContext,
-    options: LinkOptions,
-    new_link: Callable[[], Link],
-) -> None:
-    """Connect and shake hands. The link then speaks for itself; it may be closed already when this returns.
+    def _schedule(self, peer: Peer, delay_s: float) -> None:
+        busy = peer.dialing is not None or peer.timer is not None
+        if not busy and peer.registered_host and self._owner.wants_link(peer):
+            peer.timer = self._loop.call_later(delay_s, self._start, peer)
 
-    Raises:
-        OSError: no connection, TLS refused, or too late (TimeoutError and ssl.SSLError are OSErrors).
-        InvalidAddress: the registry's address cannot be dialed.
-    """
-    host, port = split_address(address)
-    async with asyncio.timeout(options.dial_timeout_ms / 1_000):
-        await loop.create_connection(
-            new_link,
-            host,
-            port,
-            ssl=context,
-            server_hostname="",  # certificates name nodes, not hosts
-            ssl_handshake_timeout=options.handshake_timeout_ms / 1_000,
-            ssl_shutdown_timeout=options.close_timeout_ms / 1_000,
-        )
+    def _start(self, peer: Peer) -> None:
+        peer.timer = None
+        if peer.dialing is None and self._owner.wants_link(peer):
+            self._owner.counters.dials += 1
+            peer.dialing = self._spawn(self._attempt(peer))
+
+    async def _attempt(self, peer: Peer) -> None:
+        """Try one connection: afterwards it is up, or another attempt is scheduled."""
+        owner = self._owner
+        link = owner.new_link(peer.node_id)
+        try:
+            await dial(self._loop, peer.entry.address, owner.client_context, owner.options, lambda: link)
+            await link.settled
+        except OSError as error:
+            tls_failed = isinstance(error, ssl.SSLError | ConnectionAbortedError)
+            link.close(reason_of(error) if tls_failed else Reason.UNREACHABLE, f"{type(error).__name__}: {error}")
+        except asyncio.CancelledError:
+            link.close(Reason.STOPPING)
+            raise
+        finally:
+            peer.dialing = None
+        if owner.wants_link(peer):
+            self.again(peer)

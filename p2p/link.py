@@ -77,6 +77,7 @@ class Link(asyncio.Protocol):
         self._our_hello: Hello | None = None
         self._accepted = False
         self._closed: Reason | None = None
+        self._doomed = False
         self._paused_since_s: float | None = None
         self._flush_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -90,7 +91,7 @@ class Link(asyncio.Protocol):
 
     def is_closed(self) -> bool:
         """Whether the link ended, for whatever reason; nothing is sent or received any more."""
-        return self._closed is not None
+        return self._doomed or self._closed is not None
 
     # --- asyncio.Protocol ---
 
@@ -171,11 +172,20 @@ class Link(asyncio.Protocol):
         if not self.outbox.push(channel, frames, frames_bytes):
             self._owner.counters.messages_dropped[channel] += 1
             if channel is Channel.CONSENSUS:
-                self.close(Reason.QUEUE_FULL, "consensus")
+                self.close_soon(Reason.QUEUE_FULL, "consensus")
             return False
         self._owner.counters.messages_sent[channel] += 1
         self._schedule_flush()
         return True
+
+    def close_soon(self, reason: Reason, detail: str = "") -> None:
+        """End the link in the next turn, and take or deliver nothing until then.
+
+        For callers in the middle of their own work, who would otherwise hear of the end before they are done.
+        """
+        if not self.is_closed():
+            self._doomed = True
+            self._loop.call_soon(self.close, reason, detail)
 
     def close(self, reason: Reason, detail: str = "") -> None:
         """End the link; the peer is told the reason if it reads. The owner hears of it before this returns."""

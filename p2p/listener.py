@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from p2p.errors import LinkRefused, Reason
 from p2p.link import Link
 from p2p.options import LinkOptions
+from primitives.identifiers import NodeId
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Starts a coroutine; given by the node, where tasks are born and their failures are seen."""
@@ -34,10 +35,9 @@ class ListenerOwner(Protocol):
     """What the listener needs of the network."""
 
     options: LinkOptions
+    server_context: ssl.SSLContext
 
-    def server_context(self) -> ssl.SSLContext: ...
-
-    def accepted_link(self) -> Link: ...
+    def new_link(self, dialed: NodeId | None) -> Link: ...
 
     def is_registered_address(self, host: str) -> bool: ...
 
@@ -146,7 +146,7 @@ class Listener:
         timeout_s = self._owner.options.handshake_timeout_ms / 1_000
         try:
             await self._first_byte(connection, timeout_s)
-            link = self._owner.accepted_link()
+            link = self._owner.new_link(None)
         except LinkRefused as refusal:
             self._owner.connection_refused(host, refusal.reason, refusal.detail)
             return
@@ -155,7 +155,7 @@ class Listener:
             await self._loop.connect_accepted_socket(
                 lambda: link,
                 connection,
-                ssl=self._owner.server_context(),
+                ssl=self._owner.server_context,
                 ssl_handshake_timeout=timeout_s,
                 ssl_shutdown_timeout=self._owner.options.close_timeout_ms / 1_000,
             )

@@ -9,55 +9,35 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import ssl
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 import structlog
 
 from p2p.channels import Channel
-from p2p.dialer import Backoff, InvalidAddress, dial, split_address
-from p2p.errors import InvalidCertificate, LinkRefused, Reason
+from p2p.dialer import Dialer
+from p2p.dialing import Backoff
+from p2p.errors import LinkRefused, Reason
 from p2p.frames import HEADER_BYTES, encode_frames
 from p2p.hello import HEAD_BYTES_MAX, INSTANCE_BYTES, PROTOCOL_VERSION, Hello
-from p2p.identity import Identity, client_context, node_id_of_certificate, server_context
+from p2p.identity import Identity, client_context, server_context
 from p2p.link import Link
-from p2p.listener import Listener, Spawn, reason_of
+from p2p.listener import Listener, Spawn
 from p2p.options import LinkOptions
 from p2p.refusals import Refusals
+from p2p.registry import Peer, PeerEntry, PeerInfo, entries_by_node
 from p2p.statistics import Statistics
 from primitives.identifiers import NodeId
 
-
-class PeerEntry(msgspec.Struct, frozen=True):
-    """A registered node."""
-
-    node_id: NodeId
-    certificate_der: bytes
-    address: str
-    """`host:port`; empty for a node that dials and is never dialed."""
-
-
-class PeerInfo(msgspec.Struct, frozen=True):
-    """A registered node as this one sees it, for status pages."""
-
-    node_id: NodeId
-    address: str
-    connected: bool
-    dialed: bool
-    """Whether the link was dialed from here."""
-    software_version: str
-    head: bytes
-    """From the peer's hello."""
-    round_trip_ms: float | None
-    queue_bytes: int
-    last_reason: str
-    """Why the last link ended or could not be made; empty while connected."""
+__all__ = ["PeerEntry", "PeerHandler", "PeerInfo", "PeerNetwork"]
 
 
 class PeerHandler(Protocol):
-    """What the node does with its peers. Called on the loop; must not block. An exception is a defect of the node."""
+    """What the node does with its peers. Called on the loop; must not block. An exception is a defect of the node.
+
+    Nothing here is called from within `send`, `broadcast` or `disconnect`; `update_registry` and `stop` report the
+    links they cut before they return.
+    """
 
     def on_peer_connected(self, node_id: NodeId) -> None: ...
 
@@ -68,33 +48,6 @@ class PeerHandler(Protocol):
     def head(self) -> bytes:
         """Return what the hello says of this node, at most `HEAD_BYTES_MAX`, opaque to the links."""
         ...
-
-
-class _Peer:
-    """What is known of one registered node."""
-
-    def __init__(self, entry: PeerEntry, backoff: Backoff) -> None:
-        self.entry = entry
-        self.backoff = backoff
-        self.link: Link | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.dialing: asyncio.Task[None] | None = None
-        self.last_reason = ""
-        self.registered_host = ""
-        try:
-            self.registered_host = split_address(entry.address)[0]
-        except InvalidAddress as error:
-            self.last_reason = str(error) if entry.address else ""
-        self.last_host = ""
-        """Where its last link came from."""
-
-    def cancel(self) -> None:
-        """Stop dialing."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        if self.dialing is not None:
-            self.dialing.cancel()
 
 
 class PeerNetwork:
@@ -124,11 +77,11 @@ class PeerNetwork:
         self._spawn = spawn
         self._chance = chance or random.Random(secrets.randbits(64))
         self._instance = secrets.token_bytes(INSTANCE_BYTES)
-        self._peers: dict[NodeId, _Peer] = {}
+        self._peers: dict[NodeId, Peer] = {}
         self._open: set[Link] = set()
         """Links whose transport may still exist."""
         self._running = False
-        self._set_contexts(self._checked(registry))
+        self._set_contexts(entries_by_node(registry, self.node_id))
 
     # --- life ---
 
@@ -141,21 +94,19 @@ class PeerNetwork:
         self._loop = asyncio.get_running_loop()
         self._refusals = Refusals(self.counters, structlog.get_logger("p2p"), self._loop.time)
         self._listener = Listener(self, self._loop, self._spawn)
+        self._dialer = Dialer(self, self._loop, self._spawn)
         host, port = self._listener.start(*self._listen)
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._running = True
         for peer in self._peers.values():
-            self._dial_first(peer)
+            self._dialer.first(peer)
 
     async def stop(self) -> None:
         """Say goodbye to every peer and close the listener. Returns when no socket is left."""
         if not self._running:
             return
         self._running = False
-        dials = [peer.dialing for peer in self._peers.values() if peer.dialing is not None]
-        for peer in self._peers.values():
-            peer.cancel()
-        await asyncio.gather(*dials, return_exceptions=True)
+        await self._dialer.stop(list(self._peers.values()))
         await self._listener.stop()
         for link in list(self._open):
             link.close(Reason.STOPPING)
@@ -189,10 +140,13 @@ class PeerNetwork:
         return sum(link.send(channel, frames, frames_bytes) for link in links)
 
     def disconnect(self, node_id: NodeId, why: str) -> None:
-        """Cut the link to a peer that misbehaved above the link. It may come back after the backoff."""
+        """Cut the link to a peer that misbehaved above the link. It may come back after the backoff.
+
+        No payload of it is delivered from now on; `on_peer_disconnected` follows in the loop's next turn.
+        """
         peer = self._peers.get(node_id)
         if peer is not None and peer.link is not None:
-            peer.link.close(Reason.MISBEHAVED, why)
+            peer.link.close_soon(Reason.MISBEHAVED, why)
 
     # --- looking ---
 
@@ -207,7 +161,7 @@ class PeerNetwork:
 
     def peers(self) -> list[PeerInfo]:
         """Return every registered node but this one, in order of node id."""
-        return [_info(peer) for _, peer in sorted(self._peers.items())]
+        return [peer.info() for _, peer in sorted(self._peers.items())]
 
     def statistics(self) -> Statistics:
         """Return the counters, with the values of the moment filled in. Not a copy."""
@@ -226,12 +180,12 @@ class PeerNetwork:
         Raises:
             InvalidCertificate: an entry's certificate does not name its node; nothing changes.
         """
-        entries = self._checked(registry)
+        entries = entries_by_node(registry, self.node_id)
         for node_id, peer in list(self._peers.items()):
             entry = entries.get(node_id)
             if entry == peer.entry:
                 continue
-            peer.cancel()
+            peer.stop_dialing()
             if entry is None or entry.certificate_der != peer.entry.certificate_der:
                 del self._peers[node_id]
                 self._cut_removed(peer)
@@ -240,28 +194,22 @@ class PeerNetwork:
             link.close(Reason.REMOVED_FROM_REGISTRY)
         if self._running:
             for peer in self._peers.values():
-                self._dial_first(peer)
-
-    def _checked(self, registry: Sequence[PeerEntry]) -> dict[NodeId, PeerEntry]:
-        for entry in registry:
-            if node_id_of_certificate(entry.certificate_der) != entry.node_id:
-                raise InvalidCertificate(f"the certificate registered for {entry.node_id} names another node")
-        return {entry.node_id: entry for entry in registry if entry.node_id != self.node_id}
+                self._dialer.first(peer)
 
     def _set_contexts(self, entries: dict[NodeId, PeerEntry]) -> None:
         """Build the ssl contexts anew, for nothing takes an anchor out of one."""
         for node_id, entry in entries.items():
             known = self._peers.get(node_id)
             if known is None or known.entry != entry:
-                peer = _Peer(entry, Backoff(self.options, self._chance))
+                peer = Peer(entry, Backoff(self.options, self._chance))
                 if known is not None:
                     peer.link, peer.last_host = known.link, known.last_host
                 self._peers[node_id] = peer
         anchors = [entry.certificate_der for entry in entries.values()]
-        self._client_context = client_context(self._identity, anchors)
-        self._server_context = server_context(self._identity, anchors)
+        self.client_context = client_context(self._identity, anchors)
+        self.server_context = server_context(self._identity, anchors)
 
-    def _cut_removed(self, peer: _Peer) -> None:
+    def _cut_removed(self, peer: Peer) -> None:
         link = peer.link
         if link is not None:
             peer.link = None
@@ -269,47 +217,13 @@ class PeerNetwork:
             self.counters.closures[Reason.REMOVED_FROM_REGISTRY] += 1
             link.close(Reason.REMOVED_FROM_REGISTRY)
 
-    # --- dialing ---
+    # --- ListenerOwner, DialerOwner ---
 
-    def _dial_first(self, peer: _Peer) -> None:
-        later = self.node_id > peer.entry.node_id
-        self._schedule_dial(peer, self.options.later_dialer_delay_ms / 1_000 if later else 0.0)
+    def new_link(self, dialed: NodeId | None) -> Link:
+        return Link(self, self._loop, dialed=dialed)
 
-    def _schedule_dial(self, peer: _Peer, delay_s: float) -> None:
-        current = self._peers.get(peer.entry.node_id) is peer
-        busy = peer.link is not None or peer.dialing is not None or peer.timer is not None
-        if self._running and current and not busy and peer.registered_host:
-            peer.timer = self._loop.call_later(delay_s, self._dial_now, peer)
-
-    def _dial_now(self, peer: _Peer) -> None:
-        peer.timer = None
-        if peer.link is None and peer.dialing is None:
-            self.counters.dials += 1
-            peer.dialing = self._spawn(self._dial(peer))
-
-    async def _dial(self, peer: _Peer) -> None:
-        """Try one connection: afterwards it is up, or another attempt is scheduled."""
-        link = Link(self, self._loop, dialed=peer.entry.node_id)
-        try:
-            await dial(self._loop, peer.entry.address, self._client_context, self.options, lambda: link)
-            await link.settled
-        except OSError as error:
-            tls_failed = isinstance(error, ssl.SSLError | ConnectionAbortedError)
-            link.close(reason_of(error) if tls_failed else Reason.UNREACHABLE, f"{type(error).__name__}: {error}")
-        except asyncio.CancelledError:
-            link.close(Reason.STOPPING)
-            raise
-        finally:
-            peer.dialing = None
-        self._schedule_dial(peer, peer.backoff.next_delay_s())
-
-    # --- ListenerOwner ---
-
-    def server_context(self) -> ssl.SSLContext:
-        return self._server_context
-
-    def accepted_link(self) -> Link:
-        return Link(self, self._loop, dialed=None)
+    def wants_link(self, peer: Peer) -> bool:
+        return self._running and peer.link is None and self._peers.get(peer.node_id) is peer
 
     def is_registered_address(self, host: str) -> bool:
         return any(host in (peer.registered_host, peer.last_host) for peer in self._peers.values())
@@ -387,21 +301,4 @@ class PeerNetwork:
         if self._loop.time() - link.up_since_s >= self.options.stable_ms / 1_000:
             peer.backoff.reset()
         self._handler.on_peer_disconnected(node_id, peer.last_reason)
-        self._schedule_dial(peer, peer.backoff.next_delay_s())
-
-
-def _info(peer: _Peer) -> PeerInfo:
-    link, entry = peer.link, peer.entry
-    if link is None or link.peer_hello is None:
-        return PeerInfo(entry.node_id, entry.address, False, False, "", b"", None, 0, peer.last_reason)
-    return PeerInfo(
-        entry.node_id,
-        entry.address,
-        True,
-        link.dialed is not None,
-        link.peer_hello.software_version,
-        link.peer_hello.head,
-        link.round_trip_ms,
-        sum(link.outbox.bytes_waiting(channel) for channel in Channel),
-        "",
-    )
+        self._dialer.again(peer)

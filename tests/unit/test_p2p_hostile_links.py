@@ -277,6 +277,7 @@ def test_a_full_consensus_queue_ends_the_link(loop_name: str) -> None:
                 sent += 1
                 await asyncio.sleep(0)
             assert sent >= 14
+            await members.recorders[0].linked(0)
             assert members.recorders[0].disconnected == [(victim, "queue-full: consensus")]
             assert network.statistics().refusals[Reason.QUEUE_FULL] == 1
             await raw.close()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from p2p.dialer import Backoff, InvalidAddress, split_address
+from p2p.dialing import Backoff, InvalidAddress, split_address
 from p2p.errors import InvalidCertificate, Reason
 from p2p.identity import Identity, load_identity, make_identity, node_id_of_certificate
 from p2p.options import LinkOptions

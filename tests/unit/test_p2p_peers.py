@@ -129,6 +129,9 @@ def test_disconnecting_a_peer_ends_the_link_and_it_comes_back_after_the_backoff(
             recorder = members.recorders[0]
             count = recorder.connections
             members.networks[0].disconnect(liar, "lied about its height")
+            assert recorder.connected == {liar}  # never told from within the call
+            assert not members.networks[0].send(liar, Channel.SYNC, b"x")
+            await recorder.until(lambda: not recorder.connected)
             assert recorder.disconnected[-1] == (liar, "misbehaved: lied about its height")
             await recorder.until(lambda: recorder.connections > count)
             assert members.networks[0].statistics().refusals[Reason.MISBEHAVED] == 1

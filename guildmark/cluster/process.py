@@ -216,7 +216,9 @@ class NodeProcess:
                 return False
             time.sleep(POLL_S)
         (self.directory / _RECORD).unlink(missing_ok=True)
-        self._child = None
+        if self._child is not None:
+            self._child.wait()  # it may have ended after it was last asked: nobody else reaps it
+            self._child = None
         return True
 
     def _write_record(self, record: ProcessRecord) -> None:

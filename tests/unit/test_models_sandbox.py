@@ -83,6 +83,11 @@ def test_endless_output_is_cut_off(tmp_path: Path, descriptor: int) -> None:
     assert psutil.Process().memory_info().rss - before < 64 << 20
 
 
+def own_children() -> set[int]:
+    """This process' children; other tests of the session may have some running (a cluster of nodes)."""
+    return {child.pid for child in psutil.Process().children()}
+
+
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     """M6: no zombie, no descriptor, no daemon that left the process group."""
     code = """
@@ -102,10 +107,11 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     marker = str(tmp_path)
     run(tmp_path, "pass")
     before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    children = own_children()
     outcomes = [run(tmp_path, code.format(seconds=seconds), wall_ms=1_500) for seconds in (0, 600)]
     assert [outcome.stopped for outcome in outcomes] == ["", "timeout"]
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
-    assert psutil.Process().children() == []
+    assert own_children() <= children
     assert [p.pid for p in psutil.process_iter(["cmdline"]) if marker in " ".join(p.info["cmdline"] or [])] == []
 
 
@@ -182,10 +188,11 @@ def test_an_error_in_the_listener_ends_the_child(tmp_path: Path) -> None:
         raise RuntimeError("listener")
 
     started = time.monotonic()
+    children = own_children()
     with pytest.raises(RuntimeError, match="listener"):
         run_module("story", [], directory=tmp_path, on_line=fail, environment={"PYTHONPATH": str(tmp_path)})
     assert time.monotonic() - started < 60
-    assert psutil.Process().children() == []
+    assert own_children() <= children
 
 
 def test_an_unknown_module_is_a_failure_and_not_a_hang(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     window: Annotated[int, _range(8, 4_096)] = 256
     """Sequences between the low and the high watermark of consensus."""
-    proposal_bytes_max: Annotated[int, _range(64 * 1024, 64 * 1024 * 1024)] = 4 * 1024 * 1024
+    proposal_bytes_max: Annotated[int, _range(64 * 1024, 8 * 1024 * 1024)] = 4 * 1024 * 1024
     """Bytes of transactions that one proposal may order."""
     batches_per_proposal_max: Annotated[int, _range(1, 1_024)] = 64
     lifetime_ms: Annotated[int, _range(5 * SECOND_MS, LIFETIME_MS_MAX)] = 2 * MINUTE_MS

@@ -12,7 +12,7 @@ from primitives.codec import CodecError, decode, encode
 from primitives.finality import FinalityCertificate, Natural
 
 BLOCKS_PER_ANSWER_MAX: Final = 64
-ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes of blocks in one answer; a single larger block travels alone."""
 
 

@@ -209,13 +209,15 @@ class Host:
                 return
             effect = self.to_execute.pop(0)
             if effect.sequence <= self.ledger.height:
-                return self.execute_next()  # synchronization was faster (S15)
+                self.execute_next()  # synchronization was faster (S15)
+                return
             if effect.sequence != self.ledger.height + 1:
                 raise Violation(f"replica {self.id} executes {effect.sequence} after {self.ledger.height}")
             self.ledger.execute(effect.proposal, effect.batches)
             self.world.referee.check_block(self.id, self.ledger)
+            block_hash = self.ledger.head_hash
             self.execute_next()
-            return self.step(engine.BlockExecuted(effect.sequence, self.ledger.head_hash))
+            self.step(engine.BlockExecuted(effect.sequence, block_hash))
 
         self.world.after(self.world.execution_ms(self.id), finish)
 

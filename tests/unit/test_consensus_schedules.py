@@ -1,7 +1,7 @@
 """Random schedules: loss, duplicates, reordering, partitions and crashes, then a healed network that must decide.
 
-The harness checks agreement, single votes and persistence before sending after every effect. A seed that fails becomes a
-test of its own, with its fix.
+The harness checks agreement, single votes and persistence before sending after every effect. A seed that fails
+becomes a test of its own, with its fix.
 """
 
 from __future__ import annotations
@@ -87,20 +87,26 @@ def test_a_seed_repeats_byte_for_byte() -> None:
     assert logs[0] == logs[1]
 
 
+def violations(seeds: int) -> str:
+    """Return the first safety violation of `seeds` schedules; whether they also stop is not asked."""
+    for seed in range(seeds):
+        try:
+            heal(troubled_world(seed))
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
 def test_the_referee_catches_a_replica_that_counts_too_few_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge is judged: with a quorum of two, schedules must go wrong."""
     monkeypatch.setattr("consensus.validators.quorum", lambda n: 2)
-    with pytest.raises((Violation, AssertionError)):
-        for seed in range(60):
-            run_schedule(seed)
+    assert "has another block" in violations(60)
 
 
 def test_the_referee_catches_a_replica_that_forgets_what_it_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "redo_accepted", lambda state, record: None)
     monkeypatch.setattr(recovery, "redo_prepared", lambda state, record: None)
-    with pytest.raises((Violation, AssertionError)):
-        for seed in range(60):
-            run_schedule(seed)
+    assert "contradicts itself" in violations(60)
 
 
 def test_the_referee_catches_a_vote_that_leaves_before_its_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,12 +76,19 @@ class State:
         self.positions_seen: dict[int, int] = {}
         self.outdated_by = 0
         """A message of our own turned up at this position, above our log's last: the log forgot what we promised."""
-        # The view.
+        self._begin_view(validators.base)
+        self._begin_ordering(validators.base)
+        self._begin_batches()
+        self._begin_checkpoints(validators.base)
+        self._begin_view_changes()
+
+    def _begin_view(self, base: int) -> None:
+        """The view, and what T follows from."""
         self.view = 0
         self.changing_view = False
-        self.view_base = validators.base
+        self.view_base = base
         """The sequence that the view starts above: `min_s` of its NewView, the epoch's base in view 0."""
-        self.view_top = validators.base
+        self.view_top = base
         """The highest sequence that the view's NewView re-issued."""
         self.view_decided_any = False
         self.views_without_progress = 0
@@ -89,21 +96,25 @@ class State:
         """Votes below this view are forbidden: a ViewChange for it was signed."""
         self.progress_mark = (0, 0)
         """(last delivered, low watermark) when the suspicion timer was last started."""
-        # Ordering.
+
+    def _begin_ordering(self, base: int) -> None:
+        """The window."""
         self.slots: dict[int, Slot] = {}
-        self.last_proposed = validators.base
+        self.last_proposed = base
         self.prepared: dict[int, PreparedCertificate] = {}
         """The prepared certificate of the highest view for each sequence above the low watermark."""
         self.decided: dict[int, Proposal] = {}
         """Decided proposals that are not executed here yet."""
-        self.last_delivered = validators.base
+        self.last_delivered = base
         """The last sequence handed to the ledger (or synchronized)."""
-        self.last_executed = validators.base
+        self.last_executed = base
         self.early: dict[int, list[PrePrepare | Prepare | Commit]] = {}
         """Messages of views above ours, by replica, bounded."""
         self.early_for_view = 0
         """The view for which `early` was last looked through."""
-        # Batches.
+
+    def _begin_batches(self) -> None:
+        """Who authored what, and what became of it."""
         self.batches: dict[bytes, Batch] = {}
         self.batch_bytes: dict[bytes, int] = {}
         """Bytes of items of each held batch."""
@@ -120,19 +131,23 @@ class State:
         self.requested: set[bytes] = set()
         """Digests asked for since the last Status period."""
         self.own_number = 0
-        # Checkpoints.
+
+    def _begin_checkpoints(self, base: int) -> None:
+        """Certificates, ours and others'."""
         self.stable: FinalityCertificate | None = None
         self.block_hashes: dict[int, bytes] = {}
         """Own hashes of executed blocks above the low watermark."""
         self.checkpoints: dict[int, dict[int, Checkpoint]] = {}
         self.highest_certificate: FinalityCertificate | None = None
         self.certificate_holders: set[int] = set()
-        self.certified_at_last_status = validators.base
+        self.certified_at_last_status = base
         """The highest certified height that we knew of a Status period ago."""
         self.diverged_at: int | None = None
         self.repairs_left: dict[int, int] = {}
         """Messages that each replica may still be sent for its Status, until our next Status period."""
-        # View changes.
+
+    def _begin_view_changes(self) -> None:
+        """Who asks for which view."""
         self.own_view_change: ViewChange | None = None
         self.view_changes: dict[int, ViewChange] = {}
         """The newest valid ViewChange of each replica, ours included."""

@@ -55,7 +55,12 @@ def suspicious(state: State) -> bool:
 
 def update(state: State) -> None:
     """Suspicion and forwarding run while work is pending, from the last progress; a view with work has its turn."""
-    if state.silent or state.changing_view or state.validators.n == 1:
+    if state.silent or state.validators.n == 1:
+        return
+    if state.changing_view:
+        # Alone with its wish, a replica may go on so for long: what only it holds must reach those who order.
+        if state.waiting and "forward" not in state.timers:
+            state.start_timer("forward", leaving.timeout_ms(state))
         return
     mark = (state.last_delivered, state.low)
     progressed, state.progress_mark = mark != state.progress_mark, mark

@@ -460,6 +460,7 @@ def describe(effect: engine.Effect) -> str:
     name = type(effect).__name__
     message = getattr(effect, "message", None)
     if message is None:
-        return f"{name} {getattr(effect, 'sequence', getattr(effect, 'timer', ''))}".rstrip()
-    fields = {f: getattr(message, f) for f in ("view", "new_view", "sequence", "number") if hasattr(message, f)}
-    return f"{name} {message.kind} {fields}"
+        height = getattr(getattr(effect, "certificate", None), "height", "")
+        return f"{name} {getattr(effect, 'sequence', getattr(effect, 'timer', height))}".rstrip()
+    fields = [f for f in ("view", "new_view", "sequence", "number") if hasattr(message, f)]
+    return " ".join([name, message.kind, *(f"{field}={getattr(message, field)}" for field in fields)])

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from ledger import ownership_certificate
-from ledger.block import Header, block_hash, decode_block
+from ledger import deadlines, ownership_certificate
+from ledger.block import Block, Header, block_hash, decode_block, transactions_root
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction
 from ledger.execution import DecidedBatch, DecidedProposal
-from ledger.transaction import decode_transaction
-from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX
+from ledger.transaction import decode_transaction, transaction_id
+from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
+from primitives.codec import CodecError, decode, encode
 from primitives.finality import FinalityCertificate, verify_certificate
 
 
@@ -40,6 +41,8 @@ class Head(msgspec.Struct, frozen=True):
     block_hash: bytes
     certified_height: int
     clock_offset_ms: int
+    next_deadline_ms: int | None = None
+    """Block time at which the next deadline falls due."""
 
 
 class BlockResult(msgspec.Struct, frozen=True):
@@ -49,6 +52,15 @@ class BlockResult(msgspec.Struct, frozen=True):
     clock_offset_ms: int
     batches: tuple[tuple[int, int], ...]
     """(author, number)"""
+
+
+class BlocksTaken(msgspec.Struct, frozen=True):
+    """What became of blocks that a peer sent."""
+
+    results: tuple[BlockResult, ...]
+    """Those that were executed, in order: they are the chain's, whatever followed them."""
+    refusal: InvalidBlock | None = None
+    """Why the next one was not, or the certificate."""
 
 
 class ChainService:
@@ -61,7 +73,8 @@ class ChainService:
 
     def head(self) -> Head:
         chain = self._chain
-        return Head(chain.head, chain.head_hash, chain.certified_height, self._clock_offset_ms())
+        deadline_ms = deadlines.next_deadline(chain.view())
+        return Head(chain.head, chain.head_hash, chain.certified_height, self._clock_offset_ms(), deadline_ms)
 
     def execute(
         self,
@@ -100,12 +113,10 @@ class ChainService:
 
     # --- synchronization
 
-    def blocks(self, first: int, last: int) -> tuple[list[bytes], FinalityCertificate | None]:
-        """Return certified blocks from `first` on for a peer, with the certificate of the last of them."""
+    def blocks(self, first: int, last: int) -> tuple[list[bytes], list[bytes], FinalityCertificate | None]:
+        """Return certified blocks from `first` on for a peer, the headers up to the next certificate, and that."""
         top = min(last, first + BLOCKS_PER_ANSWER_MAX - 1, self._chain.certified_height)
         blocks: list[bytes] = []
-        certified = 0
-        certificate: FinalityCertificate | None = None
         room = ANSWER_BYTES_MAX
         for height in range(first, top + 1):
             encoded = self._chain.encoded_block(height)
@@ -113,34 +124,57 @@ class ChainService:
                 break
             room -= len(encoded)
             blocks.append(encoded)
-            found = self._chain.certificate(height)
-            if found is not None:
-                certified, certificate = len(blocks), found
-        return blocks[:certified], certificate
+        reached = first + len(blocks) - 1
+        headers: list[bytes] = []
+        while blocks and reached <= self._chain.certified_height and len(headers) <= HEADERS_PER_ANSWER_MAX:
+            certificate = self._chain.certificate(reached)
+            if certificate is not None:
+                return blocks, headers, certificate
+            reached += 1
+            if (header := self._chain.header(reached)) is not None:
+                headers.append(encode(header))
+        return [], [], None
 
-    def take_blocks(self, blocks: Sequence[bytes], certificate: FinalityCertificate) -> list[BlockResult]:
-        """Check blocks that a peer sent against the certificate of the last of them, then execute those above the head.
+    def take_blocks(
+        self, blocks: Sequence[bytes], trail: Sequence[bytes], certificate: FinalityCertificate
+    ) -> BlocksTaken:
+        """Check a peer's blocks, and the headers behind them, against the certificate; execute those above the head.
 
-        Raises:
-            InvalidBlock: `sync.*` or `block.*`; blocks before the offending one may have been executed.
+        The refusal's code is `sync.diverged` when the fault is this node's own: a certified block executes to another
+        result here. `sync.gap` and `block.height` are nobody's; with any other the peer lied.
         """
-        headers = [decode_block(data).header for data in blocks]
-        hashes = [block_hash(header) for header in headers]
-        self._check_range(headers, hashes, certificate)
-        results = []
-        for data, header, hashed in zip(blocks, headers, hashes, strict=True):
-            if header.height > self._chain.height:
-                executed = self._chain.replay(data, expected_hash=hashed)
-                batches = decode_block(data).batches
-                results.append(self._result(executed, [(batch.author, batch.number) for batch in batches]))
-        self._chain.add_certificate(certificate)
-        return results
+        results: list[BlockResult] = []
+        try:
+            decoded = [decode_block(data) for data in blocks]
+            headers = [block.header for block in decoded] + [_decode_header(data) for data in trail]
+            hashes = [block_hash(header) for header in headers]
+            self._check_range(headers, hashes, certificate)
+            for data, block, hashed in zip(blocks, decoded, hashes, strict=False):
+                if block.header.height > self._chain.height:
+                    _check_body(block)
+                    results.append(self._replay(data, block, hashed))
+            if self._chain.height >= certificate.height:
+                self._chain.add_certificate(certificate)
+        except InvalidBlock as refusal:
+            if refusal.code == "certificate.block":
+                refusal = InvalidBlock("sync.diverged", refusal.message)
+            return BlocksTaken(tuple(results), refusal)
+        return BlocksTaken(tuple(results))
+
+    def _replay(self, data: bytes, block: Block, hashed: bytes) -> BlockResult:
+        try:
+            executed = self._chain.replay(data, expected_hash=hashed)
+        except InvalidBlock as error:
+            if error.code == "block.mismatch":
+                raise InvalidBlock("sync.diverged", error.message) from error
+            raise
+        return self._result(executed, [(batch.author, batch.number) for batch in block.batches])
 
     def _check_range(
         self, headers: Sequence[Header], hashes: Sequence[bytes], certificate: FinalityCertificate
     ) -> None:
         if not headers or certificate.height != headers[-1].height or certificate.block_hash != hashes[-1]:
-            raise InvalidBlock("sync.certificate", "the certificate is not that of the last block")
+            raise InvalidBlock("sync.certificate", "the certificate is not that of the last header")
         keys = [validator.signing_key for validator in self._chain.validators(certificate.epoch)]
         if not keys:
             raise InvalidBlock("sync.epoch", f"no validator set of epoch {certificate.epoch} is known")
@@ -184,3 +218,31 @@ class ChainService:
     def prepare_ownership(self, asset: bytes) -> ownership_certificate.Prepared:
         """Gather what an ownership certificate needs at the head; its height's certificate may not be there yet."""
         return ownership_certificate.prepare(self._chain, asset)
+
+
+def _decode_header(data: bytes) -> Header:
+    """Raises InvalidBlock `block.malformed`."""
+    try:
+        return decode(data, Header)
+    except CodecError as error:
+        raise InvalidBlock("block.malformed", str(error)) from error
+
+
+def _check_body(block: Block) -> None:
+    """Require that the batches are those of the header: then whatever differs later is not the sender's doing.
+
+    Raises:
+        InvalidBlock: `sync.body`.
+    """
+    try:
+        ids = [
+            transaction_id(data)
+            for batch in block.batches
+            for data, mark in zip(batch.transactions, batch.marks, strict=True)
+            if not mark
+        ]
+        root = transactions_root(ids, block.batches)
+    except (CodecError, InvalidTransaction) as error:
+        raise InvalidBlock("sync.body", f"block {block.header.height}: {error}") from error
+    if root != block.header.transactions_root:
+        raise InvalidBlock("sync.body", f"the batches are not those of block {block.header.height}")

@@ -1,14 +1,15 @@
 """Feeds the ordering engine and performs its effects, in order. It decides nothing.
 
-The one law here: a message leaves only when every record that precedes it is durable. What is drained together is
-synced together; while a sync is under way, everything that follows waits for the next.
+The one law here: what others can see, and what the ledger is told, waits until every record that precedes it is
+durable. What is drained together is synced together; while a sync is under way, everything that follows waits for the
+next.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from consensus.engine import (
     BatchesReleased,
@@ -34,6 +35,12 @@ from node.ports import Cancelable, Clock
 
 Transmit = Callable[[Message, tuple[int, ...] | None], None]
 """Sends a message to replicas, or to all others (None)."""
+
+Outward: TypeAlias = Send | Broadcast | Execute | Certified | SyncNeeded | Diverged | EvidenceFound | BatchesReleased
+"""Effects that wait for the records before them."""
+
+EVENTS_PER_SYNC_MAX: Final = 1_000
+"""Events taken before what they ask to persist is synced: a flood must not put off the answers without bound."""
 
 
 class EffectHandler(Protocol):
@@ -64,17 +71,16 @@ class ConsensusDriver:
         self._transmit = transmit
         self._handler = handler
         self._events: deque[Event] = deque()
-        self._draining = False
-        self._outgoing: list[Send | Broadcast] = []
+        self._outward: deque[Outward] = deque()
+        self._working = False
         self._syncing = False
+        self._ledger_height = -1
         self._timers: dict[TimerKind, Cancelable] = {}
         self._stopped = False
 
     def start(self) -> None:
-        self._draining = True
-        self._perform(self.engine.start(self._clock.now_ms()))
-        self._draining = False
-        self._drain()
+        self._sort(self.engine.start(self._clock.now_ms()))
+        self._work()
 
     def stop(self) -> None:
         """No event is taken any more, and nothing is sent."""
@@ -86,79 +92,94 @@ class ConsensusDriver:
     def handle(self, *events: Event) -> None:
         """Feed events. Effects of one may bring about further ones; they are taken in turn."""
         self._events.extend(events)
-        self._drain()
+        self._work()
 
-    def rewrite_log(self, done: Callable[[], None]) -> bool:
-        """Truncate the vote log to what the engine still needs; False when something is under way."""
-        if self._syncing or self._journal.dirty or self._stopped:
-            return False
-        self._syncing = True
+    def on_ledger_durable(self, height: int) -> None:
+        """The ledger holds the block at `height` and a certificate for it durably: the log may be truncated to that."""
+        self._ledger_height = max(self._ledger_height, height)
+        self._work()
 
-        def rewritten() -> None:
-            self._syncing = False
-            done()
-            self._flush()
-
-        self._journal.rewrite(self.engine.retained_records(), rewritten)
-        return True
-
-    def _drain(self) -> None:
-        if self._draining or self._stopped:
+    def _work(self) -> None:
+        """Take events, sync, perform, until nothing is left or a sync is under way. Never within itself."""
+        if self._working:
             return
-        self._draining = True
+        self._working = True
         try:
-            while self._events:
-                self._perform(self.engine.step(self._events.popleft(), self._clock.now_ms()))
+            while not self._stopped and (self._events or (not self._syncing and self._pending())):
+                self._take_events()
+                if not self._syncing:
+                    self._sync_or_perform()
         finally:
-            self._draining = False
-        self._flush()
+            self._working = False
 
-    def _perform(self, effects: Sequence[Effect]) -> None:
+    def _pending(self) -> bool:
+        return bool(self._outward) or self._journal.dirty or self._may_truncate()
+
+    def _may_truncate(self) -> bool:
+        """The log has grown, and the ledger holds durably what the engine would no longer retain."""
+        return self._journal.wants_rewrite and self.engine.status().stable_checkpoint <= self._ledger_height
+
+    def _take_events(self) -> None:
+        for _ in range(EVENTS_PER_SYNC_MAX):
+            if not self._events or self._stopped:
+                return
+            self._sort(self.engine.step(self._events.popleft(), self._clock.now_ms()))
+
+    def _sort(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Persist(record=record):
                     self._journal.append(record)
-                case Send() | Broadcast():
-                    self._outgoing.append(effect)
                 case StartTimer(timer=timer, delay_ms=delay_ms):
                     self._start_timer(timer, delay_ms)
                 case StopTimer(timer=timer):
                     self._stop_timer(timer)
-                case Execute():
-                    self._handler.on_execute(effect)
-                case Certified():
-                    self._handler.on_certified(effect)
-                case SyncNeeded():
-                    self._handler.on_sync_needed(effect)
-                case Diverged():
-                    self._handler.on_diverged(effect)
-                case EvidenceFound():
-                    self._handler.on_evidence(effect)
-                case BatchesReleased():
-                    self._handler.on_released(effect)
+                case _:
+                    self._outward.append(effect)
 
-    def _flush(self) -> None:
-        """Send what is covered by durable records; sync first if something is not."""
-        if self._syncing or self._stopped:
+    def _sync_or_perform(self) -> None:
+        covered, self._outward = self._outward, deque()
+        truncate = self._may_truncate()
+        if not self._journal.dirty and not truncate:
+            self._perform(covered)
             return
-        outgoing, self._outgoing = self._outgoing, []
-        if not self._journal.dirty:
-            self._send(outgoing)
-            return
-        self._syncing = True
 
         def synced() -> None:
             self._syncing = False
-            self._send(outgoing)
-            self._flush()
+            # In a turn of its own or within `_work`: what is performed may feed events, which must wait their turn.
+            nested, self._working = self._working, True
+            try:
+                self._perform(covered)
+            finally:
+                self._working = nested
+            self._work()
 
-        self._journal.sync(synced)
+        self._syncing = True
+        if truncate:
+            self._journal.rewrite(self.engine.retained_records(), self.engine.status().stable_checkpoint, synced)
+        else:
+            self._journal.sync(synced)
 
-    def _send(self, outgoing: Sequence[Send | Broadcast]) -> None:
-        if self._stopped:
-            return
-        for effect in outgoing:
-            self._transmit(effect.message, effect.to if isinstance(effect, Send) else None)
+    def _perform(self, effects: deque[Outward]) -> None:
+        handler = self._handler
+        while effects and not self._stopped:
+            match effect := effects.popleft():
+                case Send():
+                    self._transmit(effect.message, effect.to)
+                case Broadcast():
+                    self._transmit(effect.message, None)
+                case Execute():
+                    handler.on_execute(effect)
+                case Certified():
+                    handler.on_certified(effect)
+                case SyncNeeded():
+                    handler.on_sync_needed(effect)
+                case Diverged():
+                    handler.on_diverged(effect)
+                case EvidenceFound():
+                    handler.on_evidence(effect)
+                case BatchesReleased():
+                    handler.on_released(effect)
 
     def _start_timer(self, timer: TimerKind, delay_ms: int) -> None:
         self._stop_timer(timer)

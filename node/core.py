@@ -6,9 +6,9 @@ this code.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -29,83 +29,37 @@ from consensus.engine import (
 )
 from consensus.errors import ConsensusError
 from consensus.messages import Message, decode_message, encode_message
-from consensus.pbft.configuration import Configuration as EngineConfiguration
 from consensus.pbft.replica import Replica
 from consensus.validators import ValidatorSet
 from ledger.chain import ExecutedBlock
+from ledger.errors import InvalidBlock
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import Genesis, network_id
-from node.batcher import Batcher, BatchLimits
-from node.chain_service import BlockResult, Head, Verdict
+from node.chain_service import BlockResult, Head
 from node.consensus_driver import ConsensusDriver
+from node.core_values import CoreConfiguration, CoreStatus, Listener, explain
+from node.deadline_offers import DeadlineOffers
 from node.failures import NodeFailure
+from node.intake import Admission, Intake
 from node.journal import Journal
-from node.pool import Entry, Pool, PoolLimits
-from node.ports import Cancelable, Clock, ExecutorPort, Files, Jobs, Links, VerifierPort
+from node.pool import Pool
+from node.ports import Clock, ExecutorPort, Files, Jobs, Links, VerifierPort
 from node.synchronizer import Synchronizer
-from node.verifier import EngineVerifier, Verdicts
+from node.verifier import EngineVerifier
 from node.wire import BlocksRequest, CodecError, channel_of, decode_sync
 from p2p.channels import Channel
+from primitives.digest import tagged_hash
 from primitives.finality import FinalityCertificate
 from primitives.identifiers import key_from_text
 from primitives.keys import SigningKey
 
 UNCERTIFIED_BLOCKS_MAX: Final = 8_192
 """Executed blocks whose certificate is awaited; consensus keeps far fewer, its window."""
-DEADLINE_STAGGER_MS: Final = 300
-"""Validators offer the block that a due deadline needs one after the other, so that one batch usually does."""
+DIVERGED_ADVICE: Final = (
+    "Move its data directory away (keep the keys) and let it synchronize, and keep the old one for examination"
+)
 
-
-class CoreConfiguration(msgspec.Struct, frozen=True):
-    """Local settings of the deciding parts; `node.configuration` has the ranges."""
-
-    engine: EngineConfiguration = EngineConfiguration()
-    batches: BatchLimits = BatchLimits()
-    pool: PoolLimits = PoolLimits()
-
-
-class Admission(msgspec.Struct, frozen=True):
-    """What became of one submitted transaction."""
-
-    id: bytes
-    """Empty when the bytes are no transaction."""
-    code: str = ""
-    """Empty: it was taken, or is known."""
-    message: str = ""
-    known: bool = False
-    """It was in the pool, or had executed."""
-
-
-class Listener(Protocol):
-    """Who wants to hear of blocks. Called on the deciding thread; must not block or raise."""
-
-    def on_executed(self, block: ExecutedBlock) -> None: ...
-
-    def on_certified(self, height: int, blocks: Sequence[ExecutedBlock]) -> None:
-        """Everything up to `height` is final; `blocks` are those newly so that this node executed since it started."""
-        ...
-
-    def on_dropped(self, identifiers: Sequence[bytes]) -> None:
-        """These left the pool without a receipt: expired or marked."""
-        ...
-
-
-class CoreStatus(msgspec.Struct, frozen=True):
-    """The node's condition in values and words."""
-
-    height: int
-    block_hash: bytes
-    state_root: bytes
-    block_time_ms: int
-    clock_offset_ms: int
-    certified_height: int
-    pool_transactions: int
-    pool_bytes: int
-    sync_target: int | None
-    diverged: bool
-    engine: EngineStatus
-    why: tuple[str, ...]
-    """Why nothing is committed, where something should be; empty otherwise."""
+__all__ = ["Admission", "CoreConfiguration", "CoreStatus", "Listener", "NodeCore"]
 
 
 class NodeCore:
@@ -141,35 +95,39 @@ class NodeCore:
         self._clock = clock
         self._links = links
         self._executor = executor
-        self._verifier = verifier
-        self._verdicts = Verdicts()
         self._on_fatal = on_fatal
         self._head = head
         self._listeners: list[Listener] = []
         self._uncertified: deque[ExecutedBlock] = deque(maxlen=UNCERTIFIED_BLOCKS_MAX)
         self._certified_height = 0 if stable is None else stable.height
-        self._durable_certified = self._certified_height
         self._diverged = False
         self._stopped = False
-        self._deadline_timer: Cancelable | None = None
         self._replicas = [validator.node_id for validator in genesis.validators]
         self._index = {node: index for index, node in enumerate(self._replicas)}
         self._replica_id = self._index.get(node_id) if signing_key is not None else None
-        self._journal = Journal(files, jobs, on_fatal)
+        self._journal = Journal(files, jobs, on_fatal, _log_secret(signing_key))
         engine = self._build_engine(genesis, signing_key, head, stable)
         self._driver = ConsensusDriver(engine, self._journal, clock, self._transmit, self)
-        self.pool = Pool(configuration.pool)
-        self._batcher = Batcher(self.pool, configuration.batches, self._close_batch)
+        self._intake = Intake(
+            clock,
+            executor,
+            verifier,
+            configuration.pool,
+            configuration.batches,
+            lambda items: self._driver.handle(BatchClosed(items)),
+        )
+        self._deadlines = DeadlineOffers(clock, self._replica_id or 0, lambda: self._driver.handle(BatchClosed(())))
         self.synchronizer = Synchronizer(
             clock,
             links,
             executor,
             self._on_synchronized_blocks,
             self._on_synchronized,
+            self._on_sync_diverged,
             lambda: self._head.header.height,
         )
-        self.refused_payloads: OrderedDict[str, int] = OrderedDict()
-        """Payloads that were no messages, by peer."""
+        self.refused_payloads: dict[str, int] = {}
+        """Payloads that were no messages, by peer; only registered nodes are connected, so there are as many."""
 
     def _build_engine(
         self, genesis: Genesis, signing_key: SigningKey | None, head: Head, stable: FinalityCertificate | None
@@ -184,11 +142,7 @@ class NodeCore:
             proposal_bytes_max=parameters.proposal_bytes_max,
             batches_per_proposal_max=parameters.batches_per_proposal_max,
         )
-        if self._replica_id is not None and head.header.height and not self._journal.existed:
-            raise NodeFailure(
-                f"the ledger has {head.header.height} blocks, but there is no vote log: this validator cannot know how "
-                "it voted; restore the log, or start without the signing key to follow only"
-            )
+        self._check_log(head)
         return Replica(
             configuration,
             validators,
@@ -201,18 +155,35 @@ class NodeCore:
             stable=stable,
         )
 
+    def _check_log(self, head: Head) -> None:
+        """Raises NodeFailure when vote log and ledger are not of one life: what was promised is unknown then."""
+        height, journal = head.header.height, self._journal
+        if self._replica_id is None:
+            return
+        if height and not journal.existed:
+            raise NodeFailure(
+                f"the ledger has {height} blocks, but there is no vote log: this validator cannot know how it voted; "
+                "restore the log, or start without the signing key to follow only"
+            )
+        if journal.ledger_height > height:
+            raise NodeFailure(
+                f"the vote log was truncated when the ledger had {journal.ledger_height} certified blocks, but the "
+                f"ledger has {height}: it was lost or is a copy; restore the newer one, or start without the signing "
+                "key to follow only"
+            )
+
     # --- life
 
     def start(self) -> None:
         self._driver.start()
-        self._plan_deadline(None)
+        self._plan_deadline(self._head.next_deadline_ms)
 
     def stop(self) -> None:
         self._stopped = True
         self._driver.stop()
         self.synchronizer.stop()
-        if self._deadline_timer is not None:
-            self._deadline_timer.cancel()
+        self._intake.stop()
+        self._deadlines.stop()
 
     def subscribe(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -258,71 +229,28 @@ class NodeCore:
 
     def submit(self, transactions: Sequence[bytes], done: Callable[[list[Admission]], None]) -> None:
         """Judge, verify and take transactions; `done` hears what became of each, in order."""
-        data = list(transactions)
-
-        def judged(verdicts: Any, error: BaseException | None) -> None:
-            if error is not None:
-                code, text = getattr(error, "code", "executor.failed"), str(error)
-                done([Admission(b"", code, text) for _ in data])
-                return
-            to_verify = [
-                transaction
-                for transaction, verdict in zip(data, verdicts, strict=True)
-                if not verdict.code and not verdict.known and verdict.id not in self.pool
-            ]
-            if not to_verify:
-                done(self._take(data, verdicts, {}))
-                return
-            self._verifier.verify(
-                to_verify,
-                lambda found: done(self._take(data, verdicts, dict(zip(to_verify, found, strict=True)))),
-            )
-
-        self._executor.call("admit", (data, self._clock.now_ms()), judged)
-
-    def _take(
-        self, data: Sequence[bytes], verdicts: Sequence[Verdict], signatures: dict[bytes, bool]
-    ) -> list[Admission]:
-        admissions = []
-        for transaction, verdict in zip(data, verdicts, strict=True):
-            admissions.append(self._take_one(transaction, verdict, signatures))
-        self._batcher.poll()
-        return admissions
-
-    def _take_one(self, transaction: bytes, verdict: Verdict, signatures: dict[bytes, bool]) -> Admission:
-        if verdict.code:
-            return Admission(verdict.id, verdict.code, verdict.message)
-        if verdict.known or verdict.id in self.pool:
-            return Admission(verdict.id, known=True)
-        if not signatures.get(transaction, False):
-            return Admission(verdict.id, "transaction.bad_signature", "the signature does not verify")
-        self._verdicts.remember(transaction)
-        code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
-        if code:
-            return Admission(verdict.id, code, "too many transactions wait; try again later")
-        return Admission(verdict.id)
+        self._intake.submit(transactions, done)
 
     def is_pending(self, identifier: bytes) -> bool:
         """Whether a transaction waits here to be executed."""
-        return identifier in self.pool
-
-    def _close_batch(self, items: tuple[bytes, ...]) -> None:
-        self._driver.handle(BatchClosed(items))
+        return identifier in self._intake.pool
 
     # --- effects of the engine
 
     def on_execute(self, effect: Execute) -> None:
         proposal = DecidedProposal(effect.proposal.proposer, effect.proposal.timestamp_ms)
         batches = [DecidedBatch(batch.author, batch.number, batch.items) for batch in effect.batches]
-        known = self._verdicts.known([item for batch in effect.batches for item in batch.items])
+        known = self._intake.known_signatures(effect.batches)
 
         def executed(result: Any, error: BaseException | None) -> None:
+            if self._stopped:
+                return
             if error is not None:
                 self._on_fatal(error)
-            elif result is not None and not self._stopped:
+            elif result is not None:
                 self._executed(result)
                 self._driver.handle(BlockExecuted(result.block.header.height, result.block.block_hash))
-                self._batcher.poll()
+                self._intake.poll()
 
         self._executor.call("execute", (effect.sequence, proposal, batches, known), executed)
 
@@ -337,10 +265,13 @@ class NodeCore:
         self._on_fatal(
             NodeFailure(
                 f"block {effect.certificate.height} was certified as {effect.certificate.block_hash.hex()}, but this "
-                f"node computed {effect.own_block_hash.hex()}: its state has diverged. Move its data directory away "
-                "(keep the keys) and let it synchronize, and keep the old one for examination"
+                f"node computed {effect.own_block_hash.hex()}: its state has diverged. {DIVERGED_ADVICE}"
             )
         )
+
+    def _on_sync_diverged(self, refusal: InvalidBlock) -> None:
+        self._diverged = True
+        self._on_fatal(NodeFailure(f"this node's state has diverged: {refusal.message}. {DIVERGED_ADVICE}"))
 
     def on_evidence(self, effect: EvidenceFound) -> None:
         for listener in self._listeners:
@@ -349,21 +280,16 @@ class NodeCore:
                 hear(effect.evidence)
 
     def on_released(self, effect: BatchesReleased) -> None:
-        for start in range(0, len(effect.items), 1_000):
-            self.submit(effect.items[start : start + 1_000], lambda _: None)
+        self._intake.on_released(effect.items)
 
     # --- blocks
 
     def _executed(self, result: BlockResult) -> None:
         block = result.block
-        self._head = Head(block.header, block.block_hash, self._certified_height, result.clock_offset_ms)
-        dropped: list[bytes] = []
-        for outcome in block.outcomes:
-            if outcome.id is not None:
-                if outcome.receipt is None and outcome.id in self.pool:
-                    dropped.append(outcome.id)
-                self.pool.remove(outcome.id)
-        dropped += self.pool.expire(block.header.timestamp_ms)
+        self._head = Head(
+            block.header, block.block_hash, self._certified_height, result.clock_offset_ms, block.next_deadline_ms
+        )
+        dropped = self._intake.on_executed(block)
         self._uncertified.append(block)
         for listener in self._listeners:
             listener.on_executed(block)
@@ -373,12 +299,13 @@ class NodeCore:
 
     def _keep_certificate(self, certificate: FinalityCertificate) -> None:
         def kept(height: Any, error: BaseException | None) -> None:
+            if self._stopped:
+                return
             if error is not None:
                 self._on_fatal(error)
                 return
-            self._durable_certified = max(self._durable_certified, int(height))
             self._certify(certificate.height)
-            self._maybe_rewrite_log()
+            self._driver.on_ledger_durable(int(height))
 
         self._executor.call("add_certificate", (certificate,), kept)
 
@@ -398,37 +325,22 @@ class NodeCore:
             self._executed(result)
 
     def _on_synchronized(self, event: Synchronized) -> None:
-        self._durable_certified = max(self._durable_certified, event.certificate.height)
         self._certify(event.certificate.height)
         self._driver.handle(event)
-        self._batcher.poll()
-
-    def _maybe_rewrite_log(self) -> None:
-        """Truncate the vote log once what it promised below the stable checkpoint is durable in the ledger."""
-        stable = self._driver.engine.status().stable_checkpoint if self._journal.wants_rewrite else -1
-        if 0 <= stable <= self._durable_certified:
-            self._driver.rewrite_log(lambda: None)
+        self._driver.on_ledger_durable(event.certificate.height)
+        self._intake.poll()
 
     # --- deadlines
 
     def _plan_deadline(self, next_deadline_ms: int | None) -> None:
-        """When the network is idle, nobody proposes: a due deadline makes a validator offer an empty batch."""
-        if self._deadline_timer is not None:
-            self._deadline_timer.cancel()
-            self._deadline_timer = None
-        if next_deadline_ms is None or self._replica_id is None or self._stopped:
-            return
-        wait_ms = next_deadline_ms - (self._clock.now_ms() + self._head.clock_offset_ms)
-        stagger_ms = DEADLINE_STAGGER_MS * self._replica_id
-
-        def due() -> None:
-            self._deadline_timer = None
-            self._driver.handle(BatchClosed(()))
-            self._deadline_timer = self._clock.call_later(5_000, lambda: self._plan_deadline(next_deadline_ms))
-
-        self._deadline_timer = self._clock.call_later(max(0, wait_ms) + 1 + stagger_ms, due)
+        if self._replica_id is not None:
+            self._deadlines.plan(next_deadline_ms, self._head.clock_offset_ms)
 
     # --- status
+
+    @property
+    def pool(self) -> Pool:
+        return self._intake.pool
 
     @property
     def head(self) -> Head:
@@ -456,23 +368,9 @@ class NodeCore:
             sync_target=self.synchronizer.target_height,
             diverged=self._diverged,
             engine=engine,
-            why=tuple(self._why(engine)),
+            why=tuple(explain(engine, self._replicas, self._links.connected(), self.synchronizer.target_height)),
         )
 
-    def _why(self, engine: EngineStatus) -> list[str]:
-        """Say in words what the node waits for."""
-        sentences = []
-        connected = set(self._links.connected())
-        missing = [
-            f"{index} ({node})"
-            for index, node in enumerate(self._replicas)
-            if index != self._replica_id and node not in connected
-        ]
-        if missing:
-            sentences.append(f"not connected to replica {', '.join(missing)}")
-        if self.synchronizer.target_height is not None:
-            sentences.append(f"synchronizing to height {self.synchronizer.target_height}")
-        if engine.silent_because:
-            sentences.append(f"this replica is silent: {engine.silent_because}")
-        sentences += engine.missing
-        return sentences
+
+def _log_secret(signing_key: SigningKey | None) -> bytes:
+    return b"" if signing_key is None else tagged_hash("vote-log", signing_key.seed)

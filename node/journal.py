@@ -1,19 +1,24 @@
 """The vote log: what this validator promised, in an append-only file of its own.
 
-    record = length (4 bytes, of the payload) checksum (8 bytes) position (8 bytes) payload
+    file   = magic (21 bytes) checksum (8) ledger height (8) first position (8) durable (8), then records
+    record = length (4, of the payload) checksum (8) position (8) durable (8) payload
 
-The checksum is the beginning of SHA-256 over length, position and payload. Positions rise by one. LevelDB cannot keep
-votes: a truncated log of it is silently accepted. Here a torn tail is cut only where it cannot have been promised:
-records become durable in order and nothing is sent before its own is, so the bytes behind the last whole record were
-never covered by an fsync that returned. Damage with a whole record behind it is not a torn tail, and refused.
+Positions rise by one. `durable` is the highest position known to be synced when the bytes were written. The ledger
+height is what the ledger held when the log was last truncated: a ledger below it was lost. A checksum is the beginning
+of SHA-256 over all the rest and a secret: records hold what strangers wrote, and nobody must be able to write something
+that looks like a record where a crash tore one. LevelDB cannot keep votes: a truncated log of it is silently accepted.
+
+A crash tears what was written and not yet synced, in any part of it. Nothing that waits for those records was sent, so
+the tail is cut from the first damaged record on, unless a later record shows that the damaged one had been durable.
+Damage to the very last sync cannot be told from a tear; the engine notices from its peers what it forgot.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 from node.failures import ExitCode, NodeFailure
 from node.ports import AppendFile, Files, Jobs
@@ -21,10 +26,12 @@ from node.ports import AppendFile, Files, Jobs
 FILE_NAME: Final = "votes.log"
 RECORD_BYTES_MAX: Final = 64 * 1024 * 1024
 REWRITE_BYTES_MIN: Final = 8 * 1024 * 1024
-"""The log is rewritten when it has grown by so much since the last time."""
+"""The log is rewritten when it has grown by so much, and to twice its size, since the last time."""
 
-_HEAD: Final = struct.Struct(">I8sQ")
+_HEAD: Final = struct.Struct(">I8sQQ")
+_FILE_HEAD: Final = struct.Struct(">8sQQQ")
 _MAGIC: Final = b"guildmark vote log 1\n"
+_FILE_HEAD_BYTES: Final = len(_MAGIC) + _FILE_HEAD.size
 
 
 class JournalDamaged(NodeFailure):
@@ -39,129 +46,192 @@ class JournalFailed(NodeFailure):
     exit_code = ExitCode.STORAGE
 
 
-def frame(position: int, payload: bytes) -> bytes:
+class LogRecord(NamedTuple):
+    """One whole record, as it was read."""
+
+    position: int
+    durable: int
+    payload: bytes
+    end: int
+    """Where the next record begins."""
+
+
+class ParsedLog(NamedTuple):
+    """A log's good part."""
+
+    ledger_height: int
+    records: list[LogRecord]
+    last_position: int
+    size_bytes: int
+
+
+def file_head(secret: bytes, ledger_height: int = 0, first: int = 1, durable: int = 0) -> bytes:
+    """Return the bytes that a log begins with."""
+    checksum = hashlib.sha256(secret + struct.pack(">QQQ", ledger_height, first, durable)).digest()[:8]
+    return _MAGIC + _FILE_HEAD.pack(checksum, ledger_height, first, durable)
+
+
+def frame(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:
     """Return the bytes of one record."""
-    return _HEAD.pack(len(payload), _checksum(position, payload), position) + payload
+    return _HEAD.pack(len(payload), _checksum(secret, position, durable, payload), position, durable) + payload
 
 
-def parse(data: bytes) -> tuple[list[bytes], int]:
-    """Return the payloads of a log and the length of its good part.
+def parse(secret: bytes, data: bytes) -> ParsedLog:
+    """Read a log; what a crash tore off is left out.
 
     Raises:
-        JournalDamaged: not a vote log, or damaged before its last whole record.
+        JournalDamaged: not a vote log, or damaged where it had been durable.
     """
-    if not data.startswith(_MAGIC):
-        if _MAGIC.startswith(data):
-            return [], 0  # the crash came before the first fsync
+    if not data.startswith(_MAGIC) or len(data) < _FILE_HEAD_BYTES:
         raise JournalDamaged(f"{FILE_NAME} is not a vote log")
-    payloads: list[bytes] = []
-    offset, expected = len(_MAGIC), -1
-    while (end := _record_end(data, offset, expected)) is not None:
-        position = _HEAD.unpack_from(data, offset)[2]
-        payloads.append(data[offset + _HEAD.size : end])
-        expected, offset = position + 1, end
-    if _whole_record_follows(data, offset):
-        raise JournalDamaged(f"{FILE_NAME} is damaged at byte {offset}, with whole records behind it")
-    return payloads, offset
+    _, height, first, durable = _FILE_HEAD.unpack_from(data, len(_MAGIC))
+    if data[:_FILE_HEAD_BYTES] != file_head(secret, height, first, durable):
+        raise JournalDamaged(f"{FILE_NAME} is damaged at its beginning")
+    records: list[LogRecord] = []
+    offset, expected = _FILE_HEAD_BYTES, first
+    while (record := _record_at(secret, data, offset)) is not None and record.position == expected:
+        records.append(record)
+        offset, expected = record.end, expected + 1
+    if durable >= expected or any(found.durable >= expected for found in _records_behind(secret, data, offset)):
+        raise JournalDamaged(f"{FILE_NAME} is damaged at byte {offset}, where it had been durable")
+    return ParsedLog(height, records, expected - 1, offset)
 
 
-def _record_end(data: bytes, offset: int, expected: int) -> int | None:
-    """Return where the record at `offset` ends, or None when there is no whole one."""
+def _record_at(secret: bytes, data: bytes, offset: int) -> LogRecord | None:
+    """Return the record at `offset`, or None when there is no whole one."""
     if offset + _HEAD.size > len(data):
         return None
-    length, checksum, position = _HEAD.unpack_from(data, offset)
+    length, checksum, position, durable = _HEAD.unpack_from(data, offset)
     end = offset + _HEAD.size + length
-    if length > RECORD_BYTES_MAX or end > len(data) or (expected >= 0 and position != expected):
+    if length > RECORD_BYTES_MAX or end > len(data):
         return None
-    if _checksum(position, data[offset + _HEAD.size : end]) != checksum:
+    payload = data[offset + _HEAD.size : end]
+    if _checksum(secret, position, durable, payload) != checksum:
         return None
-    return int(end)
+    return LogRecord(position, durable, payload, end)
 
 
-def _whole_record_follows(data: bytes, offset: int) -> bool:
-    """Tell whether a whole record begins somewhere behind the damage, which may be a length field itself."""
-    return any(_record_end(data, start, -1) is not None for start in range(offset + 1, len(data) - _HEAD.size + 1))
+def _records_behind(secret: bytes, data: bytes, offset: int) -> Iterator[LogRecord]:
+    """Yield the whole records behind the damage, which may be in a length, so that every byte could begin one."""
+    while (offset := offset + 1) + _HEAD.size <= len(data):
+        record = _record_at(secret, data, offset)
+        if record is not None:
+            yield record
+            offset = record.end - 1
 
 
-def _checksum(position: int, payload: bytes) -> bytes:
-    return hashlib.sha256(struct.pack(">IQ", len(payload), position) + payload).digest()[:8]
+def _checksum(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:
+    return hashlib.sha256(secret + struct.pack(">IQQ", len(payload), position, durable) + payload).digest()[:8]
 
 
 class Journal:
     """The open vote log. Appends gather; `sync` makes them durable, one fdatasync under way at a time."""
 
-    def __init__(self, files: Files, jobs: Jobs, on_failure: Callable[[NodeFailure], None]) -> None:
+    def __init__(self, files: Files, jobs: Jobs, on_failure: Callable[[NodeFailure], None], secret: bytes) -> None:
         """Read the log; a torn tail is cut.
+
+        Args:
+            secret: the same in every life of the node, and known to nobody else.
 
         Raises:
             JournalDamaged: see `parse`.
+            JournalFailed: the disk refused.
         """
         self._files = files
         self._jobs = jobs
         self._on_failure = on_failure
-        data = files.read(FILE_NAME)
-        self.existed = data is not None
+        self._secret = secret
+        self.existed = False
+        """Whether there was a log at all."""
+        self.ledger_height = 0
+        """What the ledger held when the log was last truncated; a ledger below it has been lost."""
         self.records: list[bytes] = []
         """What the log held when it was opened; the engine is rebuilt from it."""
-        if data is None:
-            files.replace(FILE_NAME, _MAGIC)
-        else:
-            self.records, good = parse(data)
-            if good < len(_MAGIC):
-                files.replace(FILE_NAME, _MAGIC)
-            elif good < len(data):
-                files.truncate(FILE_NAME, good)
-        self._position = self._last_position(data) if data and self.records else 0
-        self._file: AppendFile = files.open_append(FILE_NAME)
+        self._position = 0
+        self._durable = 0
         self._unsynced: list[bytes] = []
-        self._rewritten_size = self._file.size()
+        try:
+            self._open_or_create()
+            self._file: AppendFile = files.open_append(FILE_NAME)
+            # After a kill without loss of power, what was read may never have been synced; it counts from now on.
+            self._file.sync()
+            self._size = self._file.size()
+        except OSError as error:
+            raise JournalFailed(f"the vote log cannot be opened: {error.strerror or error}") from error
+        self._rewritten_size = self._size
 
-    def _last_position(self, data: bytes) -> int:
-        offset = len(_MAGIC)
-        for payload in self.records[:-1]:
-            offset += _HEAD.size + len(payload)
-        return int(_HEAD.unpack_from(data, offset)[2])
+    def _open_or_create(self) -> None:
+        data = self._files.read(FILE_NAME)
+        if data is None:
+            self._files.replace(FILE_NAME, file_head(self._secret))
+            return
+        log = parse(self._secret, data)
+        self.existed = True
+        self.ledger_height = log.ledger_height
+        self.records = [record.payload for record in log.records]
+        if log.size_bytes < len(data):
+            self._files.truncate(FILE_NAME, log.size_bytes)
+        self._position = self._durable = log.last_position
 
     @property
     def dirty(self) -> bool:
         """Whether something was appended since the last `sync` began."""
         return bool(self._unsynced)
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file, what is being written included."""
+        return self._size
+
     def append(self, record: bytes) -> None:
+        assert len(record) <= RECORD_BYTES_MAX
         self._position += 1
-        self._unsynced.append(frame(self._position, record))
+        self._unsynced.append(frame(self._secret, self._position, self._durable, record))
 
     def sync(self, done: Callable[[], None]) -> None:
-        """Make all that was appended durable, then call `done`."""
+        """Make all that was appended durable, then call `done`. Not while another sync or rewrite is under way."""
         data, self._unsynced = b"".join(self._unsynced), []
+        covered = self._position
+        self._size += len(data)
 
         def write() -> None:
             self._file.append(data)
             self._file.sync()
 
-        self._run(write, done)
+        def written() -> None:
+            self._durable = covered
+            done()
+
+        self._run(write, written)
 
     @property
     def wants_rewrite(self) -> bool:
-        return self._file.size() - self._rewritten_size >= REWRITE_BYTES_MIN
+        return self._size - self._rewritten_size >= max(REWRITE_BYTES_MIN, self._rewritten_size)
 
-    def rewrite(self, records: list[bytes], done: Callable[[], None]) -> None:
-        """Replace the whole log by `records`, which must hold every promise that still counts; nothing may be unsynced.
+    def rewrite(self, records: list[bytes], ledger_height: int, done: Callable[[], None]) -> None:
+        """Replace the whole log by `records`, then call `done`. Not while another sync or rewrite is under way.
 
-        The new file is durable under its name before the old one is gone.
+        They must hold every promise that still counts, also what was appended and not yet synced. The new file is
+        durable under its name before the old one is gone. `ledger_height` is durable in the ledger.
         """
-        assert not self._unsynced
+        self._unsynced = []
         first = self._position + 1
-        data = _MAGIC + b"".join(frame(first + index, record) for index, record in enumerate(records))
-        self._position += len(records)
+        covered = self._position + len(records)
+        frames = [frame(self._secret, first + index, covered, record) for index, record in enumerate(records)]
+        data = file_head(self._secret, ledger_height, first, covered) + b"".join(frames)
+        self._position = covered
+        self._size = self._rewritten_size = len(data)
 
         def write() -> None:
             self._file.close()
             self._files.replace(FILE_NAME, data)
             self._file = self._files.open_append(FILE_NAME)
-            self._rewritten_size = len(data)
 
-        self._run(write, done)
+        def written() -> None:
+            self._durable = covered
+            done()
+
+        self._run(write, written)
 
     def close(self) -> None:
         self._file.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Literal
 
 import msgspec
 
-DEFAULT_SHARE: Final = 4
+SENDER_SHARE: Final = 4
 """One sender may fill a quarter of the pool."""
+EXPIRY_BUCKET_MS: Final = 1_000
+"""Entries are kept by the second in which they expire, so that a block looks at those only that are due."""
 
 
 class PoolLimits(msgspec.Struct, frozen=True):
@@ -22,8 +25,8 @@ class Entry(msgspec.Struct):
     data: bytes
     sender: bytes
     expires_at_ms: int
-    in_flight: bool = False
-    """It is in a batch of ours."""
+    place: Literal["fresh", "in_flight", "parked"] = "fresh"
+    """fresh: in no batch of ours yet; in flight: in one; parked: a block marked it, so it only waits to expire."""
 
 
 class Pool:
@@ -31,11 +34,13 @@ class Pool:
 
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: dict[bytes, Entry] = {}
         self._fresh: OrderedDict[bytes, None] = OrderedDict()
+        self._expiring: dict[int, dict[bytes, None]] = {}
         self._by_sender: Counter[bytes] = Counter()
         self._bytes = 0
         self._fresh_bytes = 0
+        self._in_flight = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -58,7 +63,8 @@ class Pool:
 
     @property
     def in_flight(self) -> int:
-        return len(self._entries) - len(self._fresh)
+        """Transactions in batches of ours that no block has executed yet."""
+        return self._in_flight
 
     def add(self, identifier: bytes, entry: Entry) -> str:
         """Take a transaction. Return "" or the code of the refusal: `pool.full` or `pool.sender_full`."""
@@ -69,47 +75,83 @@ class Pool:
             or self._bytes + len(entry.data) > self._limits.bytes_max
         ):
             return "pool.full"
-        if self._by_sender[entry.sender] >= max(1, self._limits.transactions_max // DEFAULT_SHARE):
+        if self._by_sender[entry.sender] >= max(1, self._limits.transactions_max // SENDER_SHARE):
             return "pool.sender_full"
+        entry.place = "fresh"
         self._entries[identifier] = entry
         self._fresh[identifier] = None
+        self._fresh_bytes += len(entry.data)
+        self._expiring.setdefault(entry.expires_at_ms // EXPIRY_BUCKET_MS, {})[identifier] = None
         self._by_sender[entry.sender] += 1
         self._bytes += len(entry.data)
-        self._fresh_bytes += len(entry.data)
         return ""
 
     def take(self, transactions_max: int, bytes_max: int) -> tuple[bytes, ...]:
-        """Move the oldest fresh transactions into flight and return their bytes."""
+        """Move the oldest fresh transactions into flight and return their bytes: at least one, where there is one."""
         taken: list[bytes] = []
         room = bytes_max
         while self._fresh and len(taken) < transactions_max:
             identifier = next(iter(self._fresh))
             entry = self._entries[identifier]
-            if len(entry.data) > room:
+            if taken and len(entry.data) > room:
                 break
             room -= len(entry.data)
-            del self._fresh[identifier]
-            self._fresh_bytes -= len(entry.data)
-            entry.in_flight = True
+            self._leave_place(identifier, entry)
+            entry.place = "in_flight"
+            self._in_flight += 1
             taken.append(entry.data)
         return tuple(taken)
 
+    def put_back(self, identifiers: Iterable[bytes]) -> None:
+        """What was in flight and has come back undecided is fresh again, before everything that came later."""
+        for identifier in reversed(list(identifiers)):
+            entry = self._entries.get(identifier)
+            if entry is None or entry.place == "fresh":
+                continue
+            self._leave_place(identifier, entry)
+            entry.place = "fresh"
+            self._fresh[identifier] = None
+            self._fresh.move_to_end(identifier, last=False)
+            self._fresh_bytes += len(entry.data)
+
+    def park(self, identifier: bytes) -> None:
+        """A block marked it and might mark it again: keep it, unoffered, until its end is certain."""
+        entry = self._entries.get(identifier)
+        if entry is not None:
+            self._leave_place(identifier, entry)
+            entry.place = "parked"
+
     def remove(self, identifier: bytes) -> None:
-        """Forget a transaction that was executed, marked or expired."""
+        """Forget a transaction that was executed or has expired; one that is not here is no error."""
         entry = self._entries.pop(identifier, None)
         if entry is None:
             return
+        self._leave_place(identifier, entry)
+        second = entry.expires_at_ms // EXPIRY_BUCKET_MS
+        del self._expiring[second][identifier]
+        if not self._expiring[second]:
+            del self._expiring[second]
         self._bytes -= len(entry.data)
         self._by_sender[entry.sender] -= 1
         if not self._by_sender[entry.sender]:
             del self._by_sender[entry.sender]
-        if identifier in self._fresh:
-            del self._fresh[identifier]
-            self._fresh_bytes -= len(entry.data)
 
     def expire(self, time_ms: int) -> list[bytes]:
         """Drop what block time `time_ms` has overtaken; return the ids."""
-        gone = [identifier for identifier, entry in self._entries.items() if entry.expires_at_ms <= time_ms]
+        last = time_ms // EXPIRY_BUCKET_MS
+        gone = [
+            identifier
+            for second in sorted(second for second in self._expiring if second <= last)
+            for identifier in self._expiring[second]
+            if self._entries[identifier].expires_at_ms <= time_ms
+        ]
         for identifier in gone:
             self.remove(identifier)
         return gone
+
+    def _leave_place(self, identifier: bytes, entry: Entry) -> None:
+        if entry.place == "fresh":
+            del self._fresh[identifier]
+            self._fresh_bytes -= len(entry.data)
+        elif entry.place == "in_flight":
+            self._in_flight -= 1

@@ -90,4 +90,6 @@ class ExecutorPort(Protocol):
 class VerifierPort(Protocol):
     """Checks signatures of transactions off the deciding thread."""
 
-    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool]], None]) -> None: ...
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
+        """Tell of each whether its signature holds; None when too many wait to be checked."""
+        ...

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from consensus.engine import Synchronized
-from ledger.errors import LedgerError
-from node.chain_service import BlockResult
+from ledger.errors import InvalidBlock
+from node.chain_service import BlockResult, BlocksTaken
 from node.ports import Cancelable, Clock, ExecutorPort, Links
 from node.wire import BLOCKS_PER_ANSWER_MAX, BlocksAnswer, BlocksRequest, encode_sync
 from p2p.channels import Channel
@@ -36,6 +36,7 @@ class Synchronizer:
         executor: ExecutorPort,
         on_results: Callable[[Sequence[BlockResult]], None],
         on_event: Callable[[Synchronized], None],
+        on_diverged: Callable[[InvalidBlock], None],
         height: Callable[[], int],
     ) -> None:
         self._clock = clock
@@ -43,6 +44,7 @@ class Synchronizer:
         self._executor = executor
         self._on_results = on_results
         self._on_event = on_event
+        self._on_diverged = on_diverged
         self._height = height
         self._target: FinalityCertificate | None = None
         self._holders: tuple[str, ...] = ()
@@ -50,7 +52,10 @@ class Synchronizer:
         self._asked: str | None = None
         self._timer: Cancelable | None = None
         self._executing = False
+        self._executed_batches: list[tuple[int, int]] = []
+        """Of blocks that were executed, but whose certificate has not been reached; the engine hears of them then."""
         self._demerits: dict[str, int] = {}
+        """By peer; only registered nodes are connected, so there are as many at most."""
         self._serving: dict[str, int] = {}
         self._stopped = False
 
@@ -110,28 +115,37 @@ class Synchronizer:
         certificate = answer.certificate
         self._executing = True
 
-        def executed(results: Any, error: BaseException | None) -> None:
+        def taken(result: Any, error: BaseException | None) -> None:
             self._executing = False
-            if error is not None:
-                self._refused(peer, error)
+            if self._stopped:
                 return
+            if error is not None:  # the ledger is busy or failing; not the peer's doing
+                self._failed(peer, 0)
+            else:
+                self._take(peer, certificate, result)
+
+        self._executor.call("take_blocks", (list(answer.blocks), list(answer.headers), certificate), taken)
+
+    def _take(self, peer: str, certificate: FinalityCertificate, taken: BlocksTaken) -> None:
+        if taken.results:
+            self._on_results(taken.results)
+            self._executed_batches += [pair for result in taken.results for pair in result.batches]
+        refusal = taken.refusal
+        if refusal is None:
             self._asked = None
             self._demerits.pop(peer, None)
-            self._on_results(results)
-            batches = tuple(pair for result in results for pair in result.batches)
-            self._on_event(Synchronized(certificate, batches))
+            if self._height() >= certificate.height:
+                batches, self._executed_batches = tuple(self._executed_batches), []
+                self._on_event(Synchronized(certificate, batches))
             self._advance()
-
-        self._executor.call("take_blocks", (list(answer.blocks), certificate), executed)
-
-    def _refused(self, peer: str, error: BaseException) -> None:
-        code = error.code if isinstance(error, LedgerError) else type(error).__name__
-        # A block above a gap may come of our own progress meanwhile; everything else is the peer's doing.
-        if code not in ("sync.gap", "block.height", "executor.busy"):
-            self._links.misbehaved(peer, f"served wrong blocks ({code})")
-            self._failed(peer, DEMERIT_LIED)
-        else:
+        elif refusal.code == "sync.diverged":
+            self._on_diverged(refusal)
+        elif refusal.code in ("sync.gap", "block.height"):
+            # Our head moved between the question and the answer.
             self._failed(peer, 0)
+        else:
+            self._links.misbehaved(peer, f"served wrong blocks ({refusal.code})")
+            self._failed(peer, DEMERIT_LIED)
 
     def _failed(self, peer: str, demerit: int) -> None:
         self._cancel_timer()
@@ -151,8 +165,10 @@ class Synchronizer:
             self._serving[peer] -= 1
             if not self._serving[peer]:
                 del self._serving[peer]
-            blocks, certificate = ([], None) if error is not None else result
-            answer = BlocksAnswer(request.request, tuple(blocks), certificate)
+            if self._stopped:
+                return
+            blocks, headers, certificate = ([], [], None) if error is not None else result
+            answer = BlocksAnswer(request.request, tuple(blocks), tuple(headers), certificate)
             self._links.send(peer, Channel.SYNC, encode_sync(answer))
 
         self._executor.call("blocks", (request.first, request.last), found)

@@ -20,6 +20,7 @@ from primitives.keys import verify
 JOB_TRANSACTIONS_MAX: Final = 64
 """Signatures checked before the result is reported; about 2.5 ms."""
 JOBS_MAX: Final = 4_096
+"""Jobs waiting; more are refused, and their senders told to come again."""
 VERDICTS_MAX: Final = 200_000
 """Good signatures remembered, 32 bytes each beside the table; the oldest is forgotten, and then checked again."""
 
@@ -59,7 +60,7 @@ def check_signatures(transactions: Sequence[bytes]) -> list[bool]:
 class InlineVerifier:
     """Checks in the caller's turn. For the simulator."""
 
-    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool]], None]) -> None:
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
         answer(check_signatures(transactions))
 
 
@@ -76,10 +77,10 @@ class ThreadVerifier:
     def waiting(self) -> int:
         return self._jobs.qsize()
 
-    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool]], None]) -> None:
-        """Check in jobs of at most 64; the answer comes when all are done. A full queue answers at once with False."""
-        if self._jobs.qsize() >= JOBS_MAX:
-            answer([False] * len(transactions))
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
+        """Check in jobs of at most 64; the answer comes when all are done. A full queue answers None."""
+        if not transactions or self._jobs.qsize() >= JOBS_MAX:
+            self._post(lambda: answer(None if transactions else []))
             return
         verdicts: list[bool] = []
         for start in range(0, len(transactions), JOB_TRANSACTIONS_MAX):

@@ -14,6 +14,9 @@ from primitives.finality import FinalityCertificate, Natural
 BLOCKS_PER_ANSWER_MAX: Final = 64
 ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes of blocks in one answer; a single larger block travels alone."""
+HEADERS_PER_ANSWER_MAX: Final = 4_096
+"""Headers from the last block to the certificate. Not every height has one of its own; gaps stay within the window."""
+HEADER_BYTES_MAX: Final = 1_024
 
 
 class _Sync(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -29,10 +32,17 @@ class BlocksRequest(_Sync, frozen=True, tag="blocks-request"):
 
 
 class BlocksAnswer(_Sync, frozen=True, tag="blocks-answer"):
-    """Blocks in order, and the certificate of the last of them; none where there is nothing certified to send."""
+    """Blocks in order, the headers that follow them up to a certified one, and its certificate.
+
+    Nothing where there is nothing certified to send.
+    """
 
     request: Natural
     blocks: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=BLOCKS_PER_ANSWER_MAX)]
+    headers: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=HEADER_BYTES_MAX)], ...],
+        msgspec.Meta(max_length=HEADERS_PER_ANSWER_MAX),
+    ]
     certificate: FinalityCertificate | None
 
 
@@ -56,6 +66,7 @@ def decode_sync(data: bytes) -> SyncMessage:
 __all__ = [
     "ANSWER_BYTES_MAX",
     "BLOCKS_PER_ANSWER_MAX",
+    "HEADERS_PER_ANSWER_MAX",
     "BlocksAnswer",
     "BlocksRequest",
     "CodecError",

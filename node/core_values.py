@@ -1,0 +1,72 @@
+"""What the deciding parts are told at their birth, and what they tell of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from consensus.engine import EngineStatus
+from consensus.pbft.configuration import Configuration as EngineConfiguration
+from ledger.chain import ExecutedBlock
+from node.batcher import BatchLimits
+from node.pool import PoolLimits
+
+
+class CoreConfiguration(msgspec.Struct, frozen=True):
+    """Local settings of the deciding parts; `node.configuration` has the ranges."""
+
+    engine: EngineConfiguration = EngineConfiguration()
+    batches: BatchLimits = BatchLimits()
+    pool: PoolLimits = PoolLimits()
+
+
+class Listener(Protocol):
+    """Who wants to hear of blocks. Called on the deciding thread; must not block or raise."""
+
+    def on_executed(self, block: ExecutedBlock) -> None: ...
+
+    def on_certified(self, height: int, blocks: Sequence[ExecutedBlock]) -> None:
+        """Everything up to `height` is final; `blocks` are those newly so that this node executed since it started."""
+        ...
+
+    def on_dropped(self, identifiers: Sequence[bytes]) -> None:
+        """These left the pool without a receipt: expired or marked."""
+        ...
+
+
+class CoreStatus(msgspec.Struct, frozen=True):
+    """The node's condition in values and words."""
+
+    height: int
+    block_hash: bytes
+    state_root: bytes
+    block_time_ms: int
+    clock_offset_ms: int
+    certified_height: int
+    pool_transactions: int
+    pool_bytes: int
+    sync_target: int | None
+    diverged: bool
+    engine: EngineStatus
+    why: tuple[str, ...]
+    """Why nothing is committed, where something should be; empty otherwise."""
+
+
+def explain(
+    engine: EngineStatus, replicas: Sequence[str], connected: Sequence[str], sync_target: int | None
+) -> Iterator[str]:
+    """Say in words what a node waits for; `replicas` are node ids in order of index."""
+    missing = [
+        f"{index} ({node})"
+        for index, node in enumerate(replicas)
+        if index != engine.replica_id and node not in set(connected)
+    ]
+    if missing:
+        yield f"not connected to replica {', '.join(missing)}"
+    if sync_target is not None:
+        yield f"synchronizing to height {sync_target}"
+    if engine.silent_because:
+        yield f"this replica is silent: {engine.silent_because}"
+    yield from engine.missing

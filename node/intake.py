@@ -1,0 +1,158 @@
+"""From submitted bytes to closed batches: judging, verifying, the pool and the batcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from consensus.messages import Batch
+from ledger.block import Mark
+from ledger.chain import ExecutedBlock
+from ledger.errors import InvalidTransaction
+from ledger.transaction import transaction_id
+from node.batcher import Batcher, BatchLimits
+from node.chain_service import Verdict
+from node.pool import Entry, Pool, PoolLimits
+from node.ports import Clock, ExecutorPort, VerifierPort
+from node.verifier import Verdicts
+
+RESUBMITTED_AT_ONCE: Final = 1_000
+"""Transactions in one request to the ledger when a batch of an earlier life comes back."""
+
+FINAL_MARKS: Final = frozenset({Mark.EXECUTED, Mark.DUPLICATE})
+"""A transaction with one of these has a receipt, in this block or an earlier one."""
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """What became of one submitted transaction."""
+
+    id: bytes
+    """Empty when the bytes are no transaction."""
+    code: str = ""
+    """Empty: it was taken, or is known."""
+    message: str = ""
+    known: bool = False
+    """It was in the pool, or had executed."""
+
+
+Done = Callable[[list[Admission]], None]
+
+
+class Intake:
+    """Pending transactions of this node, and the batches that they become."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        executor: ExecutorPort,
+        verifier: VerifierPort,
+        pool: PoolLimits,
+        batches: BatchLimits,
+        close: Callable[[tuple[bytes, ...]], None],
+    ) -> None:
+        """`close` gets the items of every batch."""
+        self.pool = Pool(pool)
+        self._clock = clock
+        self._executor = executor
+        self._verifier = verifier
+        self._verdicts = Verdicts()
+        self._batcher = Batcher(clock, self.pool, batches, close)
+
+    def submit(self, transactions: Sequence[bytes], done: Done) -> None:
+        """Judge, verify and take transactions; `done` hears what became of each, in order."""
+        data = list(transactions)
+
+        def judged(verdicts: Any, error: BaseException | None) -> None:
+            if error is not None:
+                code, text = getattr(error, "code", "executor.failed"), str(error)
+                done([Admission(b"", code, text) for _ in data])
+                return
+            self._verify(data, verdicts, done)
+
+        self._executor.call("admit", (data, self._clock.now_ms()), judged)
+
+    def _verify(self, data: list[bytes], verdicts: Sequence[Verdict], done: Done) -> None:
+        to_verify = [
+            transaction
+            for transaction, verdict in zip(data, verdicts, strict=True)
+            if not verdict.code and not verdict.known and verdict.id not in self.pool
+        ]
+
+        def verified(found: list[bool] | None) -> None:
+            signatures = None if found is None else dict(zip(to_verify, found, strict=True))
+            admissions = [
+                self._take(transaction, verdict, signatures)
+                for transaction, verdict in zip(data, verdicts, strict=True)
+            ]
+            self._batcher.poll()
+            done(admissions)
+
+        if to_verify:
+            self._verifier.verify(to_verify, verified)
+        else:
+            verified([])
+
+    def _take(self, transaction: bytes, verdict: Verdict, signatures: dict[bytes, bool] | None) -> Admission:
+        if verdict.code:
+            return Admission(verdict.id, verdict.code, verdict.message)
+        if verdict.known or verdict.id in self.pool:
+            return Admission(verdict.id, known=True)
+        if signatures is None:
+            return Admission(verdict.id, "pool.full", "too many signatures wait to be checked; try again later")
+        if not signatures.get(transaction, False):
+            return Admission(verdict.id, "transaction.bad_signature", "the signature does not verify")
+        self._verdicts.remember(transaction)
+        code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
+        if code:
+            return Admission(verdict.id, code, "too many transactions wait; try again later")
+        return Admission(verdict.id)
+
+    def known_signatures(self, batches: Sequence[Batch]) -> frozenset[bytes]:
+        """Return the hashes of those signed transactions in `batches` whose signature was checked here."""
+        return self._verdicts.known([item for batch in batches for item in batch.items])
+
+    def on_executed(self, block: ExecutedBlock) -> list[bytes]:
+        """Take notice of a block; return the ids that left the pool because their time is over."""
+        too_early: list[bytes] = []
+        for outcome in block.outcomes:
+            if outcome.id is None or outcome.id not in self.pool:
+                continue
+            if outcome.mark in FINAL_MARKS:
+                self.pool.remove(outcome.id)
+            elif outcome.mark is Mark.TOO_EARLY:
+                too_early.append(outcome.id)
+            elif outcome.mark is Mark.UNKNOWN_SIGNER:
+                self.pool.park(outcome.id)
+            # Bad or malformed is what somebody made of our transaction: its id does not cover the signature.
+        expired = self.pool.expire(block.header.timestamp_ms)
+        if too_early:
+            self.pool.put_back(too_early)
+            self._batcher.pause()
+        return expired
+
+    def on_released(self, items: Sequence[bytes]) -> None:
+        """Keep what the engine gave back, and offer it again a little later."""
+        self._batcher.pause()
+        strangers: list[bytes] = []
+        back: list[bytes] = []
+        for item in items:
+            try:
+                identifier = transaction_id(item)
+            except InvalidTransaction:
+                continue  # what we batched was judged, so this is a batch of an older program's
+            if identifier in self.pool:
+                back.append(identifier)
+            else:
+                strangers.append(item)
+        self.pool.put_back(back)
+        for start in range(0, len(strangers), RESUBMITTED_AT_ONCE):
+            self.submit(strangers[start : start + RESUBMITTED_AT_ONCE], lambda _: None)
+
+    def poll(self) -> None:
+        """Close the batches that are due."""
+        self._batcher.poll()
+
+    def stop(self) -> None:
+        self._batcher.stop()

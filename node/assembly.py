@@ -26,6 +26,7 @@ from node.core import CoreConfiguration, NodeCore
 from node.data_directory import DataDirectory
 from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
 from node.executor import ThreadExecutor
+from node.executor_process import LedgerProcess, RemoteLedger
 from node.failures import AddressUnusable, ConfigurationError, DirectoryUnusable, KeyFileError
 from node.http.application import Api
 from node.http.connections import Server
@@ -96,8 +97,7 @@ class Node:
         settings = self._files.configuration
         post = LoopPost(loop, self._on_fatal)
         self._clock = LoopClock(loop, self._on_fatal)
-        self._executor = ThreadExecutor(self._open_ledger, post, self._on_fatal)
-        self._thread_stops.append(self._executor.stop)
+        self._executor = self._make_executor(post)
         head, stable = await self._open_head()
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
@@ -129,6 +129,20 @@ class Node:
         core.start()
         self._spawn(replication.run())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
+
+    def _make_executor(self, post: LoopPost) -> ThreadExecutor:
+        if self._files.configuration.executor.mode == "thread":
+            executor = ThreadExecutor(self._open_ledger, post, self._on_fatal)
+            self._thread_stops.append(executor.stop)
+            return executor
+        process = LedgerProcess(post, self._on_fatal)
+
+        def open_ledger() -> RemoteLedger:
+            return process.open(self._files.directory.chain, self._files.genesis_bytes)
+
+        executor = ThreadExecutor(open_ledger, post, self._on_fatal)
+        self._thread_stops += [executor.stop, process.stop]
+        return executor
 
     def _open_ledger(self) -> ChainService:
         """Runs in the executor's thread."""

@@ -95,8 +95,8 @@ class Batching(Section, frozen=True):
 class Executor(Section, frozen=True):
     """[executor]: who executes blocks."""
 
-    mode: Literal["thread"] = "thread"
-    """A thread of the node's process owns the ledger."""
+    mode: Literal["thread", "process"] = "thread"
+    """Who owns the ledger: a thread of the node, or a process of its own where there are two cores for it."""
 
 
 class Artifacts(Section, frozen=True):

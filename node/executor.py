@@ -1,4 +1,4 @@
-"""Backends of the executor: the same requests answered by a thread, or at once for the simulator.
+"""The executor: requests answered in order by a thread, or at once for the simulator.
 
 The ledger belongs to one owner, and everyone else asks it by message: reads never see half a block, and where the owner
 runs is a matter of configuration.
@@ -9,15 +9,20 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import LedgerError
 from node.chain_service import ChainService
 from node.failures import ExitCode, NodeFailure
 from node.ports import Answer
 
+if TYPE_CHECKING:
+    from node.executor_process import RemoteLedger
+
 REQUESTS_MAX: Final = 10_000
 """Requests waiting for the ledger; a further one is answered with `ExecutorBusy`."""
+UNBOUNDED: Final = frozenset({"execute", "add_certificate"})
+"""Never refused: the engine asks for them once, and for no more of them than its window has sequences."""
 
 Post = Callable[[Callable[[], None]], None]
 """Runs a callback on the deciding thread; safe to call from any thread."""
@@ -28,6 +33,13 @@ class ExecutorBusy(LedgerError):
 
     def __init__(self) -> None:
         super().__init__("executor.busy", f"{REQUESTS_MAX} requests wait for the ledger; try again")
+
+
+class ExecutorStopped(LedgerError):
+    """The node stops: this request was not begun."""
+
+    def __init__(self) -> None:
+        super().__init__("executor.stopped", "the node is stopping")
 
 
 class ExecutorFailed(NodeFailure):
@@ -55,7 +67,10 @@ class ThreadExecutor:
     """One thread that opens the chain, owns it, and answers in order."""
 
     def __init__(
-        self, open_service: Callable[[], ChainService], post: Post, on_fatal: Callable[[BaseException], None]
+        self,
+        open_service: Callable[[], ChainService | RemoteLedger],
+        post: Post,
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`open_service` runs in the thread; what it or a request raises beside LedgerError goes to `on_fatal`."""
         self._open_service = open_service
@@ -74,24 +89,37 @@ class ThreadExecutor:
     def waiting(self) -> int:
         return self._requests.qsize()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether requests are refused, because the node stops or the ledger failed."""
+        return self._closed
+
     def call(self, method: str, arguments: tuple[Any, ...], answer: Answer) -> None:
-        if self._requests.qsize() >= REQUESTS_MAX and method not in ("execute", "add_certificate"):
+        """Ask; answers come in the order of the requests, but for refusals, which come at once."""
+        if self._closed:
+            self._post(lambda: answer(None, ExecutorStopped()))
+        elif self._requests.qsize() >= REQUESTS_MAX and method not in UNBOUNDED:
             self._post(lambda: answer(None, ExecutorBusy()))
-            return
-        self._requests.put((method, arguments, answer))
+        else:
+            self._requests.put((method, arguments, answer))
 
     def stop(self) -> None:
-        """Answer what waits, then end. The store is closed by its owner's `close`."""
-        if not self._closed:
-            self._closed = True
-            self._requests.put(None)
-            if self._thread.is_alive():
-                self._thread.join()
+        """Finish the request under way, refuse those that wait, and end. The store is closed by its owner's `close`.
+
+        A decision that was not executed is in the vote log, and executed after the next start.
+        """
+        self._closed = True
+        self._requests.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
-        service: ChainService | None = None
+        service: ChainService | RemoteLedger | None = None
         while (request := self._requests.get()) is not None:
             method, arguments, answer = request
+            if self._closed:
+                self._post(lambda answer=answer: answer(None, ExecutorStopped()))  # type: ignore[misc]
+                continue
             try:
                 if service is None:
                     service = self._open_service()
@@ -101,6 +129,7 @@ class ThreadExecutor:
                     self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
                 self._post(lambda answer=answer, error=error: answer(None, error))  # type: ignore[misc]
             except BaseException as error:
+                self._closed = True
                 self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
                 return
             else:

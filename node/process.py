@@ -7,7 +7,6 @@ standard output. Stop: the same backwards. Nothing is promised by a clean stop t
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
 import signal
@@ -25,10 +24,10 @@ from node import configuration, keys, logs
 from node.assembly import Node, NodeFiles
 from node.data_directory import DataDirectory
 from node.failures import ConfigurationError, DirectoryUnusable, ExitCode, NodeFailure
+from node.parents import end_with_parent
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a thread may keep the interpreter while the loop waits for it."""
-_PR_SET_PDEATHSIG: Final = 1
 
 log: Final = structlog.get_logger("node.process")
 
@@ -40,7 +39,7 @@ def run(directory: Path, *, exit_with_parent: bool) -> int:
         NodeFailure: it could not start.
     """
     if exit_with_parent:
-        _end_with_parent()
+        end_with_parent()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with DataDirectory(directory.absolute()) as data:
         files = _read(data)
@@ -143,13 +142,3 @@ def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]
         log.debug("a connection failed", reason=str(error))
     else:
         log.error("the event loop reports", reason=context.get("message"), exc_info=error)
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to end this process with its parent, even while it is paused: every crash must be survivable."""
-    parent = os.getppid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        raise NodeFailure(f"prctl: {os.strerror(ctypes.get_errno())}")
-    if os.getppid() != parent:
-        raise NodeFailure("the parent process has ended")

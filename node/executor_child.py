@@ -1,0 +1,66 @@
+"""The process that owns a node's ledger: `python -P -m node.executor_child DESCRIPTOR PARENT`.
+
+It opens the chain, answers requests one after the other, and ends when the pipe ends; when its parent is killed, the
+kernel ends it too.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from ledger.chain import Chain
+from ledger.errors import LedgerError
+from ledger.genesis import parse
+from ledger.state.store import LevelStore
+from node.chain_service import ChainService
+from node.executor_pipe import receive, send
+from node.parents import end_with_parent
+
+
+def serve(connection: Connection) -> None:
+    """Answer the opening, then requests, until the other end is gone."""
+    store: LevelStore | None = None
+    service: ChainService | None = None
+    try:
+        while True:
+            method, arguments = receive(connection)
+            try:
+                if method == "open":
+                    directory, genesis = arguments
+                    store = LevelStore(Path(directory))
+                    service = ChainService(Chain.open(store, parse(genesis)))
+                    gc.collect()
+                    gc.freeze()  # what was loaded stays: the collector need not look at it again
+                    result = None
+                else:
+                    result = getattr(service, method)(*arguments)
+            except LedgerError as error:
+                if service is None and store is not None:
+                    store.close()  # what could not be opened may be tried again
+                    store = None
+                send(connection, (None, error))
+            else:
+                send(connection, (result, None))
+    except (EOFError, ConnectionError):
+        pass  # the node has stopped, or ended
+    finally:
+        if store is not None:
+            store.close()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the process: the number of the inherited descriptor, and the parent's process id."""
+    descriptor, parent = map(int, arguments)
+    end_with_parent(parent)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # meant for the node, which ends this process when it has no work left
+    serve(Connection(descriptor))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

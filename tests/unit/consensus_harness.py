@@ -370,6 +370,7 @@ class World:
         self.crash_chance = 0.0
         self.crashed_max = 0
         self.filter: Filter = lambda sender, receiver, message: True
+        self.corrupt: Callable[[int, Message], Message] = lambda sender, message: message
         self.links_down: set[tuple[int, int]] = set()
         self.log: list[str] | None = None
         self.sent: list[tuple[int, Message]] = []
@@ -413,8 +414,9 @@ class World:
         if self.loss and self.random.random() < self.loss:
             return
         copies = 2 if self.duplication and self.random.random() < self.duplication else 1
+        offered = self.corrupt(sender, message)
         for _ in range(copies):
-            self.after(self.random.randint(*self.delay_ms), lambda: self.deliver(sender, receiver, message))
+            self.after(self.random.randint(*self.delay_ms), lambda: self.deliver(sender, receiver, offered))
 
     def deliver(self, sender: int, receiver: int, message: Message) -> None:
         decoded = decode_message(encode_message(message))

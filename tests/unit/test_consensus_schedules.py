@@ -7,18 +7,23 @@ becomes a test of its own, with its fix.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import msgspec
 import pytest
 from consensus_harness import FAST, VERIFIER, Violation, World
 
+from consensus.messages import Message
 from consensus.pbft import ordering, recovery
 
 SEEDS_PER_CASE = 20
 CASES = 16
 
 
-def troubled_world(seed: int) -> World:
+def troubled_world(
+    seed: int, faulty: int | None = None, corrupt: Callable[[World], Callable[[int, Message], Message]] | None = None
+) -> World:
+    """Run the troubles of `seed`, with one member that may lie."""
     chance = random.Random(seed)
     n = chance.choice([4, 4, 4, 5, 7])
     configuration = msgspec.structs.replace(
@@ -30,6 +35,10 @@ def troubled_world(seed: int) -> World:
     world.delay_ms = chance.choice([(1, 3), (1, 40), (1, 150)])
     world.crash_chance = chance.choice([0, 0.002, 0.01])
     world.crashed_max = n if chance.random() < 0.3 else world.validators.fault_bound
+    if faulty is not None and corrupt is not None:
+        world.referee.faulty = {faulty}
+        world.corrupt = corrupt(world)
+        world.crash_chance = 0  # f are faulty already
     for number in range(chance.randint(3, 15)):
         world.run(chance.randint(1, 200))
         if chance.random() < 0.15:
@@ -45,6 +54,7 @@ def troubled_world(seed: int) -> World:
 
 def heal(world: World) -> None:
     world.loss = world.duplication = world.crash_chance = 0
+    world.corrupt = lambda sender, message: message
     world.delay_ms, world.links_down = (1, 3), set()
     for host in world.hosts:
         if not host.alive:

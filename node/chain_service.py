@@ -54,6 +54,13 @@ class BlockResult(msgspec.Struct, frozen=True):
     """(author, number)"""
 
 
+class KnownBlock(msgspec.Struct, frozen=True):
+    """The block of a decision that synchronization had executed before."""
+
+    height: int
+    block_hash: bytes
+
+
 class BlocksTaken(msgspec.Struct, frozen=True):
     """What became of blocks that a peer sent."""
 
@@ -82,10 +89,11 @@ class ChainService:
         proposal: DecidedProposal,
         batches: Sequence[DecidedBatch],
         verified: frozenset[bytes],
-    ) -> BlockResult | None:
-        """Execute a decision; None when synchronization was faster. `verified` holds SHA-256 of signed transactions."""
-        if height <= self._chain.height:
-            return None
+    ) -> BlockResult | KnownBlock:
+        """Execute a decision, unless synchronization was faster. `verified` holds SHA-256 of signed transactions."""
+        known = self._chain.header(height)
+        if known is not None:
+            return KnownBlock(height, block_hash(known))
         block = self._chain.execute(height, proposal, batches, lambda data: hashlib.sha256(data).digest() in verified)
         return self._result(block, [(batch.author, batch.number) for batch in batches])
 
@@ -141,7 +149,7 @@ class ChainService:
         """Check a peer's blocks, and the headers behind them, against the certificate; execute those above the head.
 
         The refusal's code is `sync.diverged` when the fault is this node's own: a certified block executes to another
-        result here. `sync.gap` and `block.height` are nobody's; with any other the peer lied.
+        result here. With any other the peer lied: it was asked for what follows our head, which never falls.
         """
         results: list[BlockResult] = []
         try:

@@ -35,7 +35,7 @@ from ledger.chain import ExecutedBlock
 from ledger.errors import InvalidBlock
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import Genesis, network_id
-from node.chain_service import BlockResult, Head
+from node.chain_service import BlockResult, Head, KnownBlock
 from node.consensus_driver import ConsensusDriver
 from node.core_values import CoreConfiguration, CoreStatus, Listener, explain
 from node.deadline_offers import DeadlineOffers
@@ -196,7 +196,8 @@ class NodeCore:
             self._driver.handle(PeerConnected(ReplicaId(replica)))
 
     def on_peer_disconnected(self, node_id: str) -> None:
-        """Nothing depends on a link: what is lost is sent again after the next Status."""
+        """Consensus depends on no link: what is lost is sent again after the next Status."""
+        self.synchronizer.on_peer_disconnected(node_id)
 
     def on_payload(self, node_id: str, channel: Channel, payload: bytes) -> None:
         """Take what a peer sent on one of our channels."""
@@ -247,10 +248,14 @@ class NodeCore:
                 return
             if error is not None:
                 self._on_fatal(error)
-            elif result is not None:
-                self._executed(result)
-                self._driver.handle(BlockExecuted(result.block.header.height, result.block.block_hash))
-                self._intake.poll()
+                return
+            if isinstance(result, KnownBlock):
+                # Synchronization was faster, and may not have reached the certificate that it is told with.
+                self._driver.handle(BlockExecuted(result.height, result.block_hash))
+                return
+            self._executed(result)
+            self._driver.handle(BlockExecuted(result.block.header.height, result.block.block_hash))
+            self._intake.poll()
 
         self._executor.call("execute", (effect.sequence, proposal, batches, known), executed)
 

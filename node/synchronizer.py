@@ -20,8 +20,11 @@ from primitives.finality import FinalityCertificate
 
 ANSWER_TIMEOUT_MS: Final = 3_000
 RETRY_MS: Final = 250
+"""The pause after a peer failed. New reasons to synchronize do not cut it short."""
 DEMERIT_SILENT: Final = 1
 DEMERIT_LIED: Final = 100
+DEMERITS_MAX: Final = 10_000
+"""Demerits of one peer; further ones change nothing."""
 SERVED_AT_ONCE_MAX: Final = 4
 """Requests of one peer that wait for the ledger; more are dropped, and the peer asks again."""
 
@@ -49,8 +52,11 @@ class Synchronizer:
         self._target: FinalityCertificate | None = None
         self._holders: tuple[str, ...] = ()
         self._request = 0
+        self._first = 0
+        """The height from which blocks were asked for last."""
         self._asked: str | None = None
         self._timer: Cancelable | None = None
+        """The deadline of the peer that was asked, or the pause before the next one is."""
         self._executing = False
         self._executed_batches: list[tuple[int, int]] = []
         """Of blocks that were executed, but whose certificate has not been reached; the engine hears of them then."""
@@ -62,7 +68,9 @@ class Synchronizer:
     @property
     def target_height(self) -> int | None:
         """The height to reach, while there is one."""
-        return None if self._target is None else self._target.height
+        if self._target is None or self._target.height <= self._height():
+            return None
+        return self._target.height
 
     def stop(self) -> None:
         self._stopped = True
@@ -75,12 +83,18 @@ class Synchronizer:
         if self._target is None or certificate.height >= self._target.height:
             self._target = certificate
             self._holders = tuple(holders)
-        self._advance()
+        if self._timer is None:
+            self._advance()
+
+    def on_peer_disconnected(self, peer: str) -> None:
+        """What it was asked for will not come: ask the next one."""
+        if peer == self._asked and not self._executing:
+            self._failed(peer, DEMERIT_SILENT)
 
     def _advance(self) -> None:
-        if self._stopped or self._target is None or self._asked is not None or self._executing:
+        if self._stopped or self._target is None or self._asked is not None:
             return
-        first = self._height() + 1
+        self._first = first = self._height() + 1
         if first > self._target.height:
             self._target = None
             return
@@ -91,22 +105,22 @@ class Synchronizer:
         self._request += 1
         last = min(self._target.height, first + BLOCKS_PER_ANSWER_MAX - 1)
         self._asked = peer
-        if self._links.send(peer, Channel.SYNC, encode_sync(BlocksRequest(self._request, first, last))):
-            self._later(ANSWER_TIMEOUT_MS, lambda: self._failed(peer, DEMERIT_SILENT))
-        else:
+        self._later(ANSWER_TIMEOUT_MS, lambda: self._failed(peer, DEMERIT_SILENT))
+        sent = self._links.send(peer, Channel.SYNC, encode_sync(BlocksRequest(self._request, first, last)))
+        if not sent and self._asked == peer:
             self._failed(peer, DEMERIT_SILENT)
 
     def _choose(self) -> str | None:
-        connected = self._links.connected()
-        candidates = [peer for peer in self._holders if peer in connected] or list(connected)
-        best = min(candidates, key=lambda peer: (self._demerits.get(peer, 0), peer), default=None)
-        if best is not None and self._demerits.get(best, 0) and len(candidates) < len(connected):
-            best = min(connected, key=lambda peer: (self._demerits.get(peer, 0), peer))
-        return best
+        """Return the connected peer with the fewest demerits, among equals one that said it has the blocks."""
+        return min(
+            self._links.connected(),
+            key=lambda peer: (self._demerits.get(peer, 0), peer not in self._holders, peer),
+            default=None,
+        )
 
     def on_answer(self, peer: str, answer: BlocksAnswer) -> None:
         """Take a peer's blocks, if it was asked for them."""
-        if peer != self._asked or answer.request != self._request or self._executing:
+        if self._stopped or peer != self._asked or answer.request != self._request or self._executing:
             return
         self._cancel_timer()
         if not answer.blocks or answer.certificate is None:
@@ -131,33 +145,33 @@ class Synchronizer:
             self._on_results(taken.results)
             self._executed_batches += [pair for result in taken.results for pair in result.batches]
         refusal = taken.refusal
-        if refusal is None:
+        if refusal is None and self._height() < self._first:
+            self._failed(peer, DEMERIT_SILENT)  # true, and of no use: blocks that we have had
+        elif refusal is None:
             self._asked = None
-            self._demerits.pop(peer, None)
+            if self._demerits.get(peer, 0) < DEMERIT_LIED:
+                self._demerits.pop(peer, None)
             if self._height() >= certificate.height:
                 batches, self._executed_batches = tuple(self._executed_batches), []
                 self._on_event(Synchronized(certificate, batches))
             self._advance()
         elif refusal.code == "sync.diverged":
             self._on_diverged(refusal)
-        elif refusal.code in ("sync.gap", "block.height"):
-            # Our head moved between the question and the answer.
-            self._failed(peer, 0)
         else:
             self._links.misbehaved(peer, f"served wrong blocks ({refusal.code})")
             self._failed(peer, DEMERIT_LIED)
 
     def _failed(self, peer: str, demerit: int) -> None:
-        self._cancel_timer()
         self._asked = None
-        self._demerits[peer] = self._demerits.get(peer, 0) + demerit
+        if demerit:
+            self._demerits[peer] = min(DEMERITS_MAX, self._demerits.get(peer, 0) + demerit)
         self._later(RETRY_MS, self._advance)
 
     # --- serving
 
     def serve(self, peer: str, request: BlocksRequest) -> None:
         """Answer a peer's request from the ledger."""
-        if self._serving.get(peer, 0) >= SERVED_AT_ONCE_MAX or request.last < request.first:
+        if self._stopped or self._serving.get(peer, 0) >= SERVED_AT_ONCE_MAX or request.last < request.first:
             return
         self._serving[peer] = self._serving.get(peer, 0) + 1
 
@@ -173,10 +187,18 @@ class Synchronizer:
 
         self._executor.call("blocks", (request.first, request.last), found)
 
+    # --- time
+
     def _later(self, delay_ms: int, callback: Callable[[], None]) -> None:
         self._cancel_timer()
-        if not self._stopped:
-            self._timer = self._clock.call_later(delay_ms, callback)
+        if self._stopped:
+            return
+
+        def expired() -> None:
+            self._timer = None
+            callback()
+
+        self._timer = self._clock.call_later(delay_ms, expired)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -1,25 +1,46 @@
-"""A disk whose unsynced writes are lost, or torn, in a crash."""
+"""A disk whose unsynced writes are lost, or torn, when the power goes; when only the process dies, they stay."""
 
 from __future__ import annotations
 
 import random
+from typing import Final
+
+SECTOR_BYTES: Final = 512
+"""What a disk writes at once; sectors of one append may reach it in any order."""
+
+
+class PowerLost(Exception):
+    """The power went while a write was under way. Nothing of the node runs after it."""
 
 
 class SimulatedDisk:
-    """Files of one node, in memory. What is durable survives `crash`; of the rest a random part does."""
+    """Files of one node, in memory: what is durable, and what the running system believes."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._durable: dict[str, bytes] = {}
         self._current: dict[str, bytearray] = {}
+        self._powerless = False
         self.syncs = 0
 
-    def crash(self) -> None:
-        """Lose what was not synced; an appended tail may survive in part, as a torn write does."""
+    def lose_power(self) -> None:
+        """From now on nothing becomes durable, until `restore`."""
+        self._powerless = True
+
+    def restore(self) -> None:
+        """The power is back: what was appended and not synced is there in part, with holes."""
+        if not self._powerless:
+            return
+        self._powerless = False
         survived = {}
         for name, durable in self._durable.items():
-            tail = bytes(self._current[name][len(durable) :]) if name in self._current else b""
-            survived[name] = durable + tail[: self._chance.randint(0, len(tail))]
+            tail = bytearray(self._current.get(name, bytearray())[len(durable) :])
+            del tail[self._chance.randint(0, len(tail)) :]
+            if tail and self._chance.random() < 0.5:
+                hole = self._chance.randrange(len(tail))
+                end = min(len(tail), hole + SECTOR_BYTES)
+                tail[hole:end] = bytes(end - hole)
+            survived[name] = durable + bytes(tail)
         self._durable = survived
         self._current = {name: bytearray(data) for name, data in survived.items()}
 
@@ -34,10 +55,13 @@ class SimulatedDisk:
         return SimulatedFile(self, name)
 
     def replace(self, name: str, data: bytes) -> None:
-        self._current[name] = bytearray(data)
-        self._durable[name] = data
+        if not self._powerless or self._chance.random() < 0.5:
+            self._current[name] = bytearray(data)
+            self._durable[name] = data
+        self._check_power()
 
     def truncate(self, name: str, size: int) -> None:
+        self._check_power()
         del self._current[name][size:]
         self._durable[name] = bytes(self._current[name])
 
@@ -47,11 +71,16 @@ class SimulatedDisk:
         self._current[name] += data
 
     def sync(self, name: str) -> None:
+        self._check_power()
         self.syncs += 1
         self._durable[name] = bytes(self._current[name])
 
     def size(self, name: str) -> int:
         return len(self._current[name])
+
+    def _check_power(self) -> None:
+        if self._powerless:
+            raise PowerLost
 
 
 class SimulatedFile:

@@ -45,7 +45,8 @@ def run_hostile(seed: int, n: int = 4, rounds: int = ROUNDS) -> RunResult:
         world.run(chance.randint(10, 400))
         down = [index for index in range(n) if not cluster.nodes[index].up]
         if not down and chance.random() < 0.3:
-            cluster.nodes[cluster.primary() if chance.random() < 0.6 else chance.randrange(n)].crash()
+            victim = cluster.primary() if chance.random() < 0.6 else chance.randrange(n)
+            cluster.nodes[victim].crash(power_loss=chance.random() < 0.5)
             crashes += 1
         elif down and chance.random() < 0.5:
             cluster.restart(down[0])
@@ -71,6 +72,7 @@ def make_peace(cluster: SimulatedCluster) -> None:
     cluster.network.faults = NetworkFaults()
     cluster.network.heal()
     for node in cluster.nodes:
+        node.disarm()
         if not node.up:
             cluster.restart(node.index)
     identifier = cluster.submit_transfer(0)

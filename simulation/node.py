@@ -3,76 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
 
 from consensus.pbft.configuration import Configuration as EngineConfiguration
+from ledger.block import Header, block_hash
 from ledger.chain import Chain, ExecutedBlock
 from ledger.genesis import Genesis
 from ledger.state.store import MemoryStore
+from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
-from node.executor import InlineExecutor
-from node.ports import Answer
 from node.verifier import InlineVerifier
 from p2p.channels import Channel
 from primitives.keys import SigningKey
 from simulation.disk import SimulatedDisk
 from simulation.network import Network
-from simulation.world import Handle, World
-
-SYNC_MS: Final = 1
-EXECUTION_MS: Final = 1
-
-
-class _Ports:
-    """Clock, jobs, links and executor of one life of a node; when the node crashes, all of them go dead."""
-
-    def __init__(self, node: SimulatedNode, service: ChainService) -> None:
-        self._node = node
-        self._world = node.world
-        self._inline = InlineExecutor(service)
-        self.alive = True
-
-    def _later(self, delay_ms: int, callback: Callable[[], None]) -> Handle:
-        return self._world.at(delay_ms, lambda: callback() if self.alive else None)
-
-    # Clock
-    def now_ms(self) -> int:
-        return self._world.now_ms + self._node.clock_skew_ms
-
-    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> Handle:
-        return self._later(delay_ms, callback)
-
-    # Jobs
-    def run(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        def finish() -> None:
-            job()
-            done(None)
-
-        self._later(SYNC_MS, finish)
-
-    # Executor
-    def call(self, method: str, arguments: tuple[Any, ...], answer: Answer) -> None:
-        self._later(EXECUTION_MS, lambda: self._inline.call(method, arguments, answer))
-
-    # Links
-    def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
-        receiver = self._node.names.index(node_id)
-        if not self.alive or not self._node.network.connected(self._node.index, receiver):
-            return False
-        self._node.network.send(self._node.index, receiver, channel, payload)
-        return True
-
-    def connected(self) -> Sequence[str]:
-        node = self._node
-        return [
-            name
-            for other, name in enumerate(node.names)
-            if other != node.index and node.network.connected(node.index, other)
-        ]
-
-    def misbehaved(self, node_id: str, reason: str) -> None:
-        self._node.complaints.append((node_id, reason))
+from simulation.ports import CrashPoint, SimulatedPorts, Surroundings
+from simulation.world import World
 
 
 class SimulatedNode:
@@ -93,6 +39,11 @@ class SimulatedNode:
         self.index = index
         self.names = [validator.node_id for validator in genesis.validators]
         self.clock_skew_ms = 0
+        self.crash_at: CrashPoint | None = None
+        """Where the next crash is to happen by itself; see `on_crash`."""
+        self.on_crash: Callable[[int], None] = lambda _: None
+        """Hears this node's index when it has crashed at `crash_at`."""
+        self.work_done: dict[str, int] = {}
         self.disk = SimulatedDisk(world.random)
         self.store = MemoryStore()
         self.core: NodeCore | None = None
@@ -107,7 +58,7 @@ class SimulatedNode:
         self.complaints: list[tuple[str, str]] = []
         self._key = signing_key
         self._engine = engine
-        self._ports: _Ports | None = None
+        self._ports: SimulatedPorts | None = None
 
     @property
     def up(self) -> bool:
@@ -117,8 +68,12 @@ class SimulatedNode:
         """Open the ledger and the vote log as they are, and take part."""
         self.lives += 1
         chain = Chain.open(self.store, self.genesis)
+        self._note_unheard(chain)
         service = ChainService(chain)
-        ports = self._ports = _Ports(self, service)
+        around = Surroundings(
+            self.world, self.network, self.disk, self.names, self.index, self.complaints, self.work_done
+        )
+        ports = self._ports = SimulatedPorts(around, service, self.clock_skew_ms, self.crash_at, self._crash_by_itself)
         core = NodeCore(
             CoreConfiguration(engine=self._engine),
             self.genesis,
@@ -139,13 +94,36 @@ class SimulatedNode:
         self.network.attach(self.index, self._deliver)
         core.start()
 
-    def crash(self) -> None:
-        """End without warning; what was not synced is lost."""
+    def _note_unheard(self, chain: Chain) -> None:
+        """Blocks that the ledger took in the moment of the last crash: nobody heard of them then."""
+        for height in range(max(self.blocks, default=0) + 1, chain.height + 1):
+            block = chain.block(height)
+            assert block is not None
+            ids = [
+                transaction_id(data)
+                for batch in block.batches
+                for data, mark in zip(batch.transactions, batch.marks, strict=True)
+                if not mark
+            ]
+            self._note_block(block.header, block_hash(block.header), ids)
+
+    def _crash_by_itself(self, power_loss: bool) -> None:
+        self.crash_at = None
+        self.crash(power_loss)
+        self.on_crash(self.index)
+
+    def disarm(self) -> None:
+        """Crash by itself no more."""
+        self.crash_at = None
+        if self._ports is not None:
+            self._ports.crash_at = None
+
+    def crash(self, power_loss: bool = True) -> None:
+        """End without warning. Without power, what was not synced is lost or torn."""
         assert self._ports is not None
-        self._ports.alive = False
+        self._ports.die(power_loss)
         self.core = None
         self.network.detach(self.index)
-        self.disk.crash()
         self.world.trace.note(f"{self.world.now_ms} crash {self.index}")
 
     def submit(self, transactions: Sequence[bytes], done: Callable[[list[Admission]], None]) -> None:
@@ -162,17 +140,20 @@ class SimulatedNode:
     # --- node.core.Listener
 
     def on_executed(self, block: ExecutedBlock) -> None:
-        height = block.header.height
-        if self.blocks and height != max(self.blocks) + 1:
-            self.violations.append(f"I2: node {self.index} executed {height} after {max(self.blocks)}")
-        self.blocks[height] = block.block_hash
-        self.roots[height] = block.header.state_root
-        for outcome in block.outcomes:
-            if outcome.receipt is not None and outcome.id is not None:
-                if outcome.id in self.executed_ids:
-                    self.violations.append(f"I2: node {self.index} executed {outcome.id.hex()} twice")
-                self.executed_ids[outcome.id] = height
-        self.world.trace.note(f"{self.world.now_ms} executed {self.index} {height} {block.block_hash.hex()}")
+        ids = [outcome.id for outcome in block.outcomes if outcome.receipt is not None and outcome.id is not None]
+        self._note_block(block.header, block.block_hash, ids)
+
+    def _note_block(self, header: Header, hashed: bytes, ids: Sequence[bytes]) -> None:
+        height = header.height
+        if height != max(self.blocks, default=0) + 1:
+            self.violations.append(f"I2: node {self.index} executed {height} after {max(self.blocks, default=0)}")
+        self.blocks[height] = hashed
+        self.roots[height] = header.state_root
+        for identifier in ids:
+            if identifier in self.executed_ids:
+                self.violations.append(f"I2: node {self.index} executed {identifier.hex()} twice")
+            self.executed_ids[identifier] = height
+        self.world.trace.note(f"{self.world.now_ms} executed {self.index} {height} {hashed.hex()}")
 
     def on_certified(self, height: int, blocks: Sequence[ExecutedBlock]) -> None:
         self.certified.update(

@@ -11,7 +11,7 @@ acceptance are the replica's. Spec: docs/spec/consensus.md, "Messages".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -223,6 +223,7 @@ class ViewChangeRequest(_Wire, frozen=True, tag="view-change-request"):
 
 Signed: TypeAlias = Batch | PrePrepare | Prepare | Commit | Checkpoint | ViewChange | NewView | Status
 Message: TypeAlias = Signed | BatchRequest | ViewChangeRequest
+S = TypeVar("S", bound=Signed)
 
 _UNSIGNED_SIGNATURE: Final = bytes(64)
 
@@ -279,7 +280,7 @@ def signing_bytes(network_id: bytes, message: Signed) -> bytes:
     return domain(f"consensus/{message.kind}") + network_id + encode(unsigned)
 
 
-def sign(network_id: bytes, signer: Signer, message: Signed) -> Any:
+def sign(network_id: bytes, signer: Signer, message: S) -> S:
     """Return `message` with its signature filled in."""
     return msgspec.structs.replace(message, signature=signer.sign(signing_bytes(network_id, message)))
 

@@ -7,7 +7,7 @@ has no behavior of the protocol in it.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 from consensus.engine import (
     Broadcast,
@@ -31,6 +31,7 @@ from consensus.messages import (
     PreparedCertificate,
     PrePrepare,
     Proposal,
+    S,
     Signed,
     Status,
     ViewChange,
@@ -205,7 +206,7 @@ class State:
         self.position += 1
         return self.position
 
-    def sign(self, message: Signed) -> Any:
+    def sign(self, message: S) -> S:
         assert self.signer is not None
         return sign(self.validators.network_id, self.signer, message)
 

@@ -18,7 +18,7 @@ from consensus.messages import (
     PreparedCertificate,
     PrePrepare,
     Proposal,
-    Signed,
+    S,
     ViewChange,
     proposal_digest,
     sign,
@@ -31,7 +31,7 @@ from primitives.list_root import list_root
 NO_SIGNATURE = bytes(64)
 
 
-def signed(message: Signed, key: int | None = None, network_id: bytes = NETWORK_ID) -> Any:
+def signed(message: S, key: int | None = None, network_id: bytes = NETWORK_ID) -> S:
     """Sign with the key of `message.replica`, or of another replica, for forgeries."""
     return sign(network_id, KEYS[message.replica if key is None else key], message)
 

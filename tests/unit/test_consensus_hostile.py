@@ -1,6 +1,6 @@
 """One member lies: small changes to its own valid messages, signed again, in random schedules; and totality of `step`.
 
-After Winter et al., "Randomized Testing of Byzantine Fault Tolerant Algorithms" (ByzzFuzz, OOPSLA 2023): small mutations
+After Winter et al., "Randomized Testing of Byzantine Fault Tolerant Algorithms" (ByzzFuzz, OOPSLA 2023): small changes
 of well-formed messages reach deeper than random bytes.
 """
 
@@ -54,7 +54,7 @@ def mutate(chance: random.Random, message: Any) -> Any:
 def liar(faulty: int, seed: int, world: World) -> Callable[[int, Message], Message]:
     """Return a corruption of what `faulty` sends: each receiver may be told something else."""
     chance = random.Random(seed)
-    past: list[Any] = []
+    past: list[Message] = []
 
     def corrupt(sender: int, message: Message) -> Message:
         if sender != faulty or isinstance(message, BatchRequest | ViewChangeRequest) or message.replica != faulty:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from consensus_harness import World, promises
 from consensus_kit import (
@@ -28,7 +30,7 @@ X, Y = proposal(0, A), proposal(0, B)
 GOOD = b"\x01" * 32
 
 
-def restarted(solo: Solo, records: list[bytes] | None = None, **recovered: object) -> Solo:
+def restarted(solo: Solo, records: list[bytes] | None = None, **recovered: Any) -> Solo:
     replica_id = solo.replica.status().replica_id
     assert replica_id is not None
     return Solo(replica_id, records=solo.records if records is None else records, **recovered)

@@ -1,12 +1,13 @@
 """The vote log: what this validator promised, in an append-only file of its own.
 
     file   = magic (21 bytes) checksum (8) ledger height (8) first position (8) durable (8), then records
-    record = length (4, of the payload) checksum (8) position (8) durable (8) payload
+    record = mark (8) length (4, of the payload) checksum (8) position (8) durable (8) payload
 
 Positions rise by one. `durable` is the highest position known to be synced when the bytes were written. The ledger
 height is what the ledger held when the log was last truncated: a ledger below it was lost. A checksum is the beginning
-of SHA-256 over all the rest and a secret: records hold what strangers wrote, and nobody must be able to write something
-that looks like a record where a crash tore one. LevelDB cannot keep votes: a truncated log of it is silently accepted.
+of SHA-256 over all the rest and a secret, and the mark follows from the secret alone: records hold what strangers
+wrote, and nobody must be able to write something that looks like a record where a crash tore one, or that takes long to
+tell from one. LevelDB cannot keep votes: a truncated log of it is silently accepted.
 
 A crash tears what was written and not yet synced, in any part of it. Nothing that waits for those records was sent, so
 the tail is cut from the first damaged record on, unless a later record shows that the damaged one had been durable.
@@ -28,7 +29,7 @@ RECORD_BYTES_MAX: Final = 64 * 1024 * 1024
 REWRITE_BYTES_MIN: Final = 8 * 1024 * 1024
 """The log is rewritten when it has grown by so much, and to twice its size, since the last time."""
 
-_HEAD: Final = struct.Struct(">I8sQQ")
+_HEAD: Final = struct.Struct(">8sI8sQQ")
 _FILE_HEAD: Final = struct.Struct(">8sQQQ")
 _MAGIC: Final = b"guildmark vote log 1\n"
 _FILE_HEAD_BYTES: Final = len(_MAGIC) + _FILE_HEAD.size
@@ -73,7 +74,8 @@ def file_head(secret: bytes, ledger_height: int = 0, first: int = 1, durable: in
 
 def frame(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:
     """Return the bytes of one record."""
-    return _HEAD.pack(len(payload), _checksum(secret, position, durable, payload), position, durable) + payload
+    checksum = _checksum(secret, position, durable, payload)
+    return _HEAD.pack(_mark(secret), len(payload), checksum, position, durable) + payload
 
 
 def parse(secret: bytes, data: bytes) -> ParsedLog:
@@ -86,7 +88,7 @@ def parse(secret: bytes, data: bytes) -> ParsedLog:
         raise JournalDamaged(f"{FILE_NAME} is not a vote log")
     _, height, first, durable = _FILE_HEAD.unpack_from(data, len(_MAGIC))
     if data[:_FILE_HEAD_BYTES] != file_head(secret, height, first, durable):
-        raise JournalDamaged(f"{FILE_NAME} is damaged at its beginning")
+        raise JournalDamaged(f"{FILE_NAME} is damaged at its beginning, or belongs to another signing key")
     records: list[LogRecord] = []
     offset, expected = _FILE_HEAD_BYTES, first
     while (record := _record_at(secret, data, offset)) is not None and record.position == expected:
@@ -101,9 +103,9 @@ def _record_at(secret: bytes, data: bytes, offset: int) -> LogRecord | None:
     """Return the record at `offset`, or None when there is no whole one."""
     if offset + _HEAD.size > len(data):
         return None
-    length, checksum, position, durable = _HEAD.unpack_from(data, offset)
+    mark, length, checksum, position, durable = _HEAD.unpack_from(data, offset)
     end = offset + _HEAD.size + length
-    if length > RECORD_BYTES_MAX or end > len(data):
+    if mark != _mark(secret) or length > RECORD_BYTES_MAX or end > len(data):
         return None
     payload = data[offset + _HEAD.size : end]
     if _checksum(secret, position, durable, payload) != checksum:
@@ -112,12 +114,17 @@ def _record_at(secret: bytes, data: bytes, offset: int) -> LogRecord | None:
 
 
 def _records_behind(secret: bytes, data: bytes, offset: int) -> Iterator[LogRecord]:
-    """Yield the whole records behind the damage, which may be in a length, so that every byte could begin one."""
-    while (offset := offset + 1) + _HEAD.size <= len(data):
+    """Yield the whole records behind the damage, which may be in a length: their marks show where they begin."""
+    mark = _mark(secret)
+    while (offset := data.find(mark, offset + 1)) >= 0:
         record = _record_at(secret, data, offset)
         if record is not None:
             yield record
             offset = record.end - 1
+
+
+def _mark(secret: bytes) -> bytes:
+    return hashlib.sha256(b"mark" + secret).digest()[:8]
 
 
 def _checksum(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:

@@ -1,0 +1,206 @@
+"""The vote log: what survives which damage, and that nothing is taken for durable that is not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from node_core_kit import Disk, Jobs
+
+from node.failures import ExitCode, NodeFailure
+from node.journal import (
+    FILE_NAME,
+    REWRITE_BYTES_MIN,
+    Journal,
+    JournalDamaged,
+    JournalFailed,
+    file_head,
+    frame,
+    parse,
+)
+
+SECRET = b"s" * 32
+RECORDS = [b"one", b"", b"three" * 40, b"\x00" * 30, b"five"]
+
+
+def open_journal(disk: Disk, jobs: Jobs | None = None, fatal: list[NodeFailure] | None = None) -> Journal:
+    failures = fatal if fatal is not None else []
+    return Journal(disk, jobs or Jobs(), failures.append, SECRET)
+
+
+def written(*groups: list[bytes]) -> bytes:
+    """Return a log whose groups were synced one after the other."""
+    disk = Disk()
+    journal = open_journal(disk)
+    for group in groups:
+        for record in group:
+            journal.append(record)
+        journal.sync(lambda: None)
+    return disk.durable[FILE_NAME]
+
+
+def reopened(data: bytes) -> Journal:
+    disk = Disk()
+    disk.replace(FILE_NAME, data)
+    return open_journal(disk)
+
+
+def test_what_was_synced_is_read_back_in_order() -> None:
+    journal = reopened(written(RECORDS[:2], RECORDS[2:]))
+    assert journal.records == RECORDS
+    assert journal.existed
+    assert not open_journal(Disk()).existed
+
+
+def test_what_is_appended_after_a_restart_follows() -> None:
+    disk = Disk()
+    for record in RECORDS:
+        journal = open_journal(disk)
+        journal.append(record)
+        journal.sync(lambda: None)
+    assert open_journal(disk).records == RECORDS
+
+
+def test_a_tail_torn_at_any_byte_is_cut_and_nothing_before_it_is_lost() -> None:
+    """D2: the last sync never returned; what it covered was never sent."""
+    before, after = written(RECORDS[:2]), written(RECORDS[:2], RECORDS[2:])
+    for size in range(len(before), len(after)):
+        journal = reopened(after[:size])
+        assert journal.records == RECORDS[: len(journal.records)]
+        assert len(journal.records) >= 2
+        journal.append(b"next")
+        journal.sync(lambda: None)
+
+
+def test_a_hole_in_the_last_sync_is_a_tear_even_where_whole_records_follow() -> None:
+    """D2: a disk writes sectors in any order, so a later record of one sync may be there without the earlier one."""
+    before, after = written(RECORDS[:2]), written(RECORDS[:2], RECORDS[2:])
+    for start in range(len(before), len(after)):
+        torn = bytearray(after)
+        torn[start : start + 16] = bytes(len(torn[start : start + 16]))
+        assert reopened(bytes(torn)).records[:2] == RECORDS[:2]
+
+
+def test_a_flipped_bit_before_the_last_sync_is_refused() -> None:
+    """D1: it was durable, so it was promised."""
+    durable, data = len(written(RECORDS)), written(RECORDS, [b"later"])
+    for index in range(durable):
+        damaged = bytearray(data)
+        damaged[index] ^= 1 << (index % 8)
+        with pytest.raises(JournalDamaged) as caught:
+            reopened(bytes(damaged))
+        assert caught.value.exit_code is ExitCode.STORAGE
+
+
+@pytest.mark.parametrize("data", [b"", b"guildmark", b"something else altogether", b"guildmark vote log 1\n"])
+def test_what_is_no_vote_log_is_refused(data: bytes) -> None:
+    with pytest.raises(JournalDamaged, match="not a vote log"):
+        reopened(data)
+
+
+def test_a_log_of_another_key_is_refused() -> None:
+    disk = Disk()
+    disk.replace(FILE_NAME, written(RECORDS))
+    with pytest.raises(JournalDamaged, match="another signing key"):
+        Journal(disk, Jobs(), lambda _: None, b"x" * 32)
+
+
+def test_a_strangers_record_inside_a_torn_batch_proves_nothing() -> None:
+    """A client can put whatever it likes into a transaction, a well-formed record of its own included."""
+    forged = frame(b"guess", 1_000, 999, b"forged")
+    before = written([b"one"])
+    after = written([b"one"], [b"batch " + forged + b" end"])
+    for size in (len(before) + 60, len(after) - 1):
+        assert reopened(after[:size]).records == [b"one"]
+
+
+def test_a_torn_tail_that_a_stranger_wrote_is_told_from_records_at_once() -> None:
+    """Lengths that a stranger chose must not make the search hash the tail over and over."""
+    hostile = b"\x00\x00\x7f\xff" * 2_000_000
+    torn = written([b"one"], [hostile])[:-1]
+    begun = time.process_time()
+    assert parse(SECRET, torn).last_position == 1
+    assert time.process_time() - begun < 5
+
+
+def test_a_rewrite_keeps_what_it_is_given_and_nothing_else() -> None:
+    disk = Disk()
+    journal = open_journal(disk)
+    for record in RECORDS:
+        journal.append(record)
+    journal.sync(lambda: None)
+    done: list[int] = []
+    journal.rewrite([b"kept", b"too"], 7, lambda: done.append(1))
+    journal.append(b"after")
+    journal.sync(lambda: None)
+    again = open_journal(disk)
+    assert (done, again.records, again.ledger_height) == ([1], [b"kept", b"too", b"after"], 7)
+
+
+def test_a_rewritten_log_tolerates_no_damage() -> None:
+    """It was replaced as a whole, durably: no part of it can be a tear."""
+    disk = Disk()
+    open_journal(disk).rewrite([b"kept", b"too"], 7, lambda: None)
+    data = disk.durable[FILE_NAME]
+    for size in range(len(data)):
+        with pytest.raises(JournalDamaged):
+            reopened(data[:size])
+
+
+def test_the_log_is_rewritten_by_growth_and_never_asks_a_file_that_is_being_replaced() -> None:
+    """The journal's thread closes and replaces the file while the deciding thread goes on asking."""
+    disk, jobs = Disk(), Jobs(held=True)
+    journal = open_journal(disk, jobs)
+    journal.append(bytes(REWRITE_BYTES_MIN))
+    journal.sync(lambda: None)
+    jobs.go_on()
+    wanted = [journal.wants_rewrite]
+    journal.rewrite([b"kept"], 1, lambda: None)
+    job, done = jobs.waiting.popleft()
+    job()
+    wanted.append(journal.wants_rewrite)
+    done(None)
+    assert [*wanted, journal.wants_rewrite] == [True, False, False]
+    assert journal.size_bytes == len(disk.durable[FILE_NAME])
+
+
+@pytest.mark.parametrize("where", ["fail_sync", "fail_append"])
+def test_a_failed_write_or_fsync_is_fatal_and_not_tried_again(where: str) -> None:
+    """D4, D5"""
+    disk = Disk()
+    fatal: list[NodeFailure] = []
+    done: list[int] = []
+    journal = open_journal(disk, fatal=fatal)
+    setattr(disk, where, OSError(5, "Input/output error"))
+    journal.append(b"promise")
+    syncs = disk.syncs
+    journal.sync(lambda: done.append(1))
+    assert done == []
+    assert [type(failure) for failure in fatal] == [JournalFailed]
+    assert "Input/output error" in str(fatal[0])
+    assert disk.syncs - syncs == (where == "fail_sync")
+
+
+def test_a_disk_that_refuses_at_the_start_is_named() -> None:
+    disk = Disk()
+    disk.fail_sync = OSError(30, "Read-only file system")
+    with pytest.raises(JournalFailed, match="Read-only"):
+        open_journal(disk)
+
+
+def test_a_tear_that_comes_back_after_a_crash_is_not_made_durable_by_reading_it() -> None:
+    """What is cut is cut durably: the next record takes its place and its position."""
+    disk = Disk()
+    disk.replace(FILE_NAME, written(RECORDS[:1], RECORDS[1:2])[:-1])
+    journal = open_journal(disk)
+    assert journal.records == RECORDS[:1]
+    assert disk.durable[FILE_NAME] == written(RECORDS[:1])
+    journal.append(b"other")
+    journal.sync(lambda: None)
+    assert open_journal(disk).records == [RECORDS[0], b"other"]
+
+
+def test_positions_go_on_over_restarts_and_rewrites() -> None:
+    """A record of an earlier file is never taken for one of this file."""
+    old = frame(SECRET, 1, 1, b"old")
+    assert reopened(file_head(SECRET, 0, 5, 4) + old).records == []

@@ -21,6 +21,7 @@ from consensus.engine import (
     Event,
     EvidenceFound,
     Execute,
+    MessageReceived,
     Persist,
     Send,
     StartTimer,
@@ -41,6 +42,12 @@ Outward: TypeAlias = Send | Broadcast | Execute | Certified | SyncNeeded | Diver
 
 EVENTS_PER_SYNC_MAX: Final = 1_000
 """Events taken before what they ask to persist is synced: a flood must not put off the answers without bound."""
+OUTWARD_WAITING_MAX: Final = 10_000
+"""Effects that wait for a sync under way; with so many, no event is taken until it is done."""
+UNSYNCED_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Records that wait for a sync under way; with so many bytes, the same."""
+EVENTS_WAITING_MAX: Final = 10_000
+"""Events waiting; with so many, messages are dropped and counted, as a network may lose them. Other events are few."""
 
 
 class EffectHandler(Protocol):
@@ -75,6 +82,8 @@ class ConsensusDriver:
         self._working = False
         self._syncing = False
         self._ledger_height = -1
+        self.dropped_messages = 0
+        """Messages that came while too much waited for the disk."""
         self._timers: dict[TimerKind, Cancelable] = {}
         self._stopped = False
 
@@ -91,7 +100,13 @@ class ConsensusDriver:
 
     def handle(self, *events: Event) -> None:
         """Feed events. Effects of one may bring about further ones; they are taken in turn."""
-        self._events.extend(events)
+        if self._stopped:
+            return
+        for event in events:
+            if len(self._events) >= EVENTS_WAITING_MAX and isinstance(event, MessageReceived):
+                self.dropped_messages += 1
+            else:
+                self._events.append(event)
         self._work()
 
     def on_ledger_durable(self, height: int) -> None:
@@ -105,12 +120,18 @@ class ConsensusDriver:
             return
         self._working = True
         try:
-            while not self._stopped and (self._events or (not self._syncing and self._pending())):
+            while not self._stopped and (self._may_take() or (not self._syncing and self._pending())):
                 self._take_events()
                 if not self._syncing:
                     self._sync_or_perform()
         finally:
             self._working = False
+
+    def _may_take(self) -> bool:
+        """Whether there is an event, and room for what comes of it."""
+        if not self._events or not self._syncing:
+            return bool(self._events)
+        return len(self._outward) < OUTWARD_WAITING_MAX and self._journal.unsynced_bytes < UNSYNCED_BYTES_MAX
 
     def _pending(self) -> bool:
         return bool(self._outward) or self._journal.dirty or self._may_truncate()
@@ -121,7 +142,7 @@ class ConsensusDriver:
 
     def _take_events(self) -> None:
         for _ in range(EVENTS_PER_SYNC_MAX):
-            if not self._events or self._stopped:
+            if self._stopped or not self._may_take():
                 return
             self._sort(self.engine.step(self._events.popleft(), self._clock.now_ms()))
 

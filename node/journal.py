@@ -157,6 +157,7 @@ class Journal:
         self._position = 0
         self._durable = 0
         self._unsynced: list[bytes] = []
+        self._unsynced_bytes = 0
         try:
             self._open_or_create()
             self._file: AppendFile = files.open_append(FILE_NAME)
@@ -186,6 +187,11 @@ class Journal:
         return bool(self._unsynced)
 
     @property
+    def unsynced_bytes(self) -> int:
+        """Bytes that were appended since the last `sync` began."""
+        return self._unsynced_bytes
+
+    @property
     def size_bytes(self) -> int:
         """The size of the file, what is being written included."""
         return self._size
@@ -194,10 +200,12 @@ class Journal:
         assert len(record) <= RECORD_BYTES_MAX
         self._position += 1
         self._unsynced.append(frame(self._secret, self._position, self._durable, record))
+        self._unsynced_bytes += len(self._unsynced[-1])
 
     def sync(self, done: Callable[[], None]) -> None:
         """Make all that was appended durable, then call `done`. Not while another sync or rewrite is under way."""
         data, self._unsynced = b"".join(self._unsynced), []
+        self._unsynced_bytes = 0
         covered = self._position
         self._size += len(data)
 
@@ -222,6 +230,7 @@ class Journal:
         durable under its name before the old one is gone. `ledger_height` is durable in the ledger.
         """
         self._unsynced = []
+        self._unsynced_bytes = 0
         first = self._position + 1
         covered = self._position + len(records)
         frames = [frame(self._secret, first + index, covered, record) for index, record in enumerate(records)]

@@ -35,6 +35,7 @@ from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
 from node.metrics import NodeMetrics, Reading
 from node.pool import PoolLimits
+from node.ports import Ports
 from node.replication import Replication
 from node.services import LedgerReads, NodeServices
 from node.status import StatusReporter
@@ -185,12 +186,14 @@ class Node:
             files.keys.signing_key,
             head=head,
             stable=stable,
-            clock=self._clock,
-            files=DiskFiles(files.directory.journal),
-            jobs=self._jobs,
-            links=self._links,
-            executor=self._executor,
-            verifier=self._verifier,
+            ports=Ports(
+                clock=self._clock,
+                files=DiskFiles(files.directory.journal),
+                jobs=self._jobs,
+                links=self._links,
+                executor=self._executor,
+                verifier=self._verifier,
+            ),
             on_fatal=self._on_fatal,
         )
 

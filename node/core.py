@@ -6,11 +6,8 @@ this code.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-
-import msgspec
 
 from consensus.engine import (
     BatchClosed,
@@ -29,32 +26,26 @@ from consensus.engine import (
 )
 from consensus.errors import ConsensusError
 from consensus.messages import Message, decode_message, encode_message
-from consensus.pbft.replica import Replica
-from consensus.validators import ValidatorSet
-from ledger.chain import ExecutedBlock
 from ledger.errors import InvalidBlock
 from ledger.execution import DecidedBatch, DecidedProposal
-from ledger.genesis import Genesis, network_id
+from ledger.genesis import Genesis
+from node.announcements import Announcements
 from node.chain_service import BlockResult, Head, KnownBlock
 from node.consensus_driver import ConsensusDriver
 from node.core_values import CoreConfiguration, CoreStatus, Listener, explain
 from node.deadline_offers import DeadlineOffers
+from node.engine_setup import build_engine, log_secret
 from node.failures import NodeFailure
 from node.intake import Admission, Intake
 from node.journal import Journal
 from node.pool import Pool
-from node.ports import Clock, ExecutorPort, Files, Jobs, Links, VerifierPort
+from node.ports import Ports
 from node.synchronizer import Synchronizer
-from node.verifier import EngineVerifier
 from node.wire import BlocksRequest, CodecError, channel_of, decode_sync
 from p2p.channels import Channel
-from primitives.digest import tagged_hash
 from primitives.finality import FinalityCertificate
-from primitives.identifiers import key_from_text
 from primitives.keys import SigningKey
 
-UNCERTIFIED_BLOCKS_MAX: Final = 8_192
-"""Executed blocks whose certificate is awaited; consensus keeps far fewer, its window."""
 DIVERGED_ADVICE: Final = (
     "Move its data directory away (keep the keys) and let it synchronize, and keep the old one for examination"
 )
@@ -74,12 +65,7 @@ class NodeCore:
         *,
         head: Head,
         stable: FinalityCertificate | None,
-        clock: Clock,
-        files: Files,
-        jobs: Jobs,
-        links: Links,
-        executor: ExecutorPort,
-        verifier: VerifierPort,
+        ports: Ports,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         """Build a node over an opened ledger.
@@ -91,36 +77,32 @@ class NodeCore:
         Raises:
             NodeFailure: the vote log is damaged, or missing beside a ledger that has blocks.
         """
-        self._configuration = configuration
-        self._clock = clock
-        self._links = links
-        self._executor = executor
+        self._links = ports.links
+        self._executor = ports.executor
         self._on_fatal = on_fatal
         self._head = head
-        self._listeners: list[Listener] = []
-        self._uncertified: deque[ExecutedBlock] = deque(maxlen=UNCERTIFIED_BLOCKS_MAX)
-        self._certified_height = 0 if stable is None else stable.height
+        self._announcements = Announcements(0 if stable is None else stable.height)
         self._diverged = False
         self._stopped = False
         self._replicas = [validator.node_id for validator in genesis.validators]
         self._index = {node: index for index, node in enumerate(self._replicas)}
         self._replica_id = self._index.get(node_id) if signing_key is not None else None
-        self._journal = Journal(files, jobs, on_fatal, _log_secret(signing_key))
-        engine = self._build_engine(genesis, signing_key, head, stable)
-        self._driver = ConsensusDriver(engine, self._journal, clock, self._transmit, self)
+        journal = Journal(ports.files, ports.jobs, on_fatal, log_secret(signing_key))
+        engine = build_engine(configuration.engine, genesis, self._replica_id, signing_key, journal, head, stable)
+        self._driver = ConsensusDriver(engine, journal, ports.clock, self._transmit, self)
         self._intake = Intake(
-            clock,
-            executor,
-            verifier,
+            ports.clock,
+            ports.executor,
+            ports.verifier,
             configuration.pool,
             configuration.batches,
             lambda items: self._driver.handle(BatchClosed(items)),
         )
-        self._deadlines = DeadlineOffers(clock, self._replica_id or 0, lambda: self._driver.handle(BatchClosed(())))
+        self._deadlines = DeadlineOffers(ports.clock, self._replica_id, lambda: self._driver.handle(BatchClosed(())))
         self.synchronizer = Synchronizer(
-            clock,
-            links,
-            executor,
+            ports.clock,
+            ports.links,
+            ports.executor,
             self._on_synchronized_blocks,
             self._on_synchronized,
             self._on_sync_diverged,
@@ -129,54 +111,11 @@ class NodeCore:
         self.refused_payloads: dict[str, int] = {}
         """Payloads that were no messages, by peer; only registered nodes are connected, so there are as many."""
 
-    def _build_engine(
-        self, genesis: Genesis, signing_key: SigningKey | None, head: Head, stable: FinalityCertificate | None
-    ) -> Replica:
-        validators = ValidatorSet(
-            network_id(genesis), 0, tuple(key_from_text(validator.signing_key) for validator in genesis.validators)
-        )
-        parameters = genesis.parameters
-        configuration = msgspec.structs.replace(
-            self._configuration.engine,
-            window=parameters.window,
-            proposal_bytes_max=parameters.proposal_bytes_max,
-            batches_per_proposal_max=parameters.batches_per_proposal_max,
-        )
-        self._check_log(head)
-        return Replica(
-            configuration,
-            validators,
-            self._replica_id,
-            signing_key if self._replica_id is not None else None,
-            EngineVerifier(),
-            records=self._journal.records,
-            last_executed=head.header.height,
-            last_block_hash=head.block_hash,
-            stable=stable,
-        )
-
-    def _check_log(self, head: Head) -> None:
-        """Raises NodeFailure when vote log and ledger are not of one life: what was promised is unknown then."""
-        height, journal = head.header.height, self._journal
-        if self._replica_id is None:
-            return
-        if height and not journal.existed:
-            raise NodeFailure(
-                f"the ledger has {height} blocks, but there is no vote log: this validator cannot know how it voted; "
-                "restore the log, or start without the signing key to follow only"
-            )
-        if journal.ledger_height > height:
-            raise NodeFailure(
-                f"the vote log was truncated when the ledger had {journal.ledger_height} certified blocks, but the "
-                f"ledger has {height}: it was lost or is a copy; restore the newer one, or start without the signing "
-                "key to follow only"
-            )
-
     # --- life
 
     def start(self) -> None:
         self._driver.start()
-        self._plan_deadline(self._head.next_deadline_ms)
+        self._deadlines.plan(self._head.next_deadline_ms, self._head.clock_offset_ms)
 
     def stop(self) -> None:
         self._stopped = True
@@ -186,7 +125,7 @@ class NodeCore:
         self._deadlines.stop()
 
     def subscribe(self, listener: Listener) -> None:
-        self._listeners.append(listener)
+        self._announcements.subscribe(listener)
 
     # --- links
 
@@ -279,10 +218,7 @@ class NodeCore:
         self._on_fatal(NodeFailure(f"this node's state has diverged: {refusal.message}. {DIVERGED_ADVICE}"))
 
     def on_evidence(self, effect: EvidenceFound) -> None:
-        for listener in self._listeners:
-            hear = getattr(listener, "on_evidence", None)
-            if hear is not None:
-                hear(effect.evidence)
+        self._announcements.evidence(effect.evidence)
 
     def on_released(self, effect: BatchesReleased) -> None:
         self._intake.on_released(effect.items)
@@ -292,15 +228,10 @@ class NodeCore:
     def _executed(self, result: BlockResult) -> None:
         block = result.block
         self._head = Head(
-            block.header, block.block_hash, self._certified_height, result.clock_offset_ms, block.next_deadline_ms
+            block.header, block.block_hash, self.certified_height, result.clock_offset_ms, block.next_deadline_ms
         )
-        dropped = self._intake.on_executed(block)
-        self._uncertified.append(block)
-        for listener in self._listeners:
-            listener.on_executed(block)
-            if dropped:
-                listener.on_dropped(dropped)
-        self._plan_deadline(block.next_deadline_ms)
+        self._announcements.executed(block, self._intake.on_executed(block))
+        self._deadlines.plan(block.next_deadline_ms, result.clock_offset_ms)
 
     def _keep_certificate(self, certificate: FinalityCertificate) -> None:
         def kept(height: Any, error: BaseException | None) -> None:
@@ -309,37 +240,20 @@ class NodeCore:
             if error is not None:
                 self._on_fatal(error)
                 return
-            self._certify(certificate.height)
+            self._announcements.certified(certificate.height)
             self._driver.on_ledger_durable(int(height))
 
         self._executor.call("add_certificate", (certificate,), kept)
-
-    def _certify(self, height: int) -> None:
-        """Tell everyone that blocks up to `height` are final."""
-        if height <= self._certified_height:
-            return
-        self._certified_height = height
-        final = []
-        while self._uncertified and self._uncertified[0].header.height <= height:
-            final.append(self._uncertified.popleft())
-        for listener in self._listeners:
-            listener.on_certified(height, final)
 
     def _on_synchronized_blocks(self, results: Sequence[BlockResult]) -> None:
         for result in results:
             self._executed(result)
 
     def _on_synchronized(self, event: Synchronized) -> None:
-        self._certify(event.certificate.height)
+        self._announcements.certified(event.certificate.height)
         self._driver.handle(event)
         self._driver.on_ledger_durable(event.certificate.height)
         self._intake.poll()
-
-    # --- deadlines
-
-    def _plan_deadline(self, next_deadline_ms: int | None) -> None:
-        if self._replica_id is not None:
-            self._deadlines.plan(next_deadline_ms, self._head.clock_offset_ms)
 
     # --- status
 
@@ -353,7 +267,7 @@ class NodeCore:
 
     @property
     def certified_height(self) -> int:
-        return self._certified_height
+        return self._announcements.certified_height
 
     def engine_status(self) -> EngineStatus:
         return self._driver.engine.status()
@@ -367,7 +281,7 @@ class NodeCore:
             state_root=header.state_root,
             block_time_ms=header.timestamp_ms,
             clock_offset_ms=self._head.clock_offset_ms,
-            certified_height=self._certified_height,
+            certified_height=self.certified_height,
             pool_transactions=len(self.pool),
             pool_bytes=self.pool.size_bytes,
             sync_target=self.synchronizer.target_height,
@@ -375,7 +289,3 @@ class NodeCore:
             engine=engine,
             why=tuple(explain(engine, self._replicas, self._links.connected(), self.synchronizer.target_height)),
         )
-
-
-def _log_secret(signing_key: SigningKey | None) -> bytes:
-    return b"" if signing_key is None else tagged_hash("vote-log", signing_key.seed)

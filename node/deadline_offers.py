@@ -18,8 +18,8 @@ WAIT_MS_MAX: Final = 24 * 3_600_000
 class DeadlineOffers:
     """Watches the next deadline against the local clock."""
 
-    def __init__(self, clock: Clock, index: int, offer: Callable[[], None]) -> None:
-        """`index` is this validator's; `offer` asks for a block."""
+    def __init__(self, clock: Clock, index: int | None, offer: Callable[[], None]) -> None:
+        """`index` is this validator's, None for a node that offers nothing; `offer` asks for a block."""
         self._clock = clock
         self._index = index
         self._offer = offer
@@ -31,7 +31,7 @@ class DeadlineOffers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if next_deadline_ms is None or self._stopped:
+        if next_deadline_ms is None or self._index is None or self._stopped:
             return
         wait_ms = next_deadline_ms - (self._clock.now_ms() + clock_offset_ms)
         if wait_ms > WAIT_MS_MAX:

@@ -4,7 +4,7 @@ simulator over virtual time. Everything that passes is a value."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from p2p.channels import Channel
 
@@ -93,3 +93,15 @@ class VerifierPort(Protocol):
     def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
         """Tell of each whether its signature holds; None when too many wait to be checked."""
         ...
+
+
+class Ports(NamedTuple):
+    """All of them, as one node gets them."""
+
+    clock: Clock
+    files: Files
+    """Where the vote log lies."""
+    jobs: Jobs
+    links: Links
+    executor: ExecutorPort
+    verifier: VerifierPort

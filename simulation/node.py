@@ -12,6 +12,7 @@ from ledger.state.store import MemoryStore
 from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
+from node.ports import Ports
 from node.verifier import InlineVerifier
 from p2p.channels import Channel
 from primitives.keys import SigningKey
@@ -81,12 +82,9 @@ class SimulatedNode:
             self._key,
             head=service.head(),
             stable=chain.certificate(chain.certified_height),
-            clock=ports,
-            files=self.disk,
-            jobs=ports,
-            links=ports,
-            executor=ports,
-            verifier=InlineVerifier(),
+            ports=Ports(
+                clock=ports, files=self.disk, jobs=ports, links=ports, executor=ports, verifier=InlineVerifier()
+            ),
             on_fatal=self._fatal,
         )
         self.core = core

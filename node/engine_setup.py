@@ -1,0 +1,75 @@
+"""The engine of a starting node: built over the ledger and the vote log, if the two are of one life."""
+
+from __future__ import annotations
+
+import msgspec
+
+from consensus.pbft.configuration import Configuration as EngineConfiguration
+from consensus.pbft.replica import Replica
+from consensus.validators import ValidatorSet
+from ledger.genesis import Genesis, network_id
+from node.chain_service import Head
+from node.failures import NodeFailure
+from node.journal import Journal
+from node.verifier import EngineVerifier
+from primitives.digest import tagged_hash
+from primitives.finality import FinalityCertificate
+from primitives.identifiers import key_from_text
+from primitives.keys import SigningKey
+
+
+def log_secret(signing_key: SigningKey | None) -> bytes:
+    """Return what marks the records of this validator's vote log; a stranger cannot make such a record."""
+    return b"" if signing_key is None else tagged_hash("vote-log", signing_key.seed)
+
+
+def build_engine(
+    configuration: EngineConfiguration,
+    genesis: Genesis,
+    replica_id: int | None,
+    signing_key: SigningKey | None,
+    journal: Journal,
+    head: Head,
+    stable: FinalityCertificate | None,
+) -> Replica:
+    """Return the replica as its records and the ledger left it; `replica_id` None follows without voting.
+
+    Raises:
+        NodeFailure: vote log and ledger do not belong together.
+    """
+    if replica_id is not None:
+        check_log(journal, head)
+    keys = tuple(key_from_text(validator.signing_key) for validator in genesis.validators)
+    parameters = genesis.parameters
+    return Replica(
+        msgspec.structs.replace(
+            configuration,
+            window=parameters.window,
+            proposal_bytes_max=parameters.proposal_bytes_max,
+            batches_per_proposal_max=parameters.batches_per_proposal_max,
+        ),
+        ValidatorSet(network_id(genesis), 0, keys),
+        replica_id,
+        signing_key if replica_id is not None else None,
+        EngineVerifier(),
+        records=journal.records,
+        last_executed=head.header.height,
+        last_block_hash=head.block_hash,
+        stable=stable,
+    )
+
+
+def check_log(journal: Journal, head: Head) -> None:
+    """Raises NodeFailure when vote log and ledger are not of one life: what was promised is unknown then."""
+    height = head.header.height
+    if height and not journal.existed:
+        raise NodeFailure(
+            f"the ledger has {height} blocks, but there is no vote log: this validator cannot know how it voted; "
+            "restore the log, or start without the signing key to follow only"
+        )
+    if journal.ledger_height > height:
+        raise NodeFailure(
+            f"the vote log was truncated when the ledger had {journal.ledger_height} certified blocks, but the "
+            f"ledger has {height}: it was lost or is a copy; restore the newer one, or start without the signing "
+            "key to follow only"
+        )

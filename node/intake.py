@@ -74,14 +74,19 @@ class Intake:
         self._executor.call("admit", (data, self._clock.now_ms()), judged)
 
     def _verify(self, data: list[bytes], verdicts: Sequence[Verdict], done: Done) -> None:
-        to_verify = [
+        fresh = [
             transaction
             for transaction, verdict in zip(data, verdicts, strict=True)
-            if not verdict.code and not verdict.known and verdict.id not in self.pool
+            if not verdict.code
+            and not verdict.known
+            and verdict.id not in self.pool
+            and not self.pool.refusal(verdict.sender, len(transaction))
         ]
+        known = dict.fromkeys((transaction for transaction in fresh if transaction in self._verdicts), True)
+        to_verify = [transaction for transaction in dict.fromkeys(fresh) if transaction not in known]
 
         def verified(found: list[bool] | None) -> None:
-            signatures = None if found is None else dict(zip(to_verify, found, strict=True))
+            signatures = None if found is None else known | dict(zip(to_verify, found, strict=True))
             admissions = [
                 self._take(transaction, verdict, signatures)
                 for transaction, verdict in zip(data, verdicts, strict=True)
@@ -101,10 +106,13 @@ class Intake:
             return Admission(verdict.id, known=True)
         if signatures is None:
             return Admission(verdict.id, "pool.full", "too many signatures wait to be checked; try again later")
-        if not signatures.get(transaction, False):
+        if transaction not in signatures:  # there was no room for it when the others went to be checked
+            code = self.pool.refusal(verdict.sender, len(transaction)) or "pool.full"
+        elif not signatures[transaction]:
             return Admission(verdict.id, "transaction.bad_signature", "the signature does not verify")
-        self._verdicts.remember(transaction)
-        code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
+        else:
+            self._verdicts.remember(transaction)
+            code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
         if code:
             return Admission(verdict.id, code, "too many transactions wait; try again later")
         return Admission(verdict.id)

@@ -66,17 +66,20 @@ class Pool:
         """Transactions in batches of ours that no block has executed yet."""
         return self._in_flight
 
+    def refusal(self, sender: bytes, size_bytes: int) -> str:
+        """Return "" where there is room for a transaction, else `pool.full` or `pool.sender_full`."""
+        if len(self._entries) >= self._limits.transactions_max or self._bytes + size_bytes > self._limits.bytes_max:
+            return "pool.full"
+        if self._by_sender.get(sender, 0) >= max(1, self._limits.transactions_max // SENDER_SHARE):
+            return "pool.sender_full"
+        return ""
+
     def add(self, identifier: bytes, entry: Entry) -> str:
-        """Take a transaction. Return "" or the code of the refusal: `pool.full` or `pool.sender_full`."""
+        """Take a transaction. Return "" or the code of the refusal, see `refusal`."""
         if identifier in self._entries:
             return ""
-        if (
-            len(self._entries) >= self._limits.transactions_max
-            or self._bytes + len(entry.data) > self._limits.bytes_max
-        ):
-            return "pool.full"
-        if self._by_sender[entry.sender] >= max(1, self._limits.transactions_max // SENDER_SHARE):
-            return "pool.sender_full"
+        if code := self.refusal(entry.sender, len(entry.data)):
+            return code
         entry.place = "fresh"
         self._entries[identifier] = entry
         self._fresh[identifier] = None

@@ -70,6 +70,7 @@ class ThreadVerifier:
     def __init__(self, post: Callable[[Callable[[], None]], None]) -> None:
         self._post = post
         self._jobs: queue.SimpleQueue[tuple[Sequence[bytes], Callable[[list[bool]], None]] | None] = queue.SimpleQueue()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="verifier", daemon=True)
         self._thread.start()
 
@@ -92,12 +93,18 @@ class ThreadVerifier:
 
             self._jobs.put((transactions[start : start + JOB_TRANSACTIONS_MAX], part))
 
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
     def stop(self) -> None:
+        """Finish the job under way and end; what waits is not checked, and nobody hears of it."""
+        self._stopped = True
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None and not self._stopped:
             transactions, answer = job
             found = check_signatures(transactions)
             self._post(lambda answer=answer, found=found: answer(found))  # type: ignore[misc]

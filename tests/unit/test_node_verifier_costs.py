@@ -1,0 +1,252 @@
+"""Signatures: checked once in a node's life, by jobs of bounded number, and never for what has no room."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from node_core_kit import Clock, Executor
+
+from ledger.chain import Chain
+from ledger.execution import DecidedBatch, DecidedProposal
+from ledger.genesis import network_id, organization_account
+from ledger.modules.credits.operations import Transfer
+from ledger.state.store import MemoryStore
+from ledger.transaction import DecodedTransaction, build
+from node import verifier
+from node.batcher import BatchLimits
+from node.chain_service import ChainService
+from node.intake import Admission, Intake
+from node.pool import PoolLimits
+from node.verifier import JOB_TRANSACTIONS_MAX, JOBS_MAX, ThreadVerifier, Verdicts, check_signatures
+from simulation.cluster import make_genesis, seeded_key
+from simulation.world import START_MS
+
+GENESIS = make_genesis(4)
+NETWORK_ID = network_id(GENESIS)
+ACCOUNTS = [organization_account(NETWORK_ID, account) for account in GENESIS.accounts]
+WAIT_S = 60
+
+
+def transfer(salt: int, key: int = 0) -> bytes:
+    return build(
+        network_id=NETWORK_ID,
+        sender=ACCOUNTS[0],
+        key=seeded_key("account", key),
+        operations=[Transfer(ACCOUNTS[1], 1)],
+        expires_at_ms=START_MS + 60_000,
+        salt=salt.to_bytes(16, "big"),
+    )
+
+
+def spoiled(transaction: bytes) -> bytes:
+    """Return the same transaction with another signature."""
+    return transaction[:-1] + bytes([transaction[-1] ^ 1])
+
+
+class SlowVerifier:
+    """Answers when told to; counts."""
+
+    def __init__(self) -> None:
+        self.checked: list[bytes] = []
+        self.waiting: list[Callable[[], None]] = []
+
+    def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
+        self.checked += transactions
+        found = check_signatures(transactions)
+        self.waiting.append(lambda: answer(found))
+
+    def go_on(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for answer in waiting:
+            answer()
+
+
+class Desk:
+    def __init__(self, limits: PoolLimits | None = None) -> None:
+        self.chain = Chain.open(MemoryStore(), GENESIS)
+        self.executor = Executor(ChainService(self.chain))
+        self.verifier = SlowVerifier()
+        self.intake = Intake(
+            Clock(START_MS), self.executor, self.verifier, limits or PoolLimits(), BatchLimits(), lambda _: None
+        )
+        self.heard: list[list[str]] = []
+
+    def submit(self, *transactions: bytes) -> None:
+        def done(admissions: list[Admission]) -> None:
+            self.heard.append([admission.code or ("known" if admission.known else "") for admission in admissions])
+
+        self.intake.submit(transactions, done)
+
+
+def test_a_transaction_twice_in_one_submission_is_checked_once() -> None:
+    """N8"""
+    desk = Desk()
+    desk.submit(transfer(1), transfer(1), transfer(2))
+    desk.verifier.go_on()
+    assert desk.verifier.checked == [transfer(1), transfer(2)]
+    assert desk.heard == [["", "known", ""]]
+
+
+def test_what_was_checked_is_not_checked_again_when_it_comes_back() -> None:
+    desk = Desk()
+    desk.submit(transfer(1))
+    desk.verifier.go_on()
+    for identifier in list(desk.intake.pool._entries):
+        desk.intake.pool.remove(identifier)
+    desk.submit(transfer(1))
+    assert len(desk.verifier.checked) == 1
+    assert desk.heard == [[""], [""]]
+
+
+def test_a_bad_signature_beside_the_good_one_is_told_apart_whatever_comes_first() -> None:
+    """A7: the id does not cover the signature."""
+    for first, second in ((transfer(1), spoiled(transfer(1))), (spoiled(transfer(1)), transfer(1))):
+        desk = Desk()
+        desk.submit(first, second)
+        desk.verifier.go_on()
+        codes = dict(zip((first, second), desk.heard[0], strict=True))
+        assert codes[transfer(1)] == ""
+        assert codes[spoiled(transfer(1))] in ("transaction.bad_signature", "known")
+        assert desk.intake.known_signatures([]) == frozenset()
+
+
+def test_what_there_is_no_room_for_is_not_checked() -> None:
+    """N8: a full pool costs a flood's sender more than it costs us."""
+    desk = Desk(PoolLimits(transactions_max=4))
+    desk.submit(transfer(1))
+    desk.verifier.go_on()
+    desk.submit(*(transfer(salt) for salt in range(2, 20)))
+    assert desk.heard[1] == ["pool.sender_full"] * 18
+    assert len(desk.verifier.checked) == 1
+
+
+def test_two_submissions_of_one_transaction_at_once_take_it_once() -> None:
+    desk = Desk()
+    desk.submit(transfer(1))
+    desk.submit(transfer(1))
+    desk.verifier.go_on()
+    assert desk.heard == [[""], ["known"]]
+    assert len(desk.intake.pool) == 1
+
+
+def test_what_left_the_pool_while_others_were_checked_is_not_called_bad() -> None:
+    """It was pending when it was judged; to come again is right, to give up is not."""
+    desk = Desk()
+    desk.submit(transfer(1))
+    desk.verifier.go_on()
+    desk.submit(transfer(1), transfer(2))
+    for identifier in list(desk.intake.pool._entries):
+        desk.intake.pool.remove(identifier)
+    desk.verifier.go_on()
+    assert desk.heard[1] == ["pool.full", ""]
+
+
+def test_a_block_checks_no_signature_that_was_checked_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once in a node's life: a verdict goes with the decision to the ledger."""
+    desk = Desk()
+    desk.submit(transfer(1))
+    desk.verifier.go_on()
+    known = desk.intake._verdicts.known([transfer(1), transfer(2)])
+    calls: list[bytes] = []
+
+    def counted(transaction: DecodedTransaction) -> bool:
+        calls.append(transaction.data)
+        return True
+
+    monkeypatch.setattr(DecodedTransaction, "verify", counted)
+    batches = [DecidedBatch(0, 1, (transfer(1), transfer(2)))]
+    desk.executor.service.execute(1, DecidedProposal(0, START_MS), batches, known)
+    assert calls == [transfer(2)]
+
+
+def test_verdicts_are_bounded_and_forget_the_oldest() -> None:
+    verdicts = Verdicts(3)
+    items = [bytes([number]) for number in range(5)]
+    for item in items:
+        verdicts.remember(item)
+    assert [item in verdicts for item in items] == [False, False, True, True, True]
+    assert len(verdicts.known(items)) == 3
+
+
+# --- the thread
+
+
+class Post:
+    def __init__(self) -> None:
+        self.callbacks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def __call__(self, callback: Callable[[], None]) -> None:
+        self.callbacks.put(callback)
+
+    def wait(self, holds: Callable[[], Any]) -> None:
+        while not holds():
+            self.callbacks.get(timeout=WAIT_S)()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hold the thread back until it is set."""
+    event = threading.Event()
+
+    def check(transactions: Sequence[bytes]) -> list[bool]:
+        assert event.wait(WAIT_S)
+        return check_signatures(transactions)
+
+    monkeypatch.setattr(verifier, "check_signatures", check)
+    yield event
+    event.set()
+
+
+def test_many_are_checked_in_small_jobs_and_answered_together_in_order() -> None:
+    post = Post()
+    thread = ThreadVerifier(post)
+    items = [transfer(salt) if salt % 3 else spoiled(transfer(salt)) for salt in range(2 * JOB_TRANSACTIONS_MAX + 5)]
+    answers: list[list[bool] | None] = []
+    thread.verify([*items, b"no transaction"], answers.append)
+    post.wait(lambda: answers)
+    thread.stop()
+    assert answers == [[bool(salt % 3) for salt in range(len(items))] + [False]]
+
+
+def test_nothing_to_check_is_answered() -> None:
+    post = Post()
+    thread = ThreadVerifier(post)
+    answers: list[list[bool] | None] = []
+    thread.verify([], answers.append)
+    post.wait(lambda: answers)
+    thread.stop()
+    assert answers == [[]]
+
+
+def test_a_full_queue_says_so_and_calls_no_signature_bad(gate: threading.Event) -> None:
+    post = Post()
+    thread = ThreadVerifier(post)
+    answers: list[list[bool] | None] = []
+    for _ in range(JOBS_MAX + 2):  # one may be under way already
+        thread.verify([b"x"], answers.append)
+    post.wait(lambda: answers)
+    gate.set()
+    thread.stop()
+    assert answers[0] is None
+
+
+def test_a_stop_does_not_check_what_waits(gate: threading.Event) -> None:
+    post = Post()
+    thread = ThreadVerifier(post)
+    answers: list[list[bool] | None] = []
+    for _ in range(100):
+        thread.verify([transfer(1)], answers.append)
+    stopping = threading.Thread(target=thread.stop)
+    stopping.start()
+    while not thread.stopped:
+        pass
+    gate.set()
+    stopping.join(WAIT_S)
+    assert not stopping.is_alive()
+    while not post.callbacks.empty():
+        post.callbacks.get()()
+    assert len(answers) <= 1

@@ -22,6 +22,8 @@ class SimulatedDisk:
         self._current: dict[str, bytearray] = {}
         self._powerless = False
         self.syncs = 0
+        self.failure: OSError | None = None
+        """What every sync answers from now on; None for a disk that works."""
 
     def lose_power(self) -> None:
         """From now on nothing becomes durable, until `restore`."""
@@ -43,6 +45,18 @@ class SimulatedDisk:
             survived[name] = durable + bytes(tail)
         self._durable = survived
         self._current = {name: bytearray(data) for name, data in survived.items()}
+
+    # --- what befalls a disk while its node is down
+
+    def lose(self, name: str) -> None:
+        """A file is gone."""
+        self._durable.pop(name, None)
+        self._current.pop(name, None)
+
+    def flip(self, name: str, offset: int, bit: int) -> None:
+        """One bit of a file is wrong."""
+        self._current[name][offset] ^= 1 << bit
+        self._durable[name] = bytes(self._current[name])
 
     # --- node.ports.Files
 
@@ -81,6 +95,8 @@ class SimulatedDisk:
     def _check_power(self) -> None:
         if self._powerless:
             raise PowerLost
+        if self.failure is not None:
+            raise self.failure
 
 
 class SimulatedFile:

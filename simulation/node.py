@@ -12,6 +12,8 @@ from ledger.state.store import MemoryStore
 from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
+from node.failures import NodeFailure
+from node.journal import JournalFailed
 from node.ports import Ports
 from node.verifier import InlineVerifier
 from p2p.channels import Channel
@@ -40,6 +42,9 @@ class SimulatedNode:
         self.index = index
         self.names = [validator.node_id for validator in genesis.validators]
         self.clock_skew_ms = 0
+        """How far this node's clock is ahead; may change at any time."""
+        self.make_service: Callable[[Chain], ChainService] = ChainService
+        """Makes what answers for the ledger; a hostile one lies to others."""
         self.crash_at: CrashPoint | None = None
         """Where the next crash is to happen by itself; see `on_crash`."""
         self.on_crash: Callable[[int], None] = lambda _: None
@@ -56,6 +61,8 @@ class SimulatedNode:
         self.certified: set[bytes] = set()
         self.lives = 0
         self.violations: list[str] = []
+        self.failures: list[NodeFailure] = []
+        """Why this node ended by itself where it had to: its disk refused."""
         self.complaints: list[tuple[str, str]] = []
         self._key = signing_key
         self._engine = engine
@@ -70,11 +77,13 @@ class SimulatedNode:
         self.lives += 1
         chain = Chain.open(self.store, self.genesis)
         self._note_unheard(chain)
-        service = ChainService(chain)
+        service = self.make_service(chain)
         around = Surroundings(
             self.world, self.network, self.disk, self.names, self.index, self.complaints, self.work_done
         )
-        ports = self._ports = SimulatedPorts(around, service, self.clock_skew_ms, self.crash_at, self._crash_by_itself)
+        ports = self._ports = SimulatedPorts(
+            around, service, lambda: self.clock_skew_ms, self.crash_at, self._crash_by_itself
+        )
         core = NodeCore(
             CoreConfiguration(engine=self._engine),
             self.genesis,
@@ -133,7 +142,11 @@ class SimulatedNode:
             self.core.on_payload(self.names[sender], channel, payload)
 
     def _fatal(self, error: BaseException) -> None:
-        self.violations.append(f"node {self.index} failed: {error!r}")
+        if isinstance(error, JournalFailed):
+            self.failures.append(error)
+            self.crash(power_loss=False)
+        else:
+            self.violations.append(f"node {self.index} failed: {error!r}")
 
     # --- node.core.Listener
 

@@ -53,7 +53,7 @@ class SimulatedPorts:
         self,
         around: Surroundings,
         service: ChainService,
-        clock_skew_ms: int,
+        clock_skew_ms: Callable[[], int],
         crash_at: CrashPoint | None,
         crash: Callable[[bool], None],
     ) -> None:
@@ -99,7 +99,7 @@ class SimulatedPorts:
     # --- Clock
 
     def now_ms(self) -> int:
-        return self._world.now_ms + self._skew_ms
+        return self._world.now_ms + self._skew_ms()
 
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> Handle:
         return self._later(delay_ms, callback)
@@ -116,12 +116,16 @@ class SimulatedPorts:
                 self._writing = job if self._torn else None
                 self._crash(True)
                 return
-            job()
+            failure: OSError | None = None
+            try:
+                job()
+            except OSError as error:
+                failure = error
             self._writing = None
             if crash == "after":
                 self._crash(True)
             else:
-                done(None)
+                done(failure)
 
         self._in_turn("journal", SYNC_MS_MAX, finish)
 

@@ -150,13 +150,15 @@ class NodeCore:
                 else:
                     self.synchronizer.on_answer(node_id, message)
                 return
-            replica = self._index.get(node_id)
-            received = MessageReceived(decode_message(payload), None if replica is None else ReplicaId(replica))
+            received = decode_message(payload)
+            if channel_of(received) is not channel:
+                raise CodecError(f"{type(received).__name__} does not travel here")
         except (CodecError, ConsensusError) as error:
             self.refused_payloads[node_id] = self.refused_payloads.get(node_id, 0) + 1
             self._links.misbehaved(node_id, f"malformed payload on {channel.name.lower()}: {error}"[:200])
             return
-        self._driver.handle(received)
+        replica = self._index.get(node_id)
+        self._driver.handle(MessageReceived(received, None if replica is None else ReplicaId(replica)))
 
     def _transmit(self, message: Message, to: tuple[int, ...] | None) -> None:
         payload, channel = encode_message(message), channel_of(message)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from consensus.errors import ConsensusError
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from consensus.pbft.replica import Replica
 from consensus.validators import ValidatorSet
 from ledger.genesis import Genesis, network_id
 from node.chain_service import Head
 from node.failures import NodeFailure
-from node.journal import Journal
+from node.journal import Journal, JournalDamaged
 from node.verifier import EngineVerifier
 from primitives.digest import tagged_hash
 from primitives.finality import FinalityCertificate
@@ -35,28 +36,32 @@ def build_engine(
     """Return the replica as its records and the ledger left it; `replica_id` None follows without voting.
 
     Raises:
-        NodeFailure: vote log and ledger do not belong together.
+        NodeFailure: vote log and ledger do not belong together, or the log holds what is no record.
     """
     if replica_id is not None:
         check_log(journal, head)
     keys = tuple(key_from_text(validator.signing_key) for validator in genesis.validators)
     parameters = genesis.parameters
-    return Replica(
-        msgspec.structs.replace(
-            configuration,
-            window=parameters.window,
-            proposal_bytes_max=parameters.proposal_bytes_max,
-            batches_per_proposal_max=parameters.batches_per_proposal_max,
-        ),
-        ValidatorSet(network_id(genesis), 0, keys),
-        replica_id,
-        signing_key if replica_id is not None else None,
-        EngineVerifier(),
-        records=journal.records,
-        last_executed=head.header.height,
-        last_block_hash=head.block_hash,
-        stable=stable,
+    settings = msgspec.structs.replace(
+        configuration,
+        window=parameters.window,
+        proposal_bytes_max=parameters.proposal_bytes_max,
+        batches_per_proposal_max=parameters.batches_per_proposal_max,
     )
+    try:
+        return Replica(
+            settings,
+            ValidatorSet(network_id(genesis), 0, keys),
+            replica_id,
+            signing_key if replica_id is not None else None,
+            EngineVerifier(),
+            records=journal.records,
+            last_executed=head.header.height,
+            last_block_hash=head.block_hash,
+            stable=stable,
+        )
+    except ConsensusError as error:
+        raise JournalDamaged(str(error)) from error
 
 
 def check_log(journal: Journal, head: Head) -> None:

@@ -87,7 +87,8 @@ class NodeCore:
         self._replicas = [validator.node_id for validator in genesis.validators]
         self._index = {node: index for index, node in enumerate(self._replicas)}
         self._replica_id = self._index.get(node_id) if signing_key is not None else None
-        journal = Journal(ports.files, ports.jobs, on_fatal, log_secret(signing_key))
+        first_life = head.header.height == 0 or self._replica_id is None
+        journal = Journal(ports.files, ports.jobs, on_fatal, log_secret(signing_key), first_life)
         engine = build_engine(configuration.engine, genesis, self._replica_id, signing_key, journal, head, stable)
         self._driver = ConsensusDriver(engine, journal, ports.clock, self._transmit, self)
         self._intake = Intake(

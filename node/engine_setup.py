@@ -65,13 +65,8 @@ def build_engine(
 
 
 def check_log(journal: Journal, head: Head) -> None:
-    """Raises NodeFailure when vote log and ledger are not of one life: what was promised is unknown then."""
+    """Raises NodeFailure when the ledger is older than the vote log: what was promised is unknown then."""
     height = head.header.height
-    if height and not journal.existed:
-        raise NodeFailure(
-            f"the ledger has {height} blocks, but there is no vote log: this validator cannot know how it voted; "
-            "restore the log, or start without the signing key to follow only"
-        )
     if journal.ledger_height > height:
         raise NodeFailure(
             f"the vote log was truncated when the ledger had {journal.ledger_height} certified blocks, but the "

@@ -41,6 +41,12 @@ class JournalDamaged(NodeFailure):
     exit_code = ExitCode.STORAGE
 
 
+class JournalMissing(NodeFailure):
+    """There must be a vote log, and there is none. None is made: the next start would take it for the real one."""
+
+    exit_code = ExitCode.STORAGE
+
+
 class JournalFailed(NodeFailure):
     """The disk refused a write or an fsync. What is on it is unknown now; the process must end and start again."""
 
@@ -134,13 +140,22 @@ def _checksum(secret: bytes, position: int, durable: int, payload: bytes) -> byt
 class Journal:
     """The open vote log. Appends gather; `sync` makes them durable, one fdatasync under way at a time."""
 
-    def __init__(self, files: Files, jobs: Jobs, on_failure: Callable[[NodeFailure], None], secret: bytes) -> None:
+    def __init__(
+        self,
+        files: Files,
+        jobs: Jobs,
+        on_failure: Callable[[NodeFailure], None],
+        secret: bytes,
+        may_create: bool = True,
+    ) -> None:
         """Read the log; a torn tail is cut.
 
         Args:
             secret: the same in every life of the node, and known to nobody else.
+            may_create: whether this can be the first life, which has no log yet.
 
         Raises:
+            JournalMissing: there is no log, and this is not the first life.
             JournalDamaged: see `parse`.
             JournalFailed: the disk refused.
         """
@@ -148,8 +163,6 @@ class Journal:
         self._jobs = jobs
         self._on_failure = on_failure
         self._secret = secret
-        self.existed = False
-        """Whether there was a log at all."""
         self.ledger_height = 0
         """What the ledger held when the log was last truncated; a ledger below it has been lost."""
         self.records: list[bytes] = []
@@ -159,7 +172,7 @@ class Journal:
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
         try:
-            self._open_or_create()
+            self._open_or_create(may_create)
             self._file: AppendFile = files.open_append(FILE_NAME)
             # After a kill without loss of power, what was read may never have been synced; it counts from now on.
             self._file.sync()
@@ -168,13 +181,17 @@ class Journal:
             raise JournalFailed(f"the vote log cannot be opened: {error.strerror or error}") from error
         self._rewritten_size = self._size
 
-    def _open_or_create(self) -> None:
+    def _open_or_create(self, may_create: bool) -> None:
         data = self._files.read(FILE_NAME)
         if data is None:
+            if not may_create:
+                raise JournalMissing(
+                    "the ledger has blocks, but there is no vote log: this validator cannot know how it voted; restore "
+                    "the log, or start without the signing key to follow only"
+                )
             self._files.replace(FILE_NAME, file_head(self._secret))
             return
         log = parse(self._secret, data)
-        self.existed = True
         self.ledger_height = log.ledger_height
         self.records = [record.payload for record in log.records]
         if log.size_bytes < len(data):

@@ -14,6 +14,7 @@ from node.journal import (
     Journal,
     JournalDamaged,
     JournalFailed,
+    JournalMissing,
     file_head,
     frame,
     parse,
@@ -48,8 +49,17 @@ def reopened(data: bytes) -> Journal:
 def test_what_was_synced_is_read_back_in_order() -> None:
     journal = reopened(written(RECORDS[:2], RECORDS[2:]))
     assert journal.records == RECORDS
-    assert journal.existed
-    assert not open_journal(Disk()).existed
+
+
+def test_a_log_that_must_be_there_is_not_made() -> None:
+    """R7: otherwise the second start would find one, and vote."""
+    disk = Disk()
+    for _ in range(2):
+        with pytest.raises(JournalMissing):
+            Journal(disk, Jobs(), lambda _: None, SECRET, may_create=False)
+    assert disk.read(FILE_NAME) is None
+    open_journal(disk)
+    assert Journal(disk, Jobs(), lambda _: None, SECRET, may_create=False).records == []
 
 
 def test_what_is_appended_after_a_restart_follows() -> None:

@@ -11,8 +11,8 @@ STAGGER_MS: Final = 300
 """Validators offer the block that a due deadline needs one after the other, so that one batch usually does."""
 REPEAT_MS: Final = 5_000
 """How soon the offer is repeated when no block has come of it."""
-WAIT_MS_MAX: Final = 24 * 3_600_000
-"""Timers are planned no further ahead; a wall clock may be set meanwhile."""
+WAIT_MS_MAX: Final = 60_000
+"""Timers are planned no further ahead: a wall clock may be set meanwhile, and a timer does not notice."""
 
 
 class DeadlineOffers:

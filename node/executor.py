@@ -1,4 +1,4 @@
-"""The executor: requests answered in order by a thread, or at once for the simulator.
+"""The executor: a thread that answers requests to the ledger in order, itself or by asking a process.
 
 The ledger belongs to one owner, and everyone else asks it by message: reads never see half a block, and where the owner
 runs is a matter of configuration.
@@ -46,21 +46,6 @@ class ExecutorFailed(NodeFailure):
     """The ledger failed in a way that is not an answer: the process must end."""
 
     exit_code = ExitCode.STORAGE
-
-
-class InlineExecutor:
-    """Answers at once, in the caller's turn. For the simulator, where time is virtual."""
-
-    def __init__(self, service: ChainService) -> None:
-        self.service = service
-
-    def call(self, method: str, arguments: tuple[Any, ...], answer: Answer) -> None:
-        try:
-            result = getattr(self.service, method)(*arguments)
-        except LedgerError as error:
-            answer(None, error)
-            return
-        answer(result, None)
 
 
 class ThreadExecutor:

@@ -108,11 +108,13 @@ class Clock:
 
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self._now_ms = now_ms
+        self.set_by_ms = 0
+        """How far somebody has set the wall clock; timers do not notice."""
         self._order = 0
         self._heap: list[tuple[int, int, _Handle, Callable[[], None]]] = []
 
     def now_ms(self) -> int:
-        return self._now_ms
+        return self._now_ms + self.set_by_ms
 
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> _Handle:
         handle = _Handle()

@@ -1,4 +1,4 @@
-"""A run under faults: load, losses, crashes, returns; then peace, in which everything must come to rest."""
+"""A run under faults: load, losses, cuts, crashes, wrong clocks; then peace, in which everything must come to rest."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def run_hostile(seed: int, n: int = 4, rounds: int = ROUNDS) -> RunResult:
         for index in range(n):
             if cluster.nodes[index].up:
                 cluster.submit_transfer(index)
+        _disturb_links_and_clocks(cluster)
         world.run(chance.randint(10, 400))
         down = [index for index in range(n) if not cluster.nodes[index].up]
         if not down and chance.random() < 0.3:
@@ -63,6 +64,20 @@ def run_hostile(seed: int, n: int = 4, rounds: int = ROUNDS) -> RunResult:
     )
 
 
+def _disturb_links_and_clocks(cluster: SimulatedCluster) -> None:
+    """Now and then: cut one direction or isolate a node, mend everything, set a clock wrong."""
+    chance, n = cluster.world.random, len(cluster.nodes)
+    what = chance.random()
+    if what < 0.1:
+        cluster.network.cut(chance.randrange(n), chance.randrange(n))
+    elif what < 0.15:
+        cluster.network.isolate(chance.randrange(n))
+    elif what < 0.4:
+        cluster.network.heal()
+    elif what < 0.45:
+        cluster.nodes[chance.randrange(n)].clock_skew_ms = chance.randint(-5_000, 5_000)
+
+
 def make_peace(cluster: SimulatedCluster) -> None:
     """Stop all faults, bring everyone back, and demand a common certified head that includes new work.
 
@@ -73,6 +88,7 @@ def make_peace(cluster: SimulatedCluster) -> None:
     cluster.network.heal()
     for node in cluster.nodes:
         node.disarm()
+        node.clock_skew_ms = 0
         if not node.up:
             cluster.restart(node.index)
     identifier = cluster.submit_transfer(0)

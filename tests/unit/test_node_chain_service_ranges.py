@@ -1,0 +1,191 @@
+"""Ranges of blocks between nodes: what is served, what is taken, and whose fault it is when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from ledger.block import Block, BlockBatch, block_hash, decode_block
+from ledger.chain import Chain
+from ledger.execution import DecidedBatch, DecidedProposal
+from ledger.genesis import network_id, organization_account
+from ledger.modules.credits.operations import Transfer
+from ledger.state.store import MemoryStore
+from ledger.transaction import build
+from node.chain_service import BlocksTaken, ChainService
+from node.wire import BLOCKS_PER_ANSWER_MAX, BlocksAnswer, decode_sync, encode_sync
+from primitives.codec import encode
+from primitives.finality import FinalityCertificate, finality_statement
+from simulation.cluster import make_genesis, seeded_key
+from simulation.world import START_MS
+
+GENESIS = make_genesis(4)
+NETWORK_ID = network_id(GENESIS)
+ACCOUNTS = [organization_account(NETWORK_ID, account) for account in GENESIS.accounts]
+HEIGHT = 100
+CERTIFIED = (3, 90)
+"""Heights with a certificate of their own: the gap is longer than an answer."""
+
+
+def certify(chain: Chain, height: int) -> FinalityCertificate:
+    header = chain.header(height)
+    assert header is not None
+    hashed = block_hash(header)
+    statement = finality_statement(NETWORK_ID, 0, height, hashed)
+    signatures = tuple((index, seeded_key("validator", index).sign(statement)) for index in range(3))
+    return FinalityCertificate(0, height, hashed, signatures)
+
+
+def extend(chain: Chain, heights: int, amount: int = 1) -> None:
+    for _ in range(heights):
+        height = chain.height + 1
+        data = build(
+            network_id=NETWORK_ID,
+            sender=ACCOUNTS[0],
+            key=seeded_key("account", 0),
+            operations=[Transfer(ACCOUNTS[1], amount)],
+            expires_at_ms=START_MS + 60_000,
+            salt=height.to_bytes(16, "big"),
+        )
+        chain.execute(height, DecidedProposal(0, START_MS + height), [DecidedBatch(0, height, (data,))])
+
+
+def new_chain() -> Chain:
+    return Chain.open(MemoryStore(), GENESIS)
+
+
+@pytest.fixture(scope="module")
+def source() -> ChainService:
+    chain = new_chain()
+    extend(chain, HEIGHT)
+    for height in CERTIFIED:
+        chain.add_certificate(certify(chain, height))
+    return ChainService(chain)
+
+
+def taken(blocks: Sequence[bytes], trail: Sequence[bytes], certificate: FinalityCertificate | None) -> BlocksTaken:
+    assert certificate is not None
+    return ChainService(new_chain()).take_blocks(blocks, trail, certificate)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "blocks", "trail"),
+    [
+        (1, 3, 3, 0),
+        (1, 2, 2, 1),
+        (1, 1_000, BLOCKS_PER_ANSWER_MAX, 90 - BLOCKS_PER_ANSWER_MAX),
+        (4, 5, 2, 85),
+        (85, 100, 6, 0),
+        (91, 100, 0, 0),
+        (101, 200, 0, 0),
+    ],
+)
+def test_certified_blocks_are_served_with_the_headers_up_to_the_next_certificate(
+    source: ChainService, first: int, last: int, blocks: int, trail: int
+) -> None:
+    """A gap without certificates, longer than an answer, must not end a laggard's way."""
+    found, headers, certificate = source.blocks(first, last)
+    assert (len(found), len(headers)) == (blocks, trail)
+    assert (certificate is None) == (not blocks)
+    message = BlocksAnswer(7, tuple(found), tuple(headers), certificate)
+    assert decode_sync(encode_sync(message)) == message
+
+
+def test_a_new_chain_reaches_the_certified_height_over_the_gap(source: ChainService) -> None:
+    chain = new_chain()
+    service = ChainService(chain)
+    reached = []
+    while chain.height < 90:
+        blocks, trail, certificate = source.blocks(chain.height + 1, 90)
+        assert certificate is not None
+        result = service.take_blocks(blocks, trail, certificate)
+        assert result.refusal is None
+        assert [one.block.header.height for one in result.results] == list(
+            range(chain.height - len(blocks) + 1, chain.height + 1)
+        )
+        reached.append((chain.height, chain.certified_height))
+    assert reached == [(64, 0), (90, 90)], "below a certificate's height nothing is certified yet"
+
+
+def test_blocks_that_are_there_already_are_no_fault(source: ChainService) -> None:
+    chain = new_chain()
+    extend(chain, 2)
+    result = ChainService(chain).take_blocks(*source.blocks(1, 3))  # type: ignore[arg-type]  # there is a certificate
+    assert result.refusal is None
+    assert [one.block.header.height for one in result.results] == [3]
+
+
+def test_a_wrong_body_is_refused_and_what_came_before_it_is_kept(source: ChainService) -> None:
+    """One liar must not make a node forget which blocks it executed."""
+    blocks, trail, certificate = source.blocks(1, 3)
+    third = decode_block(blocks[2])
+    batch = third.batches[0]
+    for wrong in (
+        Block(third.header, ()),
+        Block(third.header, (BlockBatch(batch.author, batch.number + 1, batch.transactions, batch.marks),)),
+        Block(third.header, (BlockBatch(batch.author, batch.number, (b"junk",), b"\x00"),)),
+        Block(third.header, (BlockBatch(batch.author, batch.number, batch.transactions, b"\x04"),)),
+    ):
+        result = taken([*blocks[:2], encode(wrong)], trail, certificate)
+        assert [one.block.header.height for one in result.results] == [1, 2]
+        assert result.refusal is not None
+        assert result.refusal.code == "sync.body"
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        ("junk", "block.malformed"),
+        ("junk header", "block.malformed"),
+        ("nothing", "sync.certificate"),
+        ("order", "sync.broken_chain"),
+        ("hole", "sync.broken_chain"),
+        ("gap", "sync.gap"),
+        ("other certificate", "sync.certificate"),
+        ("few signatures", "sync.certificate"),
+        ("other epoch", "sync.epoch"),
+    ],
+)
+def test_what_is_not_a_certified_range_changes_nothing(source: ChainService, case: str, code: str) -> None:
+    """L13, I12"""
+    blocks, trail, certificate = source.blocks(1, 6)
+    assert certificate is not None
+    match case:
+        case "junk":
+            blocks = [b"junk", *blocks[1:]]
+        case "junk header":
+            trail = [b"junk", *trail[1:]]
+        case "nothing":
+            blocks, trail = [], []
+        case "order":
+            blocks = [blocks[1], blocks[0], *blocks[2:]]
+        case "hole":
+            trail = trail[1:]
+        case "gap":
+            blocks = blocks[1:]
+        case "other certificate":
+            certificate = source.certificate(3)
+        case "few signatures":
+            certificate = FinalityCertificate(0, 90, certificate.block_hash, certificate.signatures[:2])
+        case _:
+            certificate = FinalityCertificate(1, 90, certificate.block_hash, certificate.signatures)
+    chain = new_chain()
+    assert certificate is not None
+    result = ChainService(chain).take_blocks(blocks, trail, certificate)
+    assert (result.results, chain.height) == ((), 0)
+    assert result.refusal is not None
+    assert result.refusal.code == code
+
+
+@pytest.mark.parametrize("own_height", [1, 3])
+def test_a_certified_chain_that_is_not_ours_is_our_own_fault(source: ChainService, own_height: int) -> None:
+    """S13: this node diverged, at the head or below; no peer is to blame."""
+    chain = new_chain()
+    extend(chain, own_height, amount=2)
+    blocks, trail, certificate = source.blocks(1, 3)
+    assert certificate is not None
+    result = ChainService(chain).take_blocks(blocks, trail, certificate)
+    assert result.refusal is not None
+    assert result.refusal.code == "sync.diverged"
+    assert chain.height == own_height

@@ -26,18 +26,17 @@ class LedgerProcess:
     """The process. Make it on the main thread: the kernel ends a child with the thread that started it."""
 
     def __init__(self, post: Post, on_fatal: Callable[[BaseException], None]) -> None:
-        """Start the process; `on_fatal` hears on the deciding thread when it ends by itself."""
+        """Start the process; `on_fatal` hears on the deciding thread when it ends by itself.
+
+        Raises:
+            ExecutorFailed: it cannot be started.
+        """
         self._post = post
         self._on_fatal = on_fatal
         self._stopping = False
         self._connection, theirs = Pipe()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "node.executor_child", str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # the node's own standard output says where it listens, and nothing else
-                pass_fds=[theirs.fileno()],
-            )
+            self._process = _start(theirs.fileno())
         self._watch = threading.Thread(target=self._wait, name="executor-watch", daemon=True)
         self._watch.start()
 
@@ -69,6 +68,18 @@ class LedgerProcess:
         if not self._stopping:
             error = ExecutorFailed(f"the ledger's process {self._process.pid} ended with code {code}")
             self._post(lambda: self._on_fatal(error))
+
+
+def _start(descriptor: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "node.executor_child", str(descriptor), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # the node's own standard output says where it listens, and nothing else
+            pass_fds=[descriptor],
+        )
+    except OSError as error:
+        raise ExecutorFailed(f"the ledger's process cannot be started: {error.strerror or error}") from error
 
 
 class RemoteLedger:

@@ -19,6 +19,8 @@ from p2p.channels import Channel
 from primitives.finality import FinalityCertificate
 
 ANSWER_TIMEOUT_MS: Final = 3_000
+"""How long a peer may take for its answer; doubled after silence, for links may be slow."""
+ANSWER_TIMEOUT_MS_MAX: Final = 30_000
 RETRY_MS: Final = 250
 """The pause after a peer failed. New reasons to synchronize do not cut it short."""
 DEMERIT_SILENT: Final = 1
@@ -55,6 +57,9 @@ class Synchronizer:
         self._first = 0
         """The height from which blocks were asked for last."""
         self._asked: str | None = None
+        self._timeout_ms = ANSWER_TIMEOUT_MS
+        self._range = BLOCKS_PER_ANSWER_MAX
+        """Blocks to ask for at once: fewer after silence, more after an answer."""
         self._timer: Cancelable | None = None
         """The deadline of the peer that was asked, or the pause before the next one is."""
         self._executing = False
@@ -103,9 +108,9 @@ class Synchronizer:
             self._later(RETRY_MS, self._advance)
             return
         self._request += 1
-        last = min(self._target.height, first + BLOCKS_PER_ANSWER_MAX - 1)
+        last = min(self._target.height, first + self._range - 1)
         self._asked = peer
-        self._later(ANSWER_TIMEOUT_MS, lambda: self._failed(peer, DEMERIT_SILENT))
+        self._later(self._timeout_ms, lambda: self._fell_silent(peer))
         sent = self._links.send(peer, Channel.SYNC, encode_sync(BlocksRequest(self._request, first, last)))
         if not sent and self._asked == peer:
             self._failed(peer, DEMERIT_SILENT)
@@ -149,6 +154,8 @@ class Synchronizer:
             self._failed(peer, DEMERIT_SILENT)  # true, and of no use: blocks that we have had
         elif refusal is None:
             self._asked = None
+            self._timeout_ms = max(ANSWER_TIMEOUT_MS, self._timeout_ms // 2)
+            self._range = min(BLOCKS_PER_ANSWER_MAX, 2 * self._range)
             if self._demerits.get(peer, 0) < DEMERIT_LIED:
                 self._demerits.pop(peer, None)
             if self._height() >= certificate.height:
@@ -160,6 +167,11 @@ class Synchronizer:
         else:
             self._links.misbehaved(peer, f"served wrong blocks ({refusal.code})")
             self._failed(peer, DEMERIT_LIED)
+
+    def _fell_silent(self, peer: str) -> None:
+        self._timeout_ms = min(ANSWER_TIMEOUT_MS_MAX, 2 * self._timeout_ms)
+        self._range = max(1, self._range // 2)
+        self._failed(peer, DEMERIT_SILENT)
 
     def _failed(self, peer: str, demerit: int) -> None:
         self._asked = None

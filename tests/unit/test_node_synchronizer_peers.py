@@ -222,6 +222,24 @@ def test_the_next_peer_is_asked_when_the_asked_one_vanishes() -> None:
     assert node.asked()[0] == "b"
 
 
+def test_a_slow_link_is_asked_for_less_and_given_more_time() -> None:
+    """L5, L6: 400 ms a block are 25 s for a full answer, which nobody waits for."""
+    node = Laggard("a")
+    node.need()
+    for _ in range(100):
+        if node.synchronizer.target_height is None:
+            break
+        asked = len(node.links.sent)
+        peer, request = node.asked()
+        answer = honest(request)
+        node.clock.advance(400 * len(answer.blocks))
+        node.synchronizer.on_answer(peer, answer)
+        if len(node.links.sent) == asked:
+            node.clock.advance(RETRY_MS)
+    assert node.kit.chain.height == HEIGHT
+    assert len(node.links.sent) < 40
+
+
 def test_without_any_peer_it_waits_for_one() -> None:
     node = Laggard()
     node.need()

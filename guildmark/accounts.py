@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
-from guildmark.errors import Refused
+from guildmark.errors import InvalidArgument
 from guildmark.identity import Account
 from guildmark.transactions import Outcome
 from ledger.modules.credits.operations import Transfer
@@ -21,13 +21,13 @@ AnyAccount = Account | bytes | str
 
 
 def account_bytes(account: AnyAccount) -> bytes:
-    """The 32-byte id. Raises Refused `argument.account` for a wrong text."""
+    """The 32-byte id. Raises InvalidArgument `argument.account` for a wrong text."""
     if isinstance(account, Account):
         return account.id
     try:
         return account_from_text(account) if isinstance(account, str) else account
     except InvalidIdentifier as error:
-        raise Refused("argument.account", str(error)) from error
+        raise InvalidArgument("argument.account", str(error)) from error
 
 
 def account_text(account: AnyAccount) -> str:
@@ -41,7 +41,7 @@ def _key_bytes(key: str) -> bytes:
     try:
         return key_from_text(key)
     except InvalidIdentifier as error:
-        raise Refused("argument.key", str(error)) from error
+        raise InvalidArgument("argument.key", str(error)) from error
 
 
 class AsyncAccounts:

@@ -16,7 +16,7 @@ import msgspec
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
-from guildmark.errors import Refused
+from guildmark.errors import InvalidArgument, Refused
 from guildmark.transactions import Outcome
 from guildmark.transport import pause
 from ledger.modules.assets.operations import (
@@ -75,7 +75,7 @@ def asset_bytes(asset: str | bytes) -> bytes:
     """Read a 32-byte id.
 
     Raises:
-        Refused: `argument.id`.
+        InvalidArgument: `argument.id`.
     """
     if isinstance(asset, bytes):
         return asset
@@ -84,7 +84,7 @@ def asset_bytes(asset: str | bytes) -> bytes:
     except ValueError:
         value = b""
     if len(value) != 32 or value.hex() != asset:
-        raise Refused("argument.id", f"not an id of 64 lower-case hex digits: {asset[:80]!r}")
+        raise InvalidArgument("argument.id", f"not an id of 64 lower-case hex digits: {asset[:80]!r}")
     return value
 
 

@@ -2,6 +2,7 @@
 
     GuildmarkError
     ├── Refused              the network said no: a receipt with a code, or a request that it does not accept
+    │   └── InvalidArgument  an id, account, key or URL is not written as one; nothing was sent
     ├── NotFound             the named thing does not exist at the height that answered
     ├── Denied               a key, account or grant does not allow it
     ├── Unreachable          no node answered in time; nothing is known about the request beyond that
@@ -41,6 +42,10 @@ class Refused(GuildmarkError):
     def __init__(self, code: str, message: str, transaction_id: str | None = None) -> None:
         super().__init__(code, message)
         self.transaction_id = transaction_id
+
+
+class InvalidArgument(Refused):
+    exit_code = 2
 
 
 class NotFound(GuildmarkError):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import msgspec
 import stamina
 
-from guildmark.errors import Denied, GuildmarkError, NotFound, Refused, Unreachable
+from guildmark.errors import Denied, GuildmarkError, InvalidArgument, NotFound, Refused, Unreachable
 
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A longer answer is refused: no answer of the API is near it."""
@@ -71,7 +71,8 @@ class Transport:
     """Connections to the nodes at `urls`. Belongs to one event loop."""
 
     def __init__(self, urls: str | Sequence[str], *, retry_timeout_s: float = RETRY_TIMEOUT_S) -> None:
-        self.urls = [url.rstrip("/") for url in ([urls] if isinstance(urls, str) else urls)]
+        """Raises InvalidArgument `argument.url` for what is no address of a node."""
+        self.urls = [_base_url(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not self.urls:
             raise ValueError("a client needs the URL of at least one node")
         self.retry_timeout_s = retry_timeout_s
@@ -179,6 +180,17 @@ class Transport:
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX), auto_decompress=False
             )
         return self._session
+
+
+def _base_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no port, or half an IPv6 address
+        valid = False
+    if not valid:
+        raise InvalidArgument("argument.url", f"not a node's URL like http://127.0.0.1:8080: {url[:200]!r}")
+    return url.rstrip("/")
 
 
 def path(*segments: str | int) -> str:

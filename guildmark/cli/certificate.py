@@ -51,6 +51,8 @@ def verify(
 
 def _genesis_hash(session: Session, text: str | None, file: Path | None) -> bytes | str:
     if text:
+        if len(text) != 64 or not set(text.lower()) <= set("0123456789abcdef"):
+            raise click.UsageError(f"--genesis-hash: not 64 hex digits: {text[:80]!r}")
         return text
     path = file or (session.network / "genesis.json" if session.network else None)
     if path is None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 
 from guildmark.cli.network import create, creation_options
 from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.session import DEFAULT_NETWORK, Session, with_session
-from guildmark.errors import Unreachable
+from guildmark.errors import ClusterError, Unreachable
 
 _DIRECTORY = click.argument(
     "directory", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_NETWORK, envvar="GUILDMARK_NETWORK"
@@ -30,12 +33,27 @@ def up(session: Session, directory: Path, **options: Any) -> None:
     """Start every node of the network in DIRECTORY; make a development network where there is none."""
     from guildmark.cluster.local import LocalCluster
 
-    if not (directory / "network.json").is_file():
+    if (directory / "network.json").is_file():
+        _refuse_creation_options(directory, options)
+    else:
         create(session, directory, **options)
     local = LocalCluster(directory)
-    local.start(exit_with_parent=False)
+    try:
+        local.start(exit_with_parent=False)
+    except ClusterError:
+        note(f"The network stays in {directory}. Its settings are in network.json; or remove the directory.")
+        raise
     note(f"Logs are in {local.logs}. `guildmark cluster down {directory}` stops the nodes.")
     emit_table(_rows(local), _COLUMNS, json=session.json)
+
+
+def _refuse_creation_options(directory: Path, options: Iterable[str]) -> None:
+    """An existing network stays as it was made; options that would be ignored are refused."""
+    context = get_current_context()
+    given = [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        flags = [parameter.opts[0] for parameter in context.command.params if parameter.name in given]
+        raise click.UsageError(f"{directory} has a network already; only a new one takes {', '.join(flags)}")
 
 
 @cluster.command("status")

@@ -79,7 +79,10 @@ def run(arguments: list[str]) -> int:
         result: Any = root.main(args=arguments, prog_name="guildmark", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
-        error.show()
+        if "--json" in arguments:
+            _show_error(arguments, "usage", error.format_message(), None)
+        else:
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -91,7 +94,8 @@ def run(arguments: list[str]) -> int:
         sys.stderr.close()  # whoever read our output has left; there is nobody to tell
         return 1
     except OSError as error:
-        _show_error(arguments, "os.error", str(error), None)
+        where = f"{error.filename}: " if error.filename else ""
+        _show_error(arguments, "os.error", f"{where}{error.strerror or error}", None)
         return 1
 
 

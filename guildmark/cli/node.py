@@ -29,7 +29,12 @@ def node() -> None:
 )
 @with_session(network=False)
 def start(session: Session, directory: Path) -> None:  # noqa: ARG001 - its line on standard output is JSON anyway
-    """Run the node in the foreground until it is told to end. It says on standard output where it listens."""
+    """Run the node in the foreground until it is told to end. It says on standard output where it listens.
+
+    It ends as a node does, for who supervises it: 0 told to end; 1 failed, the log says why; 2 wrong usage; 3 a
+    configuration, genesis or key file is wrong; 4 another process uses the directory; 5 the disk refused or is damaged;
+    6 an address cannot be listened on.
+    """
     command = node_command("start", "--data-dir", str(directory.resolve()))
     os.chdir(directory)
     os.execve(command[0], command, node_environment())
@@ -50,6 +55,6 @@ def keys(session: Session, directories: tuple[Path, ...]) -> None:
         check=False,
     )
     if run.returncode != 0:
-        raise ClusterError("node.keys", run.stderr.strip()[-2000:])
+        raise ClusterError("node.keys", run.stderr.strip()[-2000:].removeprefix("error: "))
     click.echo(run.stderr, err=True, nl=False)
     emit({"members": [str(path / "member.toml") for path in found]}, json=session.json)

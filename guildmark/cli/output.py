@@ -47,7 +47,7 @@ def emit_table(rows: Sequence[Any], columns: Sequence[str], *, json: bool) -> No
     if json:
         click.echo(encode(rows))
         return
-    cells = [[str(plain(row).get(column, "")) for column in columns] for row in rows]
+    cells = [[_scalar(plain(row).get(column)) for column in columns] for row in rows]
     widths = [max([len(column), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
     for line in [list(columns), *cells]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -93,7 +93,7 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    if value is None or value in ([], {}):
+    if value is None or value in ("", [], {}):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -10,6 +10,7 @@ DIR/logs/
 from __future__ import annotations
 
 import secrets
+import shutil
 import subprocess
 import time
 import tomllib
@@ -98,8 +99,27 @@ def create_network(
         raise ClusterError("network.validators", f"1 to {VALIDATORS_MAX} validators, not {validators}")
     if directory.exists() and any(directory.iterdir()):
         raise ClusterError("network.exists", f"{directory} is not empty")
+    made_here = not directory.exists()
     members = organizations or default_organizations(validators)
     plans = [AccountPlan(identifier, identifier) for identifier, _ in members] if accounts is None else accounts
+    try:
+        return _write_network(directory, validators, members, plans, genesis or {}, node or {}, passphrase)
+    except BaseException:
+        # Half a network would be in the way of the next attempt. Everything below is ours: it was empty.
+        for path in [directory] if made_here else list(directory.iterdir()):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
+
+
+def _write_network(
+    directory: Path,
+    validators: int,
+    members: Sequence[tuple[str, str]],
+    plans: Sequence[AccountPlan],
+    genesis: Mapping[str, Any],
+    node: Mapping[str, Mapping[str, Any]],
+    passphrase: str | None,
+) -> dict[str, Account]:
     directories = [directory / f"node-{index}" for index in range(validators)]
     _create_node_keys(directories)
     ports = choose_ports(2 * validators)
@@ -122,7 +142,7 @@ def create_network(
             )
             for index, member in enumerate(described)
         ],
-        genesis or {},
+        genesis,
     )
     encoded = genesis_files.write(made)
     for path in (directory, *directories):
@@ -131,7 +151,7 @@ def create_network(
         nodes=tuple(
             Addresses(member.node_id, ports[2 * index], ports[2 * index + 1]) for index, member in enumerate(described)
         ),
-        settings={name: dict(table) for name, table in (node or {}).items()},
+        settings={name: dict(table) for name, table in node.items()},
     )
     write_network_file(directory, file)
     network = genesis_files.network_id(made)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
+from rich.markup import escape
 from rich.panel import Panel
 
 from guildmark.demo.chapters import CHAPTERS
@@ -16,13 +18,31 @@ from guildmark.demo.stage import Stage
 from guildmark.errors import GuildmarkError
 from guildmark.models.errors import ModelError
 
+NEEDED = ("tensorflow", "keras", "sklearn")
+
 
 def run(*, keep: bool = False, directory: Path | None = None, json: bool = False) -> int:
-    """Tell the story. Return 0 only if every step held; leave nothing running unless `keep`."""
+    """Tell the story. Return 0 only if every step held; leave nothing running unless `keep`.
+
+    Raises:
+        GuildmarkError: `demo.not_installed`; nothing was begun.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise GuildmarkError(
+            "demo.not_installed",
+            f"the demo trains a model and lacks {', '.join(missing)}: "
+            'run `make demo` in a clone, or install "guildmark[tensorflow]"',
+        )
     narrator = Narrator(len(CHAPTERS))
     temporary = directory is None
     place = Path(tempfile.mkdtemp(prefix="guildmark-demo-")) if directory is None else directory
-    code = _tell(narrator, place, keep=keep)
+    try:
+        code = _tell(narrator, place, keep=keep)
+    except KeyboardInterrupt:
+        if temporary:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
     if temporary and not keep and code == 0:
         shutil.rmtree(place, ignore_errors=True)  # after a failure it stays, with the logs
     if json:
@@ -41,7 +61,7 @@ def _tell(narrator: Narrator, directory: Path, *, keep: bool) -> int:
             chapter(stage)
         held = True
     except (StepFailed, GuildmarkError, ModelError) as error:
-        narrator.console.print(f"\n  [red]✗ {error}[/]")
+        narrator.console.print(f"\n  [red]✗ {escape(str(error))}[/]")
         if stage is not None:
             narrator.console.print(f"  the nodes' logs: {stage.cluster.write_merged_log()}")
             narrator.console.print(stage.cluster.merged_log(10), style="dim", markup=False)

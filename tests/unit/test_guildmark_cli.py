@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem
 
-from guildmark.cli import main
+from guildmark.cli import main, output
+from guildmark.demo import story
+from guildmark.errors import ClusterError
 from guildmark.identity import Account
 from guildmark.wallet import Cost, Wallet
 from primitives.keys import SigningKey
@@ -189,3 +192,77 @@ def test_with_several_keys_the_acting_one_must_be_named(capsys: pytest.CaptureFi
 def test_commands_of_a_missing_network_say_how_to_make_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["cluster", "status", "nowhere"]) == 1
     assert "network init" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["asset", "show", "00"], "argument.id"),
+        (["account", "pay", "gm1xx", "5"], "argument.account"),
+        (["status", "--node", "127.0.0.1:8080"], "argument.url"),
+        (["status", "--node", "ftp://node"], "argument.url"),
+        (["status", "--node", "http://127.0.0.1:99999"], "argument.url"),
+        (["account", "pay", "alder", "none"], "usage"),
+    ],
+)
+def test_what_is_not_written_as_it_must_be_is_wrong_usage_in_json_too(
+    arguments: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([*arguments, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["error"]["code"] == code
+
+
+def test_a_genesis_hash_that_is_none_is_wrong_usage_and_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "x.gmcert").write_bytes(b"x")
+    assert main.run(["certificate", "verify", "x.gmcert", "--genesis-hash", "xyz"]) == 2
+    assert main.run(["certificate", "verify", "x.gmcert", "--genesis-hash", "ab" * 32]) == 7
+
+
+def test_an_existing_network_refuses_options_of_a_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "network.json").write_text("{}")
+    assert main.run(["cluster", "up", "net", "--validators", "7", "--parameter", "fee_bps=0"]) == 2
+    assert "--validators, --parameter" in capsys.readouterr().err
+
+
+def test_tables_and_records_say_yes_and_no_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"ready": True, "height": None, "clause": ""}, {"ready": False, "height": 0, "clause": "x"}]
+    output.emit_table(rows, ("ready", "height", "clause"), json=False)
+    assert capsys.readouterr().out.splitlines()[1:] == ["yes    -       -", "no     0       x"]
+    output.emit({"clause": ""}, json=False)
+    assert capsys.readouterr().out == "clause  -\n"
+
+
+def test_an_interrupted_demo_leaves_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(stage: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(story, "NEEDED", ())
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(story, "CHAPTERS", [("A chapter", interrupted)])
+    assert main.run(["demo"]) == main.INTERRUPTED
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_demo_without_tensorflow_says_so_and_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(story, "NEEDED", ("no_such_library",))
+    assert main.run(["demo", "--directory", "place"]) == 1
+    assert "no_such_library" in capsys.readouterr().err
+    assert not (tmp_path / "place").exists()
+
+
+def test_a_demos_failure_is_told_with_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(stage: object) -> None:
+        raise ClusterError("cluster.exited", "node 1 has ended")
+
+    monkeypatch.setattr(story, "NEEDED", ())
+    monkeypatch.setattr(story, "CHAPTERS", [("A chapter", fails)])
+    assert main.run(["demo", "--directory", "place"]) == 1
+    assert "node 1 has ended [cluster.exited]" in "".join(capsys.readouterr())

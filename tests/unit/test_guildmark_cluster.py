@@ -120,6 +120,17 @@ def test_impossible_networks_are_refused(tmp_path: Path, options: dict[str, obje
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_network_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, exists: bool) -> None:
+    place = tmp_path / "net"
+    if exists:
+        place.mkdir()
+    with pytest.raises(ClusterError, match=r"network\.genesis"):
+        LocalCluster.create(place, genesis={"no_such_parameter": 1})
+    assert place.exists() == exists
+    LocalCluster.create(place)
+
+
 def test_a_directory_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(ClusterError) as caught:

@@ -122,6 +122,7 @@ def test_the_wheel_lists_its_packages_and_no_tests() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert sorted(packages) == sorted(ROOMS)
+    assert [name for name in ROOMS if not (ROOT / name / "py.typed").is_file()] == []  # "Typing :: Typed"
 
 
 @pytest.mark.parametrize("name", ["all.txt", "dev.txt"])

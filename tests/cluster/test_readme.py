@@ -24,7 +24,7 @@ def test_the_first_program_of_the_readme_sells_a_song(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "active True"
-    assert (tmp_path / "back.txt").read_text() == "la la la\n"
+    assert (tmp_path / "again.txt").read_text() == "la la la\n"
 
 
 @pytest.mark.cluster

@@ -18,7 +18,7 @@ import msgspec
 from consensus.errors import ConsensusError, Refusal
 from consensus.ports import Signer, Verifier
 from consensus.validators import ValidatorSet
-from primitives.codec import CodecError, decode, encode
+from primitives.codec import CodecError, decode_union, encode
 from primitives.digest import Digest, domain, tagged_hash
 from primitives.finality import (
     VALIDATORS_MAX,
@@ -241,11 +241,11 @@ def decode_message(data: bytes) -> Message:
     if len(data) > MESSAGE_BYTES_MAX:
         raise ConsensusError(f"a message has at most {MESSAGE_BYTES_MAX} bytes, not {len(data)}")
     try:
-        message: Any = decode(data, Message)  # type: ignore[arg-type]  # a union is decoded like a type
+        message: Message = decode_union(data, Message)
     except CodecError as error:
         raise ConsensusError(str(error)) from error
     validate_basic(message)
-    return message  # type: ignore[no-any-return]  # checked against the union above
+    return message
 
 
 def validate_basic(message: Message) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from artifacts.chunk_store import BLOCK_BYTES_MAX
 from artifacts.cid import CID_TEXT_LENGTH
-from primitives.codec import decode, encode
+from primitives.codec import decode_union, encode
 
 CidText = Annotated[str, msgspec.Meta(min_length=CID_TEXT_LENGTH, max_length=CID_TEXT_LENGTH)]
 
@@ -58,4 +58,5 @@ def decode_chunk_message(payload: bytes) -> ChunkMessage:
     Raises:
         CodecError: not a canonical message.
     """
-    return decode(payload, ChunkMessage)  # type: ignore[arg-type]  # a union decodes like a type
+    message: ChunkMessage = decode_union(payload, ChunkMessage)
+    return message

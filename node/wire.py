@@ -8,7 +8,7 @@ import msgspec
 
 from consensus.messages import Batch, BatchRequest, Message
 from p2p.channels import Channel
-from primitives.codec import CodecError, decode, encode
+from primitives.codec import CodecError, decode_union, encode
 from primitives.finality import FinalityCertificate, Natural
 
 BLOCKS_PER_ANSWER_MAX: Final = 64
@@ -60,7 +60,8 @@ def encode_sync(message: SyncMessage) -> bytes:
 
 def decode_sync(data: bytes) -> SyncMessage:
     """Raises CodecError."""
-    return decode(data, SyncMessage)  # type: ignore[arg-type]  # a union is decoded like a type
+    message: SyncMessage = decode_union(data, SyncMessage)
+    return message
 
 
 __all__ = [

@@ -7,14 +7,14 @@ handshake proves nothing to the dialer.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias, cast
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from p2p.channels import CONTROL
 from p2p.errors import LinkRefused, Reason
 from p2p.frames import encode_frames
-from primitives.codec import CodecError, decode, encode
+from primitives.codec import CodecError, decode_union, encode
 
 PROTOCOL_VERSION: Final = 1
 HEAD_BYTES_MAX: Final = 2 * 1024
@@ -80,7 +80,8 @@ def decode_control(payload: bytes) -> Control:
         LinkRefused: it is none.
     """
     try:
-        return cast(Control, decode(payload, cast(type[Any], Control)))
+        message: Control = decode_union(payload, Control)
+        return message
     except CodecError as error:
         raise LinkRefused(Reason.CONTROL_MALFORMED, str(error)[:120]) from error
 

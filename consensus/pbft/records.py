@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from consensus.errors import ConsensusError
 from consensus.messages import Batch, Checkpoint, Commit, NewView, Prepare, PreparedCertificate, PrePrepare, ViewChange
-from primitives.codec import CodecError, decode, encode
+from primitives.codec import CodecError, decode_union, encode
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -87,7 +87,7 @@ def encode_record(record: Record) -> bytes:
 def decode_record(data: bytes) -> Record:
     """Raises ConsensusError when `data` is no record."""
     try:
-        record: Any = decode(data, Record)  # type: ignore[arg-type]  # a union is decoded like a type
+        record: Record = decode_union(data, Record)
     except CodecError as error:
         raise ConsensusError(f"the vote log holds bytes that are no record: {error}") from error
-    return record  # type: ignore[no-any-return]
+    return record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,6 +19,8 @@ class Announcements:
 
     def __init__(self, certified_height: int) -> None:
         self.certified_height = certified_height
+        self.contradictions: Counter[int] = Counter()
+        """Evidence seen, by replica."""
         self._listeners: list[Listener] = []
         self._uncertified: deque[ExecutedBlock] = deque(maxlen=UNCERTIFIED_BLOCKS_MAX)
 
@@ -46,7 +48,6 @@ class Announcements:
 
     def evidence(self, evidence: Evidence) -> None:
         """A member contradicted itself."""
+        self.contradictions[evidence.culprit] += 1
         for listener in self._listeners:
-            hear = getattr(listener, "on_evidence", None)
-            if hear is not None:
-                hear(evidence)
+            listener.on_evidence(evidence)

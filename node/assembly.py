@@ -359,6 +359,9 @@ class _NewVersions:
     def on_dropped(self, identifiers: Any) -> None:
         """No transaction of replication's is waited for by id."""
 
+    def on_evidence(self, evidence: Any) -> None:
+        """Artifacts are fetched by their names; who served a wrong one is noted elsewhere."""
+
 
 def own_entry(genesis: Genesis, keys: NodeKeys) -> GenesisValidator:
     """Return this node's entry of the genesis file.

@@ -290,5 +290,8 @@ class NodeCore:
             sync_target=self.synchronizer.target_height,
             diverged=self._diverged,
             engine=engine,
+            contradictions=dict(sorted(self._announcements.contradictions.items())),
+            refused_payloads=sum(self.refused_payloads.values()),
+            messages_dropped=self._driver.dropped_messages,
             why=tuple(explain(engine, self._replicas, self._links.connected(), self.synchronizer.target_height)),
         )

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from consensus.engine import EngineStatus
+from consensus.evidence import Evidence
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from ledger.chain import ExecutedBlock
 from node.batcher import BatchLimits
@@ -35,6 +36,10 @@ class Listener(Protocol):
         """These left the pool without a receipt: expired or marked."""
         ...
 
+    def on_evidence(self, evidence: Evidence) -> None:
+        """A member signed two messages that contradict each other."""
+        ...
+
 
 class CoreStatus(msgspec.Struct, frozen=True):
     """The node's condition in values and words."""
@@ -50,6 +55,12 @@ class CoreStatus(msgspec.Struct, frozen=True):
     sync_target: int | None
     diverged: bool
     engine: EngineStatus
+    contradictions: dict[int, int]
+    """Replica -> how often it was caught contradicting itself."""
+    refused_payloads: int
+    """Peers' payloads that were no messages."""
+    messages_dropped: int
+    """Outgoing messages given up because the disk was too slow to make their records durable."""
     why: tuple[str, ...]
     """Why nothing is committed, where something should be; empty otherwise."""
 

@@ -7,7 +7,10 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
+
 from consensus.engine import EngineStatus
+from consensus.evidence import Evidence
 from ledger import ownership_certificate
 from ledger.chain import ExecutedBlock, TransactionStatus
 from ledger.errors import LedgerError
@@ -25,10 +28,12 @@ from node.http.waiters import Waiters
 from node.metrics import NodeMetrics
 from node.ports import Clock, ExecutorPort
 from node.status import StatusReporter
+from primitives.codec import encode
 from primitives.finality import FinalityCertificate
 
 DROPPED_MAX: Final = 100_000
 """Ids remembered that left the pool without a receipt; an older one is `unknown` again."""
+log: Final = structlog.get_logger("node.services")
 CERTIFICATE_WAIT_S: Final = 5.0
 """How long an ownership certificate waits for the finality of its block."""
 
@@ -115,6 +120,14 @@ class NodeServices:
             self._dropped_lately.append((height, identifier.hex()))
         while len(self._dropped) > DROPPED_MAX:
             self._dropped.popitem(last=False)
+
+    def on_evidence(self, evidence: Evidence) -> None:
+        log.error(
+            "a member contradicts itself",
+            replica=evidence.culprit,
+            first=type(evidence.first).__name__,
+            evidence=encode(evidence).hex(),
+        )
 
     # --- values at hand
 

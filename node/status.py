@@ -111,6 +111,10 @@ def _core_readings(core: CoreStatus) -> Iterator[Reading]:
     yield Reading("guildmark_consensus_stable_checkpoint", "Low watermark", engine.stable_checkpoint)
     yield Reading("guildmark_consensus_last_decided", "Newest decided sequence", engine.last_decided)
     yield Reading("guildmark_consensus_sequences_in_flight", "Sequences under way", engine.sequences_in_flight)
+    caught = {str(replica): float(count) for replica, count in core.contradictions.items()}
+    yield Reading("guildmark_consensus_contradictions", "Evidence against members", caught, "replica", "counter")
+    yield Reading("guildmark_payloads_refused", "Payloads that were no messages", core.refused_payloads, kind="counter")
+    yield Reading("guildmark_messages_dropped", "Messages given up: slow disk", core.messages_dropped, kind="counter")
     yield Reading("guildmark_consensus_batches_waiting", "Available undecided batches", engine.batches_waiting)
     target = core.sync_target
     yield Reading("guildmark_sync_blocks_behind", "Blocks to fetch", 0 if target is None else target - core.height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from consensus.evidence import Evidence
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from ledger.block import Header, block_hash
 from ledger.chain import Chain, ExecutedBlock
@@ -174,6 +175,9 @@ class SimulatedNode:
             if outcome.id is not None and outcome.receipt is not None
         )
         self.world.trace.note(f"{self.world.now_ms} certified {self.index} {height}")
+
+    def on_evidence(self, evidence: Evidence) -> None:
+        self.violations.append(f"I15: node {self.index} accuses correct replica {evidence.culprit}")
 
     def on_dropped(self, identifiers: Sequence[bytes]) -> None:
         self.world.trace.note(f"{self.world.now_ms} dropped {self.index} {len(identifiers)}")

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from node_core_kit import Clock, Disk, Executor, Jobs, Links
 
+from consensus.evidence import Evidence
 from consensus.messages import BatchRequest, decode_message, encode_message
 from consensus.pbft.configuration import _RANGES as ENGINE_RANGES
 from consensus.pbft.configuration import Configuration as EngineConfiguration
@@ -69,6 +70,9 @@ class Node:
 
     def on_dropped(self, identifiers: Sequence[bytes]) -> None:
         """Nothing is awaited here."""
+
+    def on_evidence(self, evidence: Evidence) -> None:
+        """Counted by the core itself."""
 
     def transfer(self, salt: int) -> bytes:
         identifier = network_id(self.genesis)

@@ -45,6 +45,7 @@ def run(*, keep: bool = False, directory: Path | None = None, json: bool = False
         raise
     if temporary and not keep and code == 0:
         shutil.rmtree(place, ignore_errors=True)  # after a failure it stays, with the logs
+        narrator.facts.pop("certificate", None)  # its file is gone with the rest
     if json:
         facts = {"held": code == 0, "elapsed_s": round(narrator.elapsed_s(), 1), **narrator.facts}
         sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
@@ -71,10 +72,10 @@ def _tell(narrator: Narrator, directory: Path, *, keep: bool) -> int:
     if held:
         narrator.console.print()
         text = f"Every step held, in {narrator.elapsed_s():.0f} s."
-        if keep and stage is not None:
-            text += f"\nThe network runs on: guildmark cluster status {directory / 'network'}"
-            text += f"\nEnd it with:         guildmark cluster down {directory / 'network'}"
-        else:
-            text += " Nothing is left running."
+        text += " The network runs on." if keep else " Nothing is left running."
         narrator.console.print(Panel(text, border_style="green", expand=False))
+        if keep:  # commands to copy: never wrapped, never in a frame
+            for command in ("status", "down"):
+                line = f"guildmark cluster {command} {directory / 'network'}"
+                narrator.console.print(line, soft_wrap=True, markup=False, highlight=False)
     return 0 if held else 1

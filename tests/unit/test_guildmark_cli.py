@@ -266,3 +266,22 @@ def test_a_demos_failure_is_told_with_its_code(
     monkeypatch.setattr(story, "CHAPTERS", [("A chapter", fails)])
     assert main.run(["demo", "--directory", "place"]) == 1
     assert "node 1 has ended [cluster.exited]" in "".join(capsys.readouterr())
+
+
+def test_a_kept_demo_gives_commands_to_copy_and_another_names_no_file_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def certifies(stage: Any) -> None:
+        stage.narrator.facts["certificate"] = str(stage.directory / "ownership.gmcert")
+
+    place = tmp_path / ("a-long-name-" * 8)
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setattr(story, "NEEDED", ())
+    monkeypatch.setattr(story, "CHAPTERS", [("A chapter", certifies)])
+    assert main.run(["demo", "--json"]) == 0
+    assert "certificate" not in json.loads(capsys.readouterr().out)
+    assert main.run(["demo", "--json", "--keep", "--directory", str(place / "kept")]) == 0
+    captured = capsys.readouterr()
+    assert f"guildmark cluster down {place / 'kept' / 'network'}\n" in captured.err
+    assert json.loads(captured.out)["certificate"]

@@ -160,8 +160,8 @@ class Chain:
             raise StorageError(
                 "storage.damaged",
                 f"the state's records lead to the root {tree.root.hex()}, but block {height} has "
-                f"{header.state_root.hex()}; stop the node, move the directory away and let the node synchronize "
-                "from its peers",
+                f"{header.state_root.hex()}; stop the node, move the ledger's directory away (nothing else) "
+                "and let the node synchronize from its peers",
             )
         self._tree = tree
         self._state = StateRecords(self._store, tree)

@@ -46,9 +46,7 @@ from p2p.channels import Channel
 from primitives.finality import FinalityCertificate
 from primitives.keys import SigningKey
 
-DIVERGED_ADVICE: Final = (
-    "Move its data directory away (keep the keys) and let it synchronize, and keep the old one for examination"
-)
+DIVERGED_ADVICE: Final = "Keep its data directory for examination, and leave it stopped: the others go on without it"
 
 __all__ = ["Admission", "CoreConfiguration", "CoreStatus", "Listener", "NodeCore"]
 

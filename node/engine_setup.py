@@ -70,6 +70,6 @@ def check_log(journal: Journal, head: Head) -> None:
     if journal.ledger_height > height:
         raise NodeFailure(
             f"the vote log was truncated when the ledger had {journal.ledger_height} certified blocks, but the "
-            f"ledger has {height}: it was lost or is a copy; restore the newer one, or start without the signing "
-            "key to follow only"
+            f"ledger has {height}: it was lost or is a copy; put the newer one back, or leave this validator stopped "
+            "(the others go on without it)"
         )

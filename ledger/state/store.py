@@ -29,7 +29,9 @@ BLOOM_BITS: Final = 10
 LOCK_NAME: Final = "LOCK-guildmark"
 
 _CHECK: Final = domain("stored-value")
-_RESYNC: Final = "stop the node, move the directory away and let the node synchronize from its peers"
+_RESYNC: Final = (
+    "stop the node, move the ledger's directory away (nothing else) and let the node synchronize from its peers"
+)
 
 
 class Store(Protocol):

@@ -9,8 +9,10 @@ that changes something waits until a certified block says what became of it.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -28,6 +30,9 @@ from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis
 from ledger.operations import Operation
 
+OnSlow = Callable[[str], None]
+"""Gets the id of a transaction that was sent and has waited for `SLOW_AFTER_S`; on the client's loop."""
+SLOW_AFTER_S: Final = 3.0
 CLOCK_AGE_S_MAX: Final = 60.0
 """How old the known clock offset may be; on development networks, where time can be moved, it is always asked for."""
 AT_LEAST_WAIT_S: Final = 30.0
@@ -44,11 +49,13 @@ class _Network:
         self.network_id = network_id
         self.genesis: genesis_files.Genesis | None = None
         self.clock_read_at: float | None = None
+        self.on_slow: OnSlow | None = None
 
 
 class AsyncClient:
     """Belongs to the event loop that first uses it.
 
+    `on_slow` hears of transactions that were sent and are not settled soon: for people who wait.
     `network_id` (32 bytes) makes the client refuse nodes of any other network; without it the first answer is believed.
     """
 
@@ -59,8 +66,11 @@ class AsyncClient:
         *,
         network_id: bytes | None = None,
         retry_timeout_s: float = RETRY_TIMEOUT_S,
+        on_slow: OnSlow | None = None,
     ) -> None:
-        self._bind(_Network(Transport(urls, retry_timeout_s=retry_timeout_s), network_id), account)
+        network = _Network(Transport(urls, retry_timeout_s=retry_timeout_s), network_id)
+        network.on_slow = on_slow
+        self._bind(network, account)
 
     def _bind(self, network: _Network, account: Account | None) -> None:
         self._network = network
@@ -213,7 +223,21 @@ class AsyncClient:
             if error.code in MOVED_CLOCK_CODES:
                 self._network.clock_read_at = None
             raise
-        return (await self.wait(transaction, timeout_s)).raise_for_rejection()
+        with self._tell_when_slow(transaction.id):
+            outcome = await self.wait(transaction, timeout_s)
+        return outcome.raise_for_rejection()
+
+    @contextmanager
+    def _tell_when_slow(self, identifier: str) -> Iterator[None]:
+        notice = self._network.on_slow
+        if notice is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(SLOW_AFTER_S, notice, identifier)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def signer(self) -> Account:
         """The client's account. Raises Denied when it has none."""

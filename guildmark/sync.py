@@ -17,7 +17,7 @@ from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
-from guildmark.client import AsyncClient
+from guildmark.client import AsyncClient, OnSlow
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
 from guildmark.transport import RETRY_TIMEOUT_S
@@ -154,8 +154,9 @@ class Client(_Facade[AsyncClient]):
         *,
         network_id: bytes | None = None,
         retry_timeout_s: float = RETRY_TIMEOUT_S,
+        on_slow: OnSlow | None = None,
     ) -> None:
-        target = AsyncClient(urls, account, network_id=network_id, retry_timeout_s=retry_timeout_s)
+        target = AsyncClient(urls, account, network_id=network_id, retry_timeout_s=retry_timeout_s, on_slow=on_slow)
         self._bind(target, _LoopThread(), owner=True)
 
     def _bind(self, target: AsyncClient, thread: _LoopThread, *, owner: bool) -> None:

@@ -186,8 +186,8 @@ class Journal:
         if data is None:
             if not may_create:
                 raise JournalMissing(
-                    "the ledger has blocks, but there is no vote log: this validator cannot know how it voted and could "
-                    "contradict itself; put the log back, or leave it stopped (the others go on without it)"
+                    "the ledger has blocks, but there is no vote log: this validator cannot know how it voted, and "
+                    "could contradict itself; put the log back, or leave it stopped (the others go on without it)"
                 )
             self._files.replace(FILE_NAME, file_head(self._secret))
             return

@@ -152,8 +152,18 @@ class Session:
 
         stamina.instrumentation.set_on_retry_hooks([])  # this program's output is for results, not for retries
         account = self.account() if acting else None
-        with Client(self.urls, account, network_id=self.network_id(), retry_timeout_s=RETRY_TIMEOUT_S) as client:
+        with Client(
+            self.urls,
+            account,
+            network_id=self.network_id(),
+            retry_timeout_s=RETRY_TIMEOUT_S,
+            on_slow=_say_that_it_waits,
+        ) as client:
             yield client
+
+
+def _say_that_it_waits(identifier: str) -> None:
+    click.echo(f"transaction {identifier} was sent; waiting for the network to settle it ...", err=True)
 
 
 _JSON = click.option("--json", "json", is_flag=True, help="Print the result as JSON.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,34 @@ def test_what_does_not_exist_is_not_found(guildmark_client: Client) -> None:
     ):
         with pytest.raises(NotFound):
             ask()
+
+
+def test_who_waits_for_a_network_without_a_quorum_is_told_the_transactions_id(
+    guildmark_cluster: TestCluster, guildmark_account: AccountFactory
+) -> None:
+    """L8: the id is there to ask for later, and the transaction commits when the quorum returns."""
+    payer, payee = guildmark_account(credits=100), guildmark_account(credits=0)
+    told: list[str] = []
+
+    quorum_is_back = threading.Event()
+
+    def note(identifier: str) -> None:
+        told.append(identifier)
+        quorum_is_back.set()
+
+    def bring_back() -> None:
+        quorum_is_back.wait(60)
+        guildmark_cluster.heal()
+
+    guildmark_cluster.kill(2)
+    guildmark_cluster.kill(3)
+    urls = [guildmark_cluster.url(index) for index in (0, 1)]
+    healer = threading.Thread(target=bring_back)
+    healer.start()
+    try:
+        with Client(urls, payer, network_id=guildmark_cluster.network_id, on_slow=note) as client:
+            outcome = client.credits.transfer(payee, 1)
+    finally:
+        quorum_is_back.set()
+        healer.join()
+    assert told == [outcome.id]

@@ -60,6 +60,9 @@ def receive_new_view(state: State, message: NewView) -> None:
 
 def try_new_view(state: State, message: NewView) -> None:
     """Enter the view once the ViewChanges that its NewView names are here; ask its primary for those that are not."""
+    if message.view < state.may_vote_from_view:
+        drop(state, message)  # we gave that view up while ViewChanges were awaited: see `receive_new_view`
+        return
     named: list[ViewChange] = []
     lacking: list[bytes] = []
     for replica, digest in message.view_changes:
@@ -115,6 +118,9 @@ def forget_unnamed(state: State) -> None:
 def retry_pending(state: State) -> None:
     """A Status period passed: a NewView's primary may be gone, others verified the ViewChanges that it names."""
     for _, pending in sorted(state.pending_new_views.items()):
+        if pending.view < state.may_vote_from_view:
+            drop(state, pending)
+            continue
         held = {view_change.digest for view_change in state.view_changes.values()} | set(state.fetched_view_changes)
         lacking = tuple(digest for _, digest in pending.view_changes if digest not in held)
         if lacking:

@@ -159,6 +159,18 @@ def test_missing_view_changes_are_fetched_by_digest_and_served_by_those_who_veri
     assert [change.digest for change in served] == [change.digest for change in CHANGES]
 
 
+def test_a_new_view_whose_view_changes_come_after_a_higher_wish_is_not_entered() -> None:
+    """L7, L9: who entered it could not vote there, would send its wish no more, and could wish for nothing higher."""
+    solo = waiting_for_view_2(PREPARED_X)
+    solo.receive(new_view(2, CHANGES, REISSUED_X))
+    solo.receive(*(view_change(r, 3) for r in (0, 3)))  # f + 1 have given view 2 up, and so do we
+    assert solo.replica.status().changing_view
+    solo.receive(*CHANGES)
+    status = solo.replica.status()
+    assert (status.view, status.changing_view, "resend" in status.running_timers) == (0, True, True)
+    assert sent(solo.expire("status"), "view-change-request") == []
+
+
 def test_a_bogus_new_view_of_a_far_view_blocks_no_nearer_one() -> None:
     """L10: one replica's number moves nobody, and takes nobody's place."""
     solo = waiting_for_view_2(PREPARED_X)

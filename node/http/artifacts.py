@@ -9,7 +9,7 @@ from aiohttp import web
 from artifacts import cid as cids
 from artifacts.chunk_store import BLOCK_BYTES_MAX
 from node.http.application import Api, bytes_response, json_response
-from node.http.authorization import require_download
+from node.http.authorization import asset_of_root, require_download
 from node.http.problems import Problem
 from node.http.routing import Request, Route
 from node.http.services import ArtifactStatus, BlockUpload, UnknownArtifact
@@ -34,6 +34,10 @@ async def get_block(api: Api, request: Request) -> web.StreamResponse:
     root, cid = _cid(request, "root"), _cid(request, "cid")
     asset = await api.services.artifacts.owner_asset(root)
     await require_download(api.services, asset, request.authorization, root, "GET")
+    other = await asset_of_root(api.services, cid) if cid != root else None
+    if other not in (None, asset):
+        # Anybody may register a directory that names somebody else's artifact: that must not open it.
+        await require_download(api.services, str(other), request.authorization, root, "GET")
     return bytes_response(await api.services.artifacts.read(root, cid), cache=True)
 
 

@@ -92,6 +92,17 @@ async def require_download(services: Services, asset: str, header: str, root: st
         raise Problem(403, str(reason), detail, reason=reason, clause=clause)
 
 
+async def asset_of_root(services: Services, cid: str) -> str | None:
+    """Return the asset (hex) to which the artifact with this root belongs; None where it is nobody's."""
+    try:
+        claim = (await services.query("assets.by_artifact", {"cid": cid})).result
+    except LedgerError as error:
+        if error.code == "query.not_found":
+            return None
+        raise
+    return str(_field(claim, "asset"))
+
+
 async def _key_belongs(services: Services, read: SignedRead) -> bool:
     try:
         account = (await services.query("accounts.get", {"account": read.account})).result

@@ -100,14 +100,14 @@ class Archive:
         found = self._record(b"t" + transaction_id, _Location)
         return None if found is None else (found.height, found.index)
 
-    def write_certificate(self, certificate: FinalityCertificate, certified_height: int) -> None:
-        """Store a certificate. Not synced: one that is lost is made again from votes, or fetched."""
+    def write_certificate(self, certificate: FinalityCertificate, certified_height: int, *, sync: bool) -> None:
+        """Store a certificate. One that was not synced and is lost is made again from votes, or fetched."""
         self._store.write_batch(
             {
                 b"c" + _number(certificate.height): encode(certificate),
                 _CERTIFIED: _number(certified_height),
             },
-            sync=False,
+            sync=sync,
         )
 
     def _record(self, key: bytes, expected: type[T]) -> T | None:

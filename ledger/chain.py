@@ -319,7 +319,7 @@ class Chain:
         members = validator_set(self._state, epoch)
         return () if members is None else members.validators
 
-    def add_certificate(self, certificate: FinalityCertificate) -> None:
+    def add_certificate(self, certificate: FinalityCertificate, *, sync: bool = False) -> None:
         """Keep the certificate of an executed block; everything below it is thereby certified too.
 
         Raises:
@@ -338,7 +338,7 @@ class Chain:
         if reason is not None:
             raise InvalidBlock("certificate.signatures", reason)
         self.certified_height = max(self.certified_height, header.height)
-        self.archive.write_certificate(certificate, self.certified_height)
+        self.archive.write_certificate(certificate, self.certified_height, sync=sync)
 
     def certificate(self, height: int) -> FinalityCertificate | None:
         return self.archive.certificate(height)

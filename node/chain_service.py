@@ -97,9 +97,9 @@ class ChainService:
         block = self._chain.execute(height, proposal, batches, lambda data: hashlib.sha256(data).digest() in verified)
         return self._result(block, [(batch.author, batch.number) for batch in batches])
 
-    def add_certificate(self, certificate: FinalityCertificate) -> int:
-        """Keep a certificate; return the certified height."""
-        self._chain.add_certificate(certificate)
+    def add_certificate(self, certificate: FinalityCertificate, durably: bool) -> int:
+        """Keep a certificate, and `durably` before the answer; return the certified height."""
+        self._chain.add_certificate(certificate, sync=durably)
         return self._chain.certified_height
 
     def admit(self, transactions: Sequence[bytes], now_ms: int) -> list[Verdict]:
@@ -162,7 +162,7 @@ class ChainService:
                     _check_body(block)
                     results.append(self._replay(data, block, hashed))
             if self._chain.height >= certificate.height:
-                self._chain.add_certificate(certificate)
+                self._chain.add_certificate(certificate, sync=True)
         except InvalidBlock as refusal:
             if refusal.code == "certificate.block":
                 refusal = InvalidBlock("sync.diverged", refusal.message)

@@ -114,6 +114,11 @@ class ConsensusDriver:
         self._ledger_height = max(self._ledger_height, height)
         self._work()
 
+    @property
+    def wants_truncation(self) -> bool:
+        """Whether the log waits for a durable certificate to be truncated to."""
+        return self._journal.wants_rewrite
+
     def _work(self) -> None:
         """Take events, sync, perform, until nothing is left or a sync is under way. Never within itself."""
         if self._working:

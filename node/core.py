@@ -235,6 +235,8 @@ class NodeCore:
         self._deadlines.plan(block.next_deadline_ms, result.clock_offset_ms)
 
     def _keep_certificate(self, certificate: FinalityCertificate) -> None:
+        durably = self._driver.wants_truncation  # else the sync of a later block is early enough
+
         def kept(height: Any, error: BaseException | None) -> None:
             if self._stopped:
                 return
@@ -242,9 +244,10 @@ class NodeCore:
                 self._on_fatal(error)
                 return
             self._announcements.certified(certificate.height)
-            self._driver.on_ledger_durable(int(height))
+            if durably:
+                self._driver.on_ledger_durable(int(height))
 
-        self._executor.call("add_certificate", (certificate,), kept)
+        self._executor.call("add_certificate", (certificate, durably), kept)
 
     def _on_synchronized_blocks(self, results: Sequence[BlockResult]) -> None:
         for result in results:

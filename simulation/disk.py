@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Final
+
+from ledger.state.store import MemoryStore
 
 SECTOR_BYTES: Final = 512
 """What a disk writes at once; sectors of one append may reach it in any order."""
@@ -117,3 +120,28 @@ class SimulatedFile:
 
     def close(self) -> None:
         pass
+
+
+class SimulatedStore(MemoryStore):
+    """A ledger's store on that disk: batches after the last synced one are lost when the power goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._durable: dict[bytes, bytes | None] = {}
+        """What is durable under the keys of unsynced batches; None where nothing is."""
+
+    def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
+        if sync:
+            self._durable.clear()  # one log: what came before is durable too
+        else:
+            for key in changes:
+                self._durable.setdefault(key, self.get(key))
+        super().write_batch(changes, sync=sync)
+
+    def get_durable(self, key: bytes) -> bytes | None:
+        """What `get` would answer if the power went now."""
+        return self._durable[key] if key in self._durable else self.get(key)
+
+    def lose_power(self) -> None:
+        super().write_batch(self._durable)
+        self._durable.clear()

@@ -9,7 +9,6 @@ from consensus.pbft.configuration import Configuration as EngineConfiguration
 from ledger.block import Header, block_hash
 from ledger.chain import Chain, ExecutedBlock
 from ledger.genesis import Genesis
-from ledger.state.store import MemoryStore
 from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
@@ -19,7 +18,7 @@ from node.ports import Ports
 from node.verifier import InlineVerifier
 from p2p.channels import Channel
 from primitives.keys import SigningKey
-from simulation.disk import SimulatedDisk
+from simulation.disk import SimulatedDisk, SimulatedStore
 from simulation.network import Network
 from simulation.ports import CrashPoint, SimulatedPorts, Surroundings
 from simulation.world import World
@@ -52,7 +51,7 @@ class SimulatedNode:
         """Hears this node's index when it has crashed at `crash_at`."""
         self.work_done: dict[str, int] = {}
         self.disk = SimulatedDisk(world.random)
-        self.store = MemoryStore()
+        self.store = SimulatedStore()
         self.core: NodeCore | None = None
         self.blocks: dict[int, bytes] = {}
         """Height -> hash of every block that this node ever executed."""
@@ -130,6 +129,8 @@ class SimulatedNode:
         """End without warning. Without power, what was not synced is lost or torn."""
         assert self._ports is not None
         self._ports.die(power_loss)
+        if power_loss:
+            self.store.lose_power()
         self.core = None
         self.network.detach(self.index)
         self.world.trace.note(f"{self.world.now_ms} crash {self.index}")

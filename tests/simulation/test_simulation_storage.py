@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from ledger.state.store import MemoryStore
 from node.failures import NodeFailure
-from node.journal import FILE_NAME, JournalDamaged, JournalFailed
+from node.journal import FILE_NAME, Journal, JournalDamaged, JournalFailed
 from simulation.cluster import SimulatedCluster
+from simulation.disk import SimulatedStore
 from simulation.hostile import make_peace
 from simulation.network import NetworkFaults
 
@@ -53,7 +55,7 @@ def test_a_truncated_vote_log_without_its_ledger_does_not_vote(monkeypatch: pyte
     work(cluster)
     node = cluster.nodes[2]
     node.crash()
-    node.store = MemoryStore()
+    node.store = SimulatedStore()
     with pytest.raises(NodeFailure, match="the ledger has 0"):
         node.start()
 
@@ -74,6 +76,28 @@ def test_a_log_that_is_truncated_all_the_time_still_holds_every_promise(monkeypa
     assert min(node.disk.syncs for node in cluster.nodes) > 20
     sizes = [len(node.disk.read(FILE_NAME) or b"") for node in cluster.nodes]
     assert max(sizes) < 10 * min(sizes)
+
+
+def test_the_vote_log_drops_nothing_for_a_certificate_that_a_loss_of_power_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R1, R4: votes are dropped for the certificate that replaces them, so it must be durable before they go."""
+    monkeypatch.setattr("node.journal.REWRITE_BYTES_MIN", 5_000)
+    cluster = worked(34)
+    dropped_to: list[int] = []
+    rewrite = Journal.rewrite
+
+    def checked(journal: Journal, records: list[bytes], ledger_height: int, done: Callable[[], None]) -> None:
+        (node,) = (node for node in cluster.nodes if vars(journal)["_files"] is node.disk)
+        assert ledger_height == 0 or node.store.get_durable(b"c" + ledger_height.to_bytes(8, "big")) is not None
+        dropped_to.append(ledger_height)
+        rewrite(journal, records, ledger_height, done)
+
+    monkeypatch.setattr(Journal, "rewrite", checked)
+    for _ in range(4):
+        work(cluster)
+    assert len(dropped_to) > 10
+    assert max(dropped_to) > 10
 
 
 @pytest.mark.parametrize("offset", [0, 30, 60, 200, 1_000])

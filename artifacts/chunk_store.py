@@ -37,7 +37,7 @@ CAPACITY_BYTES: Final = 1 << 40
 """Default bound on the bytes a store holds; a write beyond it is refused with `ChunkStoreFull`."""
 QUARANTINE_FILES_MAX: Final = 64
 """Damaged blocks kept for inspection; further ones are deleted."""
-_OUT_OF_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+OUT_OF_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ChunkStore:
@@ -49,6 +49,7 @@ class ChunkStore:
         Raises:
             ChunkStoreFailure: the directory cannot be used.
         """
+        self.directory = directory
         self._blocks = directory / "blocks"
         self._incoming = directory / "incoming"
         self._damaged = directory / "damaged"
@@ -91,7 +92,7 @@ class ChunkStore:
         try:
             return self._write(path, data)
         except OSError as error:
-            if error.errno in _OUT_OF_SPACE:
+            if error.errno in OUT_OF_SPACE:
                 raise ChunkStoreFull(f"no space left for block {cid}") from error
             raise ChunkStoreFailure(f"cannot write block {cid}: {error}") from error
         finally:

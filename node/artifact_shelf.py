@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from artifacts.chunk_store import ChunkStore
+from artifacts.claims import AssetBlocks, Claims
 from artifacts.errors import ChunkDamaged, ChunkMissing
 from artifacts.holdings import Holding
 from node import artifact_facts
@@ -25,8 +26,9 @@ ARTIFACTS_OPEN_MAX: Final = 64
 class OpenArtifact:
     """One artifact's walk, its lock, and what the ledger said about it."""
 
-    def __init__(self, facts: VersionFacts, holding: Holding) -> None:
+    def __init__(self, facts: VersionFacts, blocks: AssetBlocks, holding: Holding) -> None:
         self.facts = facts
+        self.blocks = blocks
         self.holding = holding
         self.lock = asyncio.Lock()
         self.progressed = asyncio.Event()
@@ -39,7 +41,7 @@ class ArtifactShelf:
     def __init__(self, store: ChunkStore, queries: Queries) -> None:
         self.on_complete: Callable[[str], None] = lambda _root: None
         """Hears the root of every artifact whose last block arrives."""
-        self._store = store
+        self._claims = Claims(store)
         self._queries = queries
         self._open: OrderedDict[str, OpenArtifact] = OrderedDict()
         self._opening: dict[str, asyncio.Task[OpenArtifact]] = {}
@@ -65,8 +67,9 @@ class ArtifactShelf:
         facts = await artifact_facts.version_of(self._queries, root)
         if facts is None:
             raise UnknownArtifact(f"no executed block registers {root}")
-        holding = await asyncio.to_thread(Holding, root, facts.size_bytes, self._store)
-        opened = self._open[root] = OpenArtifact(facts, holding)
+        blocks = await asyncio.to_thread(self._claims.of, facts.asset)
+        holding = await asyncio.to_thread(Holding, root, facts.size_bytes, blocks)
+        opened = self._open[root] = OpenArtifact(facts, blocks, holding)
         while len(self._open) > ARTIFACTS_OPEN_MAX:
             self._open.popitem(last=False)
         return opened
@@ -87,7 +90,7 @@ class ArtifactShelf:
             if holding.holds(cid):
                 return BlockUpload(new=False, complete=holding.complete)
             await asyncio.to_thread(holding.check, cid, data)
-        await asyncio.to_thread(self._store.put, cid, data)
+        await asyncio.to_thread(opened.blocks.put, cid, data)
         async with opened.lock:
             new = holding.accepts(cid)
             if new:
@@ -108,7 +111,7 @@ class ArtifactShelf:
         if not opened.holding.holds(cid):
             raise ChunkMissing(cid)
         try:
-            return await asyncio.to_thread(self._store.get, cid)
+            return await asyncio.to_thread(opened.blocks.get, cid)
         except (ChunkDamaged, ChunkMissing):
             self.forget(root)
             raise

@@ -12,6 +12,7 @@ import pytest
 
 from artifacts import cid as cids
 from artifacts.chunk_store import ChunkStore
+from artifacts.claims import Claims
 from artifacts.errors import ManifestRefused
 from artifacts.unixfs import build
 from ledger.errors import LedgerError
@@ -170,8 +171,7 @@ def test_a_restarted_node_resumes_from_ledger_and_store(tmp_path: Path) -> None:
     async def check() -> None:
         data = bytes(range(256)) * (10 << 10)
         root, blocks = blocks_of(tmp_path, data)
-        first = ChunkStore(tmp_path / "n3")
-        first.put(root, blocks[root])
+        Claims(ChunkStore(tmp_path / "n3")).of(ASSET.hex()).put(root, blocks[root])
         async with network(tmp_path) as (ledger, members):
             ledger.root, ledger.size_bytes = root, len(data)
             await upload(members[0], root, blocks)

@@ -1,0 +1,116 @@
+"""Which blocks were brought for which asset: equal blocks lie on disk once, but not everyone has shown to have them.
+
+Whoever knows a CID can write a directory that links to it and register that as an own asset. If a block counted as
+held because another asset's owner brought it, its bytes would go out under the terms of the asset that only names it.
+So a block is held for an asset only when somebody brought its bytes for that asset: they prove that they had them.
+
+    DIRECTORY/claims/ASSET      the CIDs, one a line; a line that a crash tore counts for nothing, and is brought again
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+from weakref import WeakValueDictionary
+
+from artifacts import cid as cids
+from artifacts.chunk_store import OUT_OF_SPACE, ChunkStore
+from artifacts.errors import ChunkMissing, ChunkStoreFailure, ChunkStoreFull, InvalidCid
+
+_LINE_BYTES: Final = cids.CID_TEXT_LENGTH + 1
+
+
+class AssetBlocks:
+    """The blocks brought for one asset; a `BlockStore` for its artifacts' walks. May be used by several threads."""
+
+    def __init__(self, store: ChunkStore, path: Path) -> None:
+        """Raises ChunkStoreFailure."""
+        self._store = store
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            lines = path.read_bytes()
+        except FileNotFoundError:
+            lines = b""
+        except OSError as error:
+            raise ChunkStoreFailure(f"cannot read {path}: {error}") from error
+        self._whole_bytes = len(lines) - len(lines) % _LINE_BYTES
+        self._cids = {
+            line.decode()
+            for start in range(0, self._whole_bytes, _LINE_BYTES)
+            if _is_cid(line := lines[start : start + _LINE_BYTES - 1])
+        }
+
+    def block_bytes(self, cid: str) -> int | None:
+        """The size of a block that was brought for this asset and is held; raises `ChunkStoreFailure`."""
+        return self._store.block_bytes(cid) if cid in self._cids else None
+
+    def get(self, cid: str) -> bytes:
+        """Return a block that was brought for this asset; raises as `ChunkStore.get`."""
+        if cid not in self._cids:
+            raise ChunkMissing(cid)
+        return self._store.get(cid)
+
+    def put(self, cid: str, data: bytes) -> None:
+        """Store a block durably and as brought for this asset; raises as `ChunkStore.put`."""
+        self._store.put(cid, data)
+        with self._lock:
+            if cid in self._cids:
+                return
+            try:
+                self._append(cid)
+            except OSError as error:
+                if error.errno in OUT_OF_SPACE:
+                    raise ChunkStoreFull(f"no space left to note block {cid}") from error
+                raise ChunkStoreFailure(f"cannot write {self._path}: {error}") from error
+            self._cids.add(cid)
+
+    def _append(self, cid: str) -> None:
+        created = not self._path.exists()
+        with self._path.open("ab") as file:
+            file.truncate(self._whole_bytes)  # what a crash or a full disk tore
+            file.write(cid.encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._whole_bytes += _LINE_BYTES
+        if created:
+            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+class Claims:
+    """The lists of all assets of one store."""
+
+    def __init__(self, store: ChunkStore) -> None:
+        """Raises ChunkStoreFailure."""
+        self._store = store
+        self._directory = store.directory / "claims"
+        self._lock = threading.Lock()
+        self._open: WeakValueDictionary[str, AssetBlocks] = WeakValueDictionary()
+        try:
+            self._directory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ChunkStoreFailure(f"cannot open {self._directory}: {error}") from error
+
+    def of(self, asset: str) -> AssetBlocks:
+        """Return the blocks of an asset (hex), the same object to everyone who uses it now."""
+        assert asset
+        assert set(asset) <= set("0123456789abcdef")
+        with self._lock:
+            blocks = self._open.get(asset)
+            if blocks is None:
+                blocks = self._open[asset] = AssetBlocks(self._store, self._directory / asset)
+            return blocks
+
+
+def _is_cid(line: bytes) -> bool:
+    try:
+        cids.parse(line.decode("ascii"))
+    except (InvalidCid, UnicodeDecodeError):
+        return False
+    return True

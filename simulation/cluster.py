@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from consensus.pbft.configuration import Configuration as EngineConfiguration
@@ -22,6 +22,7 @@ from node.core import Admission
 from p2p.channels import Channel
 from primitives.identifiers import NodeId, key_to_text, node_id
 from primitives.keys import SigningKey
+from simulation.adversary import TICK_MS, Adversary, Listening, Outgoing
 from simulation.invariants import Invariants
 from simulation.network import Network, NetworkFaults
 from simulation.node import SimulatedNode
@@ -41,8 +42,15 @@ class SimulatedCluster:
     """n validators, each of an organization of its own."""
 
     def __init__(
-        self, seed: int, n: int = 4, faults: NetworkFaults | None = None, engine: EngineConfiguration = ENGINE
+        self,
+        seed: int,
+        n: int = 4,
+        faults: NetworkFaults | None = None,
+        engine: EngineConfiguration = ENGINE,
+        *,
+        adversaries: Mapping[int, Adversary] | None = None,
     ) -> None:
+        """`adversaries` are the Byzantine members; see `corrupt`, which can add to them before the start."""
         self.world = World(seed)
         self.network = Network(self.world, n, faults)
         self.genesis = make_genesis(n)
@@ -51,24 +59,56 @@ class SimulatedCluster:
             SimulatedNode(self.world, self.network, self.genesis, index, seeded_key("validator", index), engine)
             for index in range(n)
         ]
-        self.invariants = Invariants(self.nodes)
+        self.adversaries: dict[int, Adversary] = {}
+        for node in self.nodes:
+            node.faulty = self.adversaries
+        self.invariants = Invariants(self.nodes, self.adversaries)
         self.world.after_event.append(self.invariants.after_event)
         self.accounts = [organization_account(self.network_id, account) for account in self.genesis.accounts]
         self.taken: set[bytes] = set()
         """Ids that some node took into its pool. A crash may lose them; only what is certified is promised."""
         self.submitted = 0
-        self._watch_network()
+        for index, adversary in sorted((adversaries or {}).items()):
+            self.corrupt(index, adversary)
+        self.network.on_send = self._send
 
-    def _watch_network(self) -> None:
-        send = self.network.send
+    @property
+    def honest(self) -> list[SimulatedNode]:
+        """The nodes whose members keep the protocol, though they may crash."""
+        return [node for node in self.nodes if node.index not in self.adversaries]
 
-        def watched(sender: int, receiver: int, channel: Channel, payload: bytes) -> None:
-            self.invariants.on_sent(channel, payload)
-            send(sender, receiver, channel, payload)
+    def signing_key(self, index: int) -> SigningKey:
+        """Return a validator's key, for the adversary that speaks in its name."""
+        return self.nodes[index].signing_key
 
-        self.network.send = watched  # type: ignore[method-assign]  # every message passes the checker first
+    def corrupt(self, index: int, adversary: Adversary) -> None:
+        """Make a member Byzantine for the whole run. From now on no law is asked of it."""
+        self.adversaries[index] = adversary
+        if isinstance(adversary, Listening):
+            self.nodes[index].on_received = adversary.incoming
+
+    def _send(self, sender: int, receiver: int, channel: Channel, payload: bytes) -> None:
+        """Every message passes the checker first, and the sender's adversary where it has one."""
+        adversary = self.adversaries.get(sender)
+        if adversary is not None:
+            self._speak(sender, adversary.outgoing(receiver, channel, payload))
+            return
+        self.invariants.on_sent(channel, payload)
+        self.network.transmit(sender, receiver, channel, payload)
+
+    def _speak(self, sender: int, outgoing: Iterable[Outgoing]) -> None:
+        for receiver, channel, payload, delay_ms in outgoing:
+            self.invariants.on_adversary_sent(channel, payload)
+            self.network.transmit(sender, receiver, channel, payload, delay_ms)
+
+    def _tick(self) -> None:
+        for index in sorted(self.adversaries):
+            self._speak(index, self.adversaries[index].tick())
+        self.world.at(TICK_MS, self._tick)
 
     def start(self) -> None:
+        if self.adversaries:
+            self.world.at(TICK_MS, self._tick)
         for node in self.nodes:
             node.start()
         self.connect_all()
@@ -115,8 +155,8 @@ class SimulatedCluster:
         return [max(node.blocks, default=0) for node in self.nodes]
 
     def agreed(self, nodes: Sequence[SimulatedNode] | None = None) -> bool:
-        """Tell whether all running nodes have one certified head."""
-        running = [node for node in (nodes or self.nodes) if node.core is not None]
+        """Tell whether all running honest nodes have one certified head."""
+        running = [node for node in (nodes or self.honest) if node.core is not None]
         states = {
             (node.core.head.header.height, node.core.certified_height) for node in running if node.core is not None
         }

@@ -91,10 +91,11 @@ def make_peace(cluster: SimulatedCluster) -> None:
         node.clock_skew_ms = 0
         if not node.up:
             cluster.restart(node.index)
-    identifier = cluster.submit_transfer(0)
+    honest = cluster.honest
+    identifier = cluster.submit_transfer(honest[0].index)
 
     def rested() -> bool:
-        return cluster.agreed() and all(identifier in node.executed_ids for node in cluster.nodes)
+        return cluster.agreed() and all(identifier in node.executed_ids for node in honest)
 
     if not cluster.world.run_until(rested, PEACE_LIMIT_MS):
         states = [node.core.status().why for node in cluster.nodes if node.core is not None]

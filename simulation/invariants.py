@@ -7,7 +7,7 @@ reported as committed is in every node's ledger in the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from consensus.messages import (
     Batch,
@@ -30,8 +30,10 @@ class InvariantViolated(AssertionError):
 class Invariants:
     """Checks the nodes of one run."""
 
-    def __init__(self, nodes: Sequence[SimulatedNode]) -> None:
+    def __init__(self, nodes: Sequence[SimulatedNode], faulty: Container[int] = ()) -> None:
+        """`faulty` members are Byzantine: no law is asked of them."""
         self._nodes = nodes
+        self._faulty = faulty
         self._agreed: dict[int, bytes] = {}
         self._roots: dict[int, bytes] = {}
         self._checked = [0] * len(nodes)
@@ -41,6 +43,8 @@ class Invariants:
     def after_event(self) -> None:
         """I1 agreement, I2 total order, I7 monotone views, I9 equal roots, and what the nodes noted themselves."""
         for index, node in enumerate(self._nodes):
+            if index in self._faulty:
+                continue
             if node.violations:
                 raise InvariantViolated(node.violations[0])
             while self._checked[index] + 1 in node.blocks:
@@ -64,11 +68,15 @@ class Invariants:
 
     def check_durable(self) -> None:
         """I11, when the faults are over and the nodes agree: what was reported as committed is everywhere."""
-        committed = set[bytes]().union(*(node.certified for node in self._nodes))
-        for index, node in enumerate(self._nodes):
+        honest = [node for node in self._nodes if node.index not in self._faulty]
+        committed = set[bytes]().union(*(node.certified for node in honest))
+        for node in honest:
             lost = committed - set(node.executed_ids)
             if lost:
-                raise InvariantViolated(f"I11: node {index} lacks {len(lost)} committed transactions")
+                raise InvariantViolated(f"I11: node {node.index} lacks {len(lost)} committed transactions")
+
+    def on_adversary_sent(self, channel: Channel, payload: bytes) -> None:
+        """What Byzantine members say binds nobody; it is only looked at."""
 
     def on_sent(self, channel: Channel, payload: bytes) -> None:
         """I5, recorded at the network, over all lives of a node: one digest for one promise."""

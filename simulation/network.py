@@ -11,6 +11,8 @@ from simulation.world import World
 
 Deliver = Callable[[int, Channel, bytes], None]
 """(sender, channel, payload)"""
+Send = Callable[[int, int, Channel, bytes], None]
+"""(sender, receiver, channel, payload)"""
 
 
 class NetworkFaults(msgspec.Struct):
@@ -35,6 +37,8 @@ class Network:
         self._n = n
         self._deliver: dict[int, Deliver] = {}
         self._cut: set[tuple[int, int]] = set()
+        self.on_send: Send = self.transmit
+        """Gets what the nodes send, and passes it on to `transmit`: the checker's and the adversaries' place."""
 
     def attach(self, node: int, deliver: Deliver) -> None:
         """A node came up."""
@@ -63,12 +67,17 @@ class Network:
         return self.up(other) and not {(node, other), (other, node)} <= self._cut
 
     def send(self, sender: int, receiver: int, channel: Channel, payload: bytes) -> None:
+        """A node sends."""
+        self.on_send(sender, receiver, channel, payload)
+
+    def transmit(self, sender: int, receiver: int, channel: Channel, payload: bytes, extra_ms: int = 0) -> None:
+        """Lose a payload, or let it arrive once or twice, after the link's delay and `extra_ms`."""
         self.messages += 1
         chance, faults = self._world.random, self.faults
         if (sender, receiver) in self._cut or chance.random() < faults.loss:
             return
         for _ in range(2 if chance.random() < faults.duplication else 1):
-            delay_ms = chance.randint(faults.latency_ms_min, faults.latency_ms_max)
+            delay_ms = extra_ms + chance.randint(faults.latency_ms_min, faults.latency_ms_max)
             target = self._deliver.get(receiver)
             if target is not None:
                 self._world.at(delay_ms, lambda target=target: self._arrive(target, sender, receiver, channel, payload))  # type: ignore[misc]

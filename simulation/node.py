@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from consensus.evidence import Evidence
 from consensus.pbft.configuration import Configuration as EngineConfiguration
@@ -12,7 +12,6 @@ from ledger.genesis import Genesis
 from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
-from node.failures import NodeFailure
 from node.journal import JournalFailed
 from node.ports import Ports
 from node.verifier import InlineVerifier
@@ -61,10 +60,15 @@ class SimulatedNode:
         self.certified: set[bytes] = set()
         self.lives = 0
         self.violations: list[str] = []
-        self.failures: list[NodeFailure] = []
+        self.failures: list[BaseException] = []
         """Why this node ended by itself where it had to: its disk refused."""
         self.complaints: list[tuple[str, str]] = []
-        self._key = signing_key
+        self.faulty: Container[int] = ()
+        """The Byzantine members: only they may be accused."""
+        self.evidence: list[Evidence] = []
+        self.on_received: Callable[[int, Channel, bytes], None] = lambda *_: None
+        """Sees what arrives: a Byzantine member's adversary."""
+        self.signing_key = signing_key
         self._engine = engine
         self._ports: SimulatedPorts | None = None
 
@@ -88,7 +92,7 @@ class SimulatedNode:
             CoreConfiguration(engine=self._engine),
             self.genesis,
             self.names[self.index],
-            self._key,
+            self.signing_key,
             head=service.head(),
             stable=chain.certificate(chain.certified_height),
             ports=Ports(
@@ -141,10 +145,11 @@ class SimulatedNode:
 
     def _deliver(self, sender: int, channel: Channel, payload: bytes) -> None:
         if self.core is not None:
+            self.on_received(sender, channel, payload)
             self.core.on_payload(self.names[sender], channel, payload)
 
     def _fatal(self, error: BaseException) -> None:
-        if isinstance(error, JournalFailed):
+        if isinstance(error, JournalFailed) or self.index in self.faulty:
             self.failures.append(error)
             self.crash(power_loss=False)
         else:
@@ -178,7 +183,9 @@ class SimulatedNode:
         self.world.trace.note(f"{self.world.now_ms} certified {self.index} {height}")
 
     def on_evidence(self, evidence: Evidence) -> None:
-        self.violations.append(f"I15: node {self.index} accuses correct replica {evidence.culprit}")
+        if evidence.culprit not in self.faulty:
+            self.violations.append(f"I15: node {self.index} accuses correct replica {evidence.culprit}")
+        self.evidence.append(evidence)
 
     def on_dropped(self, identifiers: Sequence[bytes]) -> None:
         self.world.trace.note(f"{self.world.now_ms} dropped {self.index} {len(identifiers)}")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ledger import deadlines
+from ledger import deadlines, epochs
 from ledger.archive import Archive, block_records, founding_records
 from ledger.block import (
     VERSION,
@@ -40,9 +40,10 @@ from ledger.execution import (
 )
 from ledger.genesis import Genesis
 from ledger.genesis import network_id as network_id_of
-from ledger.modules.module import ArtifactRecord, Context
+from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.operations import Registry, default_registry
 from ledger.parameters import LIFETIME_MS_MAX
+from ledger.ports import EvidenceJudge
 from ledger.queries import answer
 from ledger.replay import ReplayIds
 from ledger.state.proofs import StateProof, prove
@@ -51,7 +52,7 @@ from ledger.state.store import Store
 from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import StateView
 from ledger.transaction import DecodedTransaction
-from ledger.validators import ValidatorRecord, validator_set, write_genesis_set
+from ledger.validators import ValidatorRecord, validator_set
 from primitives.digest import ZERO_DIGEST, Digest
 from primitives.finality import FinalityCertificate, verify_certificate
 from primitives.identifiers import AccountId
@@ -70,6 +71,10 @@ class ExecutedBlock(msgspec.Struct, frozen=True):
     """Block time at which the next deadline falls due."""
     artifact_changes: tuple[ArtifactRecord, ...]
     """Versions that the block registered."""
+    membership_changed: bool = False
+    """The current set or the approved changes of it are others than before: the node renews its peers."""
+    next_validators: tuple[ValidatorRecord, ...] = ()
+    """With an epoch's last block, the one of height `header.epoch_end`: the set of the next epoch; else empty."""
 
 
 class TransactionStatus(msgspec.Struct, frozen=True):
@@ -85,7 +90,7 @@ class TransactionStatus(msgspec.Struct, frozen=True):
 class Chain:
     """A chain over a store. Made by `open`."""
 
-    def __init__(self, store: Store, genesis: Genesis, registry: Registry) -> None:
+    def __init__(self, store: Store, genesis: Genesis, registry: Registry, judge: EvidenceJudge | None = None) -> None:
         self.genesis = genesis
         self.network_id: Digest = network_id_of(genesis)
         self.registry = registry
@@ -94,20 +99,23 @@ class Chain:
         self._tree = StateTree()
         self._state = StateRecords(store, self._tree)
         self._replay = ReplayIds()
+        self._facts = ChainFacts(self._hash_at, judge)
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
 
     @classmethod
-    def open(cls, store: Store, genesis: Genesis, registry: Registry | None = None) -> Chain:
-        """Open the chain in `store`, or begin one there.
+    def open(
+        cls, store: Store, genesis: Genesis, registry: Registry | None = None, *, judge: EvidenceJudge | None = None
+    ) -> Chain:
+        """Open the chain in `store`, or begin one there. All nodes of a network need a `judge`, or none.
 
         The tree and the replay ids are rebuilt (about 10 us a record), and the tree's root must be the head's.
 
         Raises:
             StorageError: `storage.foreign`, `storage.format`, `storage.damaged`, or a failure of the store.
         """
-        chain = cls(store, genesis, registry or default_registry())
+        chain = cls(store, genesis, registry or default_registry(), judge)
         if chain.archive.check_network(chain.network_id):
             chain._resume()
         else:
@@ -119,7 +127,7 @@ class Chain:
     def _begin(self) -> None:
         view = StateView(self._state)
         write_parameters(view, self.genesis.parameters)
-        members = write_genesis_set(view, self.network_id, self.genesis)
+        members = epochs.write_genesis_epoch(view, self.network_id, self.genesis)
         for module in self.registry.modules:
             if module.genesis is not None:
                 context = Context(
@@ -217,6 +225,7 @@ class Chain:
             parent_time_ms=self.head.timestamp_ms,
             proposal=proposal,
             verified=verified,
+            facts=self._facts,
         )
         executed = executor.run(batches)
         pending = self._tree.update(executed.view.changes())
@@ -237,6 +246,8 @@ class Chain:
             transactions_executed=len(executed.ids),
             next_deadline_ms=deadlines.next_deadline(self._state),
             artifact_changes=tuple(executed.artifacts),
+            membership_changed=epochs.touched(executed.view),
+            next_validators=() if executed.closed.next_set is None else executed.closed.next_set.validators,
         )
 
     def replay(
@@ -265,15 +276,15 @@ class Chain:
             network_id=self.network_id,
             height=parent.height + 1,
             parent_hash=self.head_hash,
-            epoch=parent.epoch,
+            epoch=executed.closed.epoch,
             proposer=proposal.proposer,
             timestamp_ms=executed.time_ms,
             transactions_root=transactions_root(executed.ids, executed.batches),
             receipts_root=receipts_root(executed.receipts),
             state_root=pending.root,
             validator_set_hash=parent.next_validator_set_hash,
-            next_validator_set_hash=parent.next_validator_set_hash,
-            epoch_end=0,
+            next_validator_set_hash=executed.closed.next_set_hash,
+            epoch_end=executed.closed.epoch_end,
         )
 
     def _write(
@@ -306,25 +317,39 @@ class Chain:
             raise StorageError("storage.damaged", f"the header of block {height} is missing")
         return header
 
+    def _hash_at(self, height: int) -> Digest | None:
+        header = self.archive.header(height)
+        return None if header is None else block_hash(header)
+
     def _results(self, height: int) -> BlockResults:
         results = self.archive.results(height)
         if results is None:
             raise StorageError("storage.damaged", f"the receipts of block {height} are missing")
         return results
 
-    # --- certificates
+    # --- epochs and certificates
+
+    @property
+    def epoch(self) -> epochs.Epoch:
+        """The epoch of the next block: its number, its base, and its end as soon as that is known."""
+        return epochs.current_epoch(self._state)
 
     def validators(self, epoch: int) -> tuple[ValidatorRecord, ...]:
         """Return the set of `epoch` in order of index; empty when the chain knows of no such epoch."""
         members = validator_set(self._state, epoch)
         return () if members is None else members.validators
 
+    def candidates(self) -> tuple[ValidatorRecord, ...]:
+        """Return whom approved changes bring into the set, by order of approval: peers, but not yet validators."""
+        pending = epochs.pending_changes(self._state)
+        return tuple(change.record for _, change in sorted(pending.items()) if change.record is not None)
+
     def add_certificate(self, certificate: FinalityCertificate, *, sync: bool = False) -> None:
         """Keep the certificate of an executed block; everything below it is thereby certified too.
 
         Raises:
             InvalidBlock: `certificate.height` (not executed yet), `certificate.epoch`, `certificate.block` (another
-                block than ours), `certificate.signatures`.
+                block than ours), `certificate.epoch_end`, `certificate.signatures`.
         """
         header = self.archive.header(certificate.height)
         if header is None:
@@ -333,6 +358,10 @@ class Chain:
             raise InvalidBlock("certificate.epoch", f"block {header.height} belongs to epoch {header.epoch}")
         if certificate.block_hash != block_hash(header):
             raise InvalidBlock("certificate.block", f"the certificate is for another block {header.height} than ours")
+        if certificate.epoch_end != header.epoch_end:
+            raise InvalidBlock(
+                "certificate.epoch_end", f"block {header.height} says {header.epoch_end} of its epoch's end"
+            )
         keys = [validator.signing_key for validator in self.validators(header.epoch)]
         reason = verify_certificate(self.network_id, keys, certificate)
         if reason is not None:

@@ -2,7 +2,8 @@
 
 First the deadlines that fell due, then the transactions of each batch in order. Each transaction runs in a view of its
 own over the block's: it changes the state as a whole or, but for its receipt, not at all. No clock is read here: block
-time is `max(parent + 1 ms, proposal's timestamp + development offset)`.
+time is `max(parent + 1 ms, proposal's timestamp + development offset)`. Last, an epoch that ends here gives way to the
+next.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ledger import deadlines
+from ledger import deadlines, epochs
 from ledger.block import CODE_CHARACTERS_MAX, BlockBatch, Mark, Receipt
 from ledger.errors import InvalidTransaction, OperationError
-from ledger.modules.module import ArtifactRecord, Context
+from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.operations import Registry
 from ledger.parameters import Parameters
 from ledger.replay import ReplayIds
@@ -58,7 +59,18 @@ class Outcome(NamedTuple):
 class Executed:
     """The result of a block before anything is written."""
 
-    __slots__ = ("artifacts", "batches", "ids", "messages", "outcomes", "receipts", "swept", "time_ms", "view")
+    __slots__ = (
+        "artifacts",
+        "batches",
+        "closed",
+        "ids",
+        "messages",
+        "outcomes",
+        "receipts",
+        "swept",
+        "time_ms",
+        "view",
+    )
 
     def __init__(self, view: StateView, time_ms: int) -> None:
         self.view = view
@@ -70,6 +82,7 @@ class Executed:
         self.ids: list[Digest] = []
         self.artifacts: list[ArtifactRecord] = []
         self.swept = 0
+        self.closed: epochs.ClosedBlock
 
     def record(self, identifier: bytes, code: str, message: str, context: Context | None) -> int:
         """Add a receipt and return its index; without a context nothing else remains."""
@@ -96,7 +109,17 @@ def read_parameters(view: Readable) -> Parameters:
 class BlockExecutor:
     """The surroundings of one block's execution."""
 
-    __slots__ = ("_executed", "_fresh", "_height", "_network_id", "_parameters", "_registry", "_replay", "_verified")
+    __slots__ = (
+        "_executed",
+        "_facts",
+        "_fresh",
+        "_height",
+        "_network_id",
+        "_parameters",
+        "_registry",
+        "_replay",
+        "_verified",
+    )
 
     def __init__(
         self,
@@ -109,6 +132,7 @@ class BlockExecutor:
         parent_time_ms: int,
         proposal: DecidedProposal,
         verified: Verified | None,
+        facts: ChainFacts,
     ) -> None:
         view = StateView(state)
         time_ms = max(parent_time_ms + 1, proposal.timestamp_ms + registry.clock_offset_ms(view))
@@ -118,6 +142,7 @@ class BlockExecutor:
         self._height = height
         self._parameters = read_parameters(view)
         self._verified = verified
+        self._facts = facts
         self._executed = Executed(view, time_ms)
         self._fresh: set[bytes] = set()
         """Ids executed in this block."""
@@ -129,6 +154,7 @@ class BlockExecutor:
         for batch in batches:
             marks = bytes(self._transaction(data) for data in batch.transactions)
             executed.batches.append(BlockBatch(batch.author, batch.number, tuple(batch.transactions), marks))
+        executed.closed = epochs.close_block(executed.view, self._height, self._parameters.window)
         return executed
 
     def _context(self, view: StateView, sender: bytes, signer: bytes, identifier: bytes) -> Context:
@@ -141,6 +167,7 @@ class BlockExecutor:
             sender=AccountId(sender),
             signer=signer,
             transaction_id=identifier,
+            facts=self._facts,
         )
 
     def _sweep(self) -> None:

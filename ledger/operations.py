@@ -29,7 +29,7 @@ ClockOffset: TypeAlias = Callable[[Any], int]
 """(view) -> milliseconds that block time runs ahead of proposals (development networks; else 0)."""
 QueryFunction: TypeAlias = Callable[..., Any]
 
-MODULE_NAMES: Final = ("organizations", "credits", "assets", "licenses", "royalties", "development")
+MODULE_NAMES: Final = ("organizations", "credits", "assets", "licenses", "royalties", "validators", "development")
 """In the order in which they write their genesis records."""
 
 

@@ -55,6 +55,12 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quota_bytes_per_organization: Annotated[int, _range(10**5, 10**12)] = 10**9
     """Bytes of keys and values of the records that an organization's accounts created."""
     quota_deadlines_per_organization: Annotated[int, _range(10, 10**7)] = 100_000
+    voting_period_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
+    """How long organizations may vote on a proposal."""
+    admission_lifetime_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
+    """How long an approved change of the validator set waits until it can take effect; then it lapses."""
+    rejoin_interval_ms: Annotated[int, _range(0, DAY_MS)] = 10 * MINUTE_MS
+    """Least time between two rejoins of one validator; 0 only on development networks."""
     artifact_bytes_max: Annotated[int, _range(1024, 2**46)] = 2**36
     """The largest artifact that a version may register."""
 
@@ -71,6 +77,10 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.commitment_age_ms == 0 and not development:
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.commitment_age_ms: 0 is for development networks only"
+            )
+        if self.rejoin_interval_ms == 0 and not development:
+            raise InvalidGenesis(
+                "genesis.parameter", "parameters.rejoin_interval_ms: 0 is for development networks only"
             )
         if self.commitment_age_ms >= self.commitment_lifetime_ms:
             raise InvalidGenesis(

@@ -6,6 +6,7 @@ module's query is a plain function (view, network id, block time, *, arguments) 
 
 from __future__ import annotations
 
+import base64
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -37,6 +38,8 @@ class HeadResult(msgspec.Struct, frozen=True):
     block_time_ms: int
     clock_offset_ms: int
     epoch: int
+    epoch_end: int | None
+    """Height of the epoch's last block, once it is known."""
 
 
 class TransactionMark(msgspec.Struct, frozen=True):
@@ -65,6 +68,9 @@ class BlockResult(msgspec.Struct, frozen=True):
     receipts_root: str
     state_root: str
     validator_set_hash: str
+    next_validator_set_hash: str
+    epoch_end: int | None
+    """Height of the epoch's last block, once it is known."""
     transactions: tuple[TransactionMark, ...]
     deadlines: tuple[str, ...]
     """Ids of the deadlines that fell due in this block, in order."""
@@ -88,6 +94,10 @@ class ValidatorResult(msgspec.Struct, frozen=True):
     node_id: str
     signing_key: str
     address: str
+    tls_certificate: str
+    """Base64 of the DER certificate."""
+    incarnation: int
+    """0 until the validator has rejoined."""
 
 
 def _head(chain: Chain) -> HeadResult:
@@ -103,6 +113,7 @@ def _head(chain: Chain) -> HeadResult:
         block_time_ms=chain.head.timestamp_ms,
         clock_offset_ms=chain.registry.clock_offset_ms(chain.view()),
         epoch=chain.head.epoch,
+        epoch_end=chain.head.epoch_end or None,
     )
 
 
@@ -126,6 +137,8 @@ def _block(chain: Chain, *, height: int | str = "latest") -> BlockResult:
         receipts_root=header.receipts_root.hex(),
         state_root=header.state_root.hex(),
         validator_set_hash=header.validator_set_hash.hex(),
+        next_validator_set_hash=header.next_validator_set_hash.hex(),
+        epoch_end=header.epoch_end or None,
         transactions=tuple(_marks(block)),
         deadlines=tuple(receipt.id.hex() for receipt in results.receipts[: results.swept]),
         certificate=None
@@ -169,8 +182,9 @@ def _transaction(chain: Chain, *, id: str) -> TransactionResult:
     )
 
 
-def _validators(chain: Chain, *, epoch: int | str = 0) -> tuple[ValidatorResult, ...]:
-    """The validator set of an epoch, in order of index."""
+def _validators(chain: Chain, *, epoch: int | str = "current") -> tuple[ValidatorResult, ...]:
+    """The validator set of an epoch, in order of index; of the next block's without one."""
+    number = chain.epoch.number if epoch == "current" else _natural("epoch", epoch)
     return tuple(
         ValidatorResult(
             index=index,
@@ -179,8 +193,10 @@ def _validators(chain: Chain, *, epoch: int | str = 0) -> tuple[ValidatorResult,
             node_id=validator.node_id,
             signing_key=key_to_text(validator.signing_key),
             address=validator.address,
+            tls_certificate=base64.b64encode(validator.tls_certificate).decode("ascii"),
+            incarnation=validator.incarnation,
         )
-        for index, validator in enumerate(chain.validators(_natural("epoch", epoch)))
+        for index, validator in enumerate(chain.validators(number))
     )
 
 

@@ -8,11 +8,12 @@ or a view.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ledger.parameters import Parameters
+from ledger.ports import EvidenceJudge
 from ledger.state.view import StateView
 from primitives.identifiers import AccountId
 
@@ -27,6 +28,21 @@ class ArtifactRecord(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class ChainFacts(NamedTuple):
+    """What a handler may ask beside the state: the same for everybody who executes the same blocks."""
+
+    block_hash: Callable[[int], bytes | None]
+    """(height) -> the hash of an earlier block of this chain."""
+    judge: EvidenceJudge | None
+
+
+def _no_block(_height: int) -> None:
+    return None
+
+
+NO_FACTS: Final = ChainFacts(_no_block, None)
+
+
 class Context:
     """One operation's surroundings: the state as it sees it, who asks, and the block it is in.
 
@@ -38,6 +54,7 @@ class Context:
         "artifacts",
         "block_time_ms",
         "events",
+        "facts",
         "height",
         "network_id",
         "parameters",
@@ -58,6 +75,7 @@ class Context:
         sender: AccountId,
         signer: bytes,
         transaction_id: bytes,
+        facts: ChainFacts = NO_FACTS,
     ) -> None:
         self.view = view
         self.network_id = network_id
@@ -67,6 +85,7 @@ class Context:
         self.sender = sender
         self.signer = signer
         self.transaction_id = transaction_id
+        self.facts = facts
         self.events: list[msgspec.Struct] = []
         self.artifacts: list[ArtifactRecord] = []
 

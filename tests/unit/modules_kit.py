@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from ledger import deadlines
+from ledger.epochs import write_genesis_epoch
 from ledger.errors import OperationError
 from ledger.execution import check_role, write_parameters
 from ledger.genesis import (
@@ -121,6 +122,7 @@ class World:
         }
         self.validators = [validator_account(self.network_id, validator) for validator in self.genesis.validators]
         write_parameters(self.view, self.parameters)
+        write_genesis_epoch(self.view, self.network_id, self.genesis)
         for module in self.registry.modules:
             if module.genesis is not None:
                 module.genesis(self.context(self.view, b"", b"genesis"), self.genesis)

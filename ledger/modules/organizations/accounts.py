@@ -6,12 +6,16 @@ from typing import Final
 
 import msgspec
 
+from ledger.epochs import current_set
 from ledger.errors import OperationError
 from ledger.modules.module import Context
-from ledger.modules.organizations.records import ACCOUNTS, VALIDATORS, Account, Validator
+from ledger.modules.organizations.records import ACCOUNTS, Account
 from ledger.state.view import Readable
+from ledger.validators import ValidatorRecord
 
-VALIDATOR_OPERATIONS: Final = frozenset({"assets.report_held"})
+VALIDATOR_OPERATIONS: Final = frozenset(
+    {"assets.report_held", "validators.ready", "validators.rejoin", "validators.report_evidence"}
+)
 """What the key of a validator signs, and nobody else."""
 OPERATOR_OPERATIONS: Final = frozenset(
     {
@@ -68,9 +72,9 @@ def sender_organization(context: Context) -> str:
     return organization_of(context.view, context.sender)
 
 
-def validators(view: Readable) -> dict[bytes, Validator]:
-    """Return the validator set by account."""
-    return dict(VALIDATORS.items(view))
+def validators(view: Readable) -> dict[bytes, ValidatorRecord]:
+    """Return the current validator set by account, in order of index."""
+    return {validator.account: validator for validator in current_set(view).validators}
 
 
 def require_party(view: Readable, account_id: bytes, code: str) -> Account:

@@ -13,11 +13,9 @@ from ledger.modules.organizations.records import (
     KEYS_MAX,
     ORGANIZATION_ACCOUNTS,
     ORGANIZATIONS,
-    VALIDATORS,
     Account,
     AccountKey,
     Organization,
-    Validator,
     organization_part,
 )
 from primitives.identifiers import account_id, key_from_text
@@ -94,7 +92,6 @@ def write_genesis(context: Context, genesis: Genesis) -> None:
         opened = validator_account(context.network_id, validator)
         name = f"validator {index}"
         _write_account(context, opened, Account(validator.organization, name, keys, False, context.block_time_ms))
-        VALIDATORS.put(context.view, Validator(index, validator.node_id, validator.organization), opened)
 
 
 def _write_account(context: Context, account: bytes, record: Account) -> None:

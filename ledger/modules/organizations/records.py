@@ -1,10 +1,9 @@
-"""Organizations, the accounts they vouch for, validators, and what of its quota each organization uses.
+"""Organizations, the accounts they vouch for, and what of its quota each organization uses.
 
 organization/        + id                                   Organization
 usage/               + id                                   Usage
 account/             + account (32)                         Account
 organization-account/ + length of id (1) + id + account (32) Marker
-validator/           + account (32)                         Validator
 """
 
 from __future__ import annotations
@@ -48,19 +47,10 @@ class Account(Record, frozen=True):
     opened_at_ms: int
 
 
-class Validator(Record, frozen=True):
-    """A member of the validator set, under the account that signs its statements."""
-
-    index: int
-    node_id: str
-    organization: str
-
-
 ORGANIZATIONS: Final = Table[Organization](b"organization/", Organization)
 USAGE: Final = Table[Usage](b"usage/", Usage)
 ACCOUNTS: Final = Table[Account](b"account/", Account)
 ORGANIZATION_ACCOUNTS: Final = Table[Marker](b"organization-account/", Marker)
-VALIDATORS: Final = Table[Validator](b"validator/", Validator)
 
 
 def organization_part(organization: str) -> bytes:

@@ -32,6 +32,8 @@ CREDITS_MAX: Final = 2**63 - 1
 Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
 """An organization's id: 1 to 32 lower-case letters, digits and hyphens, beginning with a letter."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Address = Annotated[str, msgspec.Meta(pattern=r"\A[^\s:]+(:[^\s:]+)*:[0-9]{1,5}\Z", max_length=260)]
+"""host:port, where a validator is reached by its peers."""
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Hex16 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 
@@ -62,8 +64,8 @@ class GenesisValidator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """did:key of the key that signs votes, block certificates and validator operations."""
     tls_certificate: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
     """Base64 of the DER certificate that peers pin."""
-    address: Annotated[str, msgspec.Meta(pattern=r"\A[^\s:]+(:[^\s:]+)*:[0-9]{1,5}\Z", max_length=260)]
-    """host:port; a node may override it locally."""
+    address: Address
+    """A node may override it locally."""
 
 
 class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,5 +200,9 @@ def validator_salt(signing_key: bytes) -> bytes:
 
 def validator_account(network: bytes, validator: GenesisValidator) -> AccountId:
     """Return the id of a validator's own account, whose only key is its signing key with the role `validator`."""
-    key = key_from_text(validator.signing_key)
-    return account_id(network, validator.organization, key, validator_salt(key))
+    return validator_account_id(network, validator.organization, key_from_text(validator.signing_key))
+
+
+def validator_account_id(network: bytes, organization: str, signing_key: bytes) -> AccountId:
+    """Return the id of the account that belongs to a validator's signing key."""
+    return account_id(network, organization, signing_key, validator_salt(signing_key))

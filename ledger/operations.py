@@ -29,7 +29,16 @@ ClockOffset: TypeAlias = Callable[[Any], int]
 """(view) -> milliseconds that block time runs ahead of proposals (development networks; else 0)."""
 QueryFunction: TypeAlias = Callable[..., Any]
 
-MODULE_NAMES: Final = ("organizations", "credits", "assets", "licenses", "royalties", "validators", "development")
+MODULE_NAMES: Final = (
+    "organizations",
+    "credits",
+    "assets",
+    "licenses",
+    "royalties",
+    "governance",
+    "validators",
+    "development",
+)
 """In the order in which they write their genesis records."""
 
 

@@ -9,7 +9,7 @@ import msgspec
 from ledger.epochs import current_set
 from ledger.errors import OperationError
 from ledger.modules.module import Context
-from ledger.modules.organizations.records import ACCOUNTS, Account
+from ledger.modules.organizations.records import ACCOUNT_KEYS, ACCOUNTS, ORGANIZATIONS, Account
 from ledger.state.view import Readable
 from ledger.validators import ValidatorRecord
 
@@ -65,6 +65,16 @@ def organization_of(view: Readable, account_id: bytes) -> str:
 def same_organization(view: Readable, first: bytes, second: bytes) -> bool:
     """Tell whether two existing accounts belong to one organization."""
     return first == second or organization_of(view, first) == organization_of(view, second)
+
+
+def accounts_of_key(view: Readable, key: bytes) -> list[bytes]:
+    """Return the accounts that have `key`, in order of id."""
+    return [account for account, _ in ACCOUNT_KEYS.items(view, key)]
+
+
+def organizations(view: Readable) -> tuple[str, ...]:
+    """Return the ids of all organizations, in order."""
+    return tuple(record.id for _, record in ORGANIZATIONS.items(view))
 
 
 def sender_organization(context: Context) -> str:

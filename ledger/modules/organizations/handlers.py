@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ledger.errors import OperationError
-from ledger.genesis import Genesis, organization_account, validator_account
+from ledger.genesis import Genesis, organization_account, validator_account, validator_account_id
 from ledger.modules.fields import MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import events, quota
+from ledger.modules.organizations.accounts import accounts_of_key, key_role
 from ledger.modules.organizations.operations import AddKey, OpenAccount, RevokeKey, RotateKey
 from ledger.modules.organizations.records import (
+    ACCOUNT_KEYS,
     ACCOUNTS,
     KEYS_MAX,
     ORGANIZATION_ACCOUNTS,
@@ -30,7 +32,7 @@ def open_account(context: Context, operation: OpenAccount) -> None:
     sender = _sender(context)
     if not sender.vouches:
         raise OperationError("organizations.not_vouching", "only an account of the genesis opens further accounts")
-    _check_key(operation.key)
+    _check_key(context, operation.key)
     opened = account_id(context.network_id, sender.organization, operation.key, operation.salt)
     if ACCOUNTS.get(context.view, opened) is not None:
         raise OperationError("organizations.account_exists", "this key and salt have already opened an account")
@@ -50,7 +52,7 @@ def add_key(context: Context, operation: AddKey) -> None:
     sender = _sender(context)
     if operation.role not in ("owner", "operator", "release"):
         raise OperationError("organizations.role_reserved", f"the role {operation.role!r} cannot be given")
-    _check_new_key(sender, operation.key)
+    _check_new_key(context, sender, operation.key)
     if len(sender.keys) >= KEYS_MAX:
         raise OperationError("organizations.too_many_keys", f"an account has at most {KEYS_MAX} keys")
     _write_keys(context, sender, (*sender.keys, AccountKey(operation.key, operation.role)))
@@ -72,7 +74,7 @@ def rotate_key(context: Context, operation: RotateKey) -> None:
     """Replace a key of the sender. From this transaction on the old key signs nothing (G4)."""
     sender = _sender(context)
     old = _entry(sender, operation.old_key)
-    _check_new_key(sender, operation.new_key)
+    _check_new_key(context, sender, operation.new_key)
     fresh = AccountKey(operation.new_key, old.role)
     _write_keys(context, sender, tuple(fresh if entry is old else entry for entry in sender.keys))
     context.emit(events.KeyRotated(context.sender, operation.old_key, operation.new_key, old.role))
@@ -94,14 +96,33 @@ def write_genesis(context: Context, genesis: Genesis) -> None:
         _write_account(context, opened, Account(validator.organization, name, keys, False, context.block_time_ms))
 
 
-def _write_account(context: Context, account: bytes, record: Account) -> None:
-    quota.store(context, record.organization, ACCOUNTS, record, account)
-    part = organization_part(record.organization)
-    quota.store(context, record.organization, ORGANIZATION_ACCOUNTS, MARKER, part, account)
+def open_validator_account(context: Context, organization: str, signing_key: bytes) -> None:
+    """Give a validator to be its own account; one that it had before stays. No quota keeps a validator out."""
+    opened = validator_account_id(context.network_id, organization, signing_key)
+    if ACCOUNTS.get(context.view, opened) is not None:
+        return
+    keys = (AccountKey(signing_key, "validator"),)
+    record = Account(organization, "validator", keys, False, context.block_time_ms)
+    _write_account(context, opened, record, enforced=False)
+    context.emit(events.AccountOpened(opened, organization, signing_key))
+
+
+def _write_account(context: Context, account: bytes, record: Account, *, enforced: bool = True) -> None:
+    organization = record.organization
+    quota.store(context, organization, ACCOUNTS, record, account, enforced=enforced)
+    part = organization_part(organization)
+    quota.store(context, organization, ORGANIZATION_ACCOUNTS, MARKER, part, account, enforced=enforced)
+    for entry in record.keys:
+        quota.store(context, organization, ACCOUNT_KEYS, MARKER, entry.key, account, enforced=enforced)
 
 
 def _write_keys(context: Context, sender: Account, keys: tuple[AccountKey, ...]) -> None:
     changed = Account(sender.organization, sender.name, keys, sender.vouches, sender.opened_at_ms)
+    before, after = ({entry.key for entry in entries} for entries in (sender.keys, keys))
+    for key in sorted(before - after):
+        quota.remove(context, sender.organization, ACCOUNT_KEYS, key, context.sender)
+    for key in sorted(after - before):
+        quota.store(context, sender.organization, ACCOUNT_KEYS, MARKER, key, context.sender)
     quota.store(context, sender.organization, ACCOUNTS, changed, context.sender)
 
 
@@ -118,14 +139,17 @@ def _entry(account: Account, key: bytes) -> AccountKey:
     raise OperationError("organizations.unknown_key", "the key does not belong to the account")
 
 
-def _check_new_key(account: Account, key: bytes) -> None:
-    _check_key(key)
+def _check_new_key(context: Context, account: Account, key: bytes) -> None:
+    _check_key(context, key)
     if any(entry.key == key for entry in account.keys):
         raise OperationError("organizations.key_exists", "the key already belongs to the account")
 
 
-def _check_key(key: bytes) -> None:
+def _check_key(context: Context, key: bytes) -> None:
     try:
         check_public_key(key)
     except InvalidPublicKey as error:
         raise OperationError("organizations.invalid_key", str(error)) from error
+    for holder in accounts_of_key(context.view, key):
+        if key_role(context.view, holder, key) == "validator":
+            raise OperationError("organizations.validator_key", "a validator signs with this key: use another one")

@@ -4,6 +4,7 @@ organization/        + id                                   Organization
 usage/               + id                                   Usage
 account/             + account (32)                         Account
 organization-account/ + length of id (1) + id + account (32) Marker
+account-key/         + key (32) + account (32)              Marker
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ ORGANIZATIONS: Final = Table[Organization](b"organization/", Organization)
 USAGE: Final = Table[Usage](b"usage/", Usage)
 ACCOUNTS: Final = Table[Account](b"account/", Account)
 ORGANIZATION_ACCOUNTS: Final = Table[Marker](b"organization-account/", Marker)
+
+
+ACCOUNT_KEYS: Final = Table[Marker](b"account-key/", Marker)
+"""Which accounts have a key: one may open several."""
 
 
 def organization_part(organization: str) -> bytes:

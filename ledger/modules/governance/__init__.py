@@ -1,0 +1,19 @@
+"""What organizations decide together: who validates. One vote an organization, more than two thirds of all of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.epochs import CHANGE_EXPIRY
+from ledger.modules.governance import admission, handlers, operations
+from ledger.modules.governance.queries import QUERIES
+from ledger.modules.governance.records import VOTING_END
+from ledger.modules.module import Module
+
+MODULE: Final = Module(
+    name="governance",
+    operations={operations.Propose: handlers.propose, operations.Vote: handlers.vote},
+    deadlines={VOTING_END: handlers.on_voting_end, CHANGE_EXPIRY: admission.on_change_expired},
+)
+
+__all__ = ["MODULE", "QUERIES"]

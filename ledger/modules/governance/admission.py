@@ -1,0 +1,132 @@
+"""From a proposed change of the validator set to one that waits for the epoch's end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ledger import epochs
+from ledger.errors import OperationError
+from ledger.genesis import validator_account_id
+from ledger.membership import Limit, PendingChange, refusal
+from ledger.modules.governance import events
+from ledger.modules.governance.operations import AddValidator, RekeyValidator, RemoveValidator
+from ledger.modules.governance.records import PROPOSALS, Change
+from ledger.modules.module import Context
+from ledger.modules.organizations import quota
+from ledger.modules.organizations.accounts import accounts_of_key, organizations
+from ledger.modules.organizations.handlers import open_validator_account
+from ledger.node_names import certified_node_id
+from ledger.validators import ValidatorRecord
+from primitives.keys import InvalidPublicKey, check_public_key
+
+_CODES: Final = {
+    Limit.TOO_FEW: "governance.too_few_validators",
+    Limit.TOO_MANY: "governance.too_many_validators",
+    Limit.POWER: "governance.power",
+    Limit.NODE_TAKEN: "governance.node_taken",
+    Limit.KEY_TAKEN: "governance.key_taken",
+    Limit.UNKNOWN_NODE: "governance.unknown_validator",
+    Limit.NODE_PENDING: "governance.change_pending",
+    Limit.PENDING_FULL: "governance.too_many_changes",
+}
+
+
+def require_admissible(context: Context, proposal: bytes, change: Change) -> PendingChange:
+    """Return the change as it would wait for the epoch's end.
+
+    Raises:
+        OperationError: `governance.*`, the limit that it would break.
+    """
+    pending = _resolve(context, proposal, change)
+    others = epochs.pending_changes(context.view)
+    limit = refusal(
+        epochs.current_set(context.view).validators,
+        [others[order] for order in sorted(others)],
+        pending,
+        development=epochs.is_development(context.view),
+    )
+    if limit is not None:
+        raise OperationError(_CODES[limit], limit.value)
+    return pending
+
+
+def admit(context: Context, proposal: bytes, change: Change) -> int:
+    """Let an approved change wait for the epoch's end; return that end, 0 where it is not known yet.
+
+    Raises:
+        OperationError: as `require_admissible`.
+    """
+    pending = require_admissible(context, proposal, change)
+    if pending.record is not None:
+        open_validator_account(context, pending.record.organization, pending.record.signing_key)
+    epochs.add_pending(context.view, pending)
+    if pending.ready:
+        return epochs.schedule_end(context.view, context.height, context.parameters.window)
+    return epochs.current_epoch(context.view).end
+
+
+def on_change_expired(context: Context, subject: bytes) -> None:
+    """An approved change that could not take effect in time lapses; the new validator's account stays, and can do
+    nothing."""
+    for order, change in epochs.pending_changes(context.view).items():
+        if change.proposal == subject:
+            epochs.remove_pending(context.view, order)
+    proposal = PROPOSALS.get(context.view, subject)
+    if proposal is not None:
+        lapsed = msgspec.structs.replace(proposal, state="lapsed")
+        quota.store(context, proposal.organization, PROPOSALS, lapsed, subject)
+        context.emit(events.ChangeLapsed(subject))
+
+
+def _resolve(context: Context, proposal: bytes, change: Change) -> PendingChange:
+    return PendingChange(
+        kind="add" if isinstance(change, AddValidator) else "rekey" if isinstance(change, RekeyValidator) else "remove",
+        node_id=change.node_id,
+        record=None if isinstance(change, RemoveValidator) else _record(context, change),
+        proposal=proposal,
+        expires_at_ms=context.block_time_ms + context.parameters.admission_lifetime_ms,
+        ready=isinstance(change, RemoveValidator),
+    )
+
+
+def _record(context: Context, change: AddValidator | RekeyValidator) -> ValidatorRecord:
+    name = certified_node_id(change.tls_certificate)
+    if name is None:
+        raise OperationError("governance.tls_certificate", "the TLS certificate holds no Ed25519 key, or several")
+    if isinstance(change, AddValidator):
+        organization = change.organization
+        if name != change.node_id:
+            raise OperationError("governance.node_id", f"the TLS certificate is that of the node {name}")
+        if organization not in organizations(context.view):
+            raise OperationError("governance.unknown_organization", f"there is no organization {organization!r}")
+    else:
+        organization = _organization_of(context, change.node_id)
+    account = validator_account_id(context.network_id, organization, change.signing_key)
+    _check_key(context, change.signing_key, account)
+    return ValidatorRecord(
+        organization=organization,
+        account=account,
+        node_id=name,
+        signing_key=change.signing_key,
+        tls_certificate=change.tls_certificate,
+        address=change.address,
+        incarnation=0,
+    )
+
+
+def _organization_of(context: Context, node_id: str) -> str:
+    for member in epochs.current_set(context.view).validators:
+        if member.node_id == node_id:
+            return member.organization
+    raise OperationError(_CODES[Limit.UNKNOWN_NODE], Limit.UNKNOWN_NODE.value)
+
+
+def _check_key(context: Context, key: bytes, account: bytes) -> None:
+    try:
+        check_public_key(key)
+    except InvalidPublicKey as error:
+        raise OperationError("governance.invalid_key", str(error)) from error
+    if any(holder != account for holder in accounts_of_key(context.view, key)):
+        raise OperationError("governance.key_of_account", "the signing key belongs to an account: use separate keys")

@@ -1,0 +1,61 @@
+"""What an organization may propose, and how it votes."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from ledger.genesis import Address, Slug
+from ledger.modules.fields import Bytes32, CidText, Operation, Part, ShortText
+
+NodeIdText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
+"""`gmnode1...`"""
+CertificateBytes: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=1, max_length=3072)]
+"""A TLS certificate in DER."""
+
+
+class AddValidator(Part, frozen=True, tag="add_validator"):
+    """Let a validator in. It gets an account of its own, and enters when that has signed `validators.ready`."""
+
+    organization: Slug
+    node_id: NodeIdText
+    """That of the certificate's key."""
+    signing_key: Bytes32
+    """No key of an account or of another validator."""
+    tls_certificate: CertificateBytes
+    address: Address
+
+
+class RemoveValidator(Part, frozen=True, tag="remove_validator"):
+    """Let a validator go."""
+
+    node_id: NodeIdText
+
+
+class RekeyValidator(Part, frozen=True, tag="rekey_validator"):
+    """Give a validator other keys or another address, once the account of the signing key has signed
+    `validators.ready`. The new node id is that of the certificate's key."""
+
+    node_id: NodeIdText
+    """The present one."""
+    signing_key: Bytes32
+    """May stay the same."""
+    tls_certificate: CertificateBytes
+    address: Address
+
+
+class Propose(Operation, frozen=True, tag="governance.propose"):
+    """Propose a change to all organizations. Whoever proposes votes like everybody else, by a vote."""
+
+    change: AddValidator | RemoveValidator | RekeyValidator
+    title: ShortText
+    text: CidText | None = None
+    """CID of a longer explanation."""
+
+
+class Vote(Operation, frozen=True, tag="governance.vote"):
+    """Cast the vote of the sender's organization. It stands."""
+
+    proposal: Bytes32
+    approve: bool

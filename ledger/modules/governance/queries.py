@@ -1,0 +1,113 @@
+"""What may be asked about proposals."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ledger.modules import texts
+from ledger.modules.fields import Result
+from ledger.modules.governance.operations import AddValidator, RemoveValidator
+from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal
+from ledger.modules.organizations.accounts import organizations
+from ledger.state.view import Readable
+from primitives.identifiers import account_to_text, key_to_text
+
+
+class ChangeResult(Result, frozen=True):
+    kind: str
+    """Tag of the change."""
+    node_id: str
+    organization: str | None
+    signing_key: str | None
+    tls_certificate: str | None
+    """Base64 of the DER certificate."""
+    address: str | None
+
+
+class ProposalResult(Result, frozen=True):
+    proposal: str
+    state: str
+    """`open`, `approved`, `rejected`, `expired`, or `lapsed`: approved, but it could not take effect in time."""
+    title: str
+    text: str | None
+    """CID of a longer explanation."""
+    organization: str
+    proposer: str
+    change: ChangeResult
+    proposed_at_ms: int
+    closes_at_ms: int
+    approvals: tuple[str, ...]
+    refusals: tuple[str, ...]
+    organizations: int
+    """All there are; more than two thirds of them must approve."""
+
+
+def get_proposal(view: Readable, _network_id: bytes, _block_time_ms: int, *, proposal: str) -> ProposalResult:
+    """A proposal and its votes."""
+    identifier = texts.identifier(proposal)
+    record = PROPOSALS.get(view, identifier)
+    if record is None:
+        raise texts.not_found("proposal")
+    return _proposal(view, identifier, record)
+
+
+def list_proposals(
+    view: Readable,
+    _network_id: bytes,
+    _block_time_ms: int,
+    *,
+    state: str = "",
+    after: str = "",
+    limit: int | str = texts.PAGE_MAX,
+) -> list[ProposalResult]:
+    """Proposals of one state or of all, in order of id, beginning behind the proposal `after`."""
+    start = texts.identifier(after) if after else b""
+    found = _open(view) if state == "open" else PROPOSALS.items(view)
+    chosen = ((key, record) for key, record in found if key > start and state in ("", record.state))
+    return [_proposal(view, key, record) for key, record in texts.page(chosen, limit)]
+
+
+def _open(view: Readable) -> Iterator[tuple[bytes, Proposal]]:
+    for identifier in sorted(key[-32:] for key, _ in OPEN.items(view)):
+        record = PROPOSALS.get(view, identifier)
+        assert record is not None
+        yield identifier, record
+
+
+def _proposal(view: Readable, identifier: bytes, record: Proposal) -> ProposalResult:
+    return ProposalResult(
+        proposal=identifier.hex(),
+        state=record.state,
+        title=record.title,
+        text=record.text,
+        organization=record.organization,
+        proposer=account_to_text(record.proposer),
+        change=_change(record.change),
+        proposed_at_ms=record.proposed_at_ms,
+        closes_at_ms=record.closes_at_ms,
+        approvals=record.approvals,
+        refusals=record.refusals,
+        organizations=len(organizations(view)),
+    )
+
+
+def _change(change: Change) -> ChangeResult:
+    kind = str(type(change).__struct_config__.tag)
+    if isinstance(change, RemoveValidator):
+        return ChangeResult(kind, change.node_id, None, None, None, None)
+    return ChangeResult(
+        kind=kind,
+        node_id=change.node_id,
+        organization=change.organization if isinstance(change, AddValidator) else None,
+        signing_key=key_to_text(change.signing_key),
+        tls_certificate=base64.b64encode(change.tls_certificate).decode("ascii"),
+        address=change.address,
+    )
+
+
+QUERIES: Final[dict[str, Callable[..., Any]]] = {
+    "governance.proposal": get_proposal,
+    "governance.proposals": list_proposals,
+}

@@ -14,18 +14,16 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from p2p.errors import InvalidCertificate
-from primitives.identifiers import NodeId, node_id
+from primitives import node_certificate
+from primitives.identifiers import InvalidIdentifier, NodeId, node_id
 
 _NOT_BEFORE: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-CERTIFICATE_BYTES_MAX: Final = 4 * 1024
-"""Ours have about 350 bytes."""
 
 
 class Identity(NamedTuple):
@@ -93,21 +91,10 @@ def node_id_of_certificate(certificate_der: bytes) -> NodeId:
     Raises:
         InvalidCertificate: not a self-signed certificate of an Ed25519 key with the node id as its only subject.
     """
-    if len(certificate_der) > CERTIFICATE_BYTES_MAX:
-        raise InvalidCertificate(f"a certificate of {len(certificate_der)} bytes")
     try:
-        certificate = x509.load_der_x509_certificate(certificate_der)
-        key = certificate.public_key()
-        if not isinstance(key, Ed25519PublicKey):
-            raise InvalidCertificate("not the certificate of an Ed25519 key")
-        certificate.verify_directly_issued_by(certificate)
-        subject = [(attribute.oid, attribute.value) for attribute in certificate.subject]
-    except (ValueError, TypeError, InvalidSignature, x509.UnsupportedGeneralNameType) as error:
-        raise InvalidCertificate(f"not a self-signed certificate: {type(error).__name__}: {error}") from error
-    name = node_id(key.public_bytes_raw())
-    if subject != [(NameOID.COMMON_NAME, name)]:
-        raise InvalidCertificate(f"the subject of a certificate must be CN={name}")
-    return name
+        return node_certificate.node_id_of_certificate(certificate_der)
+    except InvalidIdentifier as error:
+        raise InvalidCertificate(str(error)) from error
 
 
 def server_context(identity: Identity, anchors: Iterable[bytes]) -> ssl.SSLContext:

@@ -16,7 +16,7 @@ from consensus.validators import ValidatorSet
 from primitives.finality import FinalityCertificate, verify_certificate
 
 
-def verify_stable(validators: ValidatorSet, certificate: FinalityCertificate) -> None:
+def verify_stable(validators: ValidatorSet, verifier: Verifier, certificate: FinalityCertificate) -> None:
     """Check a finality certificate under this epoch's keys.
 
     Raises:
@@ -26,7 +26,7 @@ def verify_stable(validators: ValidatorSet, certificate: FinalityCertificate) ->
         raise Refusal("other_epoch")
     if certificate.height <= validators.base:
         raise Refusal("bad_certificate")
-    if verify_certificate(validators.network_id, validators.public_keys, certificate) is not None:
+    if verify_certificate(validators.network_id, validators.public_keys, certificate, verifier.verify) is not None:
         raise Refusal("bad_certificate")
 
 

@@ -60,6 +60,8 @@ class BlockExecuted(_Value, frozen=True):
 
     sequence: int
     block_hash: bytes
+    epoch_end: int = 0
+    """The epoch's last sequence as this block's header tells it; 0 while no end is known."""
 
 
 class Synchronized(_Value, frozen=True):
@@ -76,7 +78,17 @@ class PeerConnected(_Value, frozen=True):
     replica: ReplicaId
 
 
-Event: TypeAlias = BatchClosed | MessageReceived | TimerExpired | BlockExecuted | Synchronized | PeerConnected
+class CertificateShown(_Value, frozen=True):
+    """Somebody showed a finality certificate outside the engine's own messages. It is not verified yet."""
+
+    certificate: FinalityCertificate
+    holder: ReplicaId | None
+    """The replica that showed it, if one did."""
+
+
+Event: TypeAlias = (
+    BatchClosed | MessageReceived | TimerExpired | BlockExecuted | Synchronized | PeerConnected | CertificateShown
+)
 
 
 # --- effects --------------------------------------------------------------------------------------------------------
@@ -137,6 +149,15 @@ class Diverged(_Value, frozen=True):
     own_block_hash: bytes
 
 
+class Outdated(_Value, frozen=True):
+    """This replica's log is older than what it promised: it stays silent in this epoch. Told once."""
+
+    position: int
+    """The log's last position."""
+    promised: int
+    """The position of a message that this replica has signed, or that f + 1 others say they saw."""
+
+
 class EvidenceFound(_Value, frozen=True):
     evidence: Evidence
 
@@ -160,6 +181,7 @@ Effect: TypeAlias = (
     | StopTimer
     | SyncNeeded
     | Diverged
+    | Outdated
     | EvidenceFound
     | BatchesReleased
 )
@@ -190,6 +212,10 @@ class EngineStatus(msgspec.Struct, frozen=True):
     """Replica -> the view that it asks for, where above ours."""
     missing: tuple[str, ...]
     """Sentences: which certificate lacks whom, which batch is awaited from whom."""
+    epoch_end: int = 0
+    """The epoch's last sequence; 0 while no end is known."""
+    outdated: bool = False
+    """The vote log is missing or older than what was promised: a vote has to wait for another epoch."""
     own_batches_waiting: int = 0
     """This replica's own batches that no proposal names yet; beyond a bound further ones come back."""
 
@@ -210,6 +236,18 @@ class Engine(Protocol):
 
         They are what `recover` needs if everything up to the stable checkpoint is already durable in the ledger.
         """
+        ...
+
+    def undecided_items(self, authors: frozenset[int]) -> tuple[bytes, ...]:
+        """Return the items of the batches of `authors` held here that no decision named, in order of author and number.
+
+        At the end of an epoch they go back to a pool, and into batches of the next.
+        """
+        ...
+
+    @property
+    def last_position(self) -> int:
+        """The last log position given: where the engine of the next epoch goes on."""
         ...
 
     def status(self) -> EngineStatus: ...

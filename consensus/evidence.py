@@ -54,7 +54,8 @@ def contradict(first: Signed, second: Signed) -> bool:
     if isinstance(first, Prepare | Commit) and isinstance(second, Prepare | Commit):
         return same(first, second, "view", "sequence") and first.digest != second.digest
     if isinstance(first, Checkpoint) and isinstance(second, Checkpoint):
-        return same(first, second, "sequence") and first.block_hash != second.block_hash
+        differ = (first.block_hash, first.epoch_end) != (second.block_hash, second.epoch_end)
+        return same(first, second, "sequence") and differ
     if isinstance(first, ViewChange) and isinstance(second, ViewChange):
         return same(first, second, "new_view") and unsigned(first) != unsigned(second)
     if isinstance(first, NewView) and isinstance(second, NewView):

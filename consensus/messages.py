@@ -134,6 +134,8 @@ class Checkpoint(_Wire, frozen=True, tag="checkpoint"):
     replica: ReplicaIndex
     sequence: Natural
     block_hash: Bytes32
+    epoch_end: Natural
+    """The epoch's last sequence, once the ledger knows it; 0 before."""
     signature: Bytes64
 
 
@@ -202,6 +204,8 @@ class Status(_Wire, frozen=True, tag="status"):
     last_executed: Natural
     stable: FinalityCertificate | None
     slots: Annotated[tuple[SlotSummary, ...], msgspec.Meta(max_length=WINDOW_MAX)]
+    last_position: Natural
+    """The signer's last log position: who has seen a higher one shows it the message."""
     highest_position_seen: Natural
     """The highest log position that this replica saw in a message of the receiver."""
     signature: Bytes64
@@ -273,7 +277,7 @@ def validate_basic(message: Message) -> None:
 def signing_bytes(network_id: bytes, message: Signed) -> bytes:
     """Return what `message`'s signature covers."""
     if isinstance(message, Checkpoint):
-        return finality_statement(network_id, message.epoch, message.sequence, message.block_hash)
+        return finality_statement(network_id, message.epoch, message.sequence, message.block_hash, message.epoch_end)
     unsigned: Any = msgspec.structs.replace(message, signature=_UNSIGNED_SIGNATURE)
     if isinstance(message, Batch):
         unsigned = msgspec.structs.replace(unsigned, items=())  # the root stands for them

@@ -22,6 +22,7 @@ from consensus.engine import (
     EvidenceFound,
     Execute,
     MessageReceived,
+    Outdated,
     Persist,
     Send,
     StartTimer,
@@ -37,7 +38,9 @@ from node.ports import Cancelable, Clock
 Transmit = Callable[[Message, tuple[int, ...] | None], None]
 """Sends a message to replicas, or to all others (None)."""
 
-Outward: TypeAlias = Send | Broadcast | Execute | Certified | SyncNeeded | Diverged | EvidenceFound | BatchesReleased
+Outward: TypeAlias = (
+    Send | Broadcast | Execute | Certified | SyncNeeded | Diverged | Outdated | EvidenceFound | BatchesReleased
+)
 """Effects that wait for the records before them."""
 
 EVENTS_PER_SYNC_MAX: Final = 1_000
@@ -60,6 +63,8 @@ class EffectHandler(Protocol):
     def on_sync_needed(self, effect: SyncNeeded) -> None: ...
 
     def on_diverged(self, effect: Diverged) -> None: ...
+
+    def on_outdated(self, effect: Outdated) -> None: ...
 
     def on_evidence(self, effect: EvidenceFound) -> None: ...
 
@@ -202,6 +207,8 @@ class ConsensusDriver:
                     handler.on_sync_needed(effect)
                 case Diverged():
                     handler.on_diverged(effect)
+                case Outdated():
+                    handler.on_outdated(effect)
                 case EvidenceFound():
                     handler.on_evidence(effect)
                 case BatchesReleased():

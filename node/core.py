@@ -19,6 +19,7 @@ from consensus.engine import (
     EvidenceFound,
     Execute,
     MessageReceived,
+    Outdated,
     PeerConnected,
     ReplicaId,
     Synchronized,
@@ -217,6 +218,9 @@ class NodeCore:
     def _on_sync_diverged(self, refusal: InvalidBlock) -> None:
         self._diverged = True
         self._on_fatal(NodeFailure(f"this node's state has diverged: {refusal.message}. {DIVERGED_ADVICE}"))
+
+    def on_outdated(self, effect: Outdated) -> None:
+        """The engine is silent for the rest of its epoch; its status says why."""
 
     def on_evidence(self, effect: EvidenceFound) -> None:
         self._announcements.evidence(effect.evidence)

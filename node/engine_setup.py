@@ -57,7 +57,7 @@ def build_engine(
             EngineVerifier(),
             records=journal.records,
             last_executed=head.header.height,
-            last_block_hash=head.block_hash,
+            last_block=(head.block_hash, head.header.epoch_end) if head.header.height else None,
             stable=stable,
         )
     except ConsensusError as error:

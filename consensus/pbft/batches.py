@@ -220,6 +220,17 @@ def return_undecided(state: State) -> None:
             forget(state, digest)  # its author's other batch of this number was executed
 
 
+def undecided_items(state: State, authors: frozenset[int]) -> tuple[bytes, ...]:
+    """Return the items of held batches of `authors` that no block here has executed."""
+    open_batches = [
+        batch
+        for batch in state.batches.values()
+        if batch.author in authors and batch.number not in state.finished.get(batch.author, ())
+    ]
+    open_batches.sort(key=lambda batch: (batch.author, batch.number))
+    return tuple(item for batch in open_batches for item in batch.items)
+
+
 def finish(state: State, sequence: int, proposal: Proposal) -> tuple[tuple[int, int], ...]:
     """The batches of an executed sequence are done with here. Return their (author, number) pairs."""
     held = [state.batches[digest] for digest in proposal.batches if digest in state.batches]

@@ -12,33 +12,40 @@ from consensus.pbft.state import State
 from primitives.finality import FinalityCertificate
 
 
-def on_executed(state: State, sequence: int, block_hash: bytes) -> None:
+def on_executed(state: State, sequence: int, block_hash: bytes, epoch_end: int) -> None:
     """The ledger executed `sequence`: sign the block."""
     if sequence <= state.last_executed:
         return
     state.last_executed = sequence
     state.last_delivered = max(state.last_delivered, sequence)
-    state.block_hashes[sequence] = block_hash
+    state.blocks[sequence] = (block_hash, epoch_end)
+    learn_end(state, epoch_end)
     proposal = state.decided.pop(sequence, None)
     if proposal is not None:
         batches.persist_finished(state, sequence, batches.finish(state, sequence, proposal))
     if sequence > state.low:
-        sign_checkpoint(state, sequence, block_hash)
+        sign_checkpoint(state, sequence)
         count(state, sequence)
     highest = state.highest_certificate
     if highest is not None and sequence == highest.height:
         settle(state, highest)
 
 
-def sign_checkpoint(state: State, sequence: int, block_hash: bytes) -> None:
+def learn_end(state: State, epoch_end: int) -> None:
+    """Our own block, or a valid certificate, says where the epoch ends."""
+    state.epoch_end = state.epoch_end or epoch_end
+
+
+def sign_checkpoint(state: State, sequence: int) -> None:
     if state.silent:
         return
     known = state.checkpoints.get(sequence, {}).get(state.own_id)
     if known is not None:
         state.broadcast(known)  # signed before a crash: the same bytes again, never others
         return
+    block_hash, epoch_end = state.blocks[sequence]
     checkpoint: Checkpoint = state.sign(
-        Checkpoint(state.validators.epoch, state.own_id, sequence, block_hash, bytes(64))
+        Checkpoint(state.validators.epoch, state.own_id, sequence, block_hash, epoch_end, bytes(64))
     )
     state.checkpoints.setdefault(sequence, {})[state.own_id] = checkpoint
     state.persist(SignedCheckpoint(checkpoint))
@@ -52,7 +59,7 @@ def receive_checkpoint(state: State, message: Checkpoint) -> None:
     if message.sequence > state.high:
         raise Refusal("outside_the_window", message.replica)
     known = state.checkpoints.get(message.sequence, {}).get(message.replica)
-    if known is not None and known.block_hash == message.block_hash:
+    if known is not None and (known.block_hash, known.epoch_end) == (message.block_hash, message.epoch_end):
         return
     state.verify(message)
     if known is not None:
@@ -64,27 +71,28 @@ def receive_checkpoint(state: State, message: Checkpoint) -> None:
 
 def count(state: State, sequence: int) -> None:
     """Make a certificate where a quorum signed one hash."""
-    by_hash: dict[bytes, list[Checkpoint]] = {}
+    by_block: dict[tuple[bytes, int], list[Checkpoint]] = {}
     for vote in state.checkpoints.get(sequence, {}).values():
-        by_hash.setdefault(vote.block_hash, []).append(vote)
-    for block_hash, agreeing in by_hash.items():
+        by_block.setdefault((vote.block_hash, vote.epoch_end), []).append(vote)
+    for (block_hash, epoch_end), agreeing in by_block.items():
         if len(agreeing) >= state.validators.quorum:
             signatures = tuple(sorted((vote.replica, vote.signature) for vote in agreeing))
-            certificate = FinalityCertificate(state.validators.epoch, sequence, block_hash, signatures)
+            certificate = FinalityCertificate(state.validators.epoch, sequence, block_hash, epoch_end, signatures)
             take_certificate(state, certificate, {vote.replica for vote in agreeing})
             return
 
 
-def receive_certificate(state: State, certificate: FinalityCertificate, holder: int) -> None:
+def receive_certificate(state: State, certificate: FinalityCertificate, holder: int | None) -> None:
     """A certificate that somebody shows. Raises Refusal when it does not hold."""
     if certificate.height <= state.low:
         return
     highest = state.highest_certificate
+    holders = set() if holder is None else {holder}
     if highest is not None and certificate == highest:
-        state.certificate_holders.add(holder)
+        state.certificate_holders |= holders
         return
-    verify_stable(state.validators, certificate)
-    take_certificate(state, certificate, {holder})
+    verify_stable(state.validators, state.verifier, certificate)
+    take_certificate(state, certificate, holders)
 
 
 def take_certificate(state: State, certificate: FinalityCertificate, holders: set[int]) -> None:
@@ -92,6 +100,7 @@ def take_certificate(state: State, certificate: FinalityCertificate, holders: se
 
     In between, within the window, the votes that decided the block are most likely on their way.
     """
+    learn_end(state, certificate.epoch_end)
     highest = state.highest_certificate
     if highest is None or certificate.height > highest.height:
         state.highest_certificate = certificate
@@ -100,7 +109,7 @@ def take_certificate(state: State, certificate: FinalityCertificate, holders: se
         state.certificate_holders |= holders
     if certificate.height <= state.last_executed:
         settle(state, certificate)
-    elif certificate.height >= state.high:
+    elif certificate.height >= state.low + state.configuration.window:
         adopt(state, certificate)
         ask_for_synchronization(state)
 
@@ -110,12 +119,12 @@ def settle(state: State, certificate: FinalityCertificate) -> None:
 
     A block whose hash is not known any more (executed before a restart) is settled by a later certificate.
     """
-    own = state.block_hashes.get(certificate.height)
+    own = state.blocks.get(certificate.height)
     if own is None or state.diverged_at is not None:
         return
-    if own != certificate.block_hash:
+    if own != (certificate.block_hash, certificate.epoch_end):
         state.diverged_at = certificate.height
-        state.emit(Diverged(certificate, own))
+        state.emit(Diverged(certificate, own[0]))
         return
     adopt(state, certificate)
     state.emit(Certified(certificate))
@@ -128,14 +137,15 @@ def adopt(state: State, certificate: FinalityCertificate) -> None:
     for table in (state.slots, state.prepared, state.checkpoints):
         for sequence in [sequence for sequence in table if sequence <= state.low]:
             del table[sequence]
-    for sequence in [sequence for sequence in state.block_hashes if sequence <= state.low]:
-        del state.block_hashes[sequence]
+    for sequence in [sequence for sequence in state.blocks if sequence <= state.low]:
+        del state.blocks[sequence]
     batches.prune(state)
 
 
 def on_synchronized(state: State, certificate: FinalityCertificate, executed: tuple[tuple[int, int], ...] = ()) -> None:
     """The ledger reached a certified height by itself."""
     height = certificate.height
+    learn_end(state, certificate.epoch_end)
     if state.diverged_at is not None and height >= state.diverged_at:
         state.diverged_at = None
     batches.finish_numbers(state, height, executed)

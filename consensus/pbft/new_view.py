@@ -59,6 +59,6 @@ def verify_view_change(validators: ValidatorSet, verifier: Verifier, window: int
         if pre_prepare.view >= message.new_view:
             raise Refusal("prepared_in_a_later_view", message.replica)
     if message.stable is not None:
-        verify_stable(validators, message.stable)
+        verify_stable(validators, verifier, message.stable)
     for certificate in message.prepared:
         verify_prepared(validators, verifier, certificate)

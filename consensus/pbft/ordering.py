@@ -12,11 +12,14 @@ from consensus.pbft.state import State
 
 
 def propose(state: State, *, empty: bool = False) -> None:
-    """As primary, propose what waits while there is room; with `empty` one proposal even if nothing waits."""
+    """As primary, propose what waits while there is room; with `empty` one proposal even if nothing waits.
+
+    Once the epoch's end is known, empty proposals fill the way there, so that the change is prompt.
+    """
     while may_propose(state):
         sequence = next_sequence(state)
         digests = batches.fill_proposal(state, sequence, state.configuration.proposal_bytes_max)
-        if not digests and not empty:
+        if not digests and not empty and not state.epoch_end:
             return
         empty = False
         proposal = Proposal(state.replica_id, state.now_ms, digests)

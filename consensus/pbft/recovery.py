@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from consensus.errors import Refusal
 from consensus.messages import Batch, Checkpoint, PrePrepare, Signed, Status
-from consensus.pbft import batches, checkpoints, entering, ordering
+from consensus.pbft import batches, checkpoints, entering, ordering, standing
 from consensus.pbft.new_view import compute
 from consensus.pbft.numbers import FinishedNumbers
 from consensus.pbft.records import (
@@ -31,12 +31,14 @@ def recover(
     state: State,
     records: Sequence[bytes],
     last_executed: int | None,
-    last_block_hash: bytes,
+    last_block: tuple[bytes, int] | None,
     stable: FinalityCertificate | None,
 ) -> None:
     """Bring `state` to where the durable records and the ledger left it. Nothing is sent."""
     executed = state.validators.base if last_executed is None else last_executed
     state.stable = state.highest_certificate = stable
+    if stable is not None:
+        checkpoints.learn_end(state, stable.epoch_end)
     state.last_executed = state.last_delivered = executed
     finished_to = state.validators.base
     for data in records:
@@ -44,9 +46,10 @@ def recover(
         apply(state, record)
         if isinstance(record, Finished):
             finished_to = max(finished_to, record.sequence)
-    state.block_hashes = {s: block_hash for s, block_hash in state.block_hashes.items() if s <= executed}
-    if last_block_hash:
-        state.block_hashes[executed] = last_block_hash
+    state.blocks = {sequence: block for sequence, block in state.blocks.items() if sequence <= executed}
+    if last_block is not None:
+        state.blocks[executed] = last_block
+        checkpoints.learn_end(state, last_block[1])
     for sequence, certificate in state.prepared.items():
         if finished_to < sequence <= executed:  # executed, but the crash came before the record that says so
             batches.finish(state, sequence, certificate.pre_prepare.proposal)
@@ -81,7 +84,7 @@ def apply(state: State, record: Record) -> None:
             redo_entered(state, record)
         case SignedCheckpoint(checkpoint=checkpoint):
             state.checkpoints.setdefault(checkpoint.sequence, {})[checkpoint.replica] = checkpoint
-            state.block_hashes[checkpoint.sequence] = checkpoint.block_hash
+            state.blocks[checkpoint.sequence] = (checkpoint.block_hash, checkpoint.epoch_end)
         case Finished(sequence=sequence, batches=pairs):
             batches.finish_numbers(state, sequence, pairs)
         case FinishedBefore(author=author, floor=floor, above=above):
@@ -136,17 +139,18 @@ def redo_entered(state: State, record: EnteredView) -> None:
     entering.begin(state, new_view, record.view_changes, reissue)
     if reissue.stable is not None and reissue.stable.height > state.low:
         state.stable = reissue.stable
+        checkpoints.learn_end(state, reissue.stable.epoch_end)
         if state.highest_certificate is None or reissue.stable.height > state.highest_certificate.height:
             state.highest_certificate = reissue.stable
 
 
 def resume(state: State) -> None:
-    """First effects after a start: repeat the promises that may never have left, byte for byte."""
+    """First effects once we may speak: repeat the promises that may never have left, byte for byte."""
     if state.silent:
         return
     executed = state.last_executed
-    if executed > state.low and executed in state.block_hashes:
-        checkpoints.sign_checkpoint(state, executed, state.block_hashes[executed])
+    if executed > state.low and executed in state.blocks:
+        checkpoints.sign_checkpoint(state, executed)
         checkpoints.count(state, executed)
     if state.changing_view and state.own_view_change is not None:
         state.broadcast(state.own_view_change)
@@ -171,7 +175,7 @@ def check_own(state: State, message: Signed) -> None:
     """
     if not isinstance(message, Checkpoint | Status) and message.position > max(state.position, state.outdated_by):
         state.verify(message)
-        state.outdated_by = message.position
+        standing.fall_behind(state, message.position)
     if not isinstance(message, Batch) or state.silent:
         raise Refusal("reflected", message.replica)
 

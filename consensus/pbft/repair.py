@@ -9,7 +9,7 @@ from typing import Final
 
 from consensus.errors import Refusal
 from consensus.messages import Message, SlotSummary, Status, mask_replicas, replica_mask
-from consensus.pbft import batches, checkpoints, entering
+from consensus.pbft import batches, checkpoints, entering, recovery, standing
 from consensus.pbft.state import State
 
 REPAIRS_PER_PERIOD_MAX: Final = 512
@@ -31,6 +31,7 @@ def build_status(state: State, receiver: int) -> Status:
             last_executed=state.last_executed,
             stable=state.stable,
             slots=slots,
+            last_position=state.position,
             highest_position_seen=state.positions_seen.get(receiver, 0),
             signature=bytes(64),
         )
@@ -51,6 +52,8 @@ def on_status_timer(state: State) -> None:
     state.start_timer("status", state.configuration.status_period_ms)
     state.repairs_left = {}
     if state.replica_id is not None:
+        if standing.pass_period(state):
+            recovery.resume(state)
         for replica in state.others:
             state.send(build_status(state, replica), replica)
     batches.retry_missing(state)
@@ -67,6 +70,8 @@ def greet(state: State, replica: int) -> None:
 def receive_status(state: State, status: Status) -> None:
     """Learn the certificate that the other shows, and send it what it lacks of ours."""
     state.verify(status)
+    if standing.hear(state, status):
+        recovery.resume(state)
     if status.stable is not None:
         try:
             checkpoints.receive_certificate(state, status.stable, status.replica)
@@ -74,6 +79,8 @@ def receive_status(state: State, status: Status) -> None:
             raise Refusal(refusal.reason, status.replica) from refusal
     if state.replica_id is None:
         return
+    if (proof := standing.proof_of_position(state, status)) is not None:
+        answer(state, proof, status.replica)
     repair_view(state, status)
     repair_checkpoints(state, status)
     if status.view == status.asked_view == state.view and not state.changing_view:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from consensus.engine import (
     BatchClosed,
     BlockExecuted,
+    CertificateShown,
     Effect,
     EngineStatus,
     Event,
@@ -35,7 +36,18 @@ from consensus.messages import (
     ViewChange,
     ViewChangeRequest,
 )
-from consensus.pbft import batches, checkpoints, early, entering, ordering, recovery, repair, timers, view_change
+from consensus.pbft import (
+    batches,
+    checkpoints,
+    early,
+    entering,
+    ordering,
+    recovery,
+    repair,
+    standing,
+    timers,
+    view_change,
+)
 from consensus.pbft.configuration import Configuration
 from consensus.pbft.state import State
 from consensus.pbft.status import describe
@@ -59,22 +71,30 @@ class Replica:
         *,
         records: Sequence[bytes] = (),
         last_executed: int | None = None,
-        last_block_hash: bytes = b"",
+        last_block: tuple[bytes, int] | None = None,
         stable: FinalityCertificate | None = None,
+        position: int = 0,
+        gated: bool = True,
+        lost: bool = False,
     ) -> None:
         """Build a replica, from nothing or from what was durable.
 
         Args:
             records: the vote log, oldest first.
             last_executed: the ledger's height; None means the epoch's base.
-            last_block_hash: the hash of the block at that height.
+            last_block: hash and epoch end of the block at that height, where it belongs to this epoch.
             stable: the highest certificate that the ledger holds for a block of this epoch.
+            position: the last log position given in earlier epochs.
+            gated: stay silent until a quorum's Status shows that the log is no older than what was promised. False is
+                for a replica whose predecessor in the same process was past that, and for tests of one replica.
+            lost: the log is known to be missing or of another life: silent for the whole epoch.
 
         Raises:
             ConsensusError: a record that is none.
         """
         self._state = State(configuration, validators, replica_id, signer, verifier)
-        recovery.recover(self._state, records, last_executed, last_block_hash, stable)
+        self._state.gated, self._state.lost, self._state.position = gated and not lost, lost, position
+        recovery.recover(self._state, records, last_executed, last_block, stable)
 
     @property
     def refusals(self) -> Counter[str]:
@@ -86,6 +106,7 @@ class Replica:
         state.start_timer("status", state.configuration.status_period_ms)
         if state.configuration.heartbeat_ms:
             state.start_timer("heartbeat", state.configuration.heartbeat_ms)
+        standing.try_to_open(state)  # alone in its set, a replica is its own quorum
         recovery.resume(state)
         return self._finish()
 
@@ -94,6 +115,18 @@ class Replica:
         self._begin(now_ms)
         self._attempt(self._dispatch, event)
         return self._finish()
+
+    @property
+    def last_position(self) -> int:
+        return self._state.position
+
+    @property
+    def proven(self) -> bool:
+        """Whether the log is known to hold all that this replica promised."""
+        return not (self._state.gated or self._state.outdated)
+
+    def undecided_items(self, authors: frozenset[int]) -> tuple[bytes, ...]:
+        return batches.undecided_items(self._state, authors)
 
     def retained_records(self) -> list[bytes]:
         return recovery.retained(self._state)
@@ -142,10 +175,12 @@ class Replica:
                     repair.on_status_timer(state)
                 else:
                     timers.expire(state, timer)
-            case BlockExecuted(sequence=sequence, block_hash=block_hash):
-                checkpoints.on_executed(state, sequence, block_hash)
+            case BlockExecuted(sequence=sequence, block_hash=block_hash, epoch_end=epoch_end):
+                checkpoints.on_executed(state, sequence, block_hash, epoch_end)
             case Synchronized(certificate=certificate, executed_batches=executed):
                 checkpoints.on_synchronized(state, certificate, executed)
+            case CertificateShown(certificate=certificate, holder=holder):
+                checkpoints.receive_certificate(state, certificate, holder)
             case PeerConnected(replica=replica):
                 repair.greet(state, replica)
 

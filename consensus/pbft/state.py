@@ -20,7 +20,7 @@ from consensus.engine import (
     StopTimer,
     TimerKind,
 )
-from consensus.evidence import build_evidence
+from consensus.evidence import bare, build_evidence
 from consensus.messages import (
     Batch,
     Checkpoint,
@@ -75,8 +75,21 @@ class State:
         # Positions: ours, and the highest that we verified of each other replica.
         self.position = 0
         self.positions_seen: dict[int, int] = {}
+        self.newest: dict[int, Signed] = {}
+        """The message of each replica with the highest position seen, a batch without its items: shown to one whose log
+        ends below it."""
         self.outdated_by = 0
         """A message of our own turned up at this position, above our log's last: the log forgot what we promised."""
+        self.lost = False
+        """The vote log is known to be missing or of another life."""
+        self.gated = False
+        """Not proven yet that the log is no older than what we promised: silent until a quorum's Status says so."""
+        self.agreeing: set[int] = set()
+        """Whose Status, while gated, knows no position above our log's last."""
+        self.claiming: dict[int, int] = {}
+        """Whose Status claims a higher one, and which."""
+        self.gated_periods = 0
+        """Status periods that passed while gated."""
         self._begin_view(validators.base)
         self._begin_ordering(validators.base)
         self._begin_batches()
@@ -136,8 +149,10 @@ class State:
     def _begin_checkpoints(self, base: int) -> None:
         """Certificates, ours and others'."""
         self.stable: FinalityCertificate | None = None
-        self.block_hashes: dict[int, bytes] = {}
-        """Own hashes of executed blocks above the low watermark."""
+        self.blocks: dict[int, tuple[bytes, int]] = {}
+        """Hash and epoch end of our own executed blocks above the low watermark."""
+        self.epoch_end = 0
+        """The epoch's last sequence, 0 while unknown. Nothing above it is accepted."""
         self.checkpoints: dict[int, dict[int, Checkpoint]] = {}
         self.highest_certificate: FinalityCertificate | None = None
         self.certificate_holders: set[int] = set()
@@ -169,7 +184,13 @@ class State:
 
     @property
     def high(self) -> int:
-        return self.low + self.configuration.window
+        high = self.low + self.configuration.window
+        return min(high, self.epoch_end) if self.epoch_end else high
+
+    @property
+    def ended(self) -> bool:
+        """Whether the epoch's last block is certified: nothing is left to do here."""
+        return 0 < self.epoch_end <= self.low
 
     @property
     def primary(self) -> int:
@@ -182,7 +203,13 @@ class State:
     @property
     def silent(self) -> bool:
         """Whether this replica must not sign anything that promises."""
-        return self.replica_id is None or self.diverged_at is not None or self.outdated_by > 0
+        forgetful = self.gated or self.lost or self.outdated_by > 0
+        return self.replica_id is None or self.diverged_at is not None or forgetful or self.ended
+
+    @property
+    def outdated(self) -> bool:
+        """Whether our log is known to lack promises, so that no vote of ours is safe in this epoch."""
+        return self.lost or self.outdated_by > 0
 
     @property
     def may_vote(self) -> bool:
@@ -213,9 +240,11 @@ class State:
     def verify(self, message: Signed) -> None:
         """Check epoch, membership and signature, and note the signer's position. Raises Refusal."""
         verify_signed(self.validators, self.verifier, message)
-        if not isinstance(message, Checkpoint | Status):
-            seen = self.positions_seen
-            seen[message.replica] = max(seen.get(message.replica, 0), message.position)
+        if isinstance(message, Checkpoint | Status):
+            return
+        if message.position > self.positions_seen.get(message.replica, 0):
+            self.positions_seen[message.replica] = message.position
+            self.newest[message.replica] = bare(message)
 
     def accuse(self, first: Signed, second: Signed) -> None:
         """Report two verified messages that contradict each other."""

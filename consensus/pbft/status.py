@@ -11,8 +11,15 @@ def describe(state: State) -> EngineStatus:
     silent_because = ""
     if state.replica_id is None:
         silent_because = "not a member of this epoch's validator set"
-    elif state.outdated_by:
-        silent_because = f"its vote log ends at position {state.position}, but it has signed {state.outdated_by}"
+    elif state.outdated:
+        silent_because = why_outdated(state)
+    elif state.ended:
+        silent_because = f"its epoch has ended with block {state.epoch_end}"
+    elif state.gated:
+        lacking = state.validators.quorum - 1 - len(state.agreeing)
+        silent_because = f"it was started and waits for the Status of {max(lacking, 0)} more replicas before it votes"
+        if state.claiming:
+            silent_because += f"; replicas {sorted(state.claiming)} say that it has signed more than its log holds"
     elif state.diverged_at is not None:
         silent_because = f"its block {state.diverged_at} differs from the one that a quorum certified"
     elif state.changing_view:
@@ -37,8 +44,16 @@ def describe(state: State) -> EngineStatus:
         running_timers=tuple(sorted(state.timers)),
         view_changes_seen={r: vc.new_view for r, vc in sorted(state.view_changes.items()) if vc.new_view > state.view},
         missing=tuple(missing(state)),
+        epoch_end=state.epoch_end,
+        outdated=state.outdated,
         own_batches_waiting=len(state.waiting.get(-1 if state.replica_id is None else state.replica_id, ())),
     )
+
+
+def why_outdated(state: State) -> str:
+    if not state.outdated_by:
+        return "its vote log is missing, or of another life than its ledger"
+    return f"its vote log ends at position {state.position}, but it has signed {state.outdated_by}"
 
 
 def missing(state: State) -> list[str]:
@@ -49,6 +64,8 @@ def missing(state: State) -> list[str]:
         wish = state.own_view_change.new_view
         asking = {replica for replica, vc in state.view_changes.items() if vc.new_view >= wish}
         sentences.append(f"view {wish}: asked for by {sorted(asking)}, needs {state.validators.quorum}")
+    if state.epoch_end and not state.ended:
+        sentences.append(f"the epoch ends with block {state.epoch_end}")
     for sequence, slot in sorted(state.slots.items()):
         if slot.decided:
             continue

@@ -39,9 +39,10 @@ def forward_waiting(state: State) -> None:
 
 
 def work_pending(state: State) -> bool:
-    """Tell whether anything waits for the others: a batch, a proposal, a certificate."""
+    """Tell whether anything waits for the others: a batch, a proposal, a certificate, the end of the epoch."""
     return (
         bool(state.waiting)
+        or state.epoch_end > state.low
         or any(not slot.decided for slot in state.slots.values() if slot.pre_prepare or slot.candidate)
         or state.last_executed > state.low
     )

@@ -69,13 +69,16 @@ class MemoVerifier:
 KEYS = [SigningKey(bytes([index + 1]) * 32) for index in range(128)]
 VERIFIER = MemoVerifier()
 
+RELEASED_AGAIN_MS = 100
+
 
 def validator_set(n: int, epoch: int = 0) -> ValidatorSet:
     return ValidatorSet(NETWORK_ID, epoch, tuple(key.public_key for key in KEYS[:n]))
 
 
 def build_replica(n: int, replica_id: int, configuration: Configuration = FAST, **recovered: Any) -> Replica:
-    return Replica(configuration, validator_set(n), replica_id, KEYS[replica_id], VERIFIER, **recovered)
+    settings = {"gated": False} | recovered
+    return Replica(configuration, validator_set(n), replica_id, KEYS[replica_id], VERIFIER, **settings)
 
 
 class Violation(AssertionError):
@@ -127,7 +130,7 @@ class Host:
         self.to_execute: list[engine.Execute] = []
         self.synchronizing = False
         self.evidence: list[Any] = []
-        self.released: list[bytes] = []
+        self.outdated: list[engine.Outdated] = []
         self.diverged: list[engine.Diverged] = []
         self.replica: Replica
 
@@ -144,10 +147,13 @@ class Host:
             VERIFIER,
             records=self.records,
             last_executed=self.ledger.height,
-            last_block_hash=self.ledger.head_hash if self.ledger.height else b"",
+            last_block=(self.ledger.head_hash, 0) if self.ledger.height else None,
             stable=self.ledger.stable,
+            gated=self.incarnation > 1,  # the first life of all is known to have promised nothing
         )
         self.perform(self.replica.start(self.world.clock(self.id)))
+        if self.incarnation > 1:
+            self.world.after(1, lambda: self.world.greet(self.id))
 
     def crash(self, *, keep_unsynced: int | None = None) -> None:
         """Stop; of the records that no sent message waited for, only the first `keep_unsynced` survive."""
@@ -221,6 +227,11 @@ class Host:
 
         self.world.after(self.world.execution_ms(self.id), finish)
 
+    def on_Outdated(self, effect: engine.Outdated) -> None:
+        if self.id not in self.world.referee.faulty:
+            raise Violation(f"replica {self.id} takes its own log for an old one: {effect}")
+        self.outdated.append(effect)
+
     def on_Certified(self, effect: engine.Certified) -> None:
         self.take_certificate(effect.certificate)
 
@@ -278,7 +289,14 @@ class Host:
         self.evidence.append(effect.evidence)
 
     def on_BatchesReleased(self, effect: engine.BatchesReleased) -> None:
-        self.released += effect.items
+        """As the pool does: offer it again a little later, for as long as this life lasts."""
+        incarnation = self.incarnation
+
+        def offer() -> None:
+            if self.incarnation == incarnation:
+                self.step(engine.BatchClosed(effect.items))
+
+        self.world.after(RELEASED_AGAIN_MS, offer)
 
 
 class Referee:
@@ -417,6 +435,13 @@ class World:
         offered = self.corrupt(sender, message)
         for _ in range(copies):
             self.after(self.random.randint(*self.delay_ms), lambda: self.deliver(sender, receiver, offered))
+
+    def greet(self, replica: int) -> None:
+        """The links of a replica that was started again come up."""
+        for other in self.hosts:
+            if other.id != replica:
+                other.step(engine.PeerConnected(engine.ReplicaId(replica)))
+                self.hosts[replica].step(engine.PeerConnected(engine.ReplicaId(other.id)))
 
     def deliver(self, sender: int, receiver: int, message: Message) -> None:
         decoded = decode_message(encode_message(message))

@@ -56,13 +56,16 @@ def commit(replica: int, view: int, sequence: int, content: Proposal) -> Commit:
     return signed(Commit(0, replica, 1, view, sequence, proposal_digest(content), NO_SIGNATURE))
 
 
-def checkpoint(replica: int, sequence: int, block_hash: bytes) -> Checkpoint:
-    return signed(Checkpoint(0, replica, sequence, block_hash, NO_SIGNATURE))
+def checkpoint(replica: int, sequence: int, block_hash: bytes, epoch_end: int = 0) -> Checkpoint:
+    return signed(Checkpoint(0, replica, sequence, block_hash, epoch_end, NO_SIGNATURE))
 
 
-def certificate(height: int, block_hash: bytes, signers: Iterable[int] = (0, 1, 2)) -> FinalityCertificate:
-    statement = finality_statement(NETWORK_ID, 0, height, block_hash)
-    return FinalityCertificate(0, height, block_hash, tuple((r, KEYS[r].sign(statement)) for r in sorted(signers)))
+def certificate(
+    height: int, block_hash: bytes, signers: Iterable[int] = (0, 1, 2), epoch_end: int = 0
+) -> FinalityCertificate:
+    statement = finality_statement(NETWORK_ID, 0, height, block_hash, epoch_end)
+    signatures = tuple((r, KEYS[r].sign(statement)) for r in sorted(signers))
+    return FinalityCertificate(0, height, block_hash, epoch_end, signatures)
 
 
 def prepared(view: int, sequence: int, content: Proposal, backups: Sequence[int], n: int = 4) -> PreparedCertificate:

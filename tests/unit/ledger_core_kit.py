@@ -202,7 +202,6 @@ def certify(chain: Chain, height: int, signers: Sequence[int] = (0, 1, 2)) -> Fi
     header = chain.header(height)
     assert header is not None
     hashed = block_hash(header)
-    statement = finality_statement(chain.network_id, 0, height, hashed)
-    return FinalityCertificate(
-        0, height, hashed, tuple((index, VALIDATORS[index].sign(statement)) for index in signers)
-    )
+    statement = finality_statement(chain.network_id, header.epoch, height, hashed, header.epoch_end)
+    signatures = tuple((index, VALIDATORS[index].sign(statement)) for index in signers)
+    return FinalityCertificate(header.epoch, height, hashed, header.epoch_end, signatures)

@@ -86,9 +86,9 @@ FINAL = certificate(9, b"\x09" * 32, (0, 1, 2, 3))
 )
 def test_one_bad_signature_spoils_a_finality_certificate(bad: FinalityCertificate, reason: str) -> None:
     """S12, P3."""
-    verify_stable(validator_set(4), FINAL)
+    verify_stable(validator_set(4), VERIFIER, FINAL)
     with pytest.raises(Refusal, match=reason):
-        verify_stable(validator_set(4), bad)
+        verify_stable(validator_set(4), VERIFIER, bad)
 
 
 @pytest.mark.parametrize(

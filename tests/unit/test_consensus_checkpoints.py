@@ -34,7 +34,7 @@ def decided(solo: Solo) -> None:
 
 def status(replica: int, stable_height: int, block_hash: bytes = GOOD) -> Status:
     stable = certificate(stable_height, block_hash) if stable_height else None
-    return signed(Status(0, replica, 0, 0, stable_height, stable, (), 0, bytes(64)))
+    return signed(Status(0, replica, 0, 0, stable_height, stable, (), 0, 0, bytes(64)))
 
 
 def test_an_executed_block_is_signed_and_a_quorum_makes_its_certificate() -> None:
@@ -55,7 +55,7 @@ def test_a_certificate_prunes_votes_and_executed_batches() -> None:
         settle(solo, sequence, proposal(0, batch(2, sequence, b"x")), batch(2, sequence, b"x"))
     state = solo.replica._state
     assert state.low == 29
-    kept = (state.slots, state.prepared, state.decided, state.checkpoints, state.block_hashes, state.batches)
+    kept = (state.slots, state.prepared, state.decided, state.checkpoints, state.blocks, state.batches)
     assert [len(table) for table in kept] == [0] * 6
     assert len(state.in_flight) <= FAST.window
 

@@ -135,7 +135,7 @@ def test_records_retained_by_a_truncated_log_are_enough() -> None:
     before.receive(B, pre_prepare(0, 2, Y), prepare(2, 0, 2, Y))
     kept = before.replica.retained_records()
     stable = before.replica._state.stable
-    after = restarted(before, kept, last_executed=1, last_block_hash=block_hash, stable=stable)
+    after = restarted(before, kept, last_executed=1, last_block=(block_hash, 0), stable=stable)
     assert sent(after.receive(C, pre_prepare(0, 2, proposal(0, C))), "prepare") == []
     assert len(of(after.receive(commit(0, 0, 2, Y), commit(2, 0, 2, Y)), Execute)) == 1
     after.receive(A)
@@ -150,11 +150,11 @@ def test_a_block_executed_before_the_crash_is_signed_after_it_and_only_once() ->
     """R3."""
     before = Solo(1)
     before.receive(A, pre_prepare(0, 1, X), prepare(2, 0, 1, X), commit(0, 0, 1, X), commit(2, 0, 1, X))
-    unsigned = restarted(before, last_executed=1, last_block_hash=GOOD)
+    unsigned = restarted(before, last_executed=1, last_block=(GOOD, 0))
     assert [vote.block_hash for vote in sent(unsigned.effects, "checkpoint")] == [GOOD]
     assert of(unsigned.receive(commit(3, 0, 1, X)), Execute) == []
     before.executed(1, GOOD)
-    signed_before = restarted(before, last_executed=1, last_block_hash=GOOD)
+    signed_before = restarted(before, last_executed=1, last_block=(GOOD, 0))
     (again,) = sent(signed_before.effects, "checkpoint")
     assert encode_message(again) in own_promises(before)
     assert signed_before.replica.status().batches_waiting == 0

@@ -14,7 +14,7 @@ import pytest
 from consensus_harness import FAST, VERIFIER, Violation, World
 
 from consensus.messages import Message
-from consensus.pbft import ordering, recovery
+from consensus.pbft import ordering, recovery, standing
 
 SEEDS_PER_CASE = 20
 CASES = 16
@@ -114,9 +114,18 @@ def test_the_referee_catches_a_replica_that_counts_too_few_votes(monkeypatch: py
 
 
 def test_the_referee_catches_a_replica_that_forgets_what_it_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the others do not tell it what it forgot: the gate before the first vote is open."""
     monkeypatch.setattr(recovery, "redo_accepted", lambda state, record: None)
     monkeypatch.setattr(recovery, "redo_prepared", lambda state, record: None)
+    monkeypatch.setattr(standing, "fall_behind", lambda state, promised: None)
     assert "contradicts itself" in violations(60)
+
+
+def test_a_replica_that_forgot_its_votes_is_told_before_it_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R5, R6: the same replica with the gate shut: it takes its log for an old one, and no schedule goes wrong else."""
+    monkeypatch.setattr(recovery, "redo_accepted", lambda state, record: None)
+    monkeypatch.setattr(recovery, "redo_prepared", lambda state, record: None)
+    assert "takes its own log for an old one" in violations(60)
 
 
 def test_the_referee_catches_a_vote_that_leaves_before_its_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,9 +136,9 @@ def test_signatures_of_strangers_or_too_few_fail() -> None:
     kit, _ = registered()
     opened = decode(file()[len(MAGIC) :], OwnershipCertificate)
     header: Header = opened.header
-    statement = finality_statement(kit.network_id, 0, header.height, block_hash(header))
+    statement = finality_statement(kit.network_id, 0, header.height, block_hash(header), 0)
     strangers = tuple((index, SigningKey(bytes([200 + index]) * 32).sign(statement)) for index in range(3))
-    finality = FinalityCertificate(0, header.height, block_hash(header), strangers)
+    finality = FinalityCertificate(0, header.height, block_hash(header), 0, strangers)
     assert refusal(resealed(finality=finality)) == "certificate.signatures"
     few = msgspec.structs.replace(opened.finality, signatures=opened.finality.signatures[:2])
     assert refusal(resealed(finality=few)) == "certificate.signatures"
@@ -146,9 +146,9 @@ def test_signatures_of_strangers_or_too_few_fail() -> None:
         assert refusal(resealed(header=msgspec.structs.replace(header, **change))) == "certificate.header"
     forged = msgspec.structs.replace(header, validator_set_hash=bytes(32))
     hashed = block_hash(forged)
-    signed = finality_statement(kit.network_id, 0, header.height, hashed)
+    signed = finality_statement(kit.network_id, 0, header.height, hashed, 0)
     votes = tuple((index, VALIDATORS[index].sign(signed)) for index in range(3))
-    swapped = resealed(header=forged, finality=FinalityCertificate(0, header.height, hashed, votes))
+    swapped = resealed(header=forged, finality=FinalityCertificate(0, header.height, hashed, 0, votes))
     assert refusal(swapped) == "certificate.header"
 
 

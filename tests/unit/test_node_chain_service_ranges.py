@@ -32,9 +32,9 @@ def certify(chain: Chain, height: int) -> FinalityCertificate:
     header = chain.header(height)
     assert header is not None
     hashed = block_hash(header)
-    statement = finality_statement(NETWORK_ID, 0, height, hashed)
+    statement = finality_statement(NETWORK_ID, 0, height, hashed, 0)
     signatures = tuple((index, seeded_key("validator", index).sign(statement)) for index in range(3))
-    return FinalityCertificate(0, height, hashed, signatures)
+    return FinalityCertificate(0, height, hashed, 0, signatures)
 
 
 def extend(chain: Chain, heights: int, amount: int = 1) -> None:
@@ -167,9 +167,9 @@ def test_what_is_not_a_certified_range_changes_nothing(source: ChainService, cas
         case "other certificate":
             certificate = source.certificate(3)
         case "few signatures":
-            certificate = FinalityCertificate(0, 90, certificate.block_hash, certificate.signatures[:2])
+            certificate = FinalityCertificate(0, 90, certificate.block_hash, 0, certificate.signatures[:2])
         case _:
-            certificate = FinalityCertificate(1, 90, certificate.block_hash, certificate.signatures)
+            certificate = FinalityCertificate(1, 90, certificate.block_hash, 0, certificate.signatures)
     chain = new_chain()
     assert certificate is not None
     result = ChainService(chain).take_blocks(blocks, trail, certificate)

@@ -37,7 +37,7 @@ from node.journal import FILE_NAME, REWRITE_BYTES_MIN, Journal
 from primitives.finality import FinalityCertificate
 
 SECRET = bytes(32)
-CERTIFICATE = FinalityCertificate(0, 1, bytes(32), ())
+CERTIFICATE = FinalityCertificate(0, 1, bytes(32), 0, ())
 
 
 def open_journal(disk: Disk, jobs: Jobs) -> Journal:

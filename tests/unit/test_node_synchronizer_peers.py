@@ -363,5 +363,5 @@ def test_a_certificate_of_a_stranger_moves_nothing() -> None:
     certificate = certify(SOURCE.chain, 5, signers=(0,))
     taken = ChainService(node.kit.chain).take_blocks(SERVER.blocks(1, 5)[0], [], certificate)
     assert (taken.results, taken.refusal is not None and taken.refusal.code) == ((), "sync.certificate")
-    unknown = FinalityCertificate(9, certificate.height, certificate.block_hash, certificate.signatures)
+    unknown = FinalityCertificate(9, certificate.height, certificate.block_hash, 0, certificate.signatures)
     assert ChainService(node.kit.chain).take_blocks(SERVER.blocks(1, 5)[0], [], unknown).results == ()

@@ -77,11 +77,11 @@ def test_two_f_plus_one_is_not_a_quorum_of_five() -> None:
 KEYS = [SigningKey(bytes([i]) * 32) for i in range(4)]
 PUBLIC_KEYS = [key.public_key for key in KEYS]
 NETWORK = bytes(range(32))
-STATEMENT = finality_statement(NETWORK, 0, 9, bytes(32))
+STATEMENT = finality_statement(NETWORK, 0, 9, bytes(32), 0)
 
 
 def certificate(signers: list[int], statement: bytes = STATEMENT) -> FinalityCertificate:
-    return FinalityCertificate(0, 9, bytes(32), tuple((i, KEYS[i].sign(statement)) for i in signers))
+    return FinalityCertificate(0, 9, bytes(32), 0, tuple((i, KEYS[i].sign(statement)) for i in signers))
 
 
 def test_a_quorum_of_signatures_is_a_certificate() -> None:
@@ -95,9 +95,10 @@ def test_a_quorum_of_signatures_is_a_certificate() -> None:
         (certificate([0, 1]), "needed"),
         (certificate([0, 1, 1]), "distinct"),
         (certificate([1, 0, 2]), "rising"),
-        (certificate([0, 1, 2], finality_statement(NETWORK, 1, 9, bytes(32))), "does not verify"),
-        (certificate([0, 1, 2], finality_statement(NETWORK, 0, 8, bytes(32))), "does not verify"),
-        (certificate([0, 1, 2], finality_statement(bytes(32), 0, 9, bytes(32))), "does not verify"),
+        (certificate([0, 1, 2], finality_statement(NETWORK, 1, 9, bytes(32), 0)), "does not verify"),
+        (certificate([0, 1, 2], finality_statement(NETWORK, 0, 8, bytes(32), 0)), "does not verify"),
+        (certificate([0, 1, 2], finality_statement(NETWORK, 0, 9, bytes(32), 12)), "does not verify"),
+        (certificate([0, 1, 2], finality_statement(bytes(32), 0, 9, bytes(32), 0)), "does not verify"),
     ],
 )
 def test_what_is_less_is_refused_with_the_reason(broken: FinalityCertificate, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from consensus.pbft.configuration import Configuration as EngineConfiguration
@@ -24,18 +25,21 @@ from primitives.identifiers import NodeId, key_to_text, node_id
 from primitives.keys import SigningKey
 from simulation.adversary import TICK_MS, Adversary, Listening, Outgoing
 from simulation.invariants import Invariants
+from simulation.latency import LatencyMatrix, timeouts
 from simulation.network import Network, NetworkFaults
 from simulation.node import SimulatedNode
+from simulation.signatures import SignatureKind, make_key, share_decoding
 from simulation.world import START_MS, World
 
 ACCOUNTS: Final = 8
 CREDITS: Final = 1_000_000
-ENGINE: Final = EngineConfiguration(suspicion_timeout_ms=500, suspicion_timeout_cap_ms=4_000, turn_ms=3_000)
+ENGINE: Final = timeouts("hostile")
 
 
-def seeded_key(kind: str, index: int) -> SigningKey:
+@lru_cache(maxsize=1_024)
+def seeded_key(kind: str, index: int, signatures: SignatureKind = "stub") -> SigningKey:
     """Return a key that is the same in every run."""
-    return SigningKey(f"{kind} {index}".encode().ljust(32, b"."))
+    return make_key(signatures, f"{kind} {index}".encode().ljust(32, b"."))
 
 
 class SimulatedCluster:
@@ -49,28 +53,42 @@ class SimulatedCluster:
         engine: EngineConfiguration = ENGINE,
         *,
         adversaries: Mapping[int, Adversary] | None = None,
+        latencies: LatencyMatrix | None = None,
+        signatures: SignatureKind = "stub",
     ) -> None:
-        """`adversaries` are the Byzantine members; see `corrupt`, which can add to them before the start."""
+        """Build a network that has not started.
+
+        Args:
+            adversaries: the Byzantine members; see `corrupt`, which can add to them before the start.
+            latencies: of all links, instead of those in `faults`.
+        """
+        share_decoding()
         self.world = World(seed)
-        self.network = Network(self.world, n, faults)
-        self.genesis = make_genesis(n)
+        self.network = Network(self.world, n, faults, latencies)
+        self.signatures: SignatureKind = signatures
+        self.genesis = make_genesis(n, signatures)
         self.network_id = network_id(self.genesis)
         self.nodes = [
-            SimulatedNode(self.world, self.network, self.genesis, index, seeded_key("validator", index), engine)
+            SimulatedNode(
+                self.world, self.network, self.genesis, index, seeded_key("validator", index, signatures), engine
+            )
             for index in range(n)
         ]
         self.adversaries: dict[int, Adversary] = {}
-        for node in self.nodes:
-            node.faulty = self.adversaries
-        self.invariants = Invariants(self.nodes, self.adversaries)
-        self.world.after_event.append(self.invariants.after_event)
+        self.invariants = Invariants(self.world, self.network_id, self.nodes, self.adversaries)
+        self.invariants.accounts = {self.account_key(index).public_key for index in range(ACCOUNTS)}
+        self.world.after_event = self.invariants.after_event
         self.accounts = [organization_account(self.network_id, account) for account in self.genesis.accounts]
         self.taken: set[bytes] = set()
         """Ids that some node took into its pool. A crash may lose them; only what is certified is promised."""
         self.submitted = 0
+        for node in self.nodes:
+            node.faulty = self.adversaries
         for index, adversary in sorted((adversaries or {}).items()):
             self.corrupt(index, adversary)
         self.network.on_send = self._send
+
+    # --- who is who
 
     @property
     def honest(self) -> list[SimulatedNode]:
@@ -81,11 +99,17 @@ class SimulatedCluster:
         """Return a validator's key, for the adversary that speaks in its name."""
         return self.nodes[index].signing_key
 
+    def account_key(self, index: int) -> SigningKey:
+        """Return the key of one of the eight accounts."""
+        return seeded_key("account", index, self.signatures)
+
     def corrupt(self, index: int, adversary: Adversary) -> None:
         """Make a member Byzantine for the whole run. From now on no law is asked of it."""
         self.adversaries[index] = adversary
         if isinstance(adversary, Listening):
             self.nodes[index].on_received = adversary.incoming
+
+    # --- messages
 
     def _send(self, sender: int, receiver: int, channel: Channel, payload: bytes) -> None:
         """Every message passes the checker first, and the sender's adversary where it has one."""
@@ -93,18 +117,20 @@ class SimulatedCluster:
         if adversary is not None:
             self._speak(sender, adversary.outgoing(receiver, channel, payload))
             return
-        self.invariants.on_sent(channel, payload)
+        self.invariants.on_sent(sender, channel, payload)
         self.network.transmit(sender, receiver, channel, payload)
 
     def _speak(self, sender: int, outgoing: Iterable[Outgoing]) -> None:
         for receiver, channel, payload, delay_ms in outgoing:
-            self.invariants.on_adversary_sent(channel, payload)
+            self.invariants.on_adversary_sent(sender, channel, payload)
             self.network.transmit(sender, receiver, channel, payload, delay_ms)
 
     def _tick(self) -> None:
         for index in sorted(self.adversaries):
             self._speak(index, self.adversaries[index].tick())
         self.world.at(TICK_MS, self._tick)
+
+    # --- life
 
     def start(self) -> None:
         if self.adversaries:
@@ -118,16 +144,29 @@ class SimulatedCluster:
         for node in self.nodes:
             for other in self.nodes:
                 if node is not other and node.core is not None and other.up:
+                    self.world.touched.add(node.index)
                     node.core.on_peer_connected(node.names[other.index])
 
     def restart(self, index: int) -> None:
-        self.nodes[index].start()
-        self.connect_all()
+        """Start a node that is down, and let everyone connect to it.
+
+        Raises:
+            NodeFailure: it refuses to start on what its disk holds.
+        """
+        returned = self.nodes[index]
+        returned.start()
+        for node in self.nodes:
+            if node is not returned and node.core is not None and returned.core is not None:
+                self.world.touched.add(node.index)
+                node.core.on_peer_connected(node.names[index])
+                returned.core.on_peer_connected(node.names[node.index])
 
     def primary(self) -> int:
         """Return the primary of the highest view that a running node is in."""
         statuses = [node.core.engine_status() for node in self.nodes if node.core is not None]
-        return max(statuses, key=lambda status: status.view).primary
+        return max(statuses, key=lambda status: status.view).primary if statuses else 0
+
+    # --- load
 
     def submit_transfer(self, index: int) -> bytes:
         """Submit a transfer between random accounts to a node; return its id."""
@@ -137,12 +176,17 @@ class SimulatedCluster:
         data = build(
             network_id=self.network_id,
             sender=self.accounts[sender],
-            key=seeded_key("account", sender),
+            key=self.account_key(sender),
             operations=[Transfer(self.accounts[(sender + 1) % ACCOUNTS], 1 + chance.randrange(100))],
             expires_at_ms=self.world.now_ms + 60_000,
             salt=self.submitted.to_bytes(16, "big"),
         )
+        return self.submit(index, data)
+
+    def submit(self, index: int, data: bytes) -> bytes:
+        """Submit a transaction to a node; return its id."""
         identifier = transaction_id(data)
+        self.invariants.submitted.add(identifier)
 
         def done(admissions: list[Admission]) -> None:
             if not admissions[0].code:
@@ -151,8 +195,10 @@ class SimulatedCluster:
         self.nodes[index].submit([data], done)
         return identifier
 
+    # --- what came of it
+
     def heights(self) -> list[int]:
-        return [max(node.blocks, default=0) for node in self.nodes]
+        return [node.height for node in self.nodes]
 
     def agreed(self, nodes: Sequence[SimulatedNode] | None = None) -> bool:
         """Tell whether all running honest nodes have one certified head."""
@@ -163,7 +209,8 @@ class SimulatedCluster:
         return len(states) == 1 and len(set(next(iter(states)))) == 1
 
 
-def make_genesis(n: int) -> Genesis:
+@lru_cache(maxsize=64)
+def make_genesis(n: int, signatures: SignatureKind = "stub") -> Genesis:
     """Return a development genesis with `n` validators and eight accounts; the same in every run."""
     organizations = tuple(GenesisOrganization(f"member-{index}", f"Member {index}") for index in range(n))
     return Genesis(
@@ -177,23 +224,23 @@ def make_genesis(n: int) -> Genesis:
         accounts=tuple(
             GenesisAccount(
                 organization=f"member-{index % n}",
-                key=key_to_text(seeded_key("account", index).public_key),
+                key=key_to_text(seeded_key("account", index, signatures).public_key),
                 salt=bytes(16).hex(),
                 credits=CREDITS,
                 name=f"account-{index}",
             )
             for index in range(ACCOUNTS)
         ),
-        validators=tuple(_validator(index) for index in range(n)),
+        validators=tuple(_validator(index, signatures) for index in range(n)),
     )
 
 
-def _validator(index: int) -> GenesisValidator:
-    name: NodeId = node_id(seeded_key("tls", index).public_key)
+def _validator(index: int, signatures: SignatureKind) -> GenesisValidator:
+    name: NodeId = node_id(seeded_key("tls", index, signatures).public_key)
     return GenesisValidator(
         organization=f"member-{index}",
         node_id=name,
-        signing_key=key_to_text(seeded_key("validator", index).public_key),
+        signing_key=key_to_text(seeded_key("validator", index, signatures).public_key),
         tls_certificate=base64.b64encode(name.encode()).decode(),
         address=f"127.0.0.1:{10_000 + index}",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ledger.state.store import MemoryStore
@@ -21,12 +21,15 @@ class SimulatedDisk:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._durable: dict[str, bytes] = {}
         self._current: dict[str, bytearray] = {}
+        self._durable: dict[str, int] = {}
+        """How many bytes of each file are durable: files only grow, but for what is durable at once."""
         self._powerless = False
         self.syncs = 0
         self.failure: OSError | None = None
-        """What every sync answers from now on; None for a disk that works."""
+        """What every write and sync answers from now on, having written nothing; None for a disk that works."""
+        self.on_durable: Callable[[str, bytes, bool], None] = lambda *_: None
+        """Hears of what became durable: file, bytes, and whether they replace the file. The checker's."""
 
     def lose_power(self) -> None:
         """From now on nothing becomes durable, until `restore`."""
@@ -39,15 +42,17 @@ class SimulatedDisk:
         self._powerless = False
         survived = {}
         for name, durable in self._durable.items():
-            tail = bytearray(self._current.get(name, bytearray())[len(durable) :])
+            tail = self._current[name][durable:]
             del tail[self._chance.randint(0, len(tail)) :]
             if tail and self._chance.random() < 0.5:
                 hole = self._chance.randrange(len(tail))
                 end = min(len(tail), hole + SECTOR_BYTES)
                 tail[hole:end] = bytes(end - hole)
-            survived[name] = durable + bytes(tail)
-        self._durable = survived
-        self._current = {name: bytearray(data) for name, data in survived.items()}
+            survived[name] = self._current[name][:durable] + tail
+        self._current = survived
+        self._durable = {name: len(data) for name, data in survived.items()}
+        for name, data in survived.items():
+            self.on_durable(name, bytes(data), True)
 
     # --- what befalls a disk while its node is down
 
@@ -56,10 +61,18 @@ class SimulatedDisk:
         self._durable.pop(name, None)
         self._current.pop(name, None)
 
+    def rot(self) -> str:
+        """One bit of one file is wrong; return which file. Empty where there is nothing to rot."""
+        names = [name for name in sorted(self._current) if self._current[name]]
+        if not names:
+            return ""
+        name = names[self._chance.randrange(len(names))]
+        self.flip(name, self._chance.randrange(len(self._current[name])), self._chance.randrange(8))
+        return name
+
     def flip(self, name: str, offset: int, bit: int) -> None:
         """One bit of a file is wrong."""
         self._current[name][offset] ^= 1 << bit
-        self._durable[name] = bytes(self._current[name])
 
     # --- node.ports.Files
 
@@ -72,15 +85,19 @@ class SimulatedDisk:
         return SimulatedFile(self, name)
 
     def replace(self, name: str, data: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
         if not self._powerless or self._chance.random() < 0.5:
             self._current[name] = bytearray(data)
-            self._durable[name] = data
+            self._durable[name] = len(data)
+            self.on_durable(name, data, True)
         self._check_power()
 
     def truncate(self, name: str, size: int) -> None:
         self._check_power()
         del self._current[name][size:]
-        self._durable[name] = bytes(self._current[name])
+        self._durable[name] = size
+        self.on_durable(name, bytes(self._current[name]), True)
 
     # --- for SimulatedFile
 
@@ -90,7 +107,10 @@ class SimulatedDisk:
     def sync(self, name: str) -> None:
         self._check_power()
         self.syncs += 1
-        self._durable[name] = bytes(self._current[name])
+        current, durable = self._current[name], self._durable.get(name, 0)
+        self._durable[name] = len(current)
+        if len(current) > durable:
+            self.on_durable(name, bytes(current[durable:]), False)
 
     def size(self, name: str) -> int:
         return len(self._current[name])

@@ -1,109 +1,211 @@
-"""Laws that hold after every event, whatever was lost, delayed or crashed.
+"""Laws that hold after every event, whatever was lost, delayed, crashed or said by liars.
 
-I1 agreement: one block a height. I2 total order: no gaps, no transaction twice. I5 no double sign, over all lives of a
-node. I7 monotone: view and stable checkpoint never fall within a life. I9 root equality. I11 durability: what any node
-reported as committed is in every node's ledger in the end.
+I1 agreement: one block a height. I2 total order: no gaps, each block on its parent, no transaction twice. I3 validity:
+what executed was submitted, signed, in time and for this network. I4 certificates: a quorum of distinct members under
+one statement. I5, I6, I8: see `wire_laws`. I7 monotone: view, stable checkpoint and height never fall within a life.
+I9 root equality. I11 durability: what any node reported as committed is in every node's ledger in the end. I13 bounds:
+nothing grows beyond its cap. I14, progress, is demanded when the faults are over; I15: evidence names liars only.
+
+Each check costs as much as what changed, not as much as what there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import Final
 
-from consensus.messages import (
-    Batch,
-    Checkpoint,
-    Commit,
-    Message,
-    Prepare,
-    PrePrepare,
-    ViewChange,
-    decode_message,
-)
+from consensus.pbft.early import EARLY_MESSAGES_MAX
+from consensus.pbft.state import State
+from ledger.block import Header
+from ledger.transaction import decode_transaction
+from node.core import CoreConfiguration, NodeCore
 from p2p.channels import Channel
+from primitives.finality import FinalityCertificate, verify_certificate
+from primitives.quorum import fault_bound, quorum
 from simulation.node import SimulatedNode
+from simulation.wire_laws import InvariantViolated, WireLaws
+from simulation.world import World
 
+__all__ = ["InvariantViolated", "Invariants"]
 
-class InvariantViolated(AssertionError):
-    """The run found a bug. The message names the invariant; the seed replays it."""
+FULL_LOOK_EVERY: Final = 64
+"""Checks of a node between two that look into every list; the others look at the number of entries."""
+_POOL: Final = CoreConfiguration().pool
 
 
 class Invariants:
     """Checks the nodes of one run."""
 
-    def __init__(self, nodes: Sequence[SimulatedNode], faulty: Container[int] = ()) -> None:
+    def __init__(
+        self, world: World, network_id: bytes, nodes: Sequence[SimulatedNode], faulty: Container[int] = ()
+    ) -> None:
         """`faulty` members are Byzantine: no law is asked of them."""
+        self._world = world
+        self._network_id = network_id
         self._nodes = nodes
         self._faulty = faulty
-        self._agreed: dict[int, bytes] = {}
-        self._roots: dict[int, bytes] = {}
-        self._checked = [0] * len(nodes)
-        self._views: dict[tuple[int, int], tuple[int, int]] = {}
-        self._signed: dict[tuple[object, ...], bytes] = {}
+        self._wire = WireLaws(len(nodes), faulty)
+        self.submitted: set[bytes] = set()
+        """Ids of all transactions that the simulated accounts ever signed."""
+        self.accounts: Container[bytes] = ()
+        """The accounts' public keys: only the run has their private ones."""
+        self._agreed: dict[int, tuple[bytes, bytes]] = {}
+        """Height -> (block hash, state root)."""
+        self._reached: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+        """(node, life) -> (epoch, view, stable checkpoint, last executed)."""
+        self._certified = [0] * len(nodes)
+        self._looks = 0
+        for node, log in zip(nodes, self._wire.logs, strict=True):
+            node.disk.on_durable = log.on_durable
+
+    @property
+    def agreed_height(self) -> int:
+        """The highest block of any correct node."""
+        return len(self._agreed)
+
+    # --- after every event
 
     def after_event(self) -> None:
-        """I1 agreement, I2 total order, I7 monotone views, I9 equal roots, and what the nodes noted themselves."""
-        for index, node in enumerate(self._nodes):
-            if index in self._faulty:
-                continue
-            if node.violations:
-                raise InvariantViolated(node.violations[0])
-            while self._checked[index] + 1 in node.blocks:
-                self._checked[index] += 1
-                height = self._checked[index]
-                if self._agreed.setdefault(height, node.blocks[height]) != node.blocks[height]:
-                    raise InvariantViolated(f"I1: node {index} has another block {height}")
-                if self._roots.setdefault(height, node.roots[height]) != node.roots[height]:
-                    raise InvariantViolated(f"I9: node {index} has another state root at {height}")
-            if node.core is not None:
-                self._check_view(index, node)
+        """Check the nodes that did anything."""
+        touched = self._world.touched
+        for index in sorted(touched) if len(touched) > 1 else touched:
+            if index not in self._faulty:
+                self._check(index, self._nodes[index])
+        touched.clear()
 
-    def _check_view(self, index: int, node: SimulatedNode) -> None:
-        assert node.core is not None
-        engine = node.core.engine_status()
+    def _check(self, index: int, node: SimulatedNode) -> None:
+        if node.violations:
+            raise InvariantViolated(node.violations[0])
+        if node.headers:
+            for header, hashed in node.headers:
+                self._check_block(node, header, hashed)
+            node.headers.clear()
+        if node.certified_height > self._certified[index]:
+            self._certified[index] = node.certified_height
+            self._check_certificate(node)
+        if node.core is not None:
+            self._check_state(index, node, node.core)
+
+    def _check_block(self, node: SimulatedNode, header: Header, hashed: bytes) -> None:
+        known = self._agreed.get(header.height)
+        if known is None:
+            self._agreed[header.height] = (hashed, header.state_root)
+            self._check_contents(node, header)
+        elif known[1] != header.state_root:
+            raise InvariantViolated(f"I9: node {node.index} has another state root at {header.height}")
+        elif known[0] != hashed:
+            raise InvariantViolated(f"I1: node {node.index} has another block {header.height}")
+
+    def _check_contents(self, node: SimulatedNode, header: Header) -> None:
+        """I3, of the first node that has this block; the others have the same."""
+        block = None if node.chain is None else node.chain.block(header.height)
+        assert block is not None
+        for batch in block.batches:
+            for data, mark in zip(batch.transactions, batch.marks, strict=True):
+                if mark:
+                    continue  # dropped or a duplicate
+                transaction = decode_transaction(data)
+                body = transaction.body
+                if body.signer in self.accounts and transaction.id not in self.submitted:
+                    problem = "was never submitted"
+                elif body.network_id != self._network_id:
+                    problem = "is another network's"
+                elif body.expires_at_ms < header.timestamp_ms:
+                    problem = "had expired"
+                elif not transaction.verify():
+                    problem = "is not signed by its signer"
+                else:
+                    continue
+                raise InvariantViolated(f"I3: transaction {transaction.id.hex()} of block {header.height} {problem}")
+
+    def _check_certificate(self, node: SimulatedNode) -> None:
+        assert node.chain is not None
+        certificate = node.chain.certificate(node.certified_height)
+        if certificate is None:
+            return  # the height was told by a certificate above it
+        keys = [validator.signing_key for validator in node.chain.validators(certificate.epoch)]
+        reason = why_bad(self._network_id, keys, certificate)
+        if reason is None and certificate.block_hash != self._agreed[certificate.height][0]:
+            reason = "it names another block"
+        if reason is not None:
+            raise InvariantViolated(f"I4: node {node.index} took a certificate of block {certificate.height}: {reason}")
+
+    def _check_state(self, index: int, node: SimulatedNode, core: NodeCore) -> None:
+        """I7 and I13."""
+        state = engine_state(core)
+        low = state.low
+        now = (state.validators.epoch, state.view, low, state.last_executed)
         # What a crash took back was never durable, hence never shown to anyone: a new life starts a new count.
-        view, stable = self._views.get((index, node.lives), (0, 0))
-        if engine.view < view or engine.stable_checkpoint < stable:
-            raise InvariantViolated(f"I7: node {index} fell back to view {engine.view}, {engine.stable_checkpoint}")
-        self._views[index, node.lives] = (engine.view, engine.stable_checkpoint)
+        life = (index, node.lives)
+        before = self._reached.get(life)
+        if before != now:
+            if before is not None and (now[:2] < before[:2] or now[2] < before[2] or now[3] < before[3]):
+                raise InvariantViolated(
+                    f"I7: node {index} fell from {before} to {now} (epoch, view, stable checkpoint, executed)"
+                )
+            self._reached[life] = now
+        window, n = state.configuration.window, state.validators.n
+        if (
+            len(state.slots) > window
+            or len(state.view_changes) > n
+            or len(state.pending_new_views) > n
+            or len(core.pool) > _POOL.transactions_max
+        ):
+            raise InvariantViolated(f"I13: node {index} holds more than its bounds allow")
+        self._looks += 1
+        if self._looks % FULL_LOOK_EVERY == 0:
+            self._look_closely(index, state)
+
+    def _look_closely(self, index: int, state: State) -> None:
+        window, n = state.configuration.window, state.validators.n
+        problems = {
+            "slots outside the window": any(not state.low < sequence <= state.high for sequence in state.slots),
+            "early messages": any(len(kept) > EARLY_MESSAGES_MAX for kept in state.early.values()),
+            "early messages of strangers": len(state.early) > n,
+            "prepared certificates": len(state.prepared) > window,
+            "decided proposals": len(state.decided) > 2 * window,
+            "checkpoints": len(state.checkpoints) > 2 * window,
+            "view changes fetched": len(state.fetched_view_changes) > n * n,
+            "waiting batches": any(len(queue) > 2 * window for queue in state.waiting.values()),
+        }
+        for name, wrong in problems.items():
+            if wrong:
+                raise InvariantViolated(f"I13: node {index} has too many {name}")
+
+    # --- at the network
+
+    def on_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
+        """A correct node sends: I5, I6, I8."""
+        self._wire.on_sent(sender, channel, payload)
+
+    def on_adversary_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
+        """What Byzantine members say binds nobody; it is only looked at."""
+        self._wire.on_adversary_sent(sender, channel, payload)
+
+    # --- in the end
 
     def check_durable(self) -> None:
         """I11, when the faults are over and the nodes agree: what was reported as committed is everywhere."""
         honest = [node for node in self._nodes if node.index not in self._faulty]
         committed = set[bytes]().union(*(node.certified for node in honest))
         for node in honest:
-            lost = committed - set(node.executed_ids)
-            if lost:
+            lost = committed - node.executed_ids.keys()
+            if lost and node.lost is None:
                 raise InvariantViolated(f"I11: node {node.index} lacks {len(lost)} committed transactions")
 
-    def on_adversary_sent(self, channel: Channel, payload: bytes) -> None:
-        """What Byzantine members say binds nobody; it is only looked at."""
 
-    def on_sent(self, channel: Channel, payload: bytes) -> None:
-        """I5, recorded at the network, over all lives of a node: one digest for one promise."""
-        if channel not in (Channel.CONSENSUS, Channel.BATCHES):
-            return
-        message = decode_message(payload)
-        promise = promised(message)
-        if promise is not None:
-            key, content = promise
-            if self._signed.setdefault(key, content) != content:
-                raise InvariantViolated(f"I5: replica {key[1]} signed two contents for {key}")
+def engine_state(core: NodeCore) -> State:
+    """Look into the engine: its status in words costs too much to ask for after every event."""
+    state: State = vars(vars(core)["_driver"].engine)["_state"]
+    return state
 
 
-def promised(message: Message) -> tuple[tuple[object, ...], bytes] | None:
-    """Return what a message commits its signer to: (what, content)."""
-    match message:
-        case PrePrepare():
-            return ("pre-prepare", message.replica, message.epoch, message.view, message.sequence), message.digest
-        case Prepare():
-            return ("prepare", message.replica, message.epoch, message.view, message.sequence), message.digest
-        case Commit():
-            return ("commit", message.replica, message.epoch, message.view, message.sequence), message.digest
-        case Checkpoint():
-            return ("checkpoint", message.replica, message.epoch, message.sequence), message.block_hash
-        case ViewChange():
-            return ("view-change", message.replica, message.epoch, message.new_view), message.digest
-        case Batch():
-            return ("batch", message.author, message.epoch, message.number), message.digest
-        case _:
-            return None
+def why_bad(network_id: bytes, keys: Sequence[bytes], certificate: FinalityCertificate) -> str | None:
+    """Judge a certificate, with a quorum computed here: return None, or what is wrong with it."""
+    signers = {index for index, _ in certificate.signatures}
+    n = len(keys)
+    needed = -(-(n + fault_bound(n) + 1) // 2)
+    assert needed == quorum(n)
+    if len(signers) < needed:
+        return f"{len(signers)} distinct signers, {needed} needed"
+    return verify_certificate(network_id, keys, certificate)

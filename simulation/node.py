@@ -12,6 +12,7 @@ from ledger.genesis import Genesis
 from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
+from node.failures import NodeFailure
 from node.journal import JournalFailed
 from node.ports import Ports
 from node.verifier import InlineVerifier
@@ -39,6 +40,7 @@ class SimulatedNode:
         self.network = network
         self.genesis = genesis
         self.index = index
+        self.signing_key = signing_key
         self.names = [validator.node_id for validator in genesis.validators]
         self.clock_skew_ms = 0
         """How far this node's clock is ahead; may change at any time."""
@@ -48,42 +50,59 @@ class SimulatedNode:
         """Where the next crash is to happen by itself; see `on_crash`."""
         self.on_crash: Callable[[int], None] = lambda _: None
         """Hears this node's index when it has crashed at `crash_at`."""
+        self.on_received: Callable[[int, Channel, bytes], None] = lambda *_: None
+        """Sees what arrives: a Byzantine member's adversary."""
+        self.faulty: Container[int] = ()
+        """The Byzantine members: only they may be accused."""
         self.work_done: dict[str, int] = {}
         self.disk = SimulatedDisk(world.random)
         self.store = SimulatedStore()
         self.core: NodeCore | None = None
+        self.chain: Chain | None = None
+        """The ledger of this life."""
+        self.lives = 0
+        self.lost: NodeFailure | None = None
+        """Why this validator cannot vote again: its disk lost what it promised."""
+        self._begin_record()
+        self._engine = engine
+        self._indices = {name: position for position, name in enumerate(self.names)}
+        self._ports: SimulatedPorts | None = None
+
+    def _begin_record(self) -> None:
+        """What this node did over all its lives, for the checks."""
+        self.height = 0
+        """The highest block that it ever executed."""
         self.blocks: dict[int, bytes] = {}
         """Height -> hash of every block that this node ever executed."""
-        self.roots: dict[int, bytes] = {}
+        self.headers: list[tuple[Header, bytes]] = []
+        """Headers with hashes of blocks that the checker has not looked at yet."""
         self.executed_ids: dict[bytes, int] = {}
         """Transaction id -> height; a second execution is a violation."""
         self.certified: set[bytes] = set()
-        self.lives = 0
+        self.certified_height = 0
         self.violations: list[str] = []
         self.failures: list[BaseException] = []
         """Why this node ended by itself where it had to: its disk refused."""
         self.complaints: list[tuple[str, str]] = []
-        self.faulty: Container[int] = ()
-        """The Byzantine members: only they may be accused."""
         self.evidence: list[Evidence] = []
-        self.on_received: Callable[[int, Channel, bytes], None] = lambda *_: None
-        """Sees what arrives: a Byzantine member's adversary."""
-        self.signing_key = signing_key
-        self._engine = engine
-        self._ports: SimulatedPorts | None = None
 
     @property
     def up(self) -> bool:
         return self.core is not None
 
     def start(self) -> None:
-        """Open the ledger and the vote log as they are, and take part."""
+        """Open the ledger and the vote log as they are, and take part.
+
+        Raises:
+            NodeFailure: the node would refuse to start.
+        """
         self.lives += 1
-        chain = Chain.open(self.store, self.genesis)
+        self.world.touched.add(self.index)
+        chain = self.chain = Chain.open(self.store, self.genesis)
         self._note_unheard(chain)
         service = self.make_service(chain)
         around = Surroundings(
-            self.world, self.network, self.disk, self.names, self.index, self.complaints, self.work_done
+            self.world, self.network, self.disk, self.names, self._indices, self.index, self.complaints, self.work_done
         )
         ports = self._ports = SimulatedPorts(
             around, service, lambda: self.clock_skew_ms, self.crash_at, self._crash_by_itself
@@ -107,7 +126,7 @@ class SimulatedNode:
 
     def _note_unheard(self, chain: Chain) -> None:
         """Blocks that the ledger took in the moment of the last crash: nobody heard of them then."""
-        for height in range(max(self.blocks, default=0) + 1, chain.height + 1):
+        for height in range(self.height + 1, chain.height + 1):
             block = chain.block(height)
             assert block is not None
             ids = [
@@ -137,14 +156,17 @@ class SimulatedNode:
             self.store.lose_power()
         self.core = None
         self.network.detach(self.index)
+        self.world.touched.add(self.index)
         self.world.trace.note(f"{self.world.now_ms} crash {self.index}")
 
     def submit(self, transactions: Sequence[bytes], done: Callable[[list[Admission]], None]) -> None:
         assert self.core is not None
+        self.world.touched.add(self.index)
         self.core.submit(transactions, done)
 
     def _deliver(self, sender: int, channel: Channel, payload: bytes) -> None:
         if self.core is not None:
+            self.world.touched.add(self.index)
             self.on_received(sender, channel, payload)
             self.core.on_payload(self.names[sender], channel, payload)
 
@@ -163,10 +185,13 @@ class SimulatedNode:
 
     def _note_block(self, header: Header, hashed: bytes, ids: Sequence[bytes]) -> None:
         height = header.height
-        if height != max(self.blocks, default=0) + 1:
-            self.violations.append(f"I2: node {self.index} executed {height} after {max(self.blocks, default=0)}")
+        if height != self.height + 1:
+            self.violations.append(f"I2: node {self.index} executed {height} after {self.height}")
+        if height > 1 and header.parent_hash != self.blocks.get(height - 1):
+            self.violations.append(f"I2: node {self.index} executed {height} on another parent than its own")
+        self.height = max(self.height, height)
         self.blocks[height] = hashed
-        self.roots[height] = header.state_root
+        self.headers.append((header, hashed))
         for identifier in ids:
             if identifier in self.executed_ids:
                 self.violations.append(f"I2: node {self.index} executed {identifier.hex()} twice")
@@ -180,6 +205,7 @@ class SimulatedNode:
             for outcome in block.outcomes
             if outcome.id is not None and outcome.receipt is not None
         )
+        self.certified_height = max(self.certified_height, height)
         self.world.trace.note(f"{self.world.now_ms} certified {self.index} {height}")
 
     def on_evidence(self, evidence: Evidence) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -39,6 +39,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     disk: SimulatedDisk
     names: Sequence[str]
     """Node ids in order of index."""
+    indices: Mapping[str, int]
+    """The reverse."""
     index: int
     complaints: list[tuple[str, str]]
     """(peer, reason) of what the node complained about."""
@@ -81,7 +83,12 @@ class SimulatedPorts:
         disk.restore()
 
     def _later(self, delay_ms: int, callback: Callable[[], None]) -> Handle:
-        return self._world.at(delay_ms, lambda: callback() if self.alive else None)
+        def run() -> None:
+            if self.alive:
+                self._world.touched.add(self._around.index)
+                callback()
+
+        return self._world.at(delay_ms, run)
 
     def _in_turn(self, kind: Literal["journal", "ledger"], longest_ms: int, work: Callable[[], None]) -> None:
         """Run work of one kind in order, each piece taking its time."""
@@ -154,7 +161,7 @@ class SimulatedPorts:
     # --- Links
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
-        around, receiver = self._around, self._around.names.index(node_id)
+        around, receiver = self._around, self._around.indices[node_id]
         if not self.alive or not around.network.connected(around.index, receiver):
             return False
         around.network.send(around.index, receiver, channel, payload)

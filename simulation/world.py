@@ -34,8 +34,10 @@ class World:
         self.now_ms = START_MS
         self.trace = Trace()
         self.events = 0
-        self.after_event: list[Callable[[], None]] = []
-        """Checks that run after every event."""
+        self.touched: set[int] = set()
+        """Nodes that did anything since the last check; it is the checks' to clear."""
+        self.after_event: Callable[[], None] = lambda: None
+        """The checks that run after every event."""
         self._heap: list[tuple[int, int, Handle, Callable[[], None]]] = []
         self._order = 0
 
@@ -56,8 +58,7 @@ class World:
                 continue
             self.events += 1
             callback()
-            for check in self.after_event:
-                check()
+            self.after_event()
         self.now_ms = end_ms
 
     def run_until(self, holds: Callable[[], bool], limit_ms: int, step_ms: int = 50) -> bool:

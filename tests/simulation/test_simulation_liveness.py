@@ -11,7 +11,7 @@ from ledger.modules.development.operations import AdvanceClock
 from ledger.transaction import build
 from node.chain_service import ChainService
 from primitives.finality import FinalityCertificate
-from simulation.cluster import ENGINE, SimulatedCluster, seeded_key
+from simulation.cluster import ENGINE, SimulatedCluster
 from simulation.hostile import make_peace
 from simulation.network import NetworkFaults
 
@@ -113,12 +113,12 @@ def test_a_deadline_runs_on_an_idle_network_even_after_all_have_restarted() -> N
         data = build(
             network_id=cluster.network_id,
             sender=cluster.accounts[0],
-            key=seeded_key("account", 0),
+            key=cluster.account_key(0),
             operations=[operation],
             expires_at_ms=cluster.world.now_ms + 60_000,
             salt=cluster.submitted.to_bytes(16, "big"),
         )
-        cluster.nodes[2].submit([data], lambda admissions: None)
+        cluster.submit(2, data)
 
     submit(Commit(bytes(32)))
     assert cluster.world.run_until(lambda: min(cluster.heights()) == 2, 2_000)

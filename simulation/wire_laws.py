@@ -1,0 +1,168 @@
+"""Laws of what is said: checked at the network, outside the nodes, on everything that is sent.
+
+I5 no double sign, over all lives of a node. I6 persist before send. I8 what was committed survives every later view,
+and with it I1 as seen from the votes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container, Iterator
+from typing import Final, TypeAlias
+
+from consensus.messages import (
+    Batch,
+    BatchRequest,
+    Checkpoint,
+    Commit,
+    Message,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Status,
+    ViewChange,
+    ViewChangeRequest,
+)
+from p2p.channels import Channel
+from primitives.quorum import quorum
+from simulation.signatures import decode_once
+
+SYNCS_REMEMBERED: Final = 4
+"""The newest bytes that became durable in each node's vote log; older ones are looked up in the file."""
+
+Slot: TypeAlias = tuple[int, int]
+"""(epoch, sequence)"""
+
+
+class InvariantViolated(AssertionError):
+    """The run found a bug. The message names the invariant; the seed replays it."""
+
+
+class DurableLog:
+    """What is durable in one node's vote log, as its disk says."""
+
+    def __init__(self) -> None:
+        self._recent: deque[bytes] = deque(maxlen=SYNCS_REMEMBERED)
+        self._file = bytearray()
+
+    def on_durable(self, _name: str, data: bytes, replaces: bool) -> None:
+        if replaces:
+            self._recent.clear()
+            self._file.clear()
+        self._recent.appendleft(data)
+        self._file += data
+
+    def holds(self, signature: bytes) -> bool:
+        return any(signature in data for data in self._recent) or signature in self._file
+
+
+class WireLaws:
+    """Checks all messages of one run."""
+
+    def __init__(self, n: int, faulty: Container[int]) -> None:
+        """`faulty` members are Byzantine: they may sign what they like."""
+        self._quorum = quorum(n)
+        self._faulty = faulty
+        self.logs = [DurableLog() for _ in range(n)]
+        self._promises: dict[tuple[object, ...], bytes] = {}
+        """What was promised -> its content."""
+        self._committers: dict[tuple[int, int, int, bytes], set[int]] = {}
+        """(epoch, view, sequence, digest) -> who said that it committed it."""
+        self._committed: dict[Slot, tuple[int, bytes]] = {}
+        """The lowest view in which a quorum committed, and the digest."""
+        self._accepted: dict[Slot, tuple[int, bytes]] = {}
+        """The highest view in which a correct replica accepted a proposal, and the digest."""
+        self._last_payload: tuple[int, bytes] = (-1, b"")
+
+    def on_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
+        """A correct node sends."""
+        if channel not in (Channel.CONSENSUS, Channel.BATCHES) or (sender, payload) == self._last_payload:
+            return
+        self._last_payload = (sender, payload)
+        message = decode_once(payload)
+        if isinstance(message, Status | BatchRequest | ViewChangeRequest) or message.replica in self._faulty:
+            if isinstance(message, Commit):
+                self._count_commit(message)
+            return
+        fresh = False
+        for key, content in promises(message):
+            known = self._promises.get(key)
+            if known is None:
+                self._promises[key] = content
+                fresh = True
+            elif known != content:
+                raise InvariantViolated(f"I5: replica {message.replica} signed two contents for {key}")
+        if fresh:
+            self._on_promise(sender, message)
+
+    def on_adversary_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
+        """A Byzantine member says something: it binds nobody, but its commits may be the last that a quorum lacks."""
+        if channel is not Channel.CONSENSUS:
+            return
+        try:
+            message = decode_once(payload)
+        except Exception:  # whatever it is, the nodes have to cope with it
+            return
+        if isinstance(message, Commit) and message.replica == sender:
+            self._count_commit(message)
+
+    def _on_promise(self, sender: int, message: Message) -> None:
+        if sender == getattr(message, "replica", None) and not self.logs[sender].holds(message.signature):  # type: ignore[union-attr]
+            raise InvariantViolated(f"I6: node {sender} sent a {message.kind} that its vote log does not hold")
+        match message:
+            case Commit():
+                self._count_commit(message)
+            case PrePrepare() | Prepare():
+                self._on_accepted(message.epoch, message.view, message.sequence, message.digest)
+            case NewView():
+                for pre_prepare in message.pre_prepares:
+                    self._on_accepted(message.epoch, message.view, pre_prepare.sequence, pre_prepare.digest)
+
+    def _on_accepted(self, epoch: int, view: int, sequence: int, digest: bytes) -> None:
+        slot = (epoch, sequence)
+        committed = self._committed.get(slot)
+        if committed is not None and view > committed[0] and digest != committed[1]:
+            raise InvariantViolated(
+                f"I8: sequence {sequence} was committed in view {committed[0]}, and view {view} orders another proposal"
+            )
+        if view >= self._accepted.get(slot, (-1, b""))[0]:
+            self._accepted[slot] = (view, digest)
+
+    def _count_commit(self, message: Commit) -> None:
+        key = (message.epoch, message.view, message.sequence, message.digest)
+        committers = self._committers.setdefault(key, set())
+        if message.replica in committers:
+            return
+        committers.add(message.replica)
+        if len(committers) != self._quorum:
+            return
+        slot = (message.epoch, message.sequence)
+        view, digest = self._committed.get(slot, (message.view, message.digest))
+        if digest != message.digest:
+            raise InvariantViolated(f"I1: sequence {message.sequence} was committed with two digests")
+        self._committed[slot] = (min(view, message.view), digest)
+        accepted_view, accepted = self._accepted.get(slot, (0, digest))
+        if accepted_view > message.view and accepted != digest:
+            raise InvariantViolated(
+                f"I8: sequence {message.sequence} was committed in view {message.view}, but view {accepted_view} "
+                "orders another proposal"
+            )
+
+
+def promises(message: Message) -> Iterator[tuple[tuple[object, ...], bytes]]:
+    """Yield what a message commits its signer to: (what, content)."""
+    match message:
+        case PrePrepare() | Prepare() | Commit():
+            yield (message.kind, message.replica, message.epoch, message.view, message.sequence), message.digest
+        case Checkpoint():
+            yield ("checkpoint", message.replica, message.epoch, message.sequence), message.block_hash
+        case ViewChange():
+            yield ("view-change", message.replica, message.epoch, message.new_view), message.digest
+        case Batch():
+            yield ("batch", message.author, message.epoch, message.number), message.digest
+        case NewView():
+            yield ("new-view", message.replica, message.epoch, message.view), message.signature
+            for inner in message.pre_prepares:
+                yield ("pre-prepare", inner.replica, message.epoch, inner.view, inner.sequence), inner.digest
+    if not isinstance(message, Checkpoint | Status | BatchRequest | ViewChangeRequest):
+        yield ("position", message.replica, message.position), message.signature

@@ -32,6 +32,8 @@ FOUNDING_ACCOUNTS_MAX: Final = 64
 """First accounts that one descriptor may bring."""
 FILE_NAME: Final = "member.toml"
 _DOMAIN: Final = domain("member-descriptor")
+_SLUG: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -89,6 +91,7 @@ def describe(
     Raises:
         InvalidDescriptor: a value that no genesis file takes.
     """
+    check_terms(organization, organization_name, address)
     try:
         node = node_id_of_certificate(certificate_der)
     except InvalidIdentifier as error:
@@ -106,6 +109,20 @@ def describe(
     )
     signed = msgspec.structs.replace(unsigned, signature=signing_key.sign(unsigned.signed_bytes()).hex())
     return parse(write(signed), FILE_NAME)
+
+
+def check_terms(organization: str, organization_name: str, address: str) -> None:
+    """Check what people type, before anything is made for it. Raises InvalidDescriptor."""
+    if _SLUG.fullmatch(organization) is None:
+        raise InvalidDescriptor(
+            "descriptor.organization",
+            f"organization {organization!r}: an id has 1 to 32 of a-z, 0-9 and -, and begins with a letter",
+        )
+    if not 1 <= len(organization_name) <= 64 or _CONTROL.search(organization_name):
+        raise InvalidDescriptor(
+            "descriptor.text", f"organization name {organization_name!r}: 1 to 64 characters, none of them a control"
+        )
+    _check_address(address)
 
 
 def write(descriptor: MemberDescriptor) -> bytes:
@@ -166,7 +183,10 @@ def _check(found: MemberDescriptor, where: str) -> None:
             raise InvalidDescriptor("descriptor.key", f"{where}: accounts[{index}].key is used twice: {account.key}")
         keys.append(account.key)
     _check_certificate(found, where)
-    check_address(found.address, where)
+    try:
+        _check_address(found.address)
+    except InvalidDescriptor as error:
+        raise InvalidDescriptor(error.code, f"{where}: {error.message}") from error
 
 
 def _check_certificate(found: MemberDescriptor, where: str) -> None:
@@ -183,16 +203,13 @@ def _check_certificate(found: MemberDescriptor, where: str) -> None:
         )
 
 
-def check_address(address: str, where: str) -> None:
-    """Check that `address` is host:port and can be reached from elsewhere. Raises InvalidDescriptor."""
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", address)
-    if match is None or not 1 <= int(match[2]) <= 65_535:
-        raise InvalidDescriptor(
-            "descriptor.address", f"{where}: address {address!r} is not host:port with a port of 1 to 65535"
-        )
+def _check_address(address: str) -> None:
+    match = _ADDRESS.fullmatch(address)
+    if match is None or len(address) > 260 or not 1 <= int(match[2]) <= 65_535:
+        raise InvalidDescriptor("descriptor.address", f"address {address!r} is not host:port with a port of 1 to 65535")
     if match[1] in ("0.0.0.0", "[::]"):
         raise InvalidDescriptor(
-            "descriptor.address", f"{where}: address {address}: nobody can dial it; write how others reach the node"
+            "descriptor.address", f"address {address}: nobody can dial it; write how others reach the node"
         )
 
 

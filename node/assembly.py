@@ -379,7 +379,10 @@ def own_entry(genesis: Genesis, keys: NodeKeys) -> GenesisValidator:
                     f"keys/tls.crt is not the certificate that the genesis file names for {keys.node_id}"
                 )
             return validator
-    raise ConfigurationError(f"genesis.json names no validator {keys.node_id}, which is the node of these keys")
+    raise ConfigurationError(
+        f"genesis.json names no validator {keys.node_id}, which is the node of these keys: "
+        "it was assembled without this directory's member.toml"
+    )
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""The node's command line: make keys, start.
+"""The node's command line: make keys, describe them to the consortium, start.
 
 Results go to standard output as JSON, one document a line; everything else to standard error. Exit codes are those of
 `node.failures.ExitCode`.
@@ -7,22 +7,25 @@ Results go to standard output as JSON, one document a line; everything else to s
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from node.failures import ExitCode, NodeFailure
+from node.failures import ConfigurationError, ExitCode, NodeFailure
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "keys":
+        if options.command == "keys" and options.action == "create":
             return _create_keys([Path(directory) for directory in options.directories])
+        if options.command == "keys":
+            return _describe(options)
         return _start(Path(options.data_dir), exit_with_parent=options.exit_with_parent)
     except NodeFailure as failure:
         sys.stderr.write(f"error: {failure}\n")
@@ -32,15 +35,32 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -P -m node", description="A node of a Guildmark network.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    keys = commands.add_parser("keys", help="make a node's keys")
+    keys = commands.add_parser("keys", help="make and describe a node's keys")
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser(
         "create",
-        help="write DIR/keys and DIR/member.toml for a new node",
-        description="Write DIR/keys (private) and DIR/member.toml (public). Existing keys are never overwritten. "
+        help="write DIR/keys for a new node",
+        description="Write DIR/keys, private to this user. Existing keys are never overwritten. "
         "With GUILDMARK_NODE_PASSPHRASE_FILE in the environment the keys are sealed, else they lie open (mode 0600).",
     )
     create.add_argument("directories", nargs="+", metavar="DIR", help="a node's data directory")
+    describe = actions.add_parser(
+        "describe",
+        help="write DIR/member.toml, the signed public description of the node",
+        description="Write DIR/member.toml from DIR/keys. An earlier one is replaced.",
+    )
+    describe.add_argument("directory", metavar="DIR", help="a node's data directory")
+    describe.add_argument("--organization", required=True, metavar="ID")
+    describe.add_argument("--organization-name", required=True, metavar="NAME")
+    describe.add_argument("--address", required=True, metavar="HOST:PORT", help="how the other members reach the node")
+    describe.add_argument(
+        "--account",
+        dest="accounts",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="a first account: an object of name, key (did:key) and salt (32 hex digits); may be repeated",
+    )
     start = commands.add_parser("start", help="run a node", description="Run the node of a data directory.")
     start.add_argument("--data-dir", required=True, metavar="DIR", help="holds genesis.json, node.toml and keys/")
     start.add_argument("--exit-with-parent", action="store_true", help="end when the starting process does")
@@ -54,12 +74,47 @@ def _create_keys(directories: Sequence[Path]) -> int:
     passphrase = keys.read_passphrase(dict(os.environ))
     for directory in directories:
         identity = make_identity()
-        descriptor = keys.create(directory, identity.key_pem, identity.certificate_der, identity.node_id, passphrase)
-        document = {"directory": str(directory), **msgspec.structs.asdict(descriptor)}
-        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+        made = keys.create(directory, identity.key_pem, identity.certificate_der, identity.node_id, passphrase)
+        document = {
+            "directory": str(directory),
+            "node_id": made.node_id,
+            "signing_key": made.signing_key,
+            "tls_certificate": base64.b64encode(made.tls_certificate_der).decode("ascii"),
+        }
+        _answer(document)
     if not passphrase:
         sys.stderr.write(f"note: {keys.UNENCRYPTED_NOTICE}\n")
     return ExitCode.STOPPED
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from ledger import member_descriptor
+    from node import keys
+
+    directory = Path(options.directory)
+    held = keys.load(directory, keys.read_passphrase(dict(os.environ)))
+    path = directory / member_descriptor.FILE_NAME
+    try:
+        accounts = [msgspec.json.decode(text, type=member_descriptor.FoundingAccount) for text in options.accounts]
+        descriptor = member_descriptor.describe(
+            organization=options.organization,
+            organization_name=options.organization_name,
+            certificate_der=held.tls_certificate_der,
+            address=options.address,
+            accounts=accounts,
+            signing_key=held.signing_key,
+        )
+        keys.replace_public(path, member_descriptor.write(descriptor))
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"--account: {error}") from error
+    except member_descriptor.InvalidDescriptor as error:
+        raise ConfigurationError(error.message) from error
+    _answer({"member": str(path), **msgspec.to_builtins(descriptor)})
+    return ExitCode.STOPPED
+
+
+def _answer(document: Mapping[str, object]) -> None:
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
 
 
 def _start(directory: Path, *, exit_with_parent: bool) -> int:

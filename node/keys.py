@@ -4,7 +4,8 @@
     DIR/keys/tls.key     0600   PEM (PKCS #8), or a sealed file
     DIR/keys/tls.crt     0600   PEM certificate that peers pin
     DIR/keys/signing.key 0600   a sealed or an open file: JSON with the 32-byte seed
-    DIR/member.toml      0644   what the consortium needs to know of the node
+
+The public part, signed, is `DIR/member.toml`: see `ledger.member_descriptor`.
 
 A validator starts without anybody at the keyboard, so its keys lie unencrypted unless `GUILDMARK_NODE_PASSPHRASE_FILE`
 names a file with a passphrase (from a secret manager, a tmpfs): then they are sealed by Argon2id (RFC 9106) and
@@ -13,7 +14,6 @@ AES-256-GCM. A key that others may read is refused.
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 import stat
@@ -44,7 +44,6 @@ _KEYS: Final = "keys"
 _TLS_KEY: Final = "tls.key"
 _TLS_CERTIFICATE: Final = "tls.crt"
 _SIGNING_KEY: Final = "signing.key"
-_MEMBER: Final = "member.toml"
 _AAD: Final = domain("node-key-file")
 
 Hex = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{2})*\Z", max_length=16_384)]
@@ -87,17 +86,16 @@ class NodeKeys(msgspec.Struct, frozen=True):
     """Whether the files need the passphrase."""
 
 
-class Descriptor(msgspec.Struct, frozen=True):
-    """The public part, as `member.toml` has it."""
+class PublicKeys(msgspec.Struct, frozen=True):
+    """What may be known of a node's keys."""
 
-    node_id: str
+    node_id: NodeId
     signing_key: str
     """did:key"""
-    tls_certificate: str
-    """Base64 of the DER certificate."""
+    tls_certificate_der: bytes
 
 
-def create(directory: Path, tls_key_pem: bytes, certificate_der: bytes, node: NodeId, passphrase: bytes) -> Descriptor:
+def create(directory: Path, tls_key_pem: bytes, certificate_der: bytes, node: NodeId, passphrase: bytes) -> PublicKeys:
     """Write the files of a new node into `directory`; an empty passphrase leaves the keys open.
 
     Raises:
@@ -105,7 +103,6 @@ def create(directory: Path, tls_key_pem: bytes, certificate_der: bytes, node: No
     """
     signing_key = SigningKey.generate()
     certificate = x509.load_der_x509_certificate(certificate_der)
-    descriptor = Descriptor(node, key_to_text(signing_key.public_key), base64.b64encode(certificate_der).decode())
     keys = directory / _KEYS
     try:
         keys.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,12 +114,11 @@ def create(directory: Path, tls_key_pem: bytes, certificate_der: bytes, node: No
         _write(keys / _TLS_KEY, tls_file, 0o600)
         _write(keys / _TLS_CERTIFICATE, certificate.public_bytes(Encoding.PEM), 0o600)
         _write(keys / _SIGNING_KEY, _protect("signing", signing_key.seed, passphrase), 0o600)
-        _write(directory / _MEMBER, _member_toml(descriptor), 0o644)
         _sync(keys)
         _sync(directory)
     except OSError as error:
         raise KeyFileError(f"{error.filename or directory}: {error.strerror or error}") from error
-    return descriptor
+    return PublicKeys(node, key_to_text(signing_key.public_key), certificate_der)
 
 
 def load(directory: Path, passphrase: bytes) -> NodeKeys:
@@ -238,12 +234,26 @@ def _refuse_others(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise KeyFileError(f"{path}: missing; `keys create DIR` makes a node's keys") from error
+        raise KeyFileError(
+            f"{path}: missing; `guildmark node keys create --directory DIR` makes a node's keys"
+        ) from error
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror or error}") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         wanted = "0700" if stat.S_ISDIR(mode) else "0600"
         raise KeyFileError(f"{path}: mode {stat.S_IMODE(mode):04o} lets others in; chmod {wanted} it")
+
+
+def replace_public(path: Path, data: bytes) -> None:
+    """Write a file that everybody may read, whole or not at all. Raises KeyFileError."""
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.unlink(missing_ok=True)
+        _write(fresh, data, 0o644)
+        os.replace(fresh, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise KeyFileError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -261,12 +271,6 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _member_toml(descriptor: Descriptor) -> bytes:
-    lines = ["# The public part of a node, for the consortium's genesis file."]
-    lines += [f'{name} = "{value}"' for name, value in msgspec.structs.asdict(descriptor).items()]
-    return ("\n".join(lines) + "\n").encode()
 
 
 def _json(value: msgspec.Struct) -> bytes:

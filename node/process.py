@@ -57,6 +57,10 @@ def _read(data: DataDirectory) -> NodeFiles:
     try:
         genesis_bytes = data.genesis.read_bytes()
         genesis = genesis_files.parse(genesis_bytes)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{data.genesis}: missing; put the network's genesis file there, checked by `guildmark network verify`"
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"{data.genesis}: {error.strerror or error}") from error
     except InvalidGenesis as error:

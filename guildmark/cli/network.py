@@ -1,4 +1,4 @@
-"""`guildmark network`: making a development network."""
+"""`guildmark network`: making networks, those of development here."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli import ceremony
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import DEFAULT_NETWORK, Session, pairs, with_session
 
 
 @click.group()
 def network() -> None:
-    """Make networks."""
+    """Make networks: `assemble` and `verify` for those of several members, `init` for development."""
+
+
+network.add_command(ceremony.assemble)
+network.add_command(ceremony.verify)
 
 
 def creation_options(function: Any) -> Any:

@@ -2,7 +2,7 @@
 
 DIR/genesis.json
 DIR/network.json          addresses and settings, from which every node.toml is written
-DIR/node-0/ ... node-N/   a node's data directory: keys/, member.toml, genesis.json, node.toml and what it stores
+DIR/node-0/ ... node-N/   a node's data directory: keys/, genesis.json, node.toml and what it stores
 DIR/wallet/               encrypted account keys
 DIR/logs/
 """
@@ -13,7 +13,6 @@ import secrets
 import shutil
 import subprocess
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +62,7 @@ class NetworkFile(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A node's member.toml."""
+    """The public part of a node's keys, as `node keys create` prints it."""
 
     node_id: str
     signing_key: str
@@ -121,9 +120,8 @@ def _write_network(
     passphrase: str | None,
 ) -> dict[str, Account]:
     directories = [directory / f"node-{index}" for index in range(validators)]
-    _create_node_keys(directories)
+    described = _create_node_keys(directories)
     ports = choose_ports(2 * validators)
-    described = [_member(path) for path in directories]
     keys = [SigningKey.generate() for _ in plans]
     salts = [secrets.token_bytes(16) for _ in plans]
     made = _genesis(
@@ -205,7 +203,7 @@ def move_to_free_ports(directory: Path) -> NetworkFile:
     return moved
 
 
-def _create_node_keys(directories: Sequence[Path]) -> None:
+def _create_node_keys(directories: Sequence[Path]) -> list[Member]:
     for path in directories:
         path.mkdir(parents=True)
     run = subprocess.run(
@@ -220,14 +218,7 @@ def _create_node_keys(directories: Sequence[Path]) -> None:
     )
     if run.returncode != 0:
         raise ClusterError("network.keys", f"creating the nodes' keys failed: {run.stderr.strip()[-2000:]}")
-
-
-def _member(directory: Path) -> Member:
-    path = directory / "member.toml"
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Member)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ClusterError("network.keys", f"{path}: {error}") from error
+    return [msgspec.json.decode(line, type=Member) for line in run.stdout.splitlines()]
 
 
 def _genesis(

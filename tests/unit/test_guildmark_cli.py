@@ -64,12 +64,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert set(run.stderr.split()) & {"aiohttp", "ledger", "artifacts", "msgspec", "cryptography", "psutil"} == set()
 
 
+def leaves(command: Any) -> Iterator[Any]:
+    """The commands of a group, and of the groups in it."""
+    if not hasattr(command, "commands"):
+        yield command
+    for inner in getattr(command, "commands", {}).values():
+        assert command.help
+        yield from leaves(inner)
+
+
 @pytest.mark.parametrize("name", list(main.COMMANDS))
 def test_every_command_has_help_and_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = main.root.get_command(None, name)  # type: ignore[arg-type]  # the group asks nothing of the context
     assert command is not None
-    leaves = getattr(command, "commands", {"": command}).values()
-    for leaf in leaves:
+    for leaf in leaves(command):
         assert leaf.help, f"{name} {leaf.name}"
         assert "json" in {parameter.name for parameter in leaf.params}, f"{name} {leaf.name}"
 

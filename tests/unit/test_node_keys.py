@@ -15,7 +15,7 @@ from p2p.identity import make_identity
 from primitives.identifiers import key_to_text
 
 
-def make(directory: Path, passphrase: bytes = b"") -> keys.Descriptor:
+def make(directory: Path, passphrase: bytes = b"") -> keys.PublicKeys:
     identity = make_identity()
     return keys.create(directory, identity.key_pem, identity.certificate_der, identity.node_id, passphrase)
 

@@ -6,6 +6,7 @@ its header carries the set's hash, and the next block belongs to the next epoch.
 state.
 
     epoch                                    Epoch
+    epoch-end/         + epoch (8)           EpochEnd          of every epoch that has ended
     network                                  Network
     membership-change/ + order (8)           PendingChange     (ledger/membership.py)
     validators/        + epoch (8)           ValidatorSet      (ledger/validators.py)
@@ -28,7 +29,7 @@ from primitives.finality import Bytes32, Natural
 CHANGE_EXPIRY: Final = "governance.change_expiry"
 """The deadline at which an approved change lapses; its subject is the proposal's id."""
 
-_ORDER_BYTES: Final = 8
+_NUMBER_BYTES: Final = 8
 
 
 class Rejoin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -50,6 +51,12 @@ class Epoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """At most one an epoch."""
 
 
+class EpochEnd(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where an epoch ended: its last header names the next set."""
+
+    height: Natural
+
+
 class Network(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the genesis says of the network and the rules need to know."""
 
@@ -67,6 +74,7 @@ class ClosedBlock(NamedTuple):
 
 
 _EPOCH: Final = Table[Epoch](b"epoch", Epoch)
+_ENDS: Final = Table[EpochEnd](b"epoch-end/", EpochEnd)
 _NETWORK: Final = Table[Network](b"network", Network)
 _PENDING: Final = Table[PendingChange](b"membership-change/", PendingChange)
 
@@ -91,6 +99,12 @@ def current_set(view: Readable) -> ValidatorSet:
     members = validator_set(view, current_epoch(view).number)
     assert members is not None, "every epoch begins with its set"
     return members
+
+
+def last_height(view: Readable, epoch: int) -> int | None:
+    """Return the height of the last block of an epoch that has ended, else None."""
+    end = _ENDS.get(view, _number(epoch))
+    return None if end is None else end.height
 
 
 def is_development(view: Readable) -> bool:
@@ -131,11 +145,11 @@ def add_pending(view: StateView, change: PendingChange) -> None:
 
 
 def put_pending(view: StateView, order: int, change: PendingChange) -> None:
-    _PENDING.put(view, change, order.to_bytes(_ORDER_BYTES, "big"))
+    _PENDING.put(view, change, _number(order))
 
 
 def remove_pending(view: StateView, order: int) -> None:
-    _PENDING.delete(view, order.to_bytes(_ORDER_BYTES, "big"))
+    _PENDING.delete(view, _number(order))
 
 
 def touched(view: StateView) -> bool:
@@ -154,6 +168,7 @@ def close_block(view: StateView, height: int, window: int) -> ClosedBlock:
         return ClosedBlock(epoch.number, epoch.end, members.hash(), None)
     chosen = _make_set(view, members, epoch)
     write_set(view, epoch.number + 1, chosen)
+    _ENDS.put(view, EpochEnd(height), _number(epoch.number))
     # What had to wait counts as decided now, if it can take effect: else the next change ends the next epoch.
     waits = next_set(chosen.validators, pending_changes(view), development=is_development(view)).applied
     _EPOCH.put(view, Epoch(epoch.number + 1, height, height + window if waits else 0, None))
@@ -175,3 +190,7 @@ def _make_set(view: StateView, members: ValidatorSet, epoch: Epoch) -> Validator
             for member in validators
         )
     return ValidatorSet(validators)
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(_NUMBER_BYTES, "big")

@@ -19,7 +19,8 @@ from primitives.quorum import quorum
 
 
 def report_held(context: Context, operation: ReportHeld) -> None:
-    """Record the statement of a validator; a second one of the same validator is refused."""
+    """Record the statement of a validator. A second one of the same validator is refused, unless those before suffice
+    by now: when a validator leaves, so may the quorum shrink."""
     members = validators(context.view)
     validator = members.get(context.sender)
     if validator is None:
@@ -27,15 +28,15 @@ def report_held(context: Context, operation: ReportHeld) -> None:
     asset = require_asset(context.view, operation.asset)
     version = require_version(context.view, operation.asset, operation.version)
     part = version_part(operation.version)
-    if HELD.get(context.view, operation.asset, part, context.sender) is not None:
-        raise OperationError("assets.already_reported", "the validator has stated this before")
-    held = Held(validator.node_id, context.block_time_ms)
-    quota.store(context, asset.organization, HELD, held, operation.asset, part, context.sender)
-    context.emit(events.HeldReported(operation.asset, operation.version, validator.node_id))
-    if version.available_at_ms is not None:
-        return
-    stated = {account for account, _ in holders(context.view, operation.asset, operation.version)}
-    if len(stated & members.keys()) < quorum(len(members)):
+    repeated = HELD.get(context.view, operation.asset, part, context.sender) is not None
+    if not repeated:
+        held = Held(validator.node_id, context.block_time_ms)
+        quota.store(context, asset.organization, HELD, held, operation.asset, part, context.sender)
+        context.emit(events.HeldReported(operation.asset, operation.version, validator.node_id))
+    stated = len(holders(context.view, operation.asset, operation.version))
+    if version.available_at_ms is not None or stated < quorum(len(members)):
+        if repeated:
+            raise OperationError("assets.already_reported", "the validator has stated this before")
         return
     available = msgspec.structs.replace(version, available_at_ms=context.block_time_ms)
     quota.store(context, asset.organization, VERSIONS, available, operation.asset, part)
@@ -44,5 +45,9 @@ def report_held(context: Context, operation: ReportHeld) -> None:
 
 
 def holders(view: Readable, asset: bytes, version: int) -> list[tuple[bytes, Held]]:
-    """Return (validator's account, statement) for a version, in order of account; at most one a validator."""
-    return list(HELD.items(view, asset, version_part(version)))
+    """Return (validator's account, statement) for a version, in order of account; at most one a validator.
+
+    Statements of validators that have left do not count.
+    """
+    members = validators(view)
+    return [item for item in HELD.items(view, asset, version_part(version)) if item[0] in members]

@@ -149,16 +149,16 @@ def differences(genesis: Genesis, descriptors: Sequence[MemberDescriptor]) -> li
         name=genesis.name,
         salt=bytes.fromhex(genesis.salt),
         created_at_ms=genesis.created_at_ms,
-        development=genesis.development,
+        development=True,  # so that too few descriptors are said to be missing, rather than to be no network
         parameters=msgspec.structs.asdict(genesis.parameters),
     )
-    wanted = assemble(descriptors, decisions)
+    wanted = msgspec.structs.replace(assemble(descriptors, decisions), development=genesis.development)
     found = [*_compare_validators(genesis, wanted), *_compare_organizations(genesis, wanted)]
     found += _compare_accounts(genesis, wanted)
     if not found:
         stripped = tuple(msgspec.structs.replace(account, credits=0) for account in genesis.accounts)
         if network_id(msgspec.structs.replace(genesis, accounts=stripped)) != network_id(wanted):
-            found.append("the genesis lists its members in another order than `network assemble` does")
+            found.append("the genesis lists its members otherwise than `network assemble` does: in another order, or twice")
     return found
 
 

@@ -11,13 +11,21 @@ from epochs_kit import START_MS, WINDOW, Consortium, add, address, certificate, 
 from ledger.epochs import current_set, pending_changes
 from ledger.errors import LedgerError
 from ledger.genesis import validator_account_id
-from ledger.modules.governance.operations import AddValidator, Propose, RekeyValidator, RemoveValidator, Vote
+from ledger.modules.governance.operations import (
+    AddValidator,
+    Founding,
+    FoundingAccount,
+    Propose,
+    RekeyValidator,
+    RemoveValidator,
+    Vote,
+)
 from ledger.modules.governance.records import OPEN_PROPOSALS_MAX
 from ledger.modules.organizations.operations import AddKey, OpenAccount
 from ledger.modules.organizations.quota import usage
 from ledger.parameters import HOUR_MS
 from primitives.codec import CodecError, decode, encode
-from primitives.identifiers import account_to_text, key_to_text
+from primitives.identifiers import account_id, account_to_text, key_to_text
 from primitives.keys import SigningKey
 
 ALL = ("org-0", "org-1", "org-2", "org-3")
@@ -103,8 +111,6 @@ def test_one_vote_an_organization_and_the_first_stands() -> None:
     account = world.by("org-1", OpenAccount(fresh.public_key, bytes(16), "customer"))
     key_added = world.by("org-1", AddKey(fresh.public_key, "operator"))
     assert [receipt.code for receipt in world.execute(account, key_added).receipts] == ["", ""]
-    from primitives.identifiers import account_id
-
     opened = account_id(world.network_id, "org-1", fresh.public_key, bytes(16))
     vote = Vote(proposal, True)
     assert world.code(world._build(opened, fresh, [vote])) == "governance.not_a_representative"
@@ -369,3 +375,42 @@ def test_the_queries_tell_the_state_of_things() -> None:
         world.chain.query("governance.proposal", {"proposal": "00" * 32})
     assert pending_changes(world.chain.view()) == {}
     assert len(current_set(world.chain.view()).validators) == 5
+
+
+def founded(name: str = "n0", organization: str = "org-new", **changes: Any) -> AddValidator:
+    founder = FoundingAccount(key("founder").public_key, bytes(16), "founder")
+    founding = msgspec.structs.replace(Founding("Newcomer", (founder,)), **changes)
+    return msgspec.structs.replace(add(name, organization), founding=founding)
+
+
+def test_an_organization_comes_with_its_first_validator() -> None:
+    """Four members of one validator each take in a fifth, which then has a vote."""
+    world = Consortium()
+    world.approve(founded())
+    assert world.code(world.ready("n0")) == ""
+    assert world.turn() == ("v0", "v1", "v2", "v3", "n0")
+    founder = account_id(world.network_id, "org-new", key("founder").public_key, bytes(16))
+    proposal, _ = world.propose(remove("v0"))
+    assert world.chain.query("governance.proposal", {"proposal": proposal.hex()}).organizations == 5
+    assert world.code(world._build(founder, key("founder"), [Vote(proposal, True)])) == ""
+    assert world.chain.query("organizations.get", {"organization": "org-new"}).name == "Newcomer"
+    shown = [item for item in world.chain.query("governance.proposals", {}) if item.change.founding]
+    assert shown[0].change.founding_accounts == (account_to_text(founder),)
+    assert world.replayed().head == world.chain.head
+
+
+def test_a_founding_is_checked_like_everything_else() -> None:
+    world = Consortium()
+    founder = FoundingAccount(key("founder").public_key, bytes(16), "founder")
+    cases = [
+        (founded(organization="org-0"), "governance.organization_exists"),
+        (founded(accounts=(founder, founder)), "governance.founding_accounts"),
+        (founded(accounts=(FoundingAccount(bytes(32), bytes(16), "x"),)), "governance.invalid_key"),
+        (founded(accounts=(FoundingAccount(key("n0").public_key, bytes(16), "x"),)), "governance.key_of_account"),
+        (founded(accounts=(FoundingAccount(key("v1").public_key, bytes(16), "x"),)), "governance.key_taken"),
+    ]
+    for change, code in cases:
+        assert world.propose(change)[1] == code
+    first, second = (world.propose(founded(name))[0] for name in ("n0", "n1"))
+    assert set(world.vote(first, "org-0", "org-1", "org-2")) == {""}
+    assert world.vote(second, "org-0", "org-1", "org-2", "org-3")[-1] == "governance.organization_exists"

@@ -8,17 +8,19 @@ import msgspec
 
 from ledger import epochs
 from ledger.errors import OperationError
-from ledger.genesis import validator_account_id
+from ledger.genesis import ORGANIZATIONS_MAX, validator_account_id
 from ledger.membership import Limit, PendingChange, refusal
 from ledger.modules.governance import events
 from ledger.modules.governance.operations import AddValidator, RekeyValidator, RemoveValidator
 from ledger.modules.governance.records import PROPOSALS, Change
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import accounts_of_key, organizations
-from ledger.modules.organizations.handlers import open_validator_account
+from ledger.modules.organizations.accounts import accounts_of_key, organizations, validator_has
+from ledger.modules.organizations.handlers import found_organization, open_validator_account
+from ledger.modules.organizations.records import Account, AccountKey
 from ledger.node_names import certified_node_id
 from ledger.validators import ValidatorRecord
+from primitives.identifiers import account_id
 from primitives.keys import InvalidPublicKey, check_public_key
 
 _CODES: Final = {
@@ -41,6 +43,8 @@ def require_admissible(context: Context, proposal: bytes, change: Change) -> Pen
     """
     pending = _resolve(context, proposal, change)
     others = epochs.pending_changes(context.view)
+    if isinstance(change, AddValidator):
+        _check_founding(context, change)
     limit = refusal(
         epochs.current_set(context.view).validators,
         [others[order] for order in sorted(others)],
@@ -59,6 +63,8 @@ def admit(context: Context, proposal: bytes, change: Change) -> int:
         OperationError: as `require_admissible`.
     """
     pending = require_admissible(context, proposal, change)
+    if isinstance(change, AddValidator) and change.founding is not None:
+        found_organization(context, change.organization, change.founding.name, _accounts(context, change))
     if pending.record is not None:
         open_validator_account(context, pending.record.organization, pending.record.signing_key)
     epochs.add_pending(context.view, pending)
@@ -99,8 +105,6 @@ def _record(context: Context, change: AddValidator | RekeyValidator) -> Validato
         organization = change.organization
         if name != change.node_id:
             raise OperationError("governance.node_id", f"the TLS certificate is that of the node {name}")
-        if organization not in organizations(context.view):
-            raise OperationError("governance.unknown_organization", f"there is no organization {organization!r}")
     else:
         organization = _organization_of(context, change.node_id)
     account = validator_account_id(context.network_id, organization, change.signing_key)
@@ -116,6 +120,44 @@ def _record(context: Context, change: AddValidator | RekeyValidator) -> Validato
     )
 
 
+def _check_founding(context: Context, change: AddValidator) -> None:
+    """Check the organization of a new validator: it is here, or it comes with the validator."""
+    known = organizations(context.view)
+    if change.founding is None:
+        if change.organization not in known:
+            raise OperationError("governance.unknown_organization", f"{change.organization} is not in the consortium")
+        return
+    if change.organization in known:
+        raise OperationError("governance.organization_exists", f"{change.organization} is in the consortium already")
+    if len(known) >= ORGANIZATIONS_MAX:
+        raise OperationError("governance.too_many_organizations", f"at most {ORGANIZATIONS_MAX}")
+    for founder in change.founding.accounts:
+        _check_point(founder.key)
+        if founder.key == change.signing_key:
+            raise OperationError(
+                "governance.key_of_account", "the signing key belongs to an account: use separate keys"
+            )
+        if validator_has(context.view, founder.key):
+            raise OperationError("governance.key_taken", "a validator signs with the key of a founding account")
+    if len(_accounts(context, change)) < len(change.founding.accounts):
+        raise OperationError("governance.founding_accounts", "two of the founding accounts are one")
+
+
+def _accounts(context: Context, change: AddValidator) -> dict[bytes, Account]:
+    """Return the first accounts of a new organization by id."""
+    assert change.founding is not None
+    return {
+        account_id(context.network_id, change.organization, founder.key, founder.salt): Account(
+            organization=change.organization,
+            name=founder.name,
+            keys=(AccountKey(founder.key, "owner"),),
+            vouches=True,
+            opened_at_ms=context.block_time_ms,
+        )
+        for founder in change.founding.accounts
+    }
+
+
 def _organization_of(context: Context, node_id: str) -> str:
     for member in epochs.current_set(context.view).validators:
         if member.node_id == node_id:
@@ -124,9 +166,13 @@ def _organization_of(context: Context, node_id: str) -> str:
 
 
 def _check_key(context: Context, key: bytes, account: bytes) -> None:
+    _check_point(key)
+    if any(holder != account for holder in accounts_of_key(context.view, key)):
+        raise OperationError("governance.key_of_account", "the signing key belongs to an account: use separate keys")
+
+
+def _check_point(key: bytes) -> None:
     try:
         check_public_key(key)
     except InvalidPublicKey as error:
         raise OperationError("governance.invalid_key", str(error)) from error
-    if any(holder != account for holder in accounts_of_key(context.view, key)):
-        raise OperationError("governance.key_of_account", "the signing key belongs to an account: use separate keys")

@@ -6,13 +6,28 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from ledger.genesis import Address, Slug
-from ledger.modules.fields import Bytes32, CidText, Operation, Part, ShortText
+from ledger.genesis import Address, Name, Slug
+from ledger.modules.fields import Bytes32, CidText, Operation, Part, Salt, ShortText
 
 NodeIdText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
 """`gmnode1...`"""
 CertificateBytes: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=1, max_length=3072)]
 """A TLS certificate in DER."""
+
+
+class FoundingAccount(Part, frozen=True):
+    """A first account of a new organization; its key becomes an owner key, and it speaks for the organization."""
+
+    key: Bytes32
+    salt: Salt
+    name: Name
+
+
+class Founding(Part, frozen=True):
+    """An organization that comes with its first validator. It votes from the approval on."""
+
+    name: Name
+    accounts: Annotated[tuple[FoundingAccount, ...], msgspec.Meta(min_length=1, max_length=8)]
 
 
 class AddValidator(Part, frozen=True, tag="add_validator"):
@@ -25,6 +40,8 @@ class AddValidator(Part, frozen=True, tag="add_validator"):
     """No key of an account or of another validator."""
     tls_certificate: CertificateBytes
     address: Address
+    founding: Founding | None = None
+    """Where the organization is not in the consortium yet, and only then."""
 
 
 class RemoveValidator(Part, frozen=True, tag="remove_validator"):

@@ -12,7 +12,7 @@ from ledger.modules.governance.operations import AddValidator, RemoveValidator
 from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal
 from ledger.modules.organizations.accounts import organizations
 from ledger.state.view import Readable
-from primitives.identifiers import account_to_text, key_to_text
+from primitives.identifiers import account_id, account_to_text, key_to_text
 
 
 class ChangeResult(Result, frozen=True):
@@ -24,6 +24,9 @@ class ChangeResult(Result, frozen=True):
     tls_certificate: str | None
     """Base64 of the DER certificate."""
     address: str | None
+    founding: str | None
+    """Name of the organization that the change also lets in."""
+    founding_accounts: tuple[str, ...]
 
 
 class ProposalResult(Result, frozen=True):
@@ -44,18 +47,18 @@ class ProposalResult(Result, frozen=True):
     """All there are; more than two thirds of them must approve."""
 
 
-def get_proposal(view: Readable, _network_id: bytes, _block_time_ms: int, *, proposal: str) -> ProposalResult:
+def get_proposal(view: Readable, network_id: bytes, _block_time_ms: int, *, proposal: str) -> ProposalResult:
     """A proposal and its votes."""
     identifier = texts.identifier(proposal)
     record = PROPOSALS.get(view, identifier)
     if record is None:
         raise texts.not_found("proposal")
-    return _proposal(view, identifier, record)
+    return _proposal(view, network_id, identifier, record)
 
 
 def list_proposals(
     view: Readable,
-    _network_id: bytes,
+    network_id: bytes,
     _block_time_ms: int,
     *,
     state: str = "",
@@ -66,7 +69,7 @@ def list_proposals(
     start = texts.identifier(after) if after else b""
     found = _open(view) if state == "open" else PROPOSALS.items(view)
     chosen = ((key, record) for key, record in found if key > start and state in ("", record.state))
-    return [_proposal(view, key, record) for key, record in texts.page(chosen, limit)]
+    return [_proposal(view, network_id, key, record) for key, record in texts.page(chosen, limit)]
 
 
 def _open(view: Readable) -> Iterator[tuple[bytes, Proposal]]:
@@ -76,7 +79,7 @@ def _open(view: Readable) -> Iterator[tuple[bytes, Proposal]]:
         yield identifier, record
 
 
-def _proposal(view: Readable, identifier: bytes, record: Proposal) -> ProposalResult:
+def _proposal(view: Readable, network_id: bytes, identifier: bytes, record: Proposal) -> ProposalResult:
     return ProposalResult(
         proposal=identifier.hex(),
         state=record.state,
@@ -84,7 +87,7 @@ def _proposal(view: Readable, identifier: bytes, record: Proposal) -> ProposalRe
         text=record.text,
         organization=record.organization,
         proposer=account_to_text(record.proposer),
-        change=_change(record.change),
+        change=_change(network_id, record.change),
         proposed_at_ms=record.proposed_at_ms,
         closes_at_ms=record.closes_at_ms,
         approvals=record.approvals,
@@ -93,17 +96,25 @@ def _proposal(view: Readable, identifier: bytes, record: Proposal) -> ProposalRe
     )
 
 
-def _change(change: Change) -> ChangeResult:
+def _change(network_id: bytes, change: Change) -> ChangeResult:
     kind = str(type(change).__struct_config__.tag)
     if isinstance(change, RemoveValidator):
-        return ChangeResult(kind, change.node_id, None, None, None, None)
+        return ChangeResult(kind, change.node_id, None, None, None, None, None, ())
+    founding = change.founding if isinstance(change, AddValidator) else None
+    organization = change.organization if isinstance(change, AddValidator) else None
+    founders = () if founding is None else founding.accounts
     return ChangeResult(
         kind=kind,
         node_id=change.node_id,
-        organization=change.organization if isinstance(change, AddValidator) else None,
+        organization=organization,
         signing_key=key_to_text(change.signing_key),
         tls_certificate=base64.b64encode(change.tls_certificate).decode("ascii"),
         address=change.address,
+        founding=None if founding is None else founding.name,
+        founding_accounts=tuple(
+            account_to_text(account_id(network_id, str(organization), founder.key, founder.salt))
+            for founder in founders
+        ),
     )
 
 

@@ -72,6 +72,11 @@ def accounts_of_key(view: Readable, key: bytes) -> list[bytes]:
     return [account for account, _ in ACCOUNT_KEYS.items(view, key)]
 
 
+def validator_has(view: Readable, key: bytes) -> bool:
+    """Tell whether a validator, a candidate or a former one signs with `key`."""
+    return any(key_role(view, account, key) == "validator" for account in accounts_of_key(view, key))
+
+
 def organizations(view: Readable) -> tuple[str, ...]:
     """Return the ids of all organizations, in order."""
     return tuple(record.id for _, record in ORGANIZATIONS.items(view))

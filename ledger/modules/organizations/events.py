@@ -5,6 +5,11 @@ from __future__ import annotations
 from ledger.modules.fields import Event
 
 
+class OrganizationFounded(Event, frozen=True, tag="organizations.organization_founded"):
+    organization: str
+    name: str
+
+
 class AccountOpened(Event, frozen=True, tag="organizations.account_opened"):
     account: bytes
     organization: str

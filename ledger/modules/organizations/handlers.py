@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ledger.errors import OperationError
 from ledger.genesis import Genesis, organization_account, validator_account, validator_account_id
 from ledger.modules.fields import MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import events, quota
-from ledger.modules.organizations.accounts import accounts_of_key, key_role
+from ledger.modules.organizations.accounts import validator_has
 from ledger.modules.organizations.operations import AddKey, OpenAccount, RevokeKey, RotateKey
 from ledger.modules.organizations.records import (
     ACCOUNT_KEYS,
@@ -96,6 +98,23 @@ def write_genesis(context: Context, genesis: Genesis) -> None:
         _write_account(context, opened, Account(validator.organization, name, keys, False, context.block_time_ms))
 
 
+def found_organization(context: Context, organization: str, name: str, accounts: Mapping[bytes, Account]) -> None:
+    """Write an organization that the consortium has let in, with its first accounts by id.
+
+    Raises:
+        OperationError: `organizations.organization_exists`, or what is wrong with a key.
+    """
+    if ORGANIZATIONS.get(context.view, organization.encode("ascii")) is not None:
+        raise OperationError("organizations.organization_exists", f"{organization} is in the consortium already")
+    ORGANIZATIONS.put(context.view, Organization(organization, name), organization.encode("ascii"))
+    context.emit(events.OrganizationFounded(organization, name))
+    for identifier, record in accounts.items():
+        for entry in record.keys:
+            _check_key(context, entry.key)
+            context.emit(events.AccountOpened(identifier, organization, entry.key))
+        _write_account(context, identifier, record)
+
+
 def open_validator_account(context: Context, organization: str, signing_key: bytes) -> None:
     """Give a validator to be its own account; one that it had before stays. No quota keeps a validator out."""
     opened = validator_account_id(context.network_id, organization, signing_key)
@@ -150,6 +169,5 @@ def _check_key(context: Context, key: bytes) -> None:
         check_public_key(key)
     except InvalidPublicKey as error:
         raise OperationError("organizations.invalid_key", str(error)) from error
-    for holder in accounts_of_key(context.view, key):
-        if key_role(context.view, holder, key) == "validator":
-            raise OperationError("organizations.validator_key", "a validator signs with this key: use another one")
+    if validator_has(context.view, key):
+        raise OperationError("organizations.validator_key", "a validator signs with this key: use another one")

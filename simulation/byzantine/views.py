@@ -1,0 +1,188 @@
+"""Lies about views and heights: false ViewChanges, NewViews made up, views out of reach, Status about oneself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from consensus.messages import (
+    NULL_PROPOSAL,
+    Checkpoint,
+    NewView,
+    Prepare,
+    PreparedCertificate,
+    PrePrepare,
+    Signed,
+    Status,
+    ViewChange,
+)
+from primitives.finality import FinalityCertificate
+from simulation.byzantine.liar import Behavior, Liar, Saying
+from simulation.byzantine.voting import NO_SIGNATURE
+
+replace: Any = msgspec.structs.replace
+HUGE_VIEWS = (10**9, 2**32 - 1, 2**63 - 1)
+
+
+class FalseViewChanges(Behavior):
+    """ViewChanges that hide what was prepared, or show what was not: too few votes, bad signatures, later views."""
+
+    name = "false view changes"
+
+    def say(self, liar: Liar, receiver: int, message: Signed) -> list[Saying]:
+        if not isinstance(message, ViewChange) or message.replica != liar.index:
+            return [(receiver, message, 0)]
+        return [(receiver, liar.sign(self.falsify(liar, message)), 0)]
+
+    def hear(self, liar: Liar, message: Signed) -> list[Saying]:
+        """Whoever asks for a view is joined at once, with a lie."""
+        if not isinstance(message, ViewChange) or message.replica in liar.conspiracy.members:
+            return []
+        own = replace(message, replica=liar.index, position=liar.position)
+        return liar.to_all(liar.sign(self.falsify(liar, own)))
+
+    def falsify(self, liar: Liar, message: ViewChange) -> ViewChange:
+        result: ViewChange
+        match liar.chance.randrange(6):
+            case 0:
+                result = replace(message, prepared=())
+            case 1:
+                result = replace(message, prepared=self._made_up(liar, message))
+            case 2:
+                result = replace(message, prepared=self._of_later_views(liar, message))
+            case 3:
+                result = replace(message, stable=self._false_stable(liar, message))
+            case 4:
+                result = replace(message, stable=None, prepared=())
+            case _:
+                shifted = (replace(c, prepares=c.prepares[:-1]) for c in message.prepared)
+                result = replace(message, prepared=tuple(shifted))
+        return result
+
+    def _made_up(self, liar: Liar, message: ViewChange) -> tuple[PreparedCertificate, ...]:
+        """Proposals that the liar could have made as primary, prepared by whoever it likes."""
+        past = range(max(0, message.new_view - 2 * liar.n), message.new_view)
+        led = [view for view in past if view % liar.n == liar.index] or [message.new_view - 1]
+        low = 0 if message.stable is None else message.stable.height
+        view, sequence = led[-1], low + liar.chance.randint(1, 2)
+        place = (message.epoch, liar.index, liar.position, view, sequence)
+        proposal = replace(NULL_PROPOSAL, proposer=liar.index, timestamp_ms=1)
+        pre_prepare = liar.sign(PrePrepare(*place, proposal, NO_SIGNATURE))
+        names = liar.others if liar.chance.random() < 0.7 else liar.others[:1]
+        prepares = tuple(
+            liar.sign(Prepare(message.epoch, name, liar.position, view, sequence, pre_prepare.digest, NO_SIGNATURE))
+            for name in names
+        )
+        return (PreparedCertificate(pre_prepare, prepares),)
+
+    def _of_later_views(self, liar: Liar, message: ViewChange) -> tuple[PreparedCertificate, ...]:
+        """True certificates, of whatever view: the oldest known for each sequence, or one of a view not yet left."""
+        low = 0 if message.stable is None else message.stable.height
+        found: dict[int, PreparedCertificate] = {}
+        for certificate in liar.conspiracy.certificates:
+            sequence = certificate.pre_prepare.sequence
+            if sequence > low and certificate.pre_prepare.epoch == message.epoch:
+                found.setdefault(sequence, certificate)
+        return tuple(found[sequence] for sequence in sorted(found))
+
+    def _false_stable(self, liar: Liar, message: ViewChange) -> FinalityCertificate:
+        """A checkpoint above all that is prepared, proved by the liar's signature alone, or by it under all names."""
+        height = 1 + max((c.pre_prepare.sequence for c in message.prepared), default=0)
+        height = max(height, 1 if message.stable is None else message.stable.height + 1)
+        wrong = liar.conspiracy.wrong_hash(height)
+        checkpoint = liar.sign(_checkpoint(message.epoch, liar.index, height, wrong))
+        names = range(liar.n) if liar.chance.random() < 0.5 else [liar.index]
+        return FinalityCertificate(
+            message.epoch, height, wrong, checkpoint.epoch_end, tuple((name, checkpoint.signature) for name in names)
+        )
+
+
+def _checkpoint(epoch: int, replica: int, height: int, block_hash: bytes) -> Checkpoint:
+    return Checkpoint(epoch, replica, height, block_hash, 0, NO_SIGNATURE)
+
+
+class FalseNewViews(Behavior):
+    """As primary of a view: NewViews before anyone asked, by too few, with ViewChanges of other views, with re-issues
+    left out or emptied; and the same NewView again when its view is over."""
+
+    name = "false new views"
+
+    def say(self, liar: Liar, receiver: int, message: Signed) -> list[Saying]:
+        if not isinstance(message, NewView) or message.replica != liar.index:
+            return [(receiver, message, 0)]
+        reissued, named = message.pre_prepares, message.view_changes
+        match liar.chance.randrange(4):
+            case 0 if reissued:
+                changed = replace(message, pre_prepares=reissued[:-1])
+            case 1 if reissued:
+                emptied = liar.sign(replace(reissued[0], proposal=NULL_PROPOSAL))
+                changed = replace(message, pre_prepares=(emptied, *reissued[1:]))
+            case 2:
+                changed = replace(message, view_changes=named[:-1])
+            case _:
+                top = reissued[-1].sequence if reissued else 0
+                own = replace(NULL_PROPOSAL, proposer=liar.index)
+                extra = liar.sign(
+                    PrePrepare(message.epoch, liar.index, liar.position, message.view, top + 1, own, NO_SIGNATURE)
+                )
+                changed = replace(message, pre_prepares=(*reissued, extra))
+        return [(receiver, liar.sign(changed), 0)]
+
+    def hear(self, liar: Liar, message: Signed) -> list[Saying]:
+        if not isinstance(message, ViewChange) or message.new_view % liar.n != liar.index:
+            return []
+        early = self._of(liar, message.new_view, liar.conspiracy.view_changes.get(message.new_view, {}))
+        # In the name of the view, with whatever anyone asked for: other views count for nothing in this one.
+        mixed: dict[int, ViewChange] = {}
+        for view in sorted(liar.conspiracy.view_changes):
+            mixed |= liar.conspiracy.view_changes[view]
+        return liar.to_all(early, self._of(liar, message.new_view, mixed))
+
+    def speak(self, liar: Liar) -> list[Saying]:
+        """A view in which the liar leads begins for nobody because it says so; and old ones do not begin again."""
+        old = [message for message in liar.conspiracy.said if isinstance(message, NewView)]
+        again = liar.to_all(liar.chance.choice(old)) if old else []
+        view = liar.view + (liar.index - liar.view) % liar.n
+        return [*again, *liar.to_all(self._of(liar, max(view, 1), {}))]
+
+    def _of(self, liar: Liar, view: int, asking: dict[int, ViewChange]) -> NewView:
+        named = tuple((replica, asking[replica].digest) for replica in sorted(asking))
+        return liar.sign(NewView(liar.epoch, liar.index, liar.position, view, named, (), NO_SIGNATURE))
+
+
+class HugeViews(Behavior):
+    """Messages of views that nobody will reach."""
+
+    name = "huge views"
+
+    def speak(self, liar: Liar) -> list[Saying]:
+        view = liar.chance.choice([liar.view + 1, liar.view + 2, *(liar.view + huge for huge in HUGE_VIEWS)])
+        view = min(view, 2**63 - 1)
+        change = ViewChange(liar.epoch, liar.index, liar.position, view, None, (), NO_SIGNATURE)
+        led = view - view % liar.n + liar.index
+        if led > 2**63 - 1:
+            led -= liar.n
+        begun = NewView(liar.epoch, liar.index, liar.position, led, (), (), NO_SIGNATURE)
+        vote = Prepare(liar.epoch, liar.index, liar.position, view, liar.chance.randint(1, 40), bytes(32), NO_SIGNATURE)
+        return liar.to_all(liar.sign(change), liar.sign(begun), liar.sign(vote))
+
+
+class LyingStatus(Behavior):
+    """Heights too high and too low, votes held or lacked at will, claims of positions nobody signed."""
+
+    name = "lying status"
+
+    def say(self, liar: Liar, receiver: int, message: Signed) -> list[Saying]:
+        if not isinstance(message, Status) or message.replica != liar.index:
+            return [(receiver, message, 0)]
+        chance = liar.chance
+        lies = {
+            "view": chance.choice([0, message.view, message.view + 1, 10**9]),
+            "asked_view": chance.choice([message.asked_view, message.view, 2**62]),
+            "last_executed": chance.choice([0, message.last_executed, message.last_executed + 1_000, 2**62]),
+            "stable": chance.choice([None, message.stable]),
+            "slots": chance.choice([(), message.slots]),
+            "highest_position_seen": message.highest_position_seen + chance.choice([0, 1, 1_000, 2**40]),
+        }
+        return [(receiver, liar.sign(replace(message, **lies)), 0)]

@@ -25,6 +25,8 @@ class CertificateAnswer(msgspec.Struct, frozen=True):
     epoch: int
     height: int
     block_hash: str
+    epoch_end: int
+    """The height at which the epoch ends; 0 while no end is known. The signatures cover it."""
     signatures: tuple[tuple[int, str], ...]
     """(index in the epoch's validator set, signature in hex)"""
 
@@ -52,6 +54,7 @@ async def certificate(api: Api, request: Request) -> web.StreamResponse:
             found.epoch,
             found.height,
             found.block_hash.hex(),
+            found.epoch_end,
             tuple((index, signature.hex()) for index, signature in found.signatures),
         )
     )

@@ -1,0 +1,176 @@
+"""Which schedules a campaign plays: every one of a small scope, a sample of a larger one, or those of a file.
+
+A plan gives each schedule by its number, so that workers share it and an interrupted campaign goes on where it was.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Final, Protocol
+
+from simulation.twins.scenario import (
+    EMPTY_LOG,
+    Restart,
+    Round,
+    Scenario,
+    ScenarioError,
+    plain_round,
+    read_scenarios,
+    require,
+)
+
+SCHEDULES_MAX: Final = 10**9
+DEFAULT_SEED: Final = 1
+
+
+class Plan(Protocol):
+    """A numbered family of schedules."""
+
+    @property
+    def text(self) -> str:
+        """What names the plan, and what `read_plan` reads back (for a file: its path)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def scenario(self, number: int) -> Scenario:
+        """Return schedule `number`, 0 <= number < len."""
+        ...
+
+
+class Exhaustive:
+    """Every schedule of `rounds` plain rounds: for each validator as the twinned one, every split in every round.
+
+    The primary moves by one with every view, so the choice of the twinned validator is the choice of the rounds in
+    which it leads.
+    """
+
+    def __init__(self, rounds: int, replicas: int = 4) -> None:
+        self.rounds = rounds
+        self.replicas = replicas
+        self._splits = 1 << replicas  # of n + 1 instances, where instance 0's side has no name of its own
+        require(rounds >= 1, "a schedule has at least one round")
+        require(len(self) <= SCHEDULES_MAX, f"more than {SCHEDULES_MAX} schedules: sample them")
+
+    @property
+    def text(self) -> str:
+        return f"exhaustive:{self.rounds}" + ("" if self.replicas == 4 else f":n={self.replicas}")
+
+    def __len__(self) -> int:
+        size: int = self.replicas * self._splits**self.rounds
+        return size
+
+    def scenario(self, number: int) -> Scenario:
+        twinned, number = divmod(number, self._splits**self.rounds)
+        rounds = []
+        for _ in range(self.rounds):
+            number, split = divmod(number, self._splits)
+            rounds.append(plain_round(split << 1 | 1))
+        return Scenario(self.replicas, twinned, tuple(rounds))
+
+
+class Sampled:
+    """Schedules by seed from a far larger space: splits by phase, arrival in any order, repair, old logs."""
+
+    def __init__(self, rounds: int, count: int, seed: int = DEFAULT_SEED, replicas: int = 4) -> None:
+        self.rounds = rounds
+        self.count = count
+        self.seed = seed
+        self.replicas = replicas
+        require(rounds >= 1, "a schedule has at least one round")
+        require(1 <= count <= SCHEDULES_MAX, f"the number of schedules is 1 to {SCHEDULES_MAX}")
+
+    @property
+    def text(self) -> str:
+        seed = "" if self.seed == DEFAULT_SEED else f":seed={self.seed}"
+        replicas = "" if self.replicas == 4 else f":n={self.replicas}"
+        return f"sampled:{self.rounds}:{self.count}{seed}{replicas}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def scenario(self, number: int) -> Scenario:
+        chance = random.Random(f"twins {self.seed} {self.rounds} {self.replicas} {number}")
+        twinned = chance.randrange(self.replicas)
+        copies = 1 if chance.random() < 0.1 else 2
+        instances = self.replicas + copies - 1
+        by_phase = chance.random() < 0.6
+        rounds = tuple(_sample_round(chance, instances, by_phase=by_phase) for _ in range(self.rounds))
+        restarts: tuple[Restart, ...] = ()
+        if self.rounds > 1 and (copies == 1 or chance.random() < 0.2):
+            instance = chance.choice([twinned, self.replicas]) if copies == 2 else twinned
+            round_ = chance.randrange(1, self.rounds)
+            restarts = (Restart(round_, instance, chance.randrange(EMPTY_LOG, round_)),)
+        shuffle = chance.randrange(1, 2**31) if chance.random() < 0.5 else 0
+        return Scenario(self.replicas, twinned, rounds, copies, chance.random() < 0.5, shuffle, restarts)
+
+
+def _sample_round(chance: random.Random, instances: int, *, by_phase: bool) -> Round:
+    """Without a split now and then, and mostly with the two phases of a change together: else little ever begins."""
+    whole = (1 << instances) - 1
+
+    def split() -> int:
+        return whole if chance.random() < 0.15 else chance.randrange(1 << instances - 1) << 1 | 1
+
+    if not by_phase:
+        return plain_round(split())
+    base = split()
+    return Round(*(base if chance.random() < 0.5 else split() for _ in range(4)))
+
+
+class Listed:
+    """The schedules of a file."""
+
+    def __init__(self, scenarios: tuple[Scenario, ...], text: str) -> None:
+        self._scenarios = scenarios
+        self._text = text
+        require(len(scenarios) > 0, "no scenario in it")
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    def __len__(self) -> int:
+        return len(self._scenarios)
+
+    def scenario(self, number: int) -> Scenario:
+        return self._scenarios[number]
+
+
+def read_plan(text: str) -> Plan:
+    """Read `exhaustive:ROUNDS[:n=N]`, `sampled:ROUNDS:COUNT[:seed=S][:n=N]`, or the path of a file of scenarios.
+
+    Raises:
+        ScenarioError: none of these, out of range, or a file that cannot be read.
+    """
+    kind, *words = text.split(":")
+    if kind == "exhaustive":
+        (rounds,), named = _numbers(text, words, 1, {"n": 4})
+        return Exhaustive(rounds, named["n"])
+    if kind == "sampled":
+        (rounds, count), named = _numbers(text, words, 2, {"seed": DEFAULT_SEED, "n": 4})
+        return Sampled(rounds, count, named["seed"], named["n"])
+    try:
+        content = Path(text).read_bytes()
+    except OSError as error:
+        raise ScenarioError(
+            f"{text!r} is neither exhaustive:ROUNDS, nor sampled:ROUNDS:COUNT, nor a readable file ({error.strerror})"
+        ) from error
+    return Listed(read_scenarios(content), text)
+
+
+def _numbers(text: str, words: list[str], count: int, named: dict[str, int]) -> tuple[list[int], dict[str, int]]:
+    """Return `count` numbers by place, then `name=number` for those in `named`, which has the defaults."""
+    try:
+        placed = [int(word) for word in words[:count]]
+        for word in words[count:]:
+            name, _, value = word.partition("=")
+            require(name in named, f"{text!r}: {word!r} is not understood")
+            named[name] = int(value)
+    except ValueError as error:
+        if isinstance(error, ScenarioError):
+            raise
+        raise ScenarioError(f"{text!r}: {error}") from error
+    require(len(placed) == count, f"{text!r} lacks a number")
+    return placed, named

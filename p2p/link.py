@@ -93,6 +93,11 @@ class Link(asyncio.Protocol):
         """Whether the link ended, for whatever reason; nothing is sent or received any more."""
         return self._doomed or self._closed is not None
 
+    @property
+    def silent_ms(self) -> int:
+        """Since anything was heard."""
+        return int((self._loop.time() - self._heard_s) * 1_000)
+
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -36,6 +36,8 @@ class PeerInfo(msgspec.Struct, frozen=True):
     head: bytes = b""
     """From the peer's hello."""
     round_trip_ms: float | None = None
+    silent_ms: int = 0
+    """Since anything was heard of a connected peer; pings make it small while its process runs."""
     queue_bytes: int = 0
     last_reason: str = ""
     """Why the last link ended or could not be made; empty while connected."""
@@ -87,6 +89,7 @@ class Peer:
             software_version=link.peer_hello.software_version,
             head=link.peer_hello.head,
             round_trip_ms=link.round_trip_ms,
+            silent_ms=link.silent_ms,
             queue_bytes=sum(link.outbox.bytes_waiting(channel) for channel in Channel),
         )
 

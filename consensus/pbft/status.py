@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from consensus.engine import EngineStatus
 from consensus.pbft import batches
 from consensus.pbft.state import State
@@ -63,7 +65,11 @@ def missing(state: State) -> list[str]:
     if state.changing_view and state.own_view_change is not None:
         wish = state.own_view_change.new_view
         asking = {replica for replica, vc in state.view_changes.items() if vc.new_view >= wish}
-        sentences.append(f"view {wish}: asked for by {sorted(asking)}, needs {state.validators.quorum}")
+        if len(asking) < state.validators.quorum:
+            sentences.append(f"view {wish} is asked for by {names(asking)}; {state.validators.quorum} must ask")
+        else:
+            primary = names([state.validators.primary(wish)])
+            sentences.append(f"view {wish} is asked for by {names(asking)}; its primary, {primary}, has to begin it")
     if state.epoch_end and not state.ended:
         sentences.append(f"the epoch ends with block {state.epoch_end}")
     for sequence, slot in sorted(state.slots.items()):
@@ -72,13 +78,26 @@ def missing(state: State) -> list[str]:
         if slot.candidate is not None:
             lacking = batches.missing(state, slot.candidate.proposal)
             if lacking:
-                sentences.append(f"sequence {sequence}: {len(lacking)} batches of the proposal are not here yet")
+                sentences.append(f"sequence {sequence}: {len(lacking)} batches of its proposal are not here yet")
         elif slot.pre_prepare is not None:
             phase, votes = ("commit", slot.commits) if slot.own_commit else ("prepare", slot.prepares)
-            absent = sorted(everyone - set(votes) - ({slot.pre_prepare.replica} if phase == "prepare" else set()))
-            sentences.append(f"sequence {sequence}: no {phase} yet from replicas {absent}")
+            absent = everyone - set(votes) - ({slot.pre_prepare.replica} if phase == "prepare" else set())
+            sentences.append(f"sequence {sequence} has {_share(state, absent)} {phase}s, none from {names(absent)}")
         break
     if state.last_executed > state.low:
-        absent = sorted(everyone - set(state.checkpoints.get(state.low + 1, {})))
-        sentences.append(f"certificate of block {state.low + 1}: no signature yet from {absent}")
+        absent = everyone - set(state.checkpoints.get(state.low + 1, {}))
+        share = _share(state, absent)
+        sentences.append(f"the certificate of block {state.low + 1} has {share} signatures, none from {names(absent)}")
     return sentences
+
+
+def _share(state: State, absent: Collection[int]) -> str:
+    return f"{state.validators.n - len(absent)} of {state.validators.quorum}"
+
+
+def names(replicas: Collection[int]) -> str:
+    """Write "replica 2" or "replicas 0, 2 and 3"."""
+    texts = [str(replica) for replica in sorted(replicas)]
+    if len(texts) < 2:
+        return f"replica {''.join(texts) or 'none'}"
+    return f"replicas {', '.join(texts[:-1])} and {texts[-1]}"

@@ -51,7 +51,7 @@ class Tally(msgspec.Struct):
     several_views_deciding: int = 0
     """Schedules in which quorums committed in more than one view."""
     equivocating: int = 0
-    """Schedules in which honest instances found evidence against the twinned validator."""
+    """Schedules in which honest instances found evidence against a twinned validator."""
     evidence: int = 0
     events: int = 0
     failures: list[Failure] = []

@@ -65,7 +65,7 @@ class Instance:
         self.number = number
         self.validator = validator
         self.copied = copied
-        """Whether it shares its key, or forgets: the twinned validator's."""
+        """Whether it shares its key, or forgets: a twinned validator's."""
         self.replicas = replicas
         self.records: list[bytes] = []
         self.blocks = [GENESIS]

@@ -1,7 +1,7 @@
 """What must hold after every event of a schedule, judged from outside.
 
 I1 agreement, I2 order, I4 certificates, I5 no double sign by honest validators, I7 monotone, I8 what was prepared by a
-quorum survives, I15 evidence names the twinned validator only. The judge computes its own quorum and reads votes where
+quorum survives, I15 evidence names twinned validators only. The judge computes its own quorum and reads votes where
 they are sent: it does not believe what a replica counts.
 """
 
@@ -44,9 +44,9 @@ def least_quorum(n: int) -> int:
 class Laws:
     """Watches one schedule."""
 
-    def __init__(self, replicas: int, twinned: int) -> None:
+    def __init__(self, replicas: int, twinned: tuple[int, ...]) -> None:
         self.replicas = replicas
-        self.twinned = twinned
+        self.twinned = frozenset(twinned)
         self.quorum = least_quorum(replicas)
         self.blocks: dict[int, bytes] = {}
         """Sequence -> digest, as the first honest instance executed it."""
@@ -71,7 +71,7 @@ class Laws:
             return
         if isinstance(message, Commit):
             self._on_commit(message)
-        if instance.validator == self.twinned or (promise := _promise(message)) is None:
+        if instance.validator in self.twinned or (promise := _promise(message)) is None:
             return
         key, content = promise
         if self._signed.setdefault(key, content) != content:
@@ -129,10 +129,10 @@ class Laws:
         raise TwinsViolation(f"I9: the block {height} of instance {instance.number} is not the certified one")
 
     def on_evidence(self, instance: Instance, evidence: Evidence) -> None:
-        """I15: evidence found by honest instances convinces everyone, and of the twinned validator only."""
+        """I15: evidence found by honest instances convinces everyone, and of twinned validators only."""
         if evidence in self.evidence:
             return
-        if evidence.culprit != self.twinned:
+        if evidence.culprit not in self.twinned:
             raise TwinsViolation(f"I15: instance {instance.number} accuses {evidence.culprit}, who is honest")
         if not verify_evidence(validator_set(self.replicas), _VERIFIER, evidence):
             raise TwinsViolation(f"I15: the evidence of instance {instance.number} convinces nobody")

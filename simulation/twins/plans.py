@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Final, Protocol
 
+from primitives.quorum import fault_bound
 from simulation.twins.scenario import (
     EMPTY_LOG,
     Restart,
@@ -40,7 +41,7 @@ class Plan(Protocol):
 
 
 class Exhaustive:
-    """Every schedule of `rounds` plain rounds: for each validator as the twinned one, every split in every round.
+    """Every schedule of `rounds` plain rounds: for each validator as the only twin, every split in every round.
 
     The primary moves by one with every view, so the choice of the twinned validator is the choice of the rounds in
     which it leads.
@@ -67,11 +68,11 @@ class Exhaustive:
         for _ in range(self.rounds):
             number, split = divmod(number, self._splits)
             rounds.append(plain_round(split << 1 | 1))
-        return Scenario(self.replicas, twinned, tuple(rounds))
+        return Scenario(self.replicas, (twinned,), tuple(rounds))
 
 
 class Sampled:
-    """Schedules by seed from a far larger space: splits by phase, arrival in any order, repair, old logs."""
+    """Schedules by seed from a far larger space: up to f twinned, splits by phase, any order of arrival, old logs."""
 
     def __init__(self, rounds: int, count: int, seed: int = DEFAULT_SEED, replicas: int = 4) -> None:
         self.rounds = rounds
@@ -92,14 +93,14 @@ class Sampled:
 
     def scenario(self, number: int) -> Scenario:
         chance = random.Random(f"twins {self.seed} {self.rounds} {self.replicas} {number}")
-        twinned = chance.randrange(self.replicas)
+        twinned = tuple(chance.sample(range(self.replicas), chance.randint(1, fault_bound(self.replicas))))
         copies = 1 if chance.random() < 0.1 else 2
-        instances = self.replicas + copies - 1
+        instances = self.replicas + (copies - 1) * len(twinned)
         by_phase = chance.random() < 0.6
         rounds = tuple(_sample_round(chance, instances, by_phase=by_phase) for _ in range(self.rounds))
         restarts: tuple[Restart, ...] = ()
         if self.rounds > 1 and (copies == 1 or chance.random() < 0.2):
-            instance = chance.choice([twinned, self.replicas]) if copies == 2 else twinned
+            instance = chance.choice([*twinned, *range(self.replicas, instances)])
             round_ = chance.randrange(1, self.rounds)
             restarts = (Restart(round_, instance, chance.randrange(EMPTY_LOG, round_)),)
         shuffle = chance.randrange(1, 2**31) if chance.random() < 0.5 else 0

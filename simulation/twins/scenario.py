@@ -1,8 +1,8 @@
 """What happens in one schedule, as a value: who is twinned, who hears whom in each round, whose log grows old.
 
-Instances are numbered: 0..n-1 are the validators, n is the second instance of the twinned one. A split of a round
-divides the instances into two sides. It is written as one bit for each instance: those on the side of instance 0 are
-set, so bit 0 always is. Format: docs/twins.md.
+Instances are numbered: 0..n-1 are the validators, n and above the second instances of those that are twinned, in the
+order in which these are named. A split of a round divides the instances into two sides. It is written as one bit for
+each instance: those on the side of instance 0 are set, so bit 0 always is. Format: docs/twins.md.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class Scenario(msgspec.Struct, frozen=True):
     """One schedule. Raises ScenarioError when it cannot be played."""
 
     replicas: int
-    twinned: int
-    """The validator that misbehaves: it runs `copies` instances and may forget its log."""
+    twinned: tuple[int, ...]
+    """The validators that misbehave, f or fewer: each runs `copies` instances and may forget its log."""
     rounds: tuple[Round, ...]
     copies: int = 2
-    """Instances of the twinned validator: 2, or 1 for one that is only restarted."""
+    """Instances of each twinned validator: 2, or 1 where they are only restarted."""
     repair: bool = False
     """Whether Status messages are exchanged at the end of each round; when healed they always are."""
     shuffle: int = 0
@@ -71,7 +71,11 @@ class Scenario(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         require(4 <= self.replicas <= VALIDATORS_MAX, f"replicas is {self.replicas}, allowed are 4 to {VALIDATORS_MAX}")
-        require(0 <= self.twinned < self.replicas, f"there is no validator {self.twinned} to be twinned")
+        faulty = fault_bound(self.replicas)
+        require(1 <= len(self.twinned) <= faulty, f"{len(self.twinned)} are twinned, allowed are 1 to {faulty}")
+        require(len(set(self.twinned)) == len(self.twinned), f"{list(self.twinned)} names a validator twice")
+        for twinned in self.twinned:
+            require(0 <= twinned < self.replicas, f"there is no validator {twinned} to be twinned")
         require(self.copies in (1, 2), f"copies is {self.copies}, allowed are 1 and 2")
         require(1 <= len(self.rounds) <= ROUNDS_MAX, f"{len(self.rounds)} rounds, allowed are 1 to {ROUNDS_MAX}")
         for round_ in self.rounds:
@@ -81,21 +85,17 @@ class Scenario(msgspec.Struct, frozen=True):
             require(0 <= restart.round < len(self.rounds), f"a restart in round {restart.round}, which is none")
             require(EMPTY_LOG <= restart.as_of < restart.round, f"a restart as of round {restart.as_of}")
             require(
-                0 <= restart.instance < self.instances and self.validator(restart.instance) == self.twinned,
-                f"instance {restart.instance} may not restart: only the twinned validator misbehaves",
+                0 <= restart.instance < self.instances and self.validator(restart.instance) in self.twinned,
+                f"instance {restart.instance} may not restart: only twinned validators misbehave",
             )
 
     @property
     def instances(self) -> int:
-        return self.replicas + self.copies - 1
-
-    @property
-    def fault_bound(self) -> int:
-        return fault_bound(self.replicas)
+        return self.replicas + (self.copies - 1) * len(self.twinned)
 
     def validator(self, instance: int) -> int:
         """Return the validator that `instance` runs as."""
-        return instance if instance < self.replicas else self.twinned
+        return instance if instance < self.replicas else self.twinned[instance - self.replicas]
 
 
 def require(condition: bool, message: str) -> None:
@@ -145,7 +145,7 @@ def read_scenarios(text: str | bytes) -> tuple[Scenario, ...]:
 
 class _ScenarioValue(msgspec.Struct, forbid_unknown_fields=True):
     replicas: int
-    twinned: int
+    twinned: tuple[int, ...]
     rounds: list[dict[str, list[int]]]
     copies: int = 2
     repair: bool = False
@@ -162,7 +162,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 def _scenario_value(scenario: Scenario) -> dict[str, Any]:
     value: dict[str, Any] = {
         "replicas": scenario.replicas,
-        "twinned": scenario.twinned,
+        "twinned": list(scenario.twinned),
         "rounds": [_round_value(round_, scenario.instances) for round_ in scenario.rounds],
     }
     if scenario.copies != 2:
@@ -183,7 +183,7 @@ def _round_value(round_: Round, instances: int) -> dict[str, list[int]]:
 
 
 def _read_scenario(value: _ScenarioValue) -> Scenario:
-    instances = value.replicas + value.copies - 1
+    instances = value.replicas + (value.copies - 1) * len(value.twinned)
     return Scenario(
         replicas=value.replicas,
         twinned=value.twinned,

@@ -63,7 +63,7 @@ class Outcome(msgspec.Struct, frozen=True):
     views_deciding: int
     """Views in which a quorum committed something."""
     evidence: int
-    """Contradictions of the twinned validator that honest instances found."""
+    """Contradictions of twinned validators that honest instances found."""
     events: int
 
 
@@ -79,7 +79,7 @@ class Stage:
                 number,
                 scenario.validator(number),
                 scenario.replicas,
-                copied=scenario.validator(number) == scenario.twinned,
+                copied=scenario.validator(number) in scenario.twinned,
             )
             for number in range(scenario.instances)
         ]

@@ -87,7 +87,7 @@ def test_a_primary_that_says_two_things_commits_one_of_them_and_is_accused() -> 
     for split in range(1, 1 << 5, 2):
         if split >> 4:
             continue  # both copies on one side
-        outcome = play(Scenario(4, 0, (plain_round(split), plain_round(WHOLE))))
+        outcome = play(Scenario(4, (0,), (plain_round(split), plain_round(WHOLE))))
         assert outcome.decided >= 1
         assert outcome.evidence >= 1
 
@@ -100,11 +100,11 @@ def test_a_validator_with_an_old_log_breaks_nothing(as_of: int, copies: int) -> 
     for first in masks:
         for second in list(masks)[:: 2 * copies - 1]:
             rounds = (plain_round(first), plain_round(second), plain_round(masks[-1]))
-            play(Scenario(4, 1, rounds, copies, restarts=(Restart(2, 1, as_of),)))
+            play(Scenario(4, (1,), rounds, copies, restarts=(Restart(2, 1, as_of),)))
 
 
 def test_schedules_do_not_depend_on_what_was_played_before() -> None:
-    """I5 of the judge itself: the same schedule has the same events whenever it is played."""
+    """The same schedule has the same events whenever it is played."""
     plan = Sampled(5, 6)
     traces: list[list[str]] = []
     for _ in range(2):
@@ -205,7 +205,7 @@ def test_a_campaign_stops_at_a_violation_and_makes_it_small(monkeypatch: pytest.
 def test_the_judge_computes_its_own_quorum() -> None:
     """S14: 2f + 1 would not do for n = 5, 6, 8."""
     assert [least_quorum(n) for n in range(4, 12)] == [quorum(n) for n in range(4, 12)]
-    assert Laws(5, 0).quorum == 4
+    assert Laws(5, (0,)).quorum == 4
 
 
 # --- plans, files, campaigns ----------------------------------------------------------------------------------------
@@ -219,6 +219,16 @@ def test_an_exhaustive_plan_has_every_schedule_once() -> None:
     assert len(Exhaustive(1, replicas=5)) == 5 * 32
 
 
+def test_more_than_one_validator_is_twinned_where_more_may_be_faulty() -> None:
+    """S16 with f = 2: four copies of two validators among nine instances."""
+    scenario = Scenario(7, (4, 2), (plain_round(0b110011011), plain_round(0b001110101)))
+    assert scenario.instances == 9
+    assert [scenario.validator(instance) for instance in (6, 7, 8)] == [6, 4, 2]
+    assert play(scenario).decided >= 1
+    plan = Sampled(2, 40, replicas=7)
+    assert {len(plan.scenario(number).twinned) for number in range(len(plan))} == {1, 2}
+
+
 def test_scenarios_survive_a_file() -> None:
     plan = Sampled(5, 50)
     scenarios = tuple(plan.scenario(number) for number in range(len(plan)))
@@ -227,10 +237,16 @@ def test_scenarios_survive_a_file() -> None:
     assert any(not round_.plain for scenario in scenarios for round_ in scenario.rounds)
 
 
+def test_the_example_of_the_guide_can_be_played() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "twins.md").read_text()
+    (scenario,) = read_scenarios(guide.partition("```json\n")[2].partition("```")[0])
+    assert play(scenario).evidence
+
+
 def test_either_side_of_a_split_may_be_written() -> None:
-    text = '{"format": "guildmark-twins", "version": 1, "scenarios": [{"replicas": 4, "twinned": 2, "rounds": [%s]}]}'
+    text = '{"format": "guildmark-twins", "version": 1, "scenarios": [{"replicas": 4, "twinned": [2], "rounds": [%s]}]}'
     (left,), (right,) = (read_scenarios(text % f'{{"all": {side}}}') for side in ("[0, 2]", "[1, 3, 4]"))
-    assert left == right == Scenario(4, 2, (plain_round(0b101),))
+    assert left == right == Scenario(4, (2,), (plain_round(0b101),))
 
 
 @pytest.mark.parametrize(
@@ -239,24 +255,26 @@ def test_either_side_of_a_split_may_be_written() -> None:
         ({"format": "other"}, "format"),
         ({"version": 2}, "version 2"),
         ({"more": 1}, "more"),
-        ({"scenarios": [{"replicas": 3, "twinned": 0, "rounds": [{"all": [0]}]}]}, "replicas is 3"),
-        ({"scenarios": [{"replicas": 4, "twinned": 4, "rounds": [{"all": [0]}]}]}, "no validator 4"),
-        ({"scenarios": [{"replicas": 4, "twinned": 0, "rounds": []}]}, "0 rounds"),
-        ({"scenarios": [{"replicas": 4, "twinned": 0, "rounds": [{"all": [5]}]}]}, "none"),
-        ({"scenarios": [{"replicas": 4, "twinned": 0, "rounds": [{"all": [1, 1]}]}]}, "twice"),
-        ({"scenarios": [{"replicas": 4, "twinned": 0, "rounds": [{"order": [1]}]}]}, "order"),
+        ({"scenarios": [{"replicas": 3, "twinned": [0], "rounds": [{"all": [0]}]}]}, "replicas is 3"),
+        ({"scenarios": [{"replicas": 4, "twinned": [4], "rounds": [{"all": [0]}]}]}, "no validator 4"),
+        ({"scenarios": [{"replicas": 4, "twinned": [0], "rounds": []}]}, "0 rounds"),
+        ({"scenarios": [{"replicas": 4, "twinned": [0, 1], "rounds": [{"all": [0]}]}]}, "allowed are 1 to 1"),
+        ({"scenarios": [{"replicas": 7, "twinned": [2, 2], "rounds": [{"all": [0]}]}]}, "twice"),
+        ({"scenarios": [{"replicas": 4, "twinned": [0], "rounds": [{"all": [5]}]}]}, "none"),
+        ({"scenarios": [{"replicas": 4, "twinned": [0], "rounds": [{"all": [1, 1]}]}]}, "twice"),
+        ({"scenarios": [{"replicas": 4, "twinned": [0], "rounds": [{"order": [1]}]}]}, "order"),
         (
             {
                 "scenarios": [
                     {
                         "replicas": 4,
-                        "twinned": 0,
+                        "twinned": [0],
                         "rounds": [{"all": [0]}, {"all": [0]}],
                         "restarts": [{"round": 1, "instance": 1, "as_of": 0}],
                     }
                 ]
             },
-            "only the twinned",
+            "only twinned",
         ),
     ],
 )
@@ -270,8 +288,8 @@ def test_a_plan_is_read_from_text(tmp_path: Path) -> None:
     for text in ("exhaustive:3", "exhaustive:1:n=5", "sampled:5:100", "sampled:5:100:seed=7:n=7"):
         assert read_plan(text).text == text
     file = tmp_path / "one.json"
-    file.write_text(write_scenarios([Scenario(4, 3, (plain_round(1),))]))
-    assert read_plan(str(file)).scenario(0).twinned == 3
+    file.write_text(write_scenarios([Scenario(4, (3,), (plain_round(1),))]))
+    assert read_plan(str(file)).scenario(0).twinned == (3,)
     for text in ("exhaustive", "exhaustive:x", "exhaustive:9", "sampled:5", "sampled:5:9:x=1", str(tmp_path / "none")):
         with pytest.raises(ScenarioError):
             read_plan(text)
@@ -314,4 +332,4 @@ def test_a_round_by_phases_lets_some_commit_what_others_only_prepared() -> None:
     """S5: commits reach one side only; the next views carry what was decided there."""
     commit_alone = Round(WHOLE, WHOLE, 0b00011, WHOLE)
     for twinned in range(4):
-        play(Scenario(4, twinned, (commit_alone, plain_round(0b01101), plain_round(0b10011), plain_round(0b11101))))
+        play(Scenario(4, (twinned,), (commit_alone, plain_round(0b01101), plain_round(0b10011), plain_round(0b11101))))

@@ -3,20 +3,28 @@ ship."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+import libipld
 import msgspec
 import pytest
+from epochs_kit import Consortium, add, remove
+from epochs_kit import make_genesis as consortium
 from ledger_core_kit import VALIDATORS, Kit, certify, make_genesis
 
 from ledger.chain import Chain, ExecutedBlock
-from ledger.errors import InvalidBlock
-from ledger.genesis import validator_account
+from ledger.epochs import last_height
+from ledger.errors import InvalidBlock, InvalidProof, LedgerError
+from ledger.genesis import Genesis, validator_account
+from ledger.modules.assets.operations import Artifact, Commit, Register, asset_id, commitment
 from ledger.modules.validators.operations import Rejoin
 from ledger.operations import default_registry
+from ledger.ownership_certificate import MAGIC, Handoff, OwnershipCertificate, describe, export, verify
 from ledger.parameters import Parameters
 from ledger.state.store import MemoryStore
 from ledger.validators import ValidatorSet
+from primitives.codec import decode, encode
 
 WINDOW = 8
 
@@ -103,3 +111,106 @@ def test_a_certificate_must_name_the_end_that_its_header_names() -> None:
     run_to(world, WINDOW + 3)
     world.chain.add_certificate(certify(world.chain, WINDOW + 2))
     assert world.chain.certified_height == WINDOW + 2
+
+
+def governed() -> tuple[Consortium, bytes]:
+    """A chain whose validators were all replaced since the genesis, one an epoch, and an asset of its first epoch."""
+    world = Consortium(spacious())
+    asset = register(world)
+    for index in range(5):
+        world.approve(add(f"n{index}", f"org-{5 + index}"))
+        assert world.code(world.ready(f"n{index}")) == ""
+        world.approve(remove(f"v{index}"))
+        world.turn()
+        for height in range(world.chain.certified_height + 1, world.chain.height + 1):
+            world.chain.add_certificate(world.certify(height))
+    assert world.members() == tuple(f"n{index}" for index in range(5))
+    return world, asset
+
+
+def spacious() -> Genesis:
+    return consortium(5, 10, commitment_age_ms=1)
+
+
+def register(world: Consortium) -> bytes:
+    account, salt = world.accounts["org-0"], bytes(16)
+    cid = libipld.encode_cid(b"\x01\x55\x12\x20" + hashlib.sha256(b"artifact").digest())
+    assert world.code(world.by("org-0", Commit(commitment(cid, account, salt)))) == ""
+    assert world.code(world.by("org-0", Register(Artifact(cid, 8), salt, "dataset", "digits"))) == ""
+    return asset_id(world.network_id, account, cid)
+
+
+def test_an_ownership_certificate_follows_all_sets_from_the_genesis_hash_alone() -> None:
+    """P3: none of the genesis' validators is left, and still their word leads to those who sign today."""
+    world, asset = governed()
+    data = export(world.chain, asset)
+    verified = verify(data, world.network_id)
+    assert (verified.epoch, verified.height) == (5, world.chain.height)
+    assert set(verified.signers) <= {f"org-{5 + index}" for index in range(5)}
+    assert "epoch 5" in describe(verified)
+    assert verify(data, world.network_id, (world.chain.height, world.chain.head_hash)).pinned
+    step = len(data) // 900
+    for index in range(0, len(data), step):
+        changed = data[:index] + bytes([data[index] ^ 1 << index % 8]) + data[index + 1 :]
+        with pytest.raises(InvalidProof):
+            verify(changed, world.network_id)
+
+
+def test_a_certificate_cannot_skip_swap_or_forge_a_set() -> None:
+    """P3: certificates of a past or non-member set, and ends that are none, are refused."""
+    world, asset = governed()
+    opened = decode(export(world.chain, asset)[len(MAGIC) :], OwnershipCertificate)
+    steps = opened.handoffs
+    before = world.chain.header(steps[0].header.height - 1)
+    finality = world.chain.certificate(steps[0].header.height - 1)
+    assert before is not None
+    assert finality is not None
+    replace = msgspec.structs.replace
+    cases = {
+        "certificate.header": [steps[:-1], ()],
+        "certificate.handoff": [
+            (steps[1], *steps[1:]),
+            (steps[0], *steps[2:], steps[1]),
+            (*steps, steps[-1]),
+            (Handoff(before, finality, steps[0].members), *steps[1:]),
+            (replace(steps[0], members=steps[1].members), *steps[1:]),
+        ],
+        "certificate.signatures": [
+            (replace(steps[0], finality=replace(steps[0].finality, signatures=())), *steps[1:]),
+        ],
+    }
+    for code, wrong in cases.items():
+        for handoffs in wrong:
+            with pytest.raises(InvalidProof) as caught:
+                verify(MAGIC + encode(replace(opened, handoffs=handoffs)), world.network_id)
+            assert caught.value.code == code
+    old = world.certify(world.chain.height, [f"v{index}" for index in range(5)])
+    with pytest.raises(InvalidProof):
+        verify(MAGIC + encode(replace(opened, finality=old)), world.network_id)
+
+
+def test_an_export_waits_for_the_ends_of_all_epochs() -> None:
+    world = Consortium(spacious())
+    asset = register(world)
+    world.execute(world.rejoin("v0", 5))
+    world.turn()
+    world.chain.add_certificate(world.certify(world.chain.height))
+    with pytest.raises(LedgerError) as caught:
+        export(world.chain, asset)
+    assert caught.value.code == "certificate.pending"
+    world.chain.add_certificate(world.certify(world.chain.epoch.base))
+    assert verify(export(world.chain, asset), world.network_id).epoch == 1
+
+
+def test_the_last_height_of_an_epoch_is_kept_for_ever() -> None:
+    """Whoever shows an older epoch is answered with its last block."""
+    world, _ = governed()
+    view = world.chain.view()
+    ends = [last_height(view, epoch) for epoch in range(7)]
+    assert ends[5:] == [None, None]
+    assert ends[4] == world.chain.epoch.base
+    for epoch, height in enumerate(ends[:5]):
+        assert height is not None
+        header = world.chain.header(height)
+        assert header is not None
+        assert (header.epoch, header.epoch_end) == (epoch, height)

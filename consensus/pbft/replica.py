@@ -179,6 +179,7 @@ class Replica:
                 checkpoints.on_executed(state, sequence, block_hash, epoch_end)
             case Synchronized(certificate=certificate, executed_batches=executed):
                 checkpoints.on_synchronized(state, certificate, executed)
+                self._reconsider()
             case CertificateShown(certificate=certificate, holder=holder):
                 checkpoints.receive_certificate(state, certificate, holder)
             case PeerConnected(replica=replica):
@@ -226,7 +227,7 @@ class Replica:
                 repair.receive_status(state, message)
 
     def _reconsider(self) -> None:
-        """A batch came: some candidate may be acceptable now."""
+        """A batch or blocks came, or we found our voice: some candidate may be acceptable now."""
         for sequence in sorted(self._state.slots):
             if sequence in self._state.slots:
                 ordering.consider(self._state, sequence)

@@ -246,8 +246,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def last_position(self) -> int:
-        """The last log position given: where the engine of the next epoch goes on."""
+    def proven(self) -> bool:
+        """Whether the vote log is known to hold all that this replica promised."""
         ...
 
     def status(self) -> EngineStatus: ...

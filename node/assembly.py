@@ -6,7 +6,7 @@ import asyncio
 import base64
 import importlib.metadata
 import ssl
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,15 +16,16 @@ from artifacts.chunk_store import ChunkStore
 from artifacts.errors import ChunkStoreError
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from ledger.chain import Chain
-from ledger.genesis import Genesis, GenesisValidator, network_id
+from ledger.genesis import Genesis, network_id
 from ledger.state.store import LevelStore
 from node.artifact_shelf import ArtifactShelf
 from node.batcher import BatchLimits
-from node.chain_service import ChainService, Head
+from node.chain_service import ChainService, Head, Opening
 from node.configuration import Configuration, split_address
 from node.core import CoreConfiguration, NodeCore
 from node.data_directory import DataDirectory
 from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
+from node.evidence_judge import ConsensusJudge
 from node.executor import ThreadExecutor
 from node.executor_process import LedgerProcess, RemoteLedger
 from node.failures import AddressUnusable, ConfigurationError, DirectoryUnusable, KeyFileError
@@ -35,7 +36,7 @@ from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
 from node.metrics import NodeMetrics, Reading
 from node.pool import PoolLimits
-from node.ports import Ports
+from node.ports import Ports, RegisteredPeer
 from node.replication import Replication
 from node.services import LedgerReads, NodeServices
 from node.status import StatusReporter
@@ -43,9 +44,8 @@ from node.validator_account import ValidatorReporter
 from node.verifier import ThreadVerifier
 from p2p.identity import Identity
 from p2p.options import LinkOptions
-from p2p.peers import PeerEntry, PeerNetwork
-from primitives.finality import FinalityCertificate
-from primitives.identifiers import NodeId, key_to_text
+from p2p.peers import PeerNetwork
+from primitives.identifiers import key_to_text
 
 API_STOP_TIMEOUT_S: Final = 2.0
 """How long answers under way may take when the node stops."""
@@ -68,11 +68,11 @@ class Node:
     """A running node. `start` builds it, `stop` ends whatever `start` has begun."""
 
     def __init__(self, files: NodeFiles, on_fatal: OnFatal) -> None:
-        """Raises ConfigurationError when the genesis does not know this node with these keys."""
+        """Raises ConfigurationError when the genesis does not know this node, and nothing says where it listens."""
         self._files = files
         self._fatal = on_fatal
         self._network_id = network_id(files.genesis)
-        self._validator = own_entry(files.genesis, files.keys)
+        self._listen = files.configuration.p2p.listen or own_address(files.genesis, files.keys)
         self._version = _version()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread_stops: list[Callable[[], None]] = []
@@ -99,15 +99,17 @@ class Node:
         post = LoopPost(loop, self._on_fatal)
         self._clock = LoopClock(loop, self._on_fatal)
         self._executor = self._make_executor(post)
-        head, stable = await self._open_head()
+        opening, registered = await self._open()
+        if opening.head.header.height == 0:
+            check_own_entry(self._files.genesis, self._files.keys)
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
         self._thread_stops += [self._verifier.stop, self._jobs.stop]
-        core = self._core = self._make_core(head, stable)
+        core = self._core = self._make_core(opening)
         reads = LedgerReads(self._executor)
         shelf = await asyncio.to_thread(self._open_shelf, reads)
         replication = self._make_replication(core, shelf, reads)
-        peers = self._make_peers(core, replication)
+        peers = self._make_peers(core, replication, registered)
         self._status = StatusReporter(core, peers, self._files.genesis, self._network_id, self._version)
         services = NodeServices(
             network_id=self._network_id,
@@ -148,9 +150,9 @@ class Node:
     def _open_ledger(self) -> ChainService:
         """Runs in the executor's thread."""
         self._store = LevelStore(self._files.directory.chain)
-        return ChainService(Chain.open(self._store, self._files.genesis))
+        return ChainService(Chain.open(self._store, self._files.genesis, judge=ConsensusJudge()))
 
-    async def _open_head(self) -> tuple[Head, FinalityCertificate | None]:
+    async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[Head] = loop.create_future()
 
@@ -159,11 +161,12 @@ class Node:
                 opened.set_result(head) if error is None else opened.set_exception(error)
 
         self._executor.start(answer)
-        head = await opened
-        stable = await LedgerReads(self._executor).ask("certificate", head.certified_height)
-        return head, stable
+        await opened
+        reads = LedgerReads(self._executor)
+        opening = await reads.ask("opening")
+        return opening, await reads.ask("peers", opening.membership.epoch)
 
-    def _make_core(self, head: Head, stable: FinalityCertificate | None) -> NodeCore:
+    def _make_core(self, opening: Opening) -> NodeCore:
         files, consensus = self._files, self._files.configuration.consensus
         batching = files.configuration.batching
         engine = EngineConfiguration(
@@ -184,8 +187,7 @@ class Node:
             files.genesis,
             files.keys.node_id,
             files.keys.signing_key,
-            head=head,
-            stable=stable,
+            opening=opening,
             ports=Ports(
                 clock=self._clock,
                 files=DiskFiles(files.directory.journal),
@@ -207,7 +209,7 @@ class Node:
     def _make_replication(self, core: NodeCore, shelf: ArtifactShelf, reads: LedgerReads) -> Replication:
         files = self._files
         reporter = ValidatorReporter(
-            core, self._clock, self._network_id, files.genesis, self._validator, files.keys.signing_key
+            core, self._clock, self._network_id, files.genesis.parameters, files.keys.signing_key
         )
         replication = Replication(
             node_id=files.keys.node_id,
@@ -221,23 +223,17 @@ class Node:
         shelf.on_complete = replication.on_complete
         return replication
 
-    def _make_peers(self, core: NodeCore, replication: Replication) -> PeerNetwork:
+    def _make_peers(
+        self, core: NodeCore, replication: Replication, registered: Sequence[RegisteredPeer]
+    ) -> PeerNetwork:
         files = self._files
-        overrides = files.configuration.p2p.addresses
-        registry = [
-            PeerEntry(
-                NodeId(validator.node_id),
-                base64.b64decode(validator.tls_certificate),
-                overrides.get(validator.node_id, validator.address),
-            )
-            for validator in files.genesis.validators
-        ]
+        self._links.overrides = files.configuration.p2p.addresses
         handler = PayloadHandler(core, replication, self._links, self._on_fatal)
         peers = PeerNetwork(
             Identity(files.keys.tls_key_pem, files.keys.tls_certificate_der),
             self._network_id,
-            registry,
-            split_address(files.configuration.p2p.listen or self._validator.address),
+            self._links.entries(registered),
+            split_address(self._listen),
             handler,
             self._spawn,
             LinkOptions(software_version=f"guildmark/{self._version}"),
@@ -249,8 +245,7 @@ class Node:
         try:
             await peers.start()
         except OSError as error:
-            where = self._files.configuration.p2p.listen or self._validator.address
-            raise AddressUnusable(f"p2p.listen: {where}: {error.strerror or error}") from error
+            raise AddressUnusable(f"p2p.listen: {self._listen}: {error.strerror or error}") from error
 
     async def _listen_to_clients(self, api: Api) -> str:
         settings = self._files.configuration.api
@@ -363,26 +358,34 @@ class _NewVersions:
         """Artifacts are fetched by their names; who served a wrong one is noted elsewhere."""
 
 
-def own_entry(genesis: Genesis, keys: NodeKeys) -> GenesisValidator:
-    """Return this node's entry of the genesis file.
+def own_address(genesis: Genesis, keys: NodeKeys) -> str:
+    """Return where the genesis file says that this node listens.
 
     Raises:
-        ConfigurationError: there is none.
-        KeyFileError: it names other keys than the directory holds.
+        ConfigurationError: it does not.
     """
     for validator in genesis.validators:
         if validator.node_id == keys.node_id:
-            if validator.signing_key != key_to_text(keys.signing_key.public_key):
-                raise KeyFileError(f"keys/signing.key is not the key that the genesis file names for {keys.node_id}")
-            if base64.b64decode(validator.tls_certificate) != keys.tls_certificate_der:
-                raise KeyFileError(
-                    f"keys/tls.crt is not the certificate that the genesis file names for {keys.node_id}"
-                )
-            return validator
+            return validator.address
     raise ConfigurationError(
-        f"genesis.json names no validator {keys.node_id}, which is the node of these keys: "
-        "it was assembled without this directory's member.toml"
+        f"genesis.json names no validator {keys.node_id}, which is the node of these keys; a node that joins later "
+        "needs p2p.listen in node.toml"
     )
+
+
+def check_own_entry(genesis: Genesis, keys: NodeKeys) -> None:
+    """Refuse to begin the ledger with keys that the genesis contradicts; later the ledger says who has which.
+
+    Raises:
+        KeyFileError: the genesis names other keys than the directory holds.
+    """
+    for validator in genesis.validators:
+        if validator.node_id != keys.node_id:
+            continue
+        if validator.signing_key != key_to_text(keys.signing_key.public_key):
+            raise KeyFileError(f"keys/signing.key is not the key that the genesis file names for {keys.node_id}")
+        if base64.b64decode(validator.tls_certificate) != keys.tls_certificate_der:
+            raise KeyFileError(f"keys/tls.crt is not the certificate that the genesis file names for {keys.node_id}")
 
 
 def _version() -> str:

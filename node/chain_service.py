@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
-from ledger import deadlines, ownership_certificate
+from ledger import deadlines, epochs, ownership_certificate
 from ledger.block import Block, Header, block_hash, decode_block, transactions_root
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.transaction import decode_transaction, transaction_id
+from node.membership import Membership, OwnStanding, engine_membership, membership, own_standing, registered_peers
+from node.ports import RegisteredPeer
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
 from primitives.codec import CodecError, decode, encode
 from primitives.finality import FinalityCertificate, verify_certificate
@@ -45,6 +47,15 @@ class Head(msgspec.Struct, frozen=True):
     """Block time at which the next deadline falls due."""
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """What consensus starts from: the chain's head and the epoch that follows from it."""
+
+    head: Head
+    membership: Membership
+    stable: FinalityCertificate | None
+    """The certificate of the highest certified block, where it belongs to that epoch."""
+
+
 class BlockResult(msgspec.Struct, frozen=True):
     """An executed block and what the deciding parts need beside it."""
 
@@ -59,6 +70,7 @@ class KnownBlock(msgspec.Struct, frozen=True):
 
     height: int
     block_hash: bytes
+    epoch_end: int
 
 
 class BlocksTaken(msgspec.Struct, frozen=True):
@@ -83,6 +95,30 @@ class ChainService:
         deadline_ms = deadlines.next_deadline(chain.view())
         return Head(chain.head, chain.head_hash, chain.certified_height, self._clock_offset_ms(), deadline_ms)
 
+    def opening(self) -> Opening:
+        head, members = self.head(), engine_membership(self._chain)
+        stable = self._chain.certificate(head.certified_height)
+        own = stable is not None and stable.epoch == members.epoch
+        return Opening(head, members, stable if own else None)
+
+    def membership(self, epoch: int) -> Membership:
+        """Return the validators of an epoch that has begun."""
+        return membership(self._chain, epoch)
+
+    def peers(self, epoch: int) -> tuple[RegisteredPeer, ...]:
+        """Return the nodes of the network, while consensus is in `epoch`."""
+        return registered_peers(self._chain, epoch)
+
+    def standing(self, node_id: str, signing_key: bytes) -> OwnStanding:
+        return own_standing(self._chain, node_id, signing_key)
+
+    def head_certificate(self, epoch: int, height: int) -> FinalityCertificate | None:
+        """Return the highest certificate of `epoch`, if it is above `height`; of its last block once it has ended."""
+        top = epochs.last_height(self._chain.view(), epoch)
+        top = self._chain.certified_height if top is None else min(top, self._chain.certified_height)
+        found = self._chain.certificate(top) if top > height else None
+        return found if found is not None and found.epoch == epoch else None
+
     def execute(
         self,
         height: int,
@@ -93,7 +129,7 @@ class ChainService:
         """Execute a decision, unless synchronization was faster. `verified` holds SHA-256 of signed transactions."""
         known = self._chain.header(height)
         if known is not None:
-            return KnownBlock(height, block_hash(known))
+            return KnownBlock(height, block_hash(known), known.epoch_end)
         block = self._chain.execute(height, proposal, batches, lambda data: hashlib.sha256(data).digest() in verified)
         return self._result(block, [(batch.author, batch.number) for batch in batches])
 
@@ -124,6 +160,9 @@ class ChainService:
     def blocks(self, first: int, last: int) -> tuple[list[bytes], list[bytes], FinalityCertificate | None]:
         """Return certified blocks from `first` on for a peer, the headers up to the next certificate, and that."""
         top = min(last, first + BLOCKS_PER_ANSWER_MAX - 1, self._chain.certified_height)
+        beginning = self._chain.header(first)
+        if beginning is not None:  # one answer, one epoch: the asker learns the next validators from its last block
+            top = min(top, epochs.last_height(self._chain.view(), beginning.epoch) or top)
         blocks: list[bytes] = []
         room = ANSWER_BYTES_MAX
         for height in range(first, top + 1):
@@ -183,6 +222,8 @@ class ChainService:
     ) -> None:
         if not headers or certificate.height != headers[-1].height or certificate.block_hash != hashes[-1]:
             raise InvalidBlock("sync.certificate", "the certificate is not that of the last header")
+        if any(header.epoch != certificate.epoch for header in headers):
+            raise InvalidBlock("sync.epoch", "one answer must not go beyond the end of an epoch")
         keys = [validator.signing_key for validator in self._chain.validators(certificate.epoch)]
         if not keys:
             raise InvalidBlock("sync.epoch", f"no validator set of epoch {certificate.epoch} is known")

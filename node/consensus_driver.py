@@ -87,6 +87,10 @@ class ConsensusDriver:
         self._working = False
         self._syncing = False
         self._ledger_height = -1
+        self._to_rewrite: list[Callable[[], None]] = []
+        """Who waits for the log to be written anew; while somebody does, it is."""
+        self._epoch = journal.head.epoch
+        self._incarnation = journal.head.incarnation
         self.dropped_messages = 0
         """Messages that came while too much waited for the disk."""
         self._timers: dict[TimerKind, Cancelable] = {}
@@ -94,6 +98,25 @@ class ConsensusDriver:
 
     def start(self) -> None:
         self._sort(self.engine.start(self._clock.now_ms()))
+        self._work()
+
+    def replace(self, engine: Engine, epoch: int, incarnation: int) -> None:
+        """Go on with the engine of another epoch, or of another incarnation, and a log of its own.
+
+        What the old one still wanted to send is dropped: nobody counts it any more.
+        """
+        for timer in list(self._timers):
+            self._stop_timer(timer)
+        self._outward = deque(effect for effect in self._outward if not isinstance(effect, Send | Broadcast))
+        self.engine, self._epoch, self._incarnation = engine, epoch, incarnation
+        self._to_rewrite.append(lambda: None)
+        self._sort(engine.start(self._clock.now_ms()))
+        self._work()
+
+    def adopt(self, incarnation: int, done: Callable[[], None]) -> None:
+        """Note durably that this directory must not vote in the name of another incarnation; then call `done`."""
+        self._incarnation = incarnation
+        self._to_rewrite.append(done)
         self._work()
 
     def stop(self) -> None:
@@ -144,11 +167,14 @@ class ConsensusDriver:
         return len(self._outward) < OUTWARD_WAITING_MAX and self._journal.unsynced_bytes < UNSYNCED_BYTES_MAX
 
     def _pending(self) -> bool:
-        return bool(self._outward) or self._journal.dirty or self._may_truncate()
+        return bool(self._outward or self._to_rewrite) or self._journal.dirty or self._may_truncate()
 
     def _may_truncate(self) -> bool:
         """The log has grown, and the ledger holds durably what the engine would no longer retain."""
-        return self._journal.wants_rewrite and self.engine.status().stable_checkpoint <= self._ledger_height
+        return self._journal.wants_rewrite and self._stable() <= self._ledger_height
+
+    def _stable(self) -> int:
+        return self.engine.status().stable_checkpoint
 
     def _take_events(self) -> None:
         for _ in range(EVENTS_PER_SYNC_MAX):
@@ -170,13 +196,16 @@ class ConsensusDriver:
 
     def _sync_or_perform(self) -> None:
         covered, self._outward = self._outward, deque()
-        truncate = self._may_truncate()
-        if not self._journal.dirty and not truncate:
+        rewrite = bool(self._to_rewrite) or self._may_truncate()
+        if not self._journal.dirty and not rewrite:
             self._perform(covered)
             return
+        waiting, self._to_rewrite = self._to_rewrite, []
 
         def synced() -> None:
             self._syncing = False
+            for done in waiting:
+                done()
             # In a turn of its own or within `_work`: what is performed may feed events, which must wait their turn.
             nested, self._working = self._working, True
             try:
@@ -186,8 +215,9 @@ class ConsensusDriver:
             self._work()
 
         self._syncing = True
-        if truncate:
-            self._journal.rewrite(self.engine.retained_records(), self.engine.status().stable_checkpoint, synced)
+        if rewrite:
+            height = min(max(self._ledger_height, self._journal.head.ledger_height), self._stable())
+            self._journal.rewrite(self.engine.retained_records(), self._epoch, height, self._incarnation, synced)
         else:
             self._journal.sync(synced)
 

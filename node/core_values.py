@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -66,9 +66,13 @@ class CoreStatus(msgspec.Struct, frozen=True):
 
 
 def explain(
-    engine: EngineStatus, replicas: Sequence[str], connected: Sequence[str], sync_target: int | None
+    engine: EngineStatus,
+    replicas: Sequence[str],
+    connected: Sequence[str],
+    sync_target: int | None,
+    standing: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Say in words what a node waits for; `replicas` are node ids in order of index."""
+    """Say in words what a node waits for; `replicas` are node ids in order of index, `standing` what the epoch adds."""
     missing = [
         f"{index} ({node})"
         for index, node in enumerate(replicas)
@@ -80,4 +84,5 @@ def explain(
         yield f"synchronizing to height {sync_target}"
     if engine.silent_because:
         yield f"this replica is silent: {engine.silent_because}"
+    yield from standing
     yield from engine.missing

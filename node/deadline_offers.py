@@ -26,6 +26,10 @@ class DeadlineOffers:
         self._timer: Cancelable | None = None
         self._stopped = False
 
+    def set_index(self, index: int | None) -> None:
+        """Another epoch gave this validator another place, or none."""
+        self._index = index
+
     def plan(self, next_deadline_ms: int | None, clock_offset_ms: int) -> None:
         """The next deadline is due at block time `next_deadline_ms`; the local clock lacks `clock_offset_ms` to it."""
         if self._timer is not None:

@@ -1,6 +1,12 @@
-"""The engine of a starting node: built over the ledger and the vote log, if the two are of one life."""
+"""The engine of a starting node, or of a starting epoch, built over ledger and vote log, if these belong together.
+
+Where they do not, the validator cannot know what it promised: it draws an incarnation, keeps silent, and asks to rejoin
+(spec: docs/spec/consensus.md, "Amnesia").
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -8,14 +14,13 @@ from consensus.errors import ConsensusError
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from consensus.pbft.replica import Replica
 from consensus.validators import ValidatorSet
-from ledger.genesis import Genesis, network_id
+from ledger.parameters import Parameters
 from node.chain_service import Head
-from node.failures import NodeFailure
 from node.journal import Journal, JournalDamaged
+from node.membership import Membership
 from node.verifier import EngineVerifier
 from primitives.digest import tagged_hash
 from primitives.finality import FinalityCertificate
-from primitives.identifiers import key_from_text
 from primitives.keys import SigningKey
 
 
@@ -24,52 +29,92 @@ def log_secret(signing_key: SigningKey | None) -> bytes:
     return b"" if signing_key is None else tagged_hash("vote-log", signing_key.seed)
 
 
-def build_engine(
-    configuration: EngineConfiguration,
-    genesis: Genesis,
-    replica_id: int | None,
-    signing_key: SigningKey | None,
-    journal: Journal,
-    head: Head,
-    stable: FinalityCertificate | None,
-) -> Replica:
-    """Return the replica as its records and the ledger left it; `replica_id` None follows without voting.
+def draw_incarnation(entropy: bytes) -> int:
+    """Return a number from 1 to 2^63 - 1 that this validator has not used before."""
+    return int.from_bytes(tagged_hash("incarnation", entropy)[:8], "big") >> 1 or 1
 
-    Raises:
-        NodeFailure: vote log and ledger do not belong together, or the log holds what is no record.
+
+def open_log(journal: Journal, membership: Membership, head: Head, entropy: Callable[[], bytes]) -> list[bytes]:
+    """Return the records that count in this epoch. A log that is missing, or of another life, is begun anew.
+
+    Only beside an empty ledger can a missing log be the first one. Anything else that is not of one life with the
+    ledger gets an incarnation, which the validator set does not name.
     """
-    if replica_id is not None:
-        check_log(journal, head)
-    keys = tuple(key_from_text(validator.signing_key) for validator in genesis.validators)
-    parameters = genesis.parameters
-    settings = msgspec.structs.replace(
-        configuration,
-        window=parameters.window,
-        proposal_bytes_max=parameters.proposal_bytes_max,
-        batches_per_proposal_max=parameters.batches_per_proposal_max,
-    )
-    try:
-        return Replica(
-            settings,
-            ValidatorSet(network_id(genesis), 0, keys),
-            replica_id,
-            signing_key if replica_id is not None else None,
-            EngineVerifier(),
-            records=journal.records,
-            last_executed=head.header.height,
-            last_block=(head.block_hash, head.header.epoch_end) if head.header.height else None,
-            stable=stable,
-        )
-    except ConsensusError as error:
-        raise JournalDamaged(str(error)) from error
+    height, kept = head.header.height, journal.head
+    if not journal.found:
+        first_life = height == 0 and not journal.damage
+        journal.begin(membership.epoch, 0 if first_life else draw_incarnation(entropy()), ())
+        return []
+    if kept.epoch > membership.epoch or (kept.epoch == membership.epoch and kept.ledger_height > height):
+        journal.begin(
+            membership.epoch, draw_incarnation(entropy()), ()
+        )  # the ledger is older: it was lost or is a copy
+        return []
+    if kept.epoch < membership.epoch:
+        journal.begin(membership.epoch, kept.incarnation, ())
+        return []
+    return journal.records
 
 
-def check_log(journal: Journal, head: Head) -> None:
-    """Raises NodeFailure when the ledger is older than the vote log: what was promised is unknown then."""
-    height = head.header.height
-    if journal.ledger_height > height:
-        raise NodeFailure(
-            f"the vote log was truncated when the ledger had {journal.ledger_height} certified blocks, but the "
-            f"ledger has {height}: it was lost or is a copy; put the newer one back, or leave this validator stopped "
-            "(the others go on without it)"
+class EngineMaker:
+    """Builds the replicas of this node, one an epoch."""
+
+    def __init__(
+        self,
+        configuration: EngineConfiguration,
+        parameters: Parameters,
+        network_id: bytes,
+        node_id: str,
+        signing_key: SigningKey | None,
+    ) -> None:
+        self._settings = msgspec.structs.replace(
+            configuration,
+            window=parameters.window,
+            proposal_bytes_max=parameters.proposal_bytes_max,
+            batches_per_proposal_max=parameters.batches_per_proposal_max,
         )
+        self._network_id = network_id
+        self._node_id = node_id
+        self._signing_key = signing_key
+        self._verifier = EngineVerifier()
+
+    def replica_id(self, membership: Membership) -> int | None:
+        """Return this node's place in the set; None for a node that only follows."""
+        key = self._signing_key
+        return None if key is None else membership.index_of(self._node_id, key.public_key)
+
+    def build(
+        self,
+        membership: Membership,
+        head: Head,
+        stable: FinalityCertificate | None,
+        *,
+        incarnation: int,
+        records: list[bytes],
+        gated: bool,
+    ) -> Replica:
+        """Return the epoch's replica. With another incarnation than the set names it is silent throughout.
+
+        Raises:
+            JournalDamaged: the log holds what is no record.
+        """
+        place = self.replica_id(membership)
+        header = head.header
+        keys = tuple(validator.signing_key for validator in membership.validators)
+        last_block = (head.block_hash, header.epoch_end) if header.height > membership.base else None
+        try:
+            return Replica(
+                self._settings,
+                ValidatorSet(self._network_id, membership.epoch, keys, membership.base),
+                place,
+                None if place is None else self._signing_key,
+                self._verifier,
+                records=records,
+                last_executed=header.height,
+                last_block=last_block,
+                stable=stable,
+                gated=gated,
+                lost=place is not None and membership.validators[place].incarnation != incarnation,
+            )
+        except ConsensusError as error:
+            raise JournalDamaged(str(error)) from error

@@ -18,6 +18,7 @@ from ledger.errors import LedgerError
 from ledger.genesis import parse
 from ledger.state.store import LevelStore
 from node.chain_service import ChainService
+from node.evidence_judge import ConsensusJudge
 from node.executor_pipe import receive, send
 from node.parents import end_with_parent
 
@@ -33,7 +34,7 @@ def serve(connection: Connection) -> None:
                 if method == "open":
                     directory, genesis = arguments
                     store = LevelStore(Path(directory))
-                    service = ChainService(Chain.open(store, parse(genesis)))
+                    service = ChainService(Chain.open(store, parse(genesis), judge=ConsensusJudge()))
                     gc.collect()
                     gc.freeze()  # what was loaded stays: the collector need not look at it again
                     result = None

@@ -1,10 +1,13 @@
 """The vote log: what this validator promised, in an append-only file of its own.
 
-    file   = magic (21 bytes) checksum (8) ledger height (8) first position (8) durable (8), then records
+    file   = magic (21 bytes) mark (8) checksum (8) epoch (8) ledger height (8) incarnation (8) first position (8)
+             durable (8), then records
     record = mark (8) length (4, of the payload) checksum (8) position (8) durable (8) payload
 
-Positions rise by one. `durable` is the highest position known to be synced when the bytes were written. The ledger
-height is what the ledger held when the log was last truncated: a ledger below it was lost. A checksum is the beginning
+Positions rise by one. `durable` is the highest position known to be synced when the bytes were written. A log holds the
+votes of one epoch. The ledger height is what the ledger held when the log was last truncated: a ledger below it was
+lost. The incarnation is 0, or the number with which this directory has asked to rejoin since it lost votes: it may vote
+in epochs whose validator set says the same number, and in no other. A checksum is the beginning
 of SHA-256 over all the rest and a secret, and the mark follows from the secret alone: records hold what strangers
 wrote, and nobody must be able to write something that looks like a record where a crash tore one, or that takes long to
 tell from one. LevelDB cannot keep votes: a truncated log of it is silently accepted.
@@ -18,31 +21,34 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from node.failures import ExitCode, NodeFailure
 from node.ports import AppendFile, Files, Jobs
 
 FILE_NAME: Final = "votes.log"
+DAMAGED_FILE_NAME: Final = "votes.damaged"
+"""Where a damaged log is kept for examination; the next one takes its place."""
 RECORD_BYTES_MAX: Final = 64 * 1024 * 1024
 REWRITE_BYTES_MIN: Final = 8 * 1024 * 1024
 """The log is rewritten when it has grown by so much, and to twice its size, since the last time."""
 
 _HEAD: Final = struct.Struct(">8sI8sQQ")
-_FILE_HEAD: Final = struct.Struct(">8sQQQ")
+_FILE_HEAD: Final = struct.Struct(">8s8sQQQQQ")
+_FILE_NUMBERS: Final = struct.Struct(">QQQQQ")
 _MAGIC: Final = b"guildmark vote log 1\n"
 _FILE_HEAD_BYTES: Final = len(_MAGIC) + _FILE_HEAD.size
 
 
 class JournalDamaged(NodeFailure):
-    """The vote log lost what it promised: this validator cannot know how it voted, and must not vote."""
+    """The vote log lost what it promised: this validator cannot know how it voted, and must not vote in the epoch."""
 
     exit_code = ExitCode.STORAGE
 
 
-class JournalMissing(NodeFailure):
-    """There must be a vote log, and there is none. None is made: the next start would take it for the real one."""
+class JournalForeign(NodeFailure):
+    """There is a file in the vote log's place that this validator did not write."""
 
     exit_code = ExitCode.STORAGE
 
@@ -63,19 +69,30 @@ class LogRecord(NamedTuple):
     """Where the next record begins."""
 
 
+class LogHead(NamedTuple):
+    """What a log says of itself."""
+
+    epoch: int = 0
+    ledger_height: int = 0
+    incarnation: int = 0
+    first: int = 1
+    """Position of the first record."""
+    durable: int = 0
+
+
 class ParsedLog(NamedTuple):
     """A log's good part."""
 
-    ledger_height: int
+    head: LogHead
     records: list[LogRecord]
     last_position: int
     size_bytes: int
 
 
-def file_head(secret: bytes, ledger_height: int = 0, first: int = 1, durable: int = 0) -> bytes:
+def file_head(secret: bytes, head: LogHead = LogHead()) -> bytes:  # noqa: B008 - an immutable value
     """Return the bytes that a log begins with."""
-    checksum = hashlib.sha256(secret + struct.pack(">QQQ", ledger_height, first, durable)).digest()[:8]
-    return _MAGIC + _FILE_HEAD.pack(checksum, ledger_height, first, durable)
+    checksum = hashlib.sha256(secret + _FILE_NUMBERS.pack(*head)).digest()[:8]
+    return _MAGIC + _FILE_HEAD.pack(_mark(secret), checksum, *head)
 
 
 def frame(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:
@@ -88,21 +105,25 @@ def parse(secret: bytes, data: bytes) -> ParsedLog:
     """Read a log; what a crash tore off is left out.
 
     Raises:
-        JournalDamaged: not a vote log, or damaged where it had been durable.
+        JournalForeign: not a log of this validator's.
+        JournalDamaged: damaged where it had been durable.
     """
-    if not data.startswith(_MAGIC) or len(data) < _FILE_HEAD_BYTES:
-        raise JournalDamaged(f"{FILE_NAME} is not a vote log")
-    _, height, first, durable = _FILE_HEAD.unpack_from(data, len(_MAGIC))
-    if data[:_FILE_HEAD_BYTES] != file_head(secret, height, first, durable):
-        raise JournalDamaged(f"{FILE_NAME} is damaged at its beginning, or belongs to another signing key")
+    if len(data) < _FILE_HEAD_BYTES:
+        raise JournalDamaged(f"{FILE_NAME} has lost its beginning")
+    _, _, *numbers = _FILE_HEAD.unpack_from(data, len(_MAGIC))
+    head = LogHead(*numbers)
+    if data[:_FILE_HEAD_BYTES] != file_head(secret, head):
+        if _mark(secret) not in data:
+            raise JournalForeign(f"{FILE_NAME} belongs to another signing key, or is not a vote log")
+        raise JournalDamaged(f"{FILE_NAME} is damaged at its beginning")
     records: list[LogRecord] = []
-    offset, expected = _FILE_HEAD_BYTES, first
+    offset, expected, durable = _FILE_HEAD_BYTES, head.first, head.durable
     while (record := _record_at(secret, data, offset)) is not None and record.position == expected:
         records.append(record)
         offset, expected = record.end, expected + 1
     if durable >= expected or any(found.durable >= expected for found in _records_behind(secret, data, offset)):
         raise JournalDamaged(f"{FILE_NAME} is damaged at byte {offset}, where it had been durable")
-    return ParsedLog(height, records, expected - 1, offset)
+    return ParsedLog(head, records, expected - 1, offset)
 
 
 def _record_at(secret: bytes, data: bytes, offset: int) -> LogRecord | None:
@@ -146,53 +167,58 @@ class Journal:
         jobs: Jobs,
         on_failure: Callable[[NodeFailure], None],
         secret: bytes,
-        may_create: bool = True,
     ) -> None:
-        """Read the log; a torn tail is cut.
+        """Read the log, or begin one; a torn tail is cut, a damaged log put aside.
 
         Args:
             secret: the same in every life of the node, and known to nobody else.
-            may_create: whether this can be the first life, which has no log yet.
 
         Raises:
-            JournalMissing: there is no log, and this is not the first life.
-            JournalDamaged: see `parse`.
+            JournalForeign: see `parse`.
             JournalFailed: the disk refused.
         """
         self._files = files
         self._jobs = jobs
         self._on_failure = on_failure
         self._secret = secret
-        self.ledger_height = 0
-        """What the ledger held when the log was last truncated; a ledger below it has been lost."""
+        self.head = LogHead()
+        self.found = True
+        """Whether there was a log, and a good one."""
+        self.damage = ""
+        """What was wrong with the one that was put aside."""
         self.records: list[bytes] = []
         """What the log held when it was opened; the engine is rebuilt from it."""
         self._position = 0
         self._durable = 0
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
+        self._file: AppendFile | None = None
+        """None until there is a log: `begin` makes one."""
+        self._size = 0
         try:
-            self._open_or_create(may_create)
-            self._file: AppendFile = files.open_append(FILE_NAME)
-            # After a kill without loss of power, what was read may never have been synced; it counts from now on.
-            self._file.sync()
-            self._size = self._file.size()
+            self._open_or_create()
+            if self.found:
+                # After a kill without loss of power, what was read may never have been synced; it counts from now on.
+                self._file = files.open_append(FILE_NAME)
+                self._file.sync()
+                self._size = self._file.size()
         except OSError as error:
             raise JournalFailed(f"the vote log cannot be opened: {error.strerror or error}") from error
         self._rewritten_size = self._size
 
-    def _open_or_create(self, may_create: bool) -> None:
+    def _open_or_create(self) -> None:
         data = self._files.read(FILE_NAME)
-        if data is None:
-            if not may_create:
-                raise JournalMissing(
-                    "the ledger has blocks, but there is no vote log: this validator cannot know how it voted, and "
-                    "could contradict itself; put the log back, or leave it stopped (the others go on without it)"
-                )
-            self._files.replace(FILE_NAME, file_head(self._secret))
+        log = None
+        if data is not None:
+            try:
+                log = parse(self._secret, data)
+            except JournalDamaged as damaged:
+                self.damage = str(damaged)
+                self._files.replace(DAMAGED_FILE_NAME, data)
+        if data is None or log is None:
+            self.found = False
             return
-        log = parse(self._secret, data)
-        self.ledger_height = log.ledger_height
+        self.head = log.head
         self.records = [record.payload for record in log.records]
         if log.size_bytes < len(data):
             self._files.truncate(FILE_NAME, log.size_bytes)
@@ -227,6 +253,7 @@ class Journal:
         self._size += len(data)
 
         def write() -> None:
+            assert self._file is not None, "a log that was not found is begun before anything is appended"
             self._file.append(data)
             self._file.sync()
 
@@ -240,25 +267,28 @@ class Journal:
     def wants_rewrite(self) -> bool:
         return self._size - self._rewritten_size >= max(REWRITE_BYTES_MIN, self._rewritten_size)
 
-    def rewrite(self, records: list[bytes], ledger_height: int, done: Callable[[], None]) -> None:
+    def begin(self, epoch: int, incarnation: int, records: Sequence[bytes]) -> None:
+        """Start the log anew, durably, before anything was appended in this life.
+
+        Raises:
+            JournalFailed: the disk refused.
+        """
+        try:
+            self._replacement(records, LogHead(epoch, 0, incarnation))()
+        except OSError as error:
+            raise JournalFailed(f"the vote log cannot be written: {error.strerror or error}") from error
+        self._durable = self._position
+
+    def rewrite(
+        self, records: Sequence[bytes], epoch: int, ledger_height: int, incarnation: int, done: Callable[[], None]
+    ) -> None:
         """Replace the whole log by `records`, then call `done`. Not while another sync or rewrite is under way.
 
         They must hold every promise that still counts, also what was appended and not yet synced. The new file is
         durable under its name before the old one is gone. `ledger_height` is durable in the ledger.
         """
-        self._unsynced = []
-        self._unsynced_bytes = 0
-        first = self._position + 1
-        covered = self._position + len(records)
-        frames = [frame(self._secret, first + index, covered, record) for index, record in enumerate(records)]
-        data = file_head(self._secret, ledger_height, first, covered) + b"".join(frames)
-        self._position = covered
-        self._size = self._rewritten_size = len(data)
-
-        def write() -> None:
-            self._file.close()
-            self._files.replace(FILE_NAME, data)
-            self._file = self._files.open_append(FILE_NAME)
+        write = self._replacement(records, LogHead(epoch, ledger_height, incarnation))
+        covered = self._position
 
         def written() -> None:
             self._durable = covered
@@ -266,8 +296,29 @@ class Journal:
 
         self._run(write, written)
 
+    def _replacement(self, records: Sequence[bytes], head: LogHead) -> Callable[[], None]:
+        """Return what puts a log with `records` in the present one's place; appends go there from now on."""
+        self._unsynced = []
+        self._unsynced_bytes = 0
+        first = self._position + 1
+        covered = self._position + len(records)
+        self.head = head._replace(first=first, durable=covered)
+        frames = [frame(self._secret, first + index, covered, record) for index, record in enumerate(records)]
+        data = file_head(self._secret, self.head) + b"".join(frames)
+        self._position = covered
+        self._size = self._rewritten_size = len(data)
+
+        def write() -> None:
+            if self._file is not None:
+                self._file.close()
+            self._files.replace(FILE_NAME, data)
+            self._file = self._files.open_append(FILE_NAME)
+
+        return write
+
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _run(self, job: Callable[[], None], done: Callable[[], None]) -> None:
         def finished(error: BaseException | None) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from node.core import NodeCore
 from node.event_loop import OnFatal
+from node.ports import RegisteredPeer
 from node.replication import Replication
 from p2p.channels import Channel
+from p2p.errors import InvalidCertificate
 from p2p.peers import PeerNetwork
+from p2p.registry import PeerEntry, entries_by_node
 from primitives.identifiers import NodeId
 
 log: Final = structlog.get_logger("node.links")
@@ -23,9 +26,32 @@ class PeerLinks:
     def __init__(self) -> None:
         self.network: PeerNetwork | None = None
         """Set once it exists; nobody is connected before."""
+        self.overrides: Mapping[str, str] = {}
+        """Addresses that the configuration gives other than the ledger, by node id."""
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
         return self.network is not None and self.network.send(NodeId(node_id), channel, payload)
+
+    def register(self, peers: Sequence[RegisteredPeer]) -> None:
+        if self.network is not None:
+            self.network.update_registry(self.entries(peers))
+
+    def entries(self, peers: Sequence[RegisteredPeer]) -> list[PeerEntry]:
+        """Return what the links need of each; a certificate that does not name its node is left out and logged."""
+        entries = []
+        for peer in peers:
+            try:
+                entry = PeerEntry(
+                    NodeId(peer.node_id),
+                    peer.tls_certificate,
+                    self.overrides.get(peer.node_id, peer.address),
+                )
+                entries_by_node([entry], NodeId(""))
+            except InvalidCertificate as error:
+                log.warning("a registered certificate cannot be used", peer=peer.node_id, reason=str(error))
+            else:
+                entries.append(entry)
+        return entries
 
     def connected(self) -> Sequence[str]:
         return [] if self.network is None else [peer.node_id for peer in self.network.connected()]

@@ -3,10 +3,22 @@ simulator over virtual time. Everything that passes is a value."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from p2p.channels import Channel
+
+
+class RegisteredPeer(msgspec.Struct, frozen=True):
+    """A node that the ledger names: of the validator set, or let in and not yet in it."""
+
+    node_id: str
+    tls_certificate: bytes
+    """DER."""
+    address: str
 
 
 class Cancelable(Protocol):
@@ -29,6 +41,10 @@ class Links(Protocol):
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool: ...
 
     def connected(self) -> Sequence[str]: ...
+
+    def register(self, peers: Sequence[RegisteredPeer]) -> None:
+        """These nodes, and no others, belong to the network now. Links to others end."""
+        ...
 
     def misbehaved(self, node_id: str, reason: str) -> None:
         """The peer sent what no correct peer sends: note it, and cut the link."""
@@ -95,6 +111,10 @@ class VerifierPort(Protocol):
         ...
 
 
+def draw_entropy() -> bytes:
+    return secrets.token_bytes(32)
+
+
 class Ports(NamedTuple):
     """All of them, as one node gets them."""
 
@@ -105,3 +125,5 @@ class Ports(NamedTuple):
     links: Links
     executor: ExecutorPort
     verifier: VerifierPort
+    entropy: Callable[[], bytes] = draw_entropy
+    """32 bytes that nobody has seen before."""

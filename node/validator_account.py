@@ -6,8 +6,8 @@ from typing import Final
 
 import structlog
 
-from ledger.genesis import Genesis, GenesisValidator, validator_account
 from ledger.modules.assets.operations import ReportHeld
+from ledger.parameters import Parameters
 from ledger.transaction import build
 from node.core import Admission, NodeCore
 from node.ports import Clock
@@ -17,30 +17,31 @@ log: Final = structlog.get_logger("node.validator")
 
 
 class ValidatorReporter:
-    """Submits `assets.report_held` from the account that every validator has since the genesis."""
+    """Submits `assets.report_held` from the account that every validator has."""
 
     def __init__(
         self,
         core: NodeCore,
         clock: Clock,
         network_id: bytes,
-        genesis: Genesis,
-        validator: GenesisValidator,
+        parameters: Parameters,
         key: SigningKey,
     ) -> None:
         self._core = core
         self._clock = clock
         self._network_id = network_id
         self._key = key
-        self._lifetime_ms = genesis.parameters.lifetime_ms // 2
-        self._account = validator_account(network_id, validator)
+        self._lifetime_ms = parameters.lifetime_ms // 2
 
     async def report_held(self, asset: bytes, version: int) -> None:
         """Submit the statement. Whether it executed is for the ledger to show; a refusal is only logged."""
+        account = self._core.own_account
+        if not account:
+            return  # not a validator now: what this node holds counts for nobody
         now_ms = max(self._clock.now_ms() + self._core.head.clock_offset_ms, self._core.head.header.timestamp_ms)
         transaction = build(
             network_id=self._network_id,
-            sender=self._account,
+            sender=account,
             key=self._key,
             operations=[ReportHeld(asset, version)],
             expires_at_ms=now_ms + self._lifetime_ms,

@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from consensus.messages import Batch, BatchRequest, Message
+from ledger.transaction import TRANSACTION_BYTES_MAX
 from p2p.channels import Channel
 from primitives.codec import CodecError, decode_union, encode
 from primitives.finality import FinalityCertificate, Natural
@@ -17,6 +18,9 @@ ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
 HEADERS_PER_ANSWER_MAX: Final = 4_096
 """Headers from the last block to the certificate. Not every height has one of its own; gaps stay within the window."""
 HEADER_BYTES_MAX: Final = 1_024
+OFFER_TRANSACTIONS_MAX: Final = 256
+OFFER_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of transactions in one offer; a single larger one is not possible."""
 
 
 class _Sync(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -46,7 +50,29 @@ class BlocksAnswer(_Sync, frozen=True, tag="blocks-answer"):
     certificate: FinalityCertificate | None
 
 
-SyncMessage: TypeAlias = BlocksRequest | BlocksAnswer
+class HeadRequest(_Sync, frozen=True, tag="head-request"):
+    """What is certified beyond `height`? The asker knows the validators of `epoch` and of none after it."""
+
+    epoch: Natural
+    height: Natural
+
+
+class HeadAnswer(_Sync, frozen=True, tag="head-answer"):
+    """The highest certificate of the epoch that was asked about: of its last block, once it has ended."""
+
+    certificate: FinalityCertificate
+
+
+class TransactionsOffer(_Sync, frozen=True, tag="transactions-offer"):
+    """Transactions of a node that cannot put them into batches itself."""
+
+    transactions: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=TRANSACTION_BYTES_MAX)], ...],
+        msgspec.Meta(min_length=1, max_length=OFFER_TRANSACTIONS_MAX),
+    ]
+
+
+SyncMessage: TypeAlias = BlocksRequest | BlocksAnswer | HeadRequest | HeadAnswer | TransactionsOffer
 
 
 def channel_of(message: Message) -> Channel:
@@ -68,9 +94,14 @@ __all__ = [
     "ANSWER_BYTES_MAX",
     "BLOCKS_PER_ANSWER_MAX",
     "HEADERS_PER_ANSWER_MAX",
+    "OFFER_BYTES_MAX",
+    "OFFER_TRANSACTIONS_MAX",
     "BlocksAnswer",
     "BlocksRequest",
     "CodecError",
+    "HeadAnswer",
+    "HeadRequest",
+    "TransactionsOffer",
     "channel_of",
     "decode_sync",
     "encode_sync",

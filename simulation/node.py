@@ -12,6 +12,7 @@ from ledger.genesis import Genesis
 from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
+from node.evidence_judge import ConsensusJudge
 from node.failures import NodeFailure
 from node.journal import JournalFailed
 from node.ports import Ports
@@ -98,7 +99,7 @@ class SimulatedNode:
         """
         self.lives += 1
         self.world.touched.add(self.index)
-        chain = self.chain = Chain.open(self.store, self.genesis)
+        chain = self.chain = Chain.open(self.store, self.genesis, judge=ConsensusJudge())
         self._note_unheard(chain)
         service = self.make_service(chain)
         around = Surroundings(
@@ -112,10 +113,10 @@ class SimulatedNode:
             self.genesis,
             self.names[self.index],
             self.signing_key,
-            head=service.head(),
-            stable=chain.certificate(chain.certified_height),
+            opening=service.opening(),
             ports=Ports(
-                clock=ports, files=self.disk, jobs=ports, links=ports, executor=ports, verifier=InlineVerifier()
+                clock=ports, files=self.disk, jobs=ports, links=ports, executor=ports, verifier=InlineVerifier(),
+                entropy=lambda: self.world.random.randbytes(32),
             ),
             on_fatal=self._fatal,
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from node.chain_service import ChainService
-from node.ports import Answer
+from node.ports import Answer, RegisteredPeer
 from p2p.channels import Channel
 from simulation.disk import PowerLost, SimulatedDisk
 from simulation.network import Network
@@ -69,6 +69,8 @@ class SimulatedPorts:
         self._busy_until = {"journal": 0, "ledger": 0}
         self._writing: Callable[[], None] | None = None
         self._torn = False
+        self._registered = set(around.names)
+        """Whom the node takes for members of the network; it sends to nobody else."""
         self.alive = True
 
     def die(self, power_loss: bool) -> None:
@@ -172,8 +174,11 @@ class SimulatedPorts:
         return [
             name
             for other, name in enumerate(around.names)
-            if other != around.index and around.network.connected(around.index, other)
+            if other != around.index and name in self._registered and around.network.connected(around.index, other)
         ]
+
+    def register(self, peers: Sequence[RegisteredPeer]) -> None:
+        self._registered = {peer.node_id for peer in peers}
 
     def misbehaved(self, node_id: str, reason: str) -> None:
         self._around.complaints.append((node_id, reason))

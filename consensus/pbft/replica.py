@@ -73,7 +73,6 @@ class Replica:
         last_executed: int | None = None,
         last_block: tuple[bytes, int] | None = None,
         stable: FinalityCertificate | None = None,
-        position: int = 0,
         gated: bool = True,
         lost: bool = False,
     ) -> None:
@@ -84,7 +83,6 @@ class Replica:
             last_executed: the ledger's height; None means the epoch's base.
             last_block: hash and epoch end of the block at that height, where it belongs to this epoch.
             stable: the highest certificate that the ledger holds for a block of this epoch.
-            position: the last log position given in earlier epochs.
             gated: stay silent until a quorum's Status shows that the log is no older than what was promised. False is
                 for a replica whose predecessor in the same process was past that, and for tests of one replica.
             lost: the log is known to be missing or of another life: silent for the whole epoch.
@@ -93,7 +91,7 @@ class Replica:
             ConsensusError: a record that is none.
         """
         self._state = State(configuration, validators, replica_id, signer, verifier)
-        self._state.gated, self._state.lost, self._state.position = gated and not lost, lost, position
+        self._state.gated, self._state.lost = gated and not lost, lost
         recovery.recover(self._state, records, last_executed, last_block, stable)
 
     @property
@@ -115,10 +113,6 @@ class Replica:
         self._begin(now_ms)
         self._attempt(self._dispatch, event)
         return self._finish()
-
-    @property
-    def last_position(self) -> int:
-        return self._state.position
 
     @property
     def proven(self) -> bool:
@@ -182,6 +176,8 @@ class Replica:
                 self._reconsider()
             case CertificateShown(certificate=certificate, holder=holder):
                 checkpoints.receive_certificate(state, certificate, holder)
+                if state.replica_id is None or state.outdated:
+                    checkpoints.ask_for_synchronization(state)  # no votes lead there
             case PeerConnected(replica=replica):
                 repair.greet(state, replica)
 

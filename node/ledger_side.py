@@ -1,0 +1,196 @@
+"""Where consensus and the ledger meet: decisions become blocks, blocks become checkpoints, certificates are kept.
+
+Performs those effects of the engine that are not about storage, links or time, and feeds back what came of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from consensus.engine import (
+    BatchClosed,
+    BatchesReleased,
+    BlockExecuted,
+    Certified,
+    Diverged,
+    EvidenceFound,
+    Execute,
+    Outdated,
+    PeerConnected,
+    ReplicaId,
+    Synchronized,
+    SyncNeeded,
+)
+from ledger.errors import InvalidBlock
+from ledger.execution import DecidedBatch, DecidedProposal
+from node.announcements import Announcements
+from node.chain_service import BlockResult, Head, KnownBlock
+from node.consensus_driver import ConsensusDriver
+from node.deadline_offers import DeadlineOffers
+from node.duties import Duties
+from node.epoch_keeper import EpochKeeper
+from node.failures import NodeFailure
+from node.intake import Intake
+from node.ports import Ports
+from node.sync_desk import TransactionOffers
+from node.synchronizer import Synchronizer
+from primitives.finality import FinalityCertificate
+
+DIVERGED_ADVICE: Final = "Keep its data directory for examination, and leave it stopped: the others go on without it"
+
+
+class LedgerSide:
+    """consensus_driver.EffectHandler. Belongs to the deciding thread."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        head: Head,
+        intake: Intake,
+        epochs: EpochKeeper,
+        duties: Duties | None,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.driver: ConsensusDriver
+        """Set before anything is started."""
+        self.head = head
+        self.announcements = Announcements(head.certified_height)
+        self.diverged = False
+        self._links = ports.links
+        self._executor = ports.executor
+        self._intake = intake
+        self._epochs = epochs
+        self._duties = duties
+        self._offers = TransactionOffers(ports.links)
+        self._on_fatal = on_fatal
+        self._stopped = False
+        self._deadlines = DeadlineOffers(ports.clock, epochs.replica_id, lambda: self.driver.handle(BatchClosed(())))
+        self.synchronizer = Synchronizer(
+            ports.clock,
+            ports.links,
+            ports.executor,
+            self._on_synchronized_blocks,
+            self._on_synchronized,
+            self._on_sync_diverged,
+            lambda: self.head.header.height,
+        )
+
+    def start(self) -> None:
+        self._plan_deadlines()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self.synchronizer.stop()
+        self._deadlines.stop()
+
+    # --- effects
+
+    def on_execute(self, effect: Execute) -> None:
+        proposal = DecidedProposal(effect.proposal.proposer, effect.proposal.timestamp_ms)
+        batches = [DecidedBatch(batch.author, batch.number, batch.items) for batch in effect.batches]
+        known = self._intake.known_signatures(effect.batches)
+
+        def executed(result: Any, error: BaseException | None) -> None:
+            if self._stopped:
+                return
+            if error is not None:
+                self._on_fatal(error)
+                return
+            if isinstance(result, KnownBlock):
+                # Synchronization was faster, and may not have reached the certificate that it is told with.
+                self.driver.handle(BlockExecuted(result.height, result.block_hash, result.epoch_end))
+                return
+            self._executed(result)
+            header = result.block.header
+            self.driver.handle(BlockExecuted(header.height, result.block.block_hash, header.epoch_end))
+            self._intake.poll()
+
+        self._executor.call("execute", (effect.sequence, proposal, batches, known), executed)
+
+    def on_certified(self, effect: Certified) -> None:
+        certificate = effect.certificate
+        # Else the sync of a later block is early enough.
+        durably = self.driver.wants_truncation or certificate.height == certificate.epoch_end
+
+        def kept(height: Any, error: BaseException | None) -> None:
+            if self._stopped:
+                return
+            if error is not None:
+                self._on_fatal(error)
+                return
+            self.announcements.certified(certificate.height)
+            if durably:
+                self.driver.on_ledger_durable(int(height))
+            self._follow_epoch(certificate)
+
+        self._executor.call("add_certificate", (certificate, durably), kept)
+
+    def on_sync_needed(self, effect: SyncNeeded) -> None:
+        if effect.certificate.epoch == self._epochs.epoch:
+            nodes = self._epochs.node_ids
+            self.synchronizer.need(effect.certificate, [nodes[holder] for holder in effect.holders])
+
+    def on_diverged(self, effect: Diverged) -> None:
+        self._fail_diverged(
+            f"block {effect.certificate.height} was certified as {effect.certificate.block_hash.hex()}, but this "
+            f"node computed {effect.own_block_hash.hex()}: its state has diverged"
+        )
+
+    def _on_sync_diverged(self, refusal: InvalidBlock) -> None:
+        self._fail_diverged(f"this node's state has diverged: {refusal.message}")
+
+    def _fail_diverged(self, what: str) -> None:
+        self.diverged = True
+        self._on_fatal(NodeFailure(f"{what}. {DIVERGED_ADVICE}"))
+
+    def on_outdated(self, effect: Outdated) -> None:
+        self._epochs.on_outdated(effect, self.driver)
+
+    def on_evidence(self, effect: EvidenceFound) -> None:
+        self.announcements.evidence(effect.evidence)
+        if self._duties is not None:
+            self._duties.on_evidence(effect.evidence)
+
+    def on_released(self, effect: BatchesReleased) -> None:
+        if self._epochs.follows_only:
+            self._offers.offer(effect.items, self._epochs.node_ids)
+        self._intake.on_released(effect.items)
+
+    # --- blocks
+
+    def _executed(self, result: BlockResult) -> None:
+        block = result.block
+        certified = self.announcements.certified_height
+        self.head = Head(block.header, block.block_hash, certified, result.clock_offset_ms, block.next_deadline_ms)
+        self.announcements.executed(block, self._intake.on_executed(block))
+        self._plan_deadlines()
+        if block.membership_changed:
+            self._epochs.register()
+
+    def _plan_deadlines(self) -> None:
+        self._deadlines.set_index(self._epochs.replica_id)
+        self._deadlines.plan(self.head.next_deadline_ms, self.head.clock_offset_ms)
+
+    def _on_synchronized_blocks(self, results: Sequence[BlockResult]) -> None:
+        for result in results:
+            self._executed(result)
+
+    def _on_synchronized(self, event: Synchronized) -> None:
+        self.announcements.certified(event.certificate.height)
+        if event.certificate.epoch == self._epochs.epoch:
+            self.driver.handle(event)
+            self.driver.on_ledger_durable(event.certificate.height)
+        self._intake.poll()
+        self._follow_epoch(event.certificate)
+
+    def _follow_epoch(self, certificate: FinalityCertificate) -> None:
+        self._epochs.on_certified(certificate, self.driver, lambda: self.head, self._entered)
+
+    def _entered(self) -> None:
+        """Another epoch has begun here: greet the others, and take this validator's new place."""
+        self._plan_deadlines()
+        for node in self._links.connected():
+            if (replica := self._epochs.index.get(node)) is not None:
+                self.driver.handle(PeerConnected(ReplicaId(replica)))
+        self._intake.poll()

@@ -1,0 +1,103 @@
+"""Who answers on the sync channel: blocks, heads, and transactions of nodes that cannot order their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from node.heads import HeadExchange
+from node.intake import Intake
+from node.ports import Links
+from node.synchronizer import Synchronizer
+from node.wire import (
+    OFFER_BYTES_MAX,
+    OFFER_TRANSACTIONS_MAX,
+    BlocksAnswer,
+    BlocksRequest,
+    HeadAnswer,
+    HeadRequest,
+    SyncMessage,
+    TransactionsOffer,
+    encode_sync,
+)
+from p2p.channels import Channel
+
+OFFERS_AT_ONCE_MAX: Final = 4
+"""Offers of one peer that are being judged; more are dropped, and the peer offers again."""
+OFFERED_TO: Final = 2
+"""Peers that get an offer, others each time: one may be faulty."""
+
+
+class SyncDesk:
+    """Sorts what comes on the channel. Peers are registered nodes, so there are as many entries here at most."""
+
+    def __init__(
+        self,
+        synchronizer: Synchronizer,
+        heads: HeadExchange,
+        intake: Intake,
+        may_order: Callable[[], bool],
+    ) -> None:
+        """`may_order` tells whether this node puts transactions into batches."""
+        self._synchronizer = synchronizer
+        self._heads = heads
+        self._intake = intake
+        self._may_order = may_order
+        self._judging: dict[str, int] = {}
+
+    def on_message(self, peer: str, message: SyncMessage) -> None:
+        match message:
+            case BlocksRequest():
+                self._synchronizer.serve(peer, message)
+            case BlocksAnswer():
+                self._synchronizer.on_answer(peer, message)
+            case HeadRequest(epoch=epoch, height=height):
+                self._heads.tell(peer, epoch, height)
+            case HeadAnswer():
+                self._heads.on_answer(peer, message)
+            case TransactionsOffer(transactions=transactions):
+                self._take_offer(peer, transactions)
+
+    def _take_offer(self, peer: str, transactions: Sequence[bytes]) -> None:
+        if not self._may_order() or self._judging.get(peer, 0) >= OFFERS_AT_ONCE_MAX:
+            return
+        self._judging[peer] = self._judging.get(peer, 0) + 1
+
+        def done(_: object) -> None:
+            self._judging[peer] -= 1
+            if not self._judging[peer]:
+                del self._judging[peer]
+
+        self._intake.submit(transactions, done)
+
+
+class TransactionOffers:
+    """Passes on to validators what this node cannot order itself."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._turn = 0
+
+    def offer(self, transactions: Sequence[bytes], to: Sequence[str]) -> None:
+        """Give some of the validators `to` what this node cannot order itself."""
+        connected = set(self._links.connected())
+        peers = [node for node in to if node in connected]
+        self._turn += 1
+        for part in parts(transactions):
+            payload = encode_sync(TransactionsOffer(part))
+            for offset in range(min(OFFERED_TO, len(peers))):
+                self._links.send(peers[(self._turn + offset) % len(peers)], Channel.SYNC, payload)
+
+
+def parts(transactions: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut a list, in order, into offers within the bounds."""
+    part: list[bytes] = []
+    size = 0
+    for transaction in transactions:
+        if part and (size + len(transaction) > OFFER_BYTES_MAX or len(part) == OFFER_TRANSACTIONS_MAX):
+            yield tuple(part)
+            part, size = [], 0
+        part.append(transaction)
+        size += len(transaction)
+    if part:
+        yield tuple(part)

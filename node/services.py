@@ -17,6 +17,7 @@ from ledger.errors import LedgerError
 from ledger.queries import event_values
 from node.artifact_shelf import ArtifactShelf
 from node.core import Admission, NodeCore
+from node.explanation import Explanation
 from node.http.services import (
     BlockSummary,
     NodeStatus,
@@ -102,6 +103,7 @@ class NodeServices:
             self.waiters.on_executed(block.header.height)
 
     def on_certified(self, height: int, blocks: Sequence[ExecutedBlock]) -> None:
+        self._status.on_certified()
         if self.waiters is None:
             return
         for block in blocks:
@@ -146,6 +148,9 @@ class NodeServices:
     def engine_status(self) -> EngineStatus:
         return self._core.engine_status()
 
+    def explanation(self) -> Explanation:
+        return self._status.explanation()
+
     def metrics(self) -> bytes:
         return self._metrics.exposition()
 
@@ -164,6 +169,7 @@ class NodeServices:
             if not future.done():
                 future.set_result(admissions)
 
+        self._status.on_submitted()
         self._core.submit(transactions, done)
         return [
             Submitted(admission.id.hex(), admission.code, admission.message, admission.known)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from consensus.engine import EngineStatus
 from ledger.genesis import Genesis
+from node import explanation
 from node.core import CoreStatus, NodeCore
+from node.explanation import Explanation, Progress, Validator
 from node.http.services import NodeStatus, PeerStatus
 from node.metrics import Reading
 from p2p.peers import PeerNetwork
@@ -23,6 +26,20 @@ class StatusReporter:
         self._network_id = network_id
         self._version = version
         self.stopping = False
+        self._committed_at_s: float | None = None
+        """When a block was last committed, on the monotonic clock."""
+        self._waits_since_s: float | None = None
+        """Since when work waits; None while none does."""
+
+    def on_certified(self) -> None:
+        """A block was committed: what waits now, waits since now."""
+        self._committed_at_s = time.monotonic()
+        self._waits_since_s = None
+
+    def on_submitted(self) -> None:
+        """A client brought something."""
+        if self._waits_since_s is None or not len(self._core.pool):
+            self._waits_since_s = time.monotonic()
 
     def readiness(self) -> tuple[str, ...]:
         """Why the node does not take part; empty when it does."""
@@ -32,7 +49,7 @@ class StatusReporter:
         return tuple(self._obstacles(engine, self._core.synchronizer.target_height))
 
     def _obstacles(self, engine: EngineStatus, sync_target: int | None) -> Iterator[str]:
-        validators = len(self._genesis.validators)
+        validators = len(self._validators())
         reachable = 1 + len(self._peers.connected())
         needed = quorum(validators)
         if reachable < needed:
@@ -42,10 +59,41 @@ class StatusReporter:
         if engine.replica_id is not None and not engine.voting:
             yield f"not voting: {engine.silent_because or 'still starting'}"
 
+    def _validators(self) -> list[Validator]:
+        """The set that consensus counts with."""
+        return [
+            Validator(validator.node_id, validator.organization, validator.address)
+            for validator in self._core.epochs.membership.validators
+        ]
+
+    def explanation(self) -> Explanation:
+        """Whether blocks are committed here, and if not, why."""
+        return self._explain(self._core.status())
+
+    def _explain(self, core: CoreStatus) -> Explanation:
+        now_s = time.monotonic()
+        if not explanation.work_waits(core.engine, core.pool_transactions):
+            self._waits_since_s = None
+        elif self._waits_since_s is None:
+            self._waits_since_s = now_s  # noticed only now: another node's work
+        peers = {str(peer.node_id): peer for peer in self._peers.peers()}
+        members = explanation.members_of(core.engine, self._validators(), peers, self._peers.node_id)
+        progress = Progress(
+            certified_height=core.certified_height,
+            pool_transactions=core.pool_transactions,
+            committed_ms_ago=_ms_since(self._committed_at_s, now_s),
+            waiting_ms=_ms_since(self._waits_since_s, now_s) or 0,
+            sync_target=core.sync_target,
+            height=core.height,
+            diverged=core.diverged,
+        )
+        return explanation.explain(core.engine, members, progress)
+
     def status(self) -> NodeStatus:
         core = self._core.status()
         engine = core.engine
         reasons = self.readiness()
+        said = self._explain(core)
         return NodeStatus(
             network_id=self._network_id.hex(),
             network_name=self._genesis.name,
@@ -60,11 +108,11 @@ class StatusReporter:
             clock_offset_ms=core.clock_offset_ms,
             epoch=engine.epoch,
             view=engine.view,
-            primary_node_id=self._genesis.validators[engine.primary].node_id,
+            primary_node_id=self._validators()[engine.primary].node_id,
             ready=not reasons,
-            why=tuple(dict.fromkeys((*reasons, *core.why))),
+            why=tuple(dict.fromkeys((*reasons, *said.why))),
             peers=tuple(PeerStatus(peer.node_id, peer.address, peer.connected) for peer in self._peers.peers()),
-            validators=len(self._genesis.validators),
+            validators=len(said.members),
         )
 
     def readings(self) -> Iterator[Reading]:
@@ -92,6 +140,10 @@ class StatusReporter:
         queues = {channel.name.lower(): float(count) for channel, count in links.queue_bytes.items()}
         yield Reading("guildmark_p2p_queue_bytes", "Bytes waiting for peers, by channel", queues, "channel")
         yield Reading("guildmark_p2p_peers_connected", "Links that are up", links.peers_connected)
+
+
+def _ms_since(then_s: float | None, now_s: float) -> int | None:
+    return None if then_s is None else int((now_s - then_s) * 1_000)
 
 
 def _core_readings(core: CoreStatus) -> Iterator[Reading]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from guildmark.cli.output import emit, note
+from guildmark.cli.output import emit, note, table
 from guildmark.cli.session import Session, pairs, with_session
 from guildmark.errors import ClusterError, VerificationFailed
 
@@ -158,16 +158,10 @@ def _show(genesis: Genesis, summary: dict[str, Any], *, json: bool) -> None:
     groups = [identifier[start : start + 8] for start in range(0, len(identifier), 8)]
     lines = [f"network     {genesis.name}{' (development)' if genesis.development else ''}"]
     lines += [f"network id  {' '.join(groups[:4])}", f"            {' '.join(groups[4:])}", ""]
-    lines += _table(summary["validators"], ("organization", "address", "node_id"), "validator of")
+    lines += ["validators:", *table(summary["validators"], ("organization", "address", "node_id"))]
     if summary["accounts"]:
-        lines += ["", *_table(summary["accounts"], ("organization", "name", "credits", "account"), "account of")]
+        lines += ["", "accounts:", *table(summary["accounts"], ("organization", "name", "credits", "account"))]
     if summary["parameters"]:
         lines += ["", "parameters that are not the defaults:"]
         lines += [f"  {name} = {value}" for name, value in summary["parameters"].items()]
     emit(summary, json=json, text="\n".join(lines))
-
-
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...], first: str) -> list[str]:
-    cells = [[first, *columns[1:]], *([str(row[column]) for column in columns] for row in rows)]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]

@@ -47,10 +47,16 @@ def emit_table(rows: Sequence[Any], columns: Sequence[str], *, json: bool) -> No
     if json:
         click.echo(encode(rows))
         return
+    for line in table(rows, columns):
+        click.echo(line)
+
+
+def table(rows: Sequence[Any], columns: Sequence[str]) -> Iterator[str]:
+    """The lines of a table with a head: the named columns of the records."""
     cells = [[_scalar(plain(row).get(column)) for column in columns] for row in rows]
     widths = [max([len(column), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
     for line in [list(columns), *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def note(text: str) -> None:

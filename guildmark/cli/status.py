@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import rich_click as click
 
-from guildmark.cli.output import emit
+from guildmark.cli.output import emit, table
 from guildmark.cli.session import Session, pairs, with_session
 
 
 @click.command()
-@click.option("--consensus", "engine", is_flag=True, help="Show the consensus engine instead.")
+@click.option(
+    "--why", is_flag=True, help="Say whether blocks are committed, and if not: who is missing, and what waits."
+)
+@click.option("--consensus", "engine", is_flag=True, help="Show the consensus engine's values.")
 @with_session(nodes=True)
-def status(session: Session, engine: bool) -> None:
+def status(session: Session, why: bool, engine: bool) -> None:
     """Show the status of a node: height, view, peers, readiness."""
+    if why and engine:
+        raise click.UsageError("--why and --consensus show the same node: choose one")
     with session.client() as client:
-        emit(client.consensus() if engine else client.status(), json=session.json)
+        said = client.consensus() if engine or why else client.status()
+        emit(said, json=session.json, text="\n".join(_explanation(said)) if why else None)
+
+
+def _explanation(said: dict[str, Any]) -> Iterator[str]:
+    """The node's answer to "why?", for people: verdict, members, where it stands, what waits for whom."""
+    progress = said["progress"]
+    yield said["summary"]
+    yield ""
+    yield from table(
+        [
+            {
+                **member,
+                "state": f"{member['state']}: {member['detail']}" if member["detail"] else member["state"],
+                "role": "primary" if member["primary"] else "",
+            }
+            for member in said["members"]
+        ],
+        ("replica", "organization", "role", "address", "state"),
+    )
+    yield ""
+    height = f"height {progress['certified_height']}"
+    if progress["height"] > progress["certified_height"]:
+        height += f" ({progress['height']} executed)"
+    place = f"{height}, epoch {said['epoch']}, view {said['view']}"
+    if said["epoch_end"]:
+        place += f"; the epoch ends with block {said['epoch_end']}"
+    yield f"{place}; {said['answering']} of {len(said['members'])} answer, {said['needed']} needed"
+    for sentence in said["why"]:
+        yield f"  - {sentence}"
 
 
 @click.command()

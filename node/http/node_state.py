@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from consensus.engine import EngineStatus
 from node.http.application import Api, json_response
 from node.http.routing import Request, Route
 from node.http.services import NodeStatus
@@ -18,22 +17,16 @@ class Readiness(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-class ConsensusAnswer(msgspec.Struct, frozen=True):
-    status: EngineStatus
-    why: tuple[str, ...]
-    """Sentences: why nothing commits, where nothing does."""
-
-
 async def status(api: Api, _request: Request) -> web.StreamResponse:
     """The node's state in one document."""
     return json_response(await api.services.status())
 
 
 async def consensus(api: Api, _request: Request) -> web.StreamResponse:
-    """The ordering engine's state."""
-    whole = await api.services.status()
+    """The ordering engine's state, and what the node makes of it."""
     document = msgspec.to_builtins(api.services.engine_status(), str_keys=True)
-    return json_response({**document, "why": whole.why})
+    said = msgspec.to_builtins(api.services.explanation())
+    return json_response({**document, **said})
 
 
 async def genesis(api: Api, _request: Request) -> web.StreamResponse:
@@ -60,7 +53,9 @@ async def metrics(api: Api, _request: Request) -> web.StreamResponse:
 
 ROUTES: Final = (
     Route("GET", "/v1/status", status, "The node's state", answer=NodeStatus),
-    Route("GET", "/v1/consensus", consensus, "The ordering engine's state"),
+    Route(
+        "GET", "/v1/consensus", consensus, "The ordering engine's state, who is missing, and why nothing is committed"
+    ),
     Route("GET", "/v1/genesis", genesis, "The genesis file"),
     Route("GET", "/healthz", health, "Whether the process is alive"),
     Route("GET", "/readyz", ready, "Whether the node takes part", answer=Readiness),

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from consensus.engine import EngineStatus
+from node.explanation import Explanation
 from primitives.finality import FinalityCertificate
 
 TransactionStateName = Literal["unknown", "pending", "executed", "committed", "rejected", "expired"]
@@ -148,6 +149,10 @@ class Services(Protocol):
         ...
 
     def engine_status(self) -> EngineStatus: ...
+
+    def explanation(self) -> Explanation:
+        """Whether blocks are committed, and if not, why."""
+        ...
 
     def metrics(self) -> bytes:
         """The Prometheus text exposition."""

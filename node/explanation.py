@@ -1,0 +1,202 @@
+"""Why a node is committing, or is not: in values for programs and in sentences for people.
+
+Pure: the values of the moment go in, an `Explanation` comes out. `guildmark status --why` and `/v1/consensus` show it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from consensus.engine import EngineStatus
+from p2p.peers import PeerInfo
+from primitives.quorum import quorum
+
+SILENT_MS: Final = 5_000
+"""A connected peer unheard of for so long counts as absent: links carry a ping every two seconds."""
+STALL_MS: Final = 2_000
+"""Work that waits longer without a commit is worth a word. Shorter waits are the ordinary course."""
+_NOISE: Final = re.compile(r"\Aunreachable: |\w+Error: |\[Errno -?\d+\] ")
+"""What the links' reasons hold for developers: this node's own word for the state, types and numbers of errors."""
+
+Verdict = Literal["committing", "idle", "waiting", "not-committing"]
+MemberState = Literal["this node", "connected", "silent", "unreachable"]
+
+
+class Validator(msgspec.Struct, frozen=True):
+    """A member of the epoch's validator set; its place in the list is its replica id."""
+
+    node_id: str
+    organization: str
+    address: str
+
+
+class MemberView(msgspec.Struct, frozen=True):
+    """A validator as this node sees it."""
+
+    replica: int
+    organization: str
+    node_id: str
+    address: str
+    state: MemberState
+    detail: str
+    """Why there is no link to it, or for how long it has been silent."""
+    primary: bool
+    asks_for_view: int | None
+    """The view that it asks for, where that is above ours."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What waits here, and since when nothing moves. Times are milliseconds of this process's life."""
+
+    certified_height: int
+    pool_transactions: int
+    committed_ms_ago: int | None
+    """Since this process saw a block committed; None before the first."""
+    waiting_ms: int
+    """How long work has waited since the last commit; 0 when none waits."""
+    sync_target: int | None
+    height: int
+    diverged: bool
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The answer to "why?"."""
+
+    verdict: Verdict
+    summary: str
+    why: tuple[str, ...]
+    """Sentences, the most telling first; empty when all is well."""
+    members: tuple[MemberView, ...]
+    needed: int
+    """Validators that must take part."""
+    answering: int
+    """Validators that answer, this node included."""
+    progress: Progress
+
+
+def work_waits(engine: EngineStatus, pool_transactions: int) -> bool:
+    """Tell whether anything is there to be committed."""
+    return bool(
+        pool_transactions
+        or engine.sequences_in_flight
+        or engine.batches_waiting
+        or engine.last_executed > engine.stable_checkpoint
+        or engine.epoch_end > engine.stable_checkpoint
+    )
+
+
+def members_of(
+    engine: EngineStatus, validators: Sequence[Validator], peers: Mapping[str, PeerInfo], own_node: str
+) -> tuple[MemberView, ...]:
+    """Return every validator as this node sees it, in order of replica id."""
+    found = []
+    for replica, validator in enumerate(validators):
+        state, detail = _link(peers.get(validator.node_id), validator.node_id == own_node)
+        found.append(
+            MemberView(
+                replica=replica,
+                organization=validator.organization,
+                node_id=validator.node_id,
+                address=validator.address,
+                state=state,
+                detail=detail,
+                primary=replica == engine.primary,
+                asks_for_view=engine.view_changes_seen.get(replica),
+            )
+        )
+    return tuple(found)
+
+
+def explain(engine: EngineStatus, members: Sequence[MemberView], progress: Progress) -> Explanation:
+    """Judge whether the node takes part in commits, and say what stands in the way."""
+    absent = [member for member in members if member.state in ("silent", "unreachable")]
+    why = tuple(_reasons(engine, members, progress))
+    verdict, summary = _judge(engine, members, absent, progress)
+    answering = len(members) - len(absent)
+    return Explanation(verdict, summary, why, tuple(members), quorum(len(members)), answering, progress)
+
+
+def _judge(
+    engine: EngineStatus, members: Sequence[MemberView], absent: Sequence[MemberView], progress: Progress
+) -> tuple[Verdict, str]:
+    answering, needed = len(members) - len(absent), quorum(len(members))
+    last = _last_commit(progress)
+    if answering < needed:
+        lack = f"{answering} of {len(members)} validators answer, and {needed} are needed"
+        return "not-committing", f"Not committing: {lack}. Missing: {_and([_name(member) for member in absent])}."
+    if progress.diverged:
+        return "not-committing", "Not committing: this node's state differs from the one that a quorum certified."
+    if progress.sync_target is not None:
+        behind = f"at height {progress.height}, {progress.sync_target} is certified"
+        return "not-committing", f"Catching up: this node is fetching blocks ({behind})."
+    if engine.replica_id is not None and not engine.voting and not engine.changing_view:
+        return "not-committing", f"Not voting: {engine.silent_because or 'still starting'}. {last}"
+    if progress.waiting_ms > STALL_MS:
+        return "waiting", f"Waiting: work has been pending for {_span(progress.waiting_ms)} without a commit. {last}"
+    if progress.waiting_ms or work_waits(engine, progress.pool_transactions):
+        return "committing", f"Committing. {last}"
+    return "idle", f"Nothing waits to be committed. {last}"
+
+
+def _reasons(engine: EngineStatus, members: Sequence[MemberView], progress: Progress) -> Iterator[str]:
+    for member in members:
+        if member.state in ("silent", "unreachable"):
+            leads = f", the primary of view {engine.view}," if member.primary else ""
+            detail = f": {member.detail}" if member.detail else ""
+            yield f"{_name(member)}{leads} is {member.state}{detail}"
+    if progress.sync_target is not None:
+        yield f"this node synchronizes: it is at height {progress.height} of {progress.sync_target}"
+    if engine.silent_because:
+        yield f"this node does not vote: {engine.silent_because}"
+    yield from engine.missing
+    if not engine.changing_view:  # else the engine has said it
+        for member in members:
+            if member.asks_for_view:
+                yield f"{_name(member)} asks for view {member.asks_for_view}"
+    if progress.waiting_ms > STALL_MS:
+        if progress.pool_transactions:
+            one = progress.pool_transactions == 1
+            yield f"{progress.pool_transactions} transaction{' of a client waits' if one else 's of clients wait'} here"
+        if "suspicion" in engine.running_timers:
+            yield f"the suspicion timer runs: without progress view {engine.view + 1} is asked for"
+        elif "new-view" in engine.running_timers:
+            yield "the new-view timer runs: if the view does not begin, the next one is asked for"
+
+
+def _link(peer: PeerInfo | None, own: bool) -> tuple[MemberState, str]:
+    if own:
+        return "this node", ""
+    if peer is None:
+        return "unreachable", "it is not registered with this node"
+    if not peer.connected:
+        return "unreachable", _NOISE.sub("", peer.last_reason)
+    if peer.silent_ms > SILENT_MS:
+        return "silent", f"nothing heard for {_span(peer.silent_ms)}"
+    return "connected", ""
+
+
+def _name(member: MemberView) -> str:
+    return f"replica {member.replica} ({member.organization})"
+
+
+def _last_commit(progress: Progress) -> str:
+    if progress.certified_height == 0:
+        return "No block has been committed yet."
+    if progress.committed_ms_ago is None:
+        return f"The last committed block is {progress.certified_height}, from before this process started."
+    return f"Block {progress.certified_height} was committed {_span(progress.committed_ms_ago)} ago."
+
+
+def _span(ms: int) -> str:
+    seconds = ms // 1_000
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7_200 else f"{seconds // 3_600} h"
+
+
+def _and(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

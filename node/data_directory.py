@@ -56,7 +56,9 @@ class DataDirectory:
             DirectoryInUse: another process holds it.
         """
         if not self.path.is_dir():
-            raise DirectoryUnusable(f"{self.path}: no such directory; `guildmark node keys create --directory {self.path}` makes one")
+            raise DirectoryUnusable(
+                f"{self.path}: no such directory; `guildmark node keys create --directory {self.path}` makes one"
+            )
         try:
             descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

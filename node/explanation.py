@@ -111,10 +111,15 @@ def members_of(
     return tuple(found)
 
 
-def explain(engine: EngineStatus, members: Sequence[MemberView], progress: Progress) -> Explanation:
-    """Judge whether the node takes part in commits, and say what stands in the way."""
+def explain(
+    engine: EngineStatus, members: Sequence[MemberView], progress: Progress, standing: Sequence[str] = ()
+) -> Explanation:
+    """Judge whether the node takes part in commits, and say what stands in the way.
+
+    `standing` says what the node's part in the epoch adds: not in the set, or waiting to rejoin it.
+    """
     absent = [member for member in members if member.state in ("silent", "unreachable")]
-    why = tuple(_reasons(engine, members, progress))
+    why = tuple(_reasons(engine, members, progress, standing))
     verdict, summary = _judge(engine, members, absent, progress)
     answering = len(members) - len(absent)
     return Explanation(verdict, summary, why, tuple(members), quorum(len(members)), answering, progress)
@@ -142,7 +147,9 @@ def _judge(
     return "idle", f"Nothing waits to be committed. {last}"
 
 
-def _reasons(engine: EngineStatus, members: Sequence[MemberView], progress: Progress) -> Iterator[str]:
+def _reasons(
+    engine: EngineStatus, members: Sequence[MemberView], progress: Progress, standing: Sequence[str]
+) -> Iterator[str]:
     for member in members:
         if member.state in ("silent", "unreachable"):
             leads = f", the primary of view {engine.view}," if member.primary else ""
@@ -150,8 +157,9 @@ def _reasons(engine: EngineStatus, members: Sequence[MemberView], progress: Prog
             yield f"{_name(member)}{leads} is {member.state}{detail}"
     if progress.sync_target is not None:
         yield f"this node synchronizes: it is at height {progress.height} of {progress.sync_target}"
-    if engine.silent_because:
+    if engine.silent_because and engine.replica_id is not None:
         yield f"this node does not vote: {engine.silent_because}"
+    yield from standing
     yield from engine.missing
     if not engine.changing_view:  # else the engine has said it
         for member in members:

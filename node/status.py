@@ -87,7 +87,7 @@ class StatusReporter:
             height=core.height,
             diverged=core.diverged,
         )
-        return explanation.explain(core.engine, members, progress)
+        return explanation.explain(core.engine, members, progress, tuple(self._core.epochs.why()))
 
     def status(self) -> NodeStatus:
         core = self._core.status()

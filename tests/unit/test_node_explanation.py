@@ -144,6 +144,15 @@ def test_timers_and_lone_wishes_are_told_once_work_has_waited() -> None:
     assert say(engine(running_timers=("suspicion",)), waiting_ms=100).why == ()
 
 
+def test_the_nodes_standing_in_the_epoch_is_told() -> None:
+    members = members_of(engine(**STRANGER), VALIDATORS, {f"gmnode-{i}": peer(i) for i in range(1, 4)}, "gmnode-joiner")
+    progress = Progress(41, 0, 100, 0, None, 41, False)
+    follower = "this node is not in the validator set, it follows the others"
+    said = explain(engine(**STRANGER), members, progress, [follower])
+    assert (said.verdict, said.answering) == ("idle", 3)
+    assert said.why == ("replica 0 (alder) is unreachable: it is not registered with this node", follower)
+
+
 def test_an_unregistered_member_is_unreachable() -> None:
     members = members_of(engine(), VALIDATORS, {}, "gmnode-0")
     assert [member.state for member in members] == ["this node", *["unreachable"] * 3]

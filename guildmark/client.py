@@ -3,8 +3,8 @@
     async with AsyncClient(["http://127.0.0.1:8080", "http://127.0.0.1:8081"], account) as client:
         await client.credits.transfer(other, 5_000)
 
-What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`. Every method
-that changes something waits until a certified block says what became of it.
+What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
+`governance`. Every method that changes something waits until a certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
 from guildmark.errors import Denied, NotFound, Refused, Unreachable, VerificationFailed
+from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
@@ -81,6 +82,7 @@ class AsyncClient:
         self.assets = AsyncAssets(self)
         self.certificates = AsyncCertificates(self)
         self.credits = AsyncCredits(self)
+        self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
 
     def acting_as(self, account: Account | None) -> AsyncClient:

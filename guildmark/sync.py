@@ -18,6 +18,7 @@ from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
 from guildmark.client import AsyncClient, OnSlow
+from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
 from guildmark.transport import RETRY_TIMEOUT_S
@@ -144,6 +145,18 @@ class Certificates(_Facade[AsyncCertificates]):
     export = blocking(AsyncCertificates.export)
 
 
+class Governance(_Facade[AsyncGovernance]):
+    propose_add = blocking(AsyncGovernance.propose_add)
+    propose_remove = blocking(AsyncGovernance.propose_remove)
+    propose_rekey = blocking(AsyncGovernance.propose_rekey)
+    vote = blocking(AsyncGovernance.vote)
+    proposal = blocking(AsyncGovernance.proposal)
+    proposals = blocking(AsyncGovernance.proposals)
+    validators = blocking(AsyncGovernance.validators)
+    pending = blocking(AsyncGovernance.pending)
+    epoch = blocking(AsyncGovernance.epoch)
+
+
 class Client(_Facade[AsyncClient]):
     """One account (or none, for reading) on one network, through any of its nodes. Usable from any thread."""
 
@@ -167,6 +180,7 @@ class Client(_Facade[AsyncClient]):
         self.assets = Assets(target.assets, thread)
         self.certificates = Certificates(target.certificates, thread)
         self.credits = Credits(target.credits, thread)
+        self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
 
     @property

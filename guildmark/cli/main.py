@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "asset": "guildmark.cli.asset:asset",
     "license": "guildmark.cli.license:license_group",
     "certificate": "guildmark.cli.certificate:certificate",
+    "governance": "guildmark.cli.governance:governance",
+    "validators": "guildmark.cli.governance:validators",
     "transaction": "guildmark.cli.transaction:transaction",
     "query": "guildmark.cli.status:query",
     "status": "guildmark.cli.status:status",

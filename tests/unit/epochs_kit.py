@@ -55,7 +55,12 @@ def address(name: str) -> str:
 
 
 def make_genesis(
-    validators: int = 4, organizations: int | None = None, *, development: bool = False, **parameters: Any
+    validators: int = 4,
+    organizations: int | None = None,
+    *,
+    development: bool = False,
+    created_at_ms: int = START_MS,
+    **parameters: Any,
 ) -> Genesis:
     """Validators v0, v1, ... of the organizations org-0, org-1, ..., each with an account of its own."""
     count = organizations or validators
@@ -63,7 +68,7 @@ def make_genesis(
         version=1,
         name="consortium",
         salt="ef" * 32,
-        created_at_ms=START_MS,
+        created_at_ms=created_at_ms,
         development=development,
         parameters=Parameters(**({"window": WINDOW} | parameters)),
         organizations=tuple(GenesisOrganization(f"org-{index}", f"Member {index}") for index in range(count)),
@@ -97,7 +102,7 @@ class Consortium:
         self.store: Store = store or MemoryStore()
         self.judge = judge
         self.chain = Chain.open(self.store, self.genesis, judge=judge)
-        self.now_ms = START_MS
+        self.now_ms = self.genesis.created_at_ms
         self.accounts = {
             account.organization: organization_account(self.network_id, account) for account in self.genesis.accounts
         }

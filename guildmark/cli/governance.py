@@ -1,0 +1,143 @@
+"""`guildmark governance` and `guildmark validators`: who validates, and how the consortium changes that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.session import Session, with_session
+
+_MEMBER = click.argument("member", type=click.Path(path_type=Path, dir_okay=False), metavar="MEMBER.toml")
+_TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
+
+
+@click.group()
+def governance() -> None:
+    """Propose changes of the validator set, and vote on them: one vote an organization."""
+
+
+@governance.group()
+def propose() -> None:
+    """Propose a change to all organizations. More than two thirds of them must approve."""
+
+
+@propose.command("add")
+@_MEMBER
+@_TITLE
+@with_session(nodes=True, account=True)
+def add(session: Session, member: Path, title: str) -> None:
+    """Let in the validator that MEMBER.toml describes; `guildmark node keys create` writes that file.
+
+    An organization that is new to the consortium comes in with it, and with the accounts that the file names.
+    """
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_add(member, title), json=session.json)
+
+
+@propose.command("remove")
+@click.argument("node_id")
+@_TITLE
+@with_session(nodes=True, account=True)
+def remove(session: Session, node_id: str, title: str) -> None:
+    """Let the validator NODE_ID go. `guildmark validators list` shows the ids."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_remove(node_id, title), json=session.json)
+
+
+@propose.command("rekey")
+@click.argument("node_id")
+@_MEMBER
+@_TITLE
+@with_session(nodes=True, account=True)
+def rekey(session: Session, node_id: str, member: Path, title: str) -> None:
+    """Give the validator NODE_ID the keys and the address of MEMBER.toml."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_rekey(node_id, member, title), json=session.json)
+
+
+@governance.command("vote")
+@click.argument("proposal")
+@click.option("--approve/--refuse", "approve", default=None, help="It stands once it is cast.")
+@with_session(nodes=True, account=True)
+def vote(session: Session, proposal: str, approve: bool | None) -> None:
+    """Cast the vote of the acting account's organization on PROPOSAL."""
+    if approve is None:
+        raise click.UsageError("say --approve or --refuse")
+    with session.client(acting=True) as client:
+        _show(client.governance.vote(proposal, approve), json=session.json)
+
+
+@governance.command("list")
+@click.option("--state", type=click.Choice(["open", "approved", "rejected", "expired", "lapsed"]))
+@with_session(nodes=True)
+def list_proposals(session: Session, state: Any) -> None:
+    """List the proposals, the oldest first."""
+    with session.client() as client:
+        found = client.governance.proposals(state or "")
+    if session.json:
+        emit(found, json=True)
+        return
+    rows = [
+        {
+            "proposal": item["proposal"],
+            "state": item["state"],
+            "change": item["change"]["kind"],
+            "approve": f"{len(item['approvals'])} of {item['organizations']}",
+            "refuse": len(item["refusals"]),
+            "closes": _time(item["closes_at_ms"]),
+            "title": item["title"],
+        }
+        for item in found
+    ]
+    emit_table(rows, ("proposal", "state", "change", "approve", "refuse", "closes", "title"), json=False)
+
+
+@governance.command("show")
+@click.argument("proposal")
+@with_session(nodes=True)
+def show(session: Session, proposal: str) -> None:
+    """Show PROPOSAL, what it changes and who has voted."""
+    with session.client() as client:
+        _show(client.governance.proposal(proposal), json=session.json)
+
+
+@click.group()
+def validators() -> None:
+    """Show who validates, and who will."""
+
+
+@validators.command("list")
+@click.option("--epoch", type=click.IntRange(min=0), help="An earlier epoch; the next block's by default.")
+@with_session(nodes=True)
+def list_validators(session: Session, epoch: int | None) -> None:
+    """List the validators of an epoch by index, and for the current one what waits to change the set."""
+    with session.client() as client:
+        members = client.governance.validators(epoch)
+        current = {} if epoch is not None else client.governance.epoch()
+        pending = [] if epoch is not None else client.governance.pending()
+    if session.json:
+        emit({"epoch": current or {"epoch": epoch}, "validators": members, "pending": pending}, json=True)
+        return
+    emit_table(members, ("index", "organization", "node_id", "address", "incarnation"), json=False)
+    for change in pending:
+        waits = "for the epoch's end" if change["ready"] else "for the new node to say that it follows"
+        note(f"{change['kind']} {change['node_id']}: approved, waits {waits}")
+    if current.get("end"):
+        note(f"Epoch {current['epoch']} ends with block {current['end']}.")
+
+
+def _show(proposal: dict[str, Any], *, json: bool) -> None:
+    """Print a proposal; certificates are for programs only."""
+    if not json:
+        change = {name: value for name, value in proposal["change"].items() if value not in (None, [], ())}
+        change.pop("tls_certificate", None)
+        proposal = proposal | {"change": change}
+    emit(proposal, json=json)
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -60,8 +60,7 @@ class LedgerNode:
         try:
             result = self.world.chain.query(asked.path.rsplit("/", 1)[1], arguments)
         except LedgerError as error:
-            assert error.code == "query.not_found", error.message
-            return problem(404, error.code)
+            return problem(404 if error.code == "query.not_found" else 500, error.code)
         return 200, {"height": self.world.chain.height, "block_time_ms": 1, "result": to_builtins(result)}
 
 

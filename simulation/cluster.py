@@ -34,6 +34,7 @@ from simulation.world import START_MS, World
 ACCOUNTS: Final = 8
 CREDITS: Final = 1_000_000
 ENGINE: Final = timeouts("hostile")
+PARAMETERS: Final = Parameters()
 
 
 @lru_cache(maxsize=1_024)
@@ -55,24 +56,29 @@ class SimulatedCluster:
         adversaries: Mapping[int, Adversary] | None = None,
         latencies: LatencyMatrix | None = None,
         signatures: SignatureKind = "stub",
+        parameters: Parameters = PARAMETERS,
+        joiners: int = 0,
     ) -> None:
         """Build a network that has not started.
 
         Args:
             adversaries: the Byzantine members; see `corrupt`, which can add to them before the start.
             latencies: of all links, instead of those in `faults`.
+            joiners: nodes behind the validators that the genesis does not name; their members' validators may be let
+                in by vote.
         """
         share_decoding()
         self.world = World(seed)
-        self.network = Network(self.world, n, faults, latencies)
+        self.network = Network(self.world, n + joiners, faults, latencies)
         self.signatures: SignatureKind = signatures
-        self.genesis = make_genesis(n, signatures)
+        self.genesis = make_genesis(n, signatures, parameters)
         self.network_id = network_id(self.genesis)
+        names = [validator_name(index, signatures) for index in range(n + joiners)]
         self.nodes = [
             SimulatedNode(
-                self.world, self.network, self.genesis, index, seeded_key("validator", index, signatures), engine
+                self.world, self.network, self.genesis, names, index, seeded_key("validator", index, signatures), engine
             )
-            for index in range(n)
+            for index in range(n + joiners)
         ]
         self.adversaries: dict[int, Adversary] = {}
         self.invariants = Invariants(self.world, self.network_id, self.nodes, self.adversaries)
@@ -210,7 +216,7 @@ class SimulatedCluster:
 
 
 @lru_cache(maxsize=64)
-def make_genesis(n: int, signatures: SignatureKind = "stub") -> Genesis:
+def make_genesis(n: int, signatures: SignatureKind = "stub", parameters: Parameters = PARAMETERS) -> Genesis:
     """Return a development genesis with `n` validators and eight accounts; the same in every run."""
     organizations = tuple(GenesisOrganization(f"member-{index}", f"Member {index}") for index in range(n))
     return Genesis(
@@ -219,7 +225,7 @@ def make_genesis(n: int, signatures: SignatureKind = "stub") -> Genesis:
         salt=bytes(32).hex(),
         created_at_ms=START_MS,
         development=True,
-        parameters=Parameters(),
+        parameters=parameters,
         organizations=organizations,
         accounts=tuple(
             GenesisAccount(
@@ -235,8 +241,13 @@ def make_genesis(n: int, signatures: SignatureKind = "stub") -> Genesis:
     )
 
 
+def validator_name(index: int, signatures: SignatureKind) -> NodeId:
+    """Return the node id of the validator `index`."""
+    return node_id(seeded_key("tls", index, signatures).public_key)
+
+
 def _validator(index: int, signatures: SignatureKind) -> GenesisValidator:
-    name: NodeId = node_id(seeded_key("tls", index, signatures).public_key)
+    name = validator_name(index, signatures)
     return GenesisValidator(
         organization=f"member-{index}",
         node_id=name,

@@ -61,6 +61,22 @@ class SimulatedDisk:
         self._durable.pop(name, None)
         self._current.pop(name, None)
 
+    def wipe(self) -> None:
+        """An empty disk takes its place."""
+        self._current, self._durable, self._powerless = {}, {}, False
+
+    def copy(self) -> dict[str, bytes]:
+        """Return what a backup of the files holds now."""
+        return {name: bytes(data[: self._durable.get(name, 0)]) for name, data in self._current.items()}
+
+    def put_back(self, files: Mapping[str, bytes]) -> None:
+        """A backup's files, and no others, are there."""
+        self.wipe()
+        for name, data in files.items():
+            self._current[name] = bytearray(data)
+            self._durable[name] = len(data)
+            self.on_durable(name, data, True)
+
     def rot(self) -> str:
         """One bit of one file is wrong; return which file. Empty where there is nothing to rot."""
         names = [name for name in sorted(self._current) if self._current[name]]
@@ -157,6 +173,12 @@ class SimulatedStore(MemoryStore):
             for key in changes:
                 self._durable.setdefault(key, self.get(key))
         super().write_batch(changes, sync=sync)
+
+    def copy(self) -> SimulatedStore:
+        """Return a store with the same records, all durable."""
+        made = SimulatedStore()
+        made.write_batch(dict(self.iterate(b"")))
+        return made
 
     def get_durable(self, key: bytes) -> bytes | None:
         """What `get` would answer if the power went now."""

@@ -44,7 +44,8 @@ class Invariants:
         self._network_id = network_id
         self._nodes = nodes
         self._faulty = faulty
-        self._wire = WireLaws(len(nodes), faulty)
+        self._sets: dict[int, list[int]] = {}
+        self._wire = WireLaws(len(nodes), faulty, self.members)
         self.submitted: set[bytes] = set()
         """Ids of all transactions that the simulated accounts ever signed."""
         self.accounts: Container[bytes] = ()
@@ -62,6 +63,18 @@ class Invariants:
     def agreed_height(self) -> int:
         """The highest block of any correct node."""
         return len(self._agreed)
+
+    def members(self, epoch: int) -> Sequence[int]:
+        """Return the nodes in the validator set of `epoch`, in order of replica id; none while nobody knows it."""
+        if epoch not in self._sets:
+            for node in self._nodes:
+                validators = () if node.chain is None else node.chain.validators(epoch)
+                if validators:
+                    self._sets[epoch] = [node.names.index(validator.node_id) for validator in validators]
+                    break
+            else:
+                return ()
+        return self._sets[epoch]
 
     # --- after every event
 

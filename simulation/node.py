@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import NamedTuple
 
 from consensus.evidence import Evidence
 from consensus.pbft.configuration import Configuration as EngineConfiguration
@@ -25,6 +26,13 @@ from simulation.ports import CrashPoint, SimulatedPorts, Surroundings
 from simulation.world import World
 
 
+class DiskCopy(NamedTuple):
+    """A node's data directory at some moment."""
+
+    files: Mapping[str, bytes]
+    store: SimulatedStore
+
+
 class SimulatedNode:
     """A validator that can crash and return."""
 
@@ -33,6 +41,7 @@ class SimulatedNode:
         world: World,
         network: Network,
         genesis: Genesis,
+        names: Sequence[str],
         index: int,
         signing_key: SigningKey,
         engine: EngineConfiguration,
@@ -42,7 +51,8 @@ class SimulatedNode:
         self.genesis = genesis
         self.index = index
         self.signing_key = signing_key
-        self.names = [validator.node_id for validator in genesis.validators]
+        self.names = names
+        """Node ids of all that take part, in order of index; those that the genesis names come first."""
         self.clock_skew_ms = 0
         """How far this node's clock is ahead; may change at any time."""
         self.make_service: Callable[[Chain], ChainService] = ChainService
@@ -115,7 +125,12 @@ class SimulatedNode:
             self.signing_key,
             opening=service.opening(),
             ports=Ports(
-                clock=ports, files=self.disk, jobs=ports, links=ports, executor=ports, verifier=InlineVerifier(),
+                clock=ports,
+                files=self.disk,
+                jobs=ports,
+                links=ports,
+                executor=ports,
+                verifier=InlineVerifier(),
                 entropy=lambda: self.world.random.randbytes(32),
             ),
             on_fatal=self._fatal,
@@ -159,6 +174,24 @@ class SimulatedNode:
         self.network.detach(self.index)
         self.world.touched.add(self.index)
         self.world.trace.note(f"{self.world.now_ms} crash {self.index}")
+
+    def lose_everything(self) -> None:
+        """While it is down: its disk is replaced by an empty one. The keys are kept elsewhere."""
+        assert self.core is None
+        self.disk.wipe()
+        self.store = SimulatedStore()
+        self._begin_record()
+
+    def keep_copy(self) -> DiskCopy:
+        """Return what a backup holds that is taken now."""
+        return DiskCopy(self.disk.copy(), self.store.copy())
+
+    def restore_copy(self, copy: DiskCopy) -> None:
+        """While it is down: put an old backup in the place of everything."""
+        assert self.core is None
+        self.disk.put_back(copy.files)
+        self.store = copy.store.copy()
+        self._begin_record()
 
     def submit(self, transactions: Sequence[bytes], done: Callable[[list[Admission]], None]) -> None:
         assert self.core is not None

@@ -7,7 +7,7 @@ and with it I1 as seen from the votes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from consensus.messages import (
@@ -59,10 +59,13 @@ class DurableLog:
 class WireLaws:
     """Checks all messages of one run."""
 
-    def __init__(self, n: int, faulty: Container[int]) -> None:
-        """`faulty` members are Byzantine: they may sign what they like."""
-        self._quorum = quorum(n)
+    def __init__(self, n: int, faulty: Container[int], members: Callable[[int], Sequence[int]]) -> None:
+        """Args:
+        faulty: Byzantine nodes, which may sign what they like.
+        members: (epoch) -> the nodes in its set, in order of replica id.
+        """
         self._faulty = faulty
+        self._members = members
         self.logs = [DurableLog() for _ in range(n)]
         self._promises: dict[tuple[object, ...], bytes] = {}
         """What was promised -> its content."""
@@ -80,7 +83,10 @@ class WireLaws:
             return
         self._last_payload = (sender, payload)
         message = decode_once(payload)
-        if isinstance(message, Status | BatchRequest | ViewChangeRequest) or message.replica in self._faulty:
+        if isinstance(message, Status | BatchRequest | ViewChangeRequest):
+            return
+        signer = self._members(message.epoch)[message.replica]
+        if signer in self._faulty:
             if isinstance(message, Commit):
                 self._count_commit(message)
             return
@@ -93,7 +99,7 @@ class WireLaws:
             elif known != content:
                 raise InvariantViolated(f"I5: replica {message.replica} signed two contents for {key}")
         if fresh:
-            self._on_promise(sender, message)
+            self._on_promise(sender, signer, message)
 
     def on_adversary_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
         """A Byzantine member says something: it binds nobody, but its commits may be the last that a quorum lacks."""
@@ -103,11 +109,11 @@ class WireLaws:
             message = decode_once(payload)
         except Exception:  # whatever it is, the nodes have to cope with it
             return
-        if isinstance(message, Commit) and message.replica == sender:
+        if isinstance(message, Commit) and sender in self._members(message.epoch)[message.replica :][:1]:
             self._count_commit(message)
 
-    def _on_promise(self, sender: int, message: Message) -> None:
-        if sender == getattr(message, "replica", None) and not self.logs[sender].holds(message.signature):  # type: ignore[union-attr]
+    def _on_promise(self, sender: int, signer: int, message: Message) -> None:
+        if sender == signer and not self.logs[sender].holds(message.signature):  # type: ignore[union-attr]
             raise InvariantViolated(f"I6: node {sender} sent a {message.kind} that its vote log does not hold")
         match message:
             case Commit():
@@ -134,7 +140,7 @@ class WireLaws:
         if message.replica in committers:
             return
         committers.add(message.replica)
-        if len(committers) != self._quorum:
+        if len(committers) != quorum(len(self._members(message.epoch))):
             return
         slot = (message.epoch, message.sequence)
         view, digest = self._committed.get(slot, (message.view, message.digest))
@@ -165,4 +171,4 @@ def promises(message: Message) -> Iterator[tuple[tuple[object, ...], bytes]]:
             for inner in message.pre_prepares:
                 yield ("pre-prepare", inner.replica, message.epoch, inner.view, inner.sequence), inner.digest
     if not isinstance(message, Checkpoint | Status | BatchRequest | ViewChangeRequest):
-        yield ("position", message.replica, message.position), message.signature
+        yield ("position", message.replica, message.epoch, message.position), message.signature

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from consensus_harness import FAST, VERIFIER, validator_set
+from consensus_harness import FAST, VERIFIER
 from story_forge import Forge, ids, names
 from story_stage import Recorder, Stage
 
@@ -100,9 +100,31 @@ class Story:
         for chosen in ids(replica):
             self.stage.actors[chosen].start()
 
-    def do_break(self, replica: str) -> None:
-        """The replica's next step ends when its first message would leave."""
-        self.stage.actors[int(replica)].breaks_before_sending = True
+    def do_break(self, replica: str, records: str = "kept") -> None:
+        """The replica's next step that sends anything ends before that, its records synced (`kept`) or `lost`."""
+        self.stage.actors[int(replica)].breaks_before_sending = records
+
+    def do_copy(self, replica: str) -> None:
+        """Somebody backs up the replica's vote log."""
+        self.stage.actors[int(replica)].copied = list(self.stage.actors[int(replica)].records)
+
+    def do_forget(self, replica: str, log: str = "lost", ledger: str = "kept") -> None:
+        """While it is down, its log is lost or replaced by the copy, and its ledger is lost or kept."""
+        self.stage.actors[int(replica)].forget(log, ledger)
+
+    def do_change(self, at: str, end: str) -> None:
+        """The block `at` changes the validators: it and all later ones say that the epoch ends with block `end`."""
+        self.stage.changed_at, self.stage.epoch_end = int(at), int(end)
+
+    def do_begin_epoch(self, members: str, rekeyed: str = "") -> None:
+        """Everyone who has the epoch's last block begins the next epoch, with the first `members` replicas in it."""
+        validators = self.stage.next_validators(int(members), ids(rekeyed))
+        self.stage.validators, self.stage.changed_at = validators, 0
+        self.forge.signers = {replica: self.stage.key_of(replica, ids(rekeyed)) for replica in ids(rekeyed)}
+        for actor in self.stage.actors:
+            if actor.alive:
+                assert actor.ledger.height >= validators.base, f"replica {actor.id} has not reached the epoch's end"
+                actor.begin_epoch(validators, self.stage.key_of(actor.id, ids(rekeyed)))
 
     def do_hold(self, replica: str, what: str) -> None:
         for chosen in ids(replica):
@@ -251,9 +273,9 @@ class Story:
             )
 
     def do_why(self, replica: str | None = None) -> None:
-        """Tell what replicas wait for, in their own words."""
+        """Tell whose votes replicas hold for what is undecided, uncertified or wished for."""
         for chosen in self.chosen(replica):
-            for sentence in self.stage.hosts[chosen].replica.status().missing or ("waits for nothing",):
+            for sentence in self.stage.actors[chosen].votes_held() or ["waits for nothing"]:
                 self.stage.note(chosen, sentence)
 
     def do_compare_evidence(self, replica: str) -> None:
@@ -269,6 +291,6 @@ class Story:
         evidence = build_evidence(self.forge.known[first], self.forge.known[second])
         if swapped:
             evidence = Evidence(evidence.second, evidence.first)
-        verdict = verify_evidence(validator_set(self.stage.n), VERIFIER, evidence)
+        verdict = verify_evidence(self.stage.validators, VERIFIER, evidence)
         for actor in self.stage.actors:
             self.stage.note(actor.id, "convicts" if verdict else "does not convict")

@@ -10,16 +10,19 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from consensus_harness import FAST, START_MS, Host, World
+from consensus_harness import FAST, KEYS, NETWORK_ID, START_MS, VERIFIER, Host, Ledger, World
 from story_forge import WRONG_BLOCK
-from story_words import Words
+from story_words import Words, numbers
 
 from consensus import engine
 from consensus.errors import ConsensusError
 from consensus.messages import Message, decode_message, encode_message
 from consensus.pbft.configuration import Configuration
+from consensus.pbft.replica import Replica
+from consensus.validators import ValidatorSet
 
 ROUNDS_MAX = 200
+NEVER = -1
 SHOWN_TIMERS = ("suspicion", "new-view")
 
 
@@ -60,7 +63,9 @@ class Actor(Host):
         self.held: set[str] = set()
         self.waiting_syncs: list[engine.SyncNeeded] = []
         self.spoiled = False
-        self.breaks_before_sending = False
+        self.breaks_before_sending = ""
+        self.copied: list[bytes] = []
+        self.forgetful = False
         self.sends_at = -1
         self.told_view = 0
         self.told_silence = ""
@@ -75,6 +80,8 @@ class Actor(Host):
         if self.spoiled and isinstance(event, engine.BlockExecuted):
             self.spoiled = False
             event = engine.BlockExecuted(event.sequence, WRONG_BLOCK)
+        if isinstance(event, engine.BlockExecuted) and 0 < self.stage.changed_at <= event.sequence:
+            event = engine.BlockExecuted(event.sequence, event.block_hash, self.stage.epoch_end)
         before = self.replica.refusals.copy()
         effects = self.replica.step(event, self.world.clock(self.id))
         for reason, count in (self.replica.refusals - before).items():
@@ -92,9 +99,29 @@ class Actor(Host):
             self.told_view = status.view
             self.stage.note(self.id, f"enters view {status.view}")
         silence = "" if status.changing_view else status.silent_because
+        if status.silent_because.startswith("it was started"):
+            silence = "it was started, and waits for the Status of a quorum"
         if silence != self.told_silence:
             self.told_silence = silence
             self.stage.note(self.id, f"silent: {silence}" if silence else "votes again")
+
+    def votes_held(self) -> list[str]:
+        """Say whose votes are here for what is not finished."""
+        state = self.replica._state
+        sentences = []
+        if state.changing_view and state.own_view_change is not None:
+            wish = state.own_view_change.new_view
+            asking = [replica for replica, change in state.view_changes.items() if change.new_view >= wish]
+            sentences.append(f"wants view {wish}, as do {numbers(asking)}")
+        for sequence, slot in sorted(state.slots.items()):
+            if slot.pre_prepare is not None and not slot.decided:
+                name = self.stage.words.proposal(slot.digest)
+                committed = f", committed by {numbers(slot.committers())}" if slot.commits else ""
+                sentences.append(f"{sequence} {name} is prepared by {numbers(slot.preparers())}{committed}")
+        for sequence, votes in sorted(state.checkpoints.items()):
+            if sequence <= state.last_executed:
+                sentences.append(f"block {sequence} is signed by {numbers(votes)}")
+        return sentences
 
     def perform(self, effects: list[engine.Effect]) -> None:
         leaving = [i for i, effect in enumerate(effects) if isinstance(effect, engine.Send | engine.Broadcast)]
@@ -108,6 +135,44 @@ class Actor(Host):
             self.timers[effect.timer] = effect.delay_ms
         if self.stage.timers_shown and effect.timer in SHOWN_TIMERS:
             self.stage.note(self.id, f"{effect.timer} timer {effect.delay_ms} ms")
+
+    def forget(self, log: str, ledger: str) -> None:
+        """What the disk holds at the next start: nothing, or what it held when it was copied."""
+        self.forgetful = True
+        self.records = list(self.copied) if log == "copy" else []
+        if ledger == "lost":
+            self.ledger = Ledger()
+
+    def crash(self, *, keep_unsynced: int | None = None) -> None:
+        if self.breaks_before_sending:
+            keep_unsynced = None if self.breaks_before_sending == "kept" else 0
+            self.breaks_before_sending = ""
+        super().crash(keep_unsynced=keep_unsynced)
+
+    def begin_epoch(self, validators: ValidatorSet, own_key: int) -> None:
+        """The epoch's last block is certified and here: a new replica, in the new set or beside it."""
+        own_items = self.replica.undecided_items(frozenset({self.id}))
+        self.records, self.unsynced, self.timers, self.forgetful = [], [], {}, False
+        self.replica = Replica(
+            self.stage.configuration,
+            validators,
+            self.id if self.id < validators.n else None,
+            KEYS[own_key],
+            VERIFIER,
+            last_executed=validators.base,
+            gated=False,
+        )
+        self.told_view = 0
+        self.perform(self.replica.start(self.world.clock(self.id)))
+        self.stage.note(self.id, f"begins epoch {validators.epoch} above {validators.base}")
+        self.tell_status()
+        if own_items and self.id < validators.n:
+            self.step(engine.BatchClosed(own_items))
+
+    def on_Outdated(self, effect: engine.Outdated) -> None:
+        if not self.forgetful:
+            super().on_Outdated(effect)
+        self.outdated.append(effect)
 
     def execute_next(self) -> None:
         if "execution" not in self.held:
@@ -148,6 +213,9 @@ class Stage(World):
         self.faulty: set[int] = set()
         self.wire: list[tuple[int, int, Message]] = []
         self.told: set[tuple[int, str]] = set()
+        self.changed_at = 0
+        """The height whose block changes the validators; its header and all later ones tell `epoch_end`."""
+        self.epoch_end = 0
         self.actors = [Actor(self, replica) for replica in range(n)]
         self.hosts = list(self.actors)
 
@@ -180,10 +248,9 @@ class Stage(World):
     def crash_point(self, host: Host, effects: int) -> int:
         assert isinstance(host, Actor)
         if host.breaks_before_sending and host.sends_at >= 0:
-            host.breaks_before_sending = False
             self.note(host.id, "crashes before its first message leaves")
             return host.sends_at
-        return -1
+        return NEVER
 
     def clock(self, replica: int) -> int:
         return START_MS + (self.now_ms if self.running else 0) + self.skew_ms.get(replica, 0)
@@ -223,6 +290,14 @@ class Stage(World):
             if not self.deliver_round(wanted):
                 return
         raise AssertionError("the replicas never come to rest")
+
+    def next_validators(self, members: int, rekeyed: list[int]) -> ValidatorSet:
+        """The first `members` replicas, those rekeyed with a key that no replica had before."""
+        keys = tuple(KEYS[self.key_of(replica, rekeyed)].public_key for replica in range(members))
+        return ValidatorSet(NETWORK_ID, self.validators.epoch + 1, keys, base=self.epoch_end)
+
+    def key_of(self, replica: int, rekeyed: list[int]) -> int:
+        return replica + (64 if replica in rekeyed else 0)
 
     def evidence_of(self, replica: int) -> list[Any]:
         return self.hosts[replica].evidence

@@ -223,7 +223,7 @@ def test_the_next_peer_is_asked_when_the_asked_one_vanishes() -> None:
 
 
 def test_a_slow_link_is_asked_for_less_and_given_more_time() -> None:
-    """L5, L6: 400 ms a block are 25 s for a full answer, which nobody waits for."""
+    """L6: 400 ms a block are 25 s for a full answer, which nobody waits for."""
     node = Laggard("a")
     node.need()
     for _ in range(100):

@@ -63,6 +63,11 @@ class _Bindings:
     def __getattr__(self, name: str) -> Any:
         return getattr(libsodium, name)
 
+    @staticmethod
+    @lru_cache(maxsize=4_096)
+    def crypto_core_ed25519_is_valid_point(point: bytes) -> bool:
+        return bool(libsodium.crypto_core_ed25519_is_valid_point(point))
+
     def crypto_sign_open(self, signed: bytes, public_key: bytes) -> bytes:
         secret = _secrets.get(public_key)
         if secret is None:

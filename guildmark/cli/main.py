@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "query": "guildmark.cli.status:query",
     "status": "guildmark.cli.status:status",
     "demo": "guildmark.cli.demo:demo",
+    "simulate": "guildmark.cli.simulate:simulate",
 }
 
 

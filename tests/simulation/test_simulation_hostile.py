@@ -5,25 +5,62 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 
+from simulation.campaign import run_campaign
 from simulation.cluster import SimulatedCluster
-from simulation.hostile import make_peace, run_hostile
+from simulation.hostile import DEFAULTS, Options, make_peace, run_hostile
 from simulation.network import NetworkFaults
 
-
-@pytest.mark.parametrize("seed", range(20))
-def test_four_nodes_agree_and_recover_through_crashes_and_losses(seed: int) -> None:
-    """L1, L12, N10, R1-R3, I1, I2, I5, I7, I9, I11, I14."""
-    result = run_hostile(seed)
-    assert result.committed >= 60
+SEEDS_PER_TEST = 10
 
 
-@pytest.mark.parametrize(("n", "committed_least"), [(1, 5), (5, 10), (7, 10)])
-def test_other_sizes_agree_too(n: int, committed_least: int) -> None:
-    """S14: quorums of 1, 4 and 5. A network of one has nobody to commit while it is down."""
-    assert run_hostile(1_000 + n, n, rounds=12).committed >= committed_least
+def run_all(n: int, seeds: range, options: Options = DEFAULTS) -> None:
+    """Run seeds in this process; a seed that breaks a law is made shorter and shown."""
+    summary = run_campaign([n], seeds, options, workers=1)
+    assert not summary.failures, "\n".join([summary.failures[0].law, *summary.failures[0].trace])
+    assert summary.short == 0, "a hostile run has at least 100 decided sequences and 10 faults"
+    assert summary.decided >= len(seeds) * (100 if options.profile == "hostile" else 20)
+
+
+@pytest.mark.parametrize("first", range(0, 120, SEEDS_PER_TEST))
+def test_four_nodes_agree_and_recover_through_every_fault(first: int) -> None:
+    """L1, L12, N10, R1-R4, D4, D5, I1-I9, I11, I13-I15: crashes, torn disks, cut links, wrong clocks, liars."""
+    run_all(4, range(first, first + SEEDS_PER_TEST))
+
+
+@pytest.mark.parametrize(("n", "seeds"), [(5, 6), (6, 4), (7, 4), (10, 1)])
+def test_other_sizes_agree_too(n: int, seeds: int) -> None:
+    """S14: quorums of 4, 4, 5 and 7."""
+    run_all(n, range(1_000, 1_000 + seeds))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_networks_without_redundancy_go_on_while_nobody_fails(n: int) -> None:
+    """S14: f is 0, so no node may fail; messages are lost, late and doubled all the same."""
+    run_all(n, range(2))
+
+
+@pytest.mark.parametrize("profile", ["lan", "wan"])
+def test_measured_networks_with_crashes_and_splits(profile: Literal["lan", "wan"]) -> None:
+    """L1, L2: links as measured."""
+    run_all(4, range(3), Options(profile=profile))
+
+
+def test_real_signatures_change_nothing() -> None:
+    """What the stand-ins stand in for."""
+    summary = run_campaign([4], range(2), Options(signatures="real"), workers=1)
+    assert not summary.failures
+
+
+def test_a_large_network_works() -> None:
+    """128 validators, the largest set; crashes of them are rare in so short a run."""
+    cluster = SimulatedCluster(1, 128, NetworkFaults(latency_ms_max=3))
+    cluster.start()
+    cluster.submit_transfer(5)
+    assert cluster.world.run_until(lambda: min(cluster.heights()) == 1, 5_000)
 
 
 def test_a_dead_primary_is_replaced_and_returns() -> None:
@@ -73,8 +110,10 @@ def test_a_laggard_catches_up_without_traffic() -> None:
     assert cluster.world.run_until(lambda: len(set(cluster.heights())) == 1, 30_000)
 
 
-def test_one_seed_is_one_run_whatever_the_hash_seed() -> None:
-    code = "from simulation.hostile import run_hostile; print(run_hostile(3, rounds=10).trace)"
+@pytest.mark.parametrize("n", [4, 5])
+def test_one_seed_is_one_run_whatever_the_hash_seed(n: int) -> None:
+    """X1: two processes whose sets and dicts of strings order differently, and a third run here. Seed 3 has liars."""
+    code = f"from simulation.hostile import run_hostile; print(run_hostile(3, {n}).trace)"
     traces = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -82,8 +121,7 @@ def test_one_seed_is_one_run_whatever_the_hash_seed() -> None:
             capture_output=True,
             text=True,
             check=True,
-        ).stdout
-        for hash_seed in ("0", "1")
+        ).stdout.strip()
+        for hash_seed in ("0", "4711")
     }
-    assert len(traces) == 1
-    assert run_hostile(3, rounds=10).trace in next(iter(traces))
+    assert traces == {run_hostile(3, n).trace}

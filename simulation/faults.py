@@ -1,0 +1,241 @@
+"""What can go wrong in a run, as values: a plan of faults replays, is kept as a test, and is made shorter.
+
+A plan is made from the seed alone, before anything runs. What a fault meets when its time comes may make it void (a
+node that is to crash is down already), and then it is not counted.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from node.failures import NodeFailure
+from primitives.quorum import fault_bound
+from simulation.cluster import SimulatedCluster
+from simulation.latency import ProfileName
+
+FaultKind: TypeAlias = Literal[
+    "crash",
+    "crash-primary",
+    "blackout",
+    "restart",
+    "cut",
+    "isolate",
+    "split",
+    "split-one-way",
+    "slow",
+    "heal",
+    "skew",
+    "disk-full",
+    "disk-error",
+    "rot",
+]
+REMEDIES: Final[frozenset[FaultKind]] = frozenset({"restart", "heal"})
+"""They end faults, and are none. Healing mends links and sets clocks right."""
+_NEEDS_REDUNDANCY: Final[frozenset[FaultKind]] = frozenset(get_args(FaultKind)) - {"slow", "skew", "heal", "restart"}
+"""More than f members would fail by any of these where f is 0."""
+
+_WEIGHTS: Final[dict[FaultKind, int]] = {
+    "crash": 10,
+    "crash-primary": 14,
+    "blackout": 1,
+    "restart": 44,
+    "cut": 8,
+    "isolate": 4,
+    "split": 4,
+    "split-one-way": 2,
+    "slow": 5,
+    "heal": 44,
+    "skew": 5,
+    "disk-full": 3,
+    "disk-error": 3,
+    "rot": 2,
+}
+_CALM_KINDS: Final[tuple[FaultKind, ...]] = ("crash", "crash-primary", "restart", "split", "heal")
+"""What befalls the networks of the profiles `lan` and `wan`."""
+FAULTS_PER_ROUND: Final = {"hostile": 0.6, "lan": 0.25, "wan": 0.25}
+ROUND_MS: Final = {"hostile": (10, 400), "lan": (10, 400), "wan": (200, 3_000)}
+SKEW_MS_MAX: Final = 5_000
+SLOW_MS_MAX: Final = 400
+NO_SPACE: Final = OSError(28, "No space left on device")
+BROKEN: Final = OSError(5, "Input/output error")
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that happens; which fields mean something depends on the kind."""
+
+    kind: FaultKind
+    node: int = 0
+    other: int = 0
+    amount: int = 0
+    """Milliseconds of skew or delay; for a crash, 1 where the power goes; for a split, the group as a bit mask."""
+
+
+class Round(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Faults at its beginning, then a stretch of virtual time with load."""
+
+    duration_ms: int
+    faults: tuple[Fault, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A whole run. With the seed it determines every event."""
+
+    seed: int
+    n: int
+    profile: ProfileName
+    rounds: tuple[Round, ...]
+    byzantine: tuple[int, ...] = ()
+    """Members whose messages pass through an adversary."""
+
+
+class Planner:
+    """Makes rounds, from the seed and nothing else."""
+
+    def __init__(self, seed: int, n: int, profile: ProfileName) -> None:
+        self._chance = random.Random(f"plan {seed} {n} {profile}")
+        self._n = n
+        self._profile: ProfileName = profile
+        kinds: list[FaultKind] = [kind for kind in get_args(FaultKind) if profile == "hostile" or kind in _CALM_KINDS]
+        self._kinds = [kind for kind in kinds if fault_bound(n) > 0 or kind not in _NEEDS_REDUNDANCY]
+        self._weights = [_WEIGHTS[kind] for kind in self._kinds]
+
+    def byzantine(self) -> tuple[int, ...]:
+        """Return the members that lie in this run: none in half of the hostile runs, else up to f."""
+        f = fault_bound(self._n)
+        if self._profile != "hostile" or f == 0 or self._chance.random() < 0.5:
+            return ()
+        return tuple(sorted(self._chance.sample(range(self._n), self._chance.randint(1, f))))
+
+    def next_round(self) -> Round:
+        chance = self._chance
+        low, high = ROUND_MS[self._profile]
+        faults = []
+        if chance.random() < FAULTS_PER_ROUND[self._profile]:
+            (kind,) = chance.choices(self._kinds, self._weights)
+            faults.append(self._fault(kind))
+        return Round(chance.randint(low, high), tuple(faults))
+
+    def calm_round(self) -> Round:
+        """Return a round in which faults end and none begin."""
+        return Round(self._chance.randint(*ROUND_MS[self._profile]), (Fault("heal"), Fault("restart")))
+
+    def _fault(self, kind: FaultKind) -> Fault:
+        chance, n = self._chance, self._n
+        node, other = chance.randrange(n), chance.randrange(n)
+        match kind:
+            case "crash" | "crash-primary" | "blackout":
+                return Fault(kind, node, amount=chance.randrange(2))
+            case "split" | "split-one-way":
+                return Fault(kind, amount=chance.randrange(1, 1 << n))
+            case "cut":
+                return Fault(kind, node, other)
+            case "slow":
+                return Fault(kind, node, other, chance.randint(1, SLOW_MS_MAX))
+            case "skew":
+                return Fault(kind, node, amount=chance.randint(-SKEW_MS_MAX, SKEW_MS_MAX))
+            case _:
+                return Fault(kind, node)
+
+
+class FaultMaker:
+    """Lets faults happen to a cluster."""
+
+    def __init__(self, cluster: SimulatedCluster) -> None:
+        self._cluster = cluster
+        self.applied: dict[str, int] = {}
+        """Kind -> faults that took effect. Remedies are not counted."""
+        self._rotten: set[int] = set()
+        spare = fault_bound(len(cluster.nodes)) - len(cluster.adversaries)
+        self._down_max = max(1, spare)
+        self._rotten_max = spare
+
+    @property
+    def crashes(self) -> int:
+        kinds = ("crash", "crash-primary", "blackout", "disk-full", "disk-error")
+        return sum(self.applied.get(kind, 0) for kind in kinds)
+
+    def apply(self, fault: Fault) -> None:
+        if self._happens(fault):
+            self._cluster.world.trace.note(f"{self._cluster.world.now_ms} fault {fault}")
+            if fault.kind not in REMEDIES:
+                self.applied[fault.kind] = self.applied.get(fault.kind, 0) + 1
+
+    def _happens(self, fault: Fault) -> bool:
+        cluster, node = self._cluster, self._cluster.nodes[fault.node]
+        match fault.kind:
+            case "restart":
+                return self._restart_one()
+            case "heal":
+                cluster.network.heal()
+                for other in cluster.nodes:
+                    other.clock_skew_ms = 0
+            case "cut" if fault.node != fault.other:
+                cluster.network.cut(fault.node, fault.other)
+            case "slow" if fault.node != fault.other:
+                cluster.network.slow(fault.node, fault.other, fault.amount)
+            case "isolate":
+                cluster.network.isolate(fault.node)
+            case "split" | "split-one-way":
+                group = {index for index in range(len(cluster.nodes)) if fault.amount >> index & 1}
+                cluster.network.split(group, one_way=fault.kind == "split-one-way")
+            case "skew":
+                node.clock_skew_ms = fault.amount
+            case "rot":
+                return self._rot(fault.node)
+            case "crash" | "crash-primary" | "blackout" | "disk-full" | "disk-error":
+                return self._bring_down(fault)
+            case _:
+                return False
+        return True
+
+    def _bring_down(self, fault: Fault) -> bool:
+        cluster = self._cluster
+        power_loss = bool(fault.amount)
+        if fault.kind == "blackout":
+            running = [node for node in cluster.nodes if node.up]
+            for node in running:
+                node.crash(power_loss)
+            return bool(running)
+        node = cluster.nodes[cluster.primary() if fault.kind == "crash-primary" else fault.node]
+        if not node.up or sum(not other.up for other in cluster.nodes) >= self._down_max:
+            return False
+        if fault.kind in ("disk-full", "disk-error"):
+            node.disk.failure = NO_SPACE if fault.kind == "disk-full" else BROKEN  # it ends itself at its next write
+        else:
+            node.crash(power_loss)
+        return True
+
+    def _rot(self, index: int) -> bool:
+        """A bit of the disk of a node that is down goes wrong, on no more disks than members may fail."""
+        node = self._cluster.nodes[index]
+        if node.up or index in self._cluster.adversaries or node.lives == 0:
+            return False
+        if index not in self._rotten and len(self._rotten) >= self._rotten_max:
+            return False
+        self._rotten.add(index)
+        return bool(node.disk.rot())
+
+    def _restart_one(self) -> bool:
+        down = [node for node in self._cluster.nodes if not node.up and node.lost is None]
+        if down:
+            self.restart(down[0].index)
+        return bool(down)
+
+    def restart(self, index: int) -> None:
+        """Start a node on what its disk holds. One whose log rotted may refuse, and then stays down.
+
+        Raises:
+            NodeFailure: a node refuses whose disk did nothing wrong.
+        """
+        node = self._cluster.nodes[index]
+        node.disk.failure = None
+        try:
+            self._cluster.restart(index)
+        except NodeFailure as failure:
+            if index not in self._rotten:
+                raise
+            node.lost = failure
+            self._cluster.world.trace.note(f"{self._cluster.world.now_ms} refused {index} {failure}")

@@ -117,6 +117,11 @@ def listen_elsewhere(data: Path) -> None:
 
 
 def foreign_keys(data: Path) -> None:
+    text = (data / "node.toml").read_text()
+    start = text.index("listen = ", text.index("[p2p]"))
+    (data / "node.toml").write_text(
+        text[:start] + text[text.index("\n", start) :]
+    )  # with it, the node would be a joiner
     subprocess.run(node_command("keys", "create", str(data.parent / "other")), env=node_environment(), check=True)
     (data / "keys").rename(data / "keys-before")
     (data.parent / "other" / "keys").rename(data / "keys")

@@ -56,8 +56,11 @@ class AsyncGovernance:
         return await self._propose(change, title or f"add a validator of {described.organization}")
 
     async def propose_remove(self, node_id: str, title: str = "") -> dict[str, Any]:
-        """Propose to remove the validator `node_id`."""
-        member = await self._validator(node_id)
+        """Propose to remove the validator `node_id`, or to withdraw the approved candidate of that id."""
+        candidates = [change for change in await self.pending() if change["kind"] == "add"]
+        member = next((change for change in candidates if change["node_id"] == node_id), None)
+        if member is None:
+            member = await self._validator(node_id)
         return await self._propose(RemoveValidator(node_id), title or f"remove a validator of {member['organization']}")
 
     async def propose_rekey(self, node_id: str, member: Path | str, title: str = "") -> dict[str, Any]:

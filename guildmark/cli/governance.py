@@ -43,7 +43,7 @@ def add(session: Session, member: Path, title: str) -> None:
 @_TITLE
 @with_session(nodes=True, account=True)
 def remove(session: Session, node_id: str, title: str) -> None:
-    """Let the validator NODE_ID go. `guildmark validators list` shows the ids."""
+    """Let the validator NODE_ID go, or withdraw a candidate. `guildmark validators list` shows the ids."""
     with session.client(acting=True) as client:
         _show(client.governance.propose_remove(node_id, title), json=session.json)
 

@@ -414,3 +414,19 @@ def test_a_founding_is_checked_like_everything_else() -> None:
     first, second = (world.propose(founded(name))[0] for name in ("n0", "n1"))
     assert set(world.vote(first, "org-0", "org-1", "org-2")) == {""}
     assert world.vote(second, "org-0", "org-1", "org-2", "org-3")[-1] == "governance.organization_exists"
+
+
+def test_a_candidate_is_withdrawn_by_its_removal() -> None:
+    """A mistyped address blocks neither name nor key for long, and ends no epoch."""
+    world = Consortium(make_genesis(4, 5))
+    first = world.approve(add("n0", "org-4"))
+    world.approve(remove("n0"))
+    assert world.chain.candidates() == ()
+    assert world.chain.epoch.end == 0
+    assert state_of(world, first) == "lapsed"
+    world.approve(add("n0", "org-4"))
+    assert world.code(world.ready("n0")) == ""
+    assert world.turn()[-1] == "n0"
+    world.run_to(world.chain.height + 3)
+    assert world.execute(step_ms=8 * 24 * HOUR_MS).receipts == (), "no deadline is left"
+    assert world.propose(remove("n1"))[1] == "governance.unknown_validator"

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ledger import epochs
+from ledger import deadlines, epochs
 from ledger.errors import OperationError
 from ledger.genesis import ORGANIZATIONS_MAX, validator_account_id
 from ledger.membership import Limit, PendingChange, refusal
@@ -35,12 +35,40 @@ _CODES: Final = {
 }
 
 
-def require_admissible(context: Context, proposal: bytes, change: Change) -> PendingChange:
-    """Return the change as it would wait for the epoch's end.
+def require_admissible(context: Context, proposal: bytes, change: Change) -> None:
+    """Check that an approval of `change` could bring it into effect as things stand.
 
     Raises:
         OperationError: `governance.*`, the limit that it would break.
     """
+    if _candidacy(context, change) is None:
+        _admissible(context, proposal, change)
+
+
+def admit(context: Context, proposal: bytes, change: Change) -> int:
+    """Let an approved change wait for the epoch's end, or withdraw a candidate at once. Return that end, 0 where it is
+    not known yet.
+
+    Raises:
+        OperationError: as `require_admissible`.
+    """
+    candidacy = _candidacy(context, change)
+    if candidacy is not None:
+        _withdraw(context, candidacy)
+        return epochs.current_epoch(context.view).end
+    pending = _admissible(context, proposal, change)
+    if isinstance(change, AddValidator) and change.founding is not None:
+        found_organization(context, change.organization, change.founding.name, _accounts(context, change))
+    if pending.record is not None:
+        open_validator_account(context, pending.record.organization, pending.record.signing_key)
+    epochs.add_pending(context.view, pending)
+    if pending.ready:
+        return epochs.schedule_end(context.view, context.height, context.parameters.window)
+    return epochs.current_epoch(context.view).end
+
+
+def _admissible(context: Context, proposal: bytes, change: Change) -> PendingChange:
+    """Return the change as it would wait for the epoch's end."""
     pending = _resolve(context, proposal, change)
     others = epochs.pending_changes(context.view)
     if isinstance(change, AddValidator):
@@ -56,34 +84,35 @@ def require_admissible(context: Context, proposal: bytes, change: Change) -> Pen
     return pending
 
 
-def admit(context: Context, proposal: bytes, change: Change) -> int:
-    """Let an approved change wait for the epoch's end; return that end, 0 where it is not known yet.
-
-    Raises:
-        OperationError: as `require_admissible`.
-    """
-    pending = require_admissible(context, proposal, change)
-    if isinstance(change, AddValidator) and change.founding is not None:
-        found_organization(context, change.organization, change.founding.name, _accounts(context, change))
-    if pending.record is not None:
-        open_validator_account(context, pending.record.organization, pending.record.signing_key)
-    epochs.add_pending(context.view, pending)
-    if pending.ready:
-        return epochs.schedule_end(context.view, context.height, context.parameters.window)
-    return epochs.current_epoch(context.view).end
-
-
 def on_change_expired(context: Context, subject: bytes) -> None:
     """An approved change that could not take effect in time lapses; the new validator's account stays, and can do
     nothing."""
     for order, change in epochs.pending_changes(context.view).items():
         if change.proposal == subject:
-            epochs.remove_pending(context.view, order)
-    proposal = PROPOSALS.get(context.view, subject)
-    if proposal is not None:
-        lapsed = msgspec.structs.replace(proposal, state="lapsed")
-        quota.store(context, proposal.organization, PROPOSALS, lapsed, subject)
-        context.emit(events.ChangeLapsed(subject))
+            _lapse(context, order, change)
+
+
+def _lapse(context: Context, order: int, change: PendingChange) -> None:
+    epochs.remove_pending(context.view, order)
+    proposal = PROPOSALS.get(context.view, change.proposal)
+    assert proposal is not None
+    lapsed = msgspec.structs.replace(proposal, state="lapsed")
+    quota.store(context, proposal.organization, PROPOSALS, lapsed, change.proposal, enforced=False)
+    context.emit(events.ChangeLapsed(change.proposal))
+
+
+def _candidacy(context: Context, change: Change) -> int | None:
+    """Return the order of the addition that `change` withdraws: it removes a node that is not in the set yet."""
+    if not isinstance(change, RemoveValidator):
+        return None
+    pending = epochs.pending_changes(context.view)
+    return next((o for o, c in sorted(pending.items()) if c.kind == "add" and c.node_id == change.node_id), None)
+
+
+def _withdraw(context: Context, order: int) -> None:
+    change = epochs.pending_changes(context.view)[order]
+    deadlines.cancel(context.view, change.expires_at_ms, epochs.CHANGE_EXPIRY, change.proposal)
+    _lapse(context, order, change)
 
 
 def _resolve(context: Context, proposal: bytes, change: Change) -> PendingChange:

@@ -45,7 +45,7 @@ class AddValidator(Part, frozen=True, tag="add_validator"):
 
 
 class RemoveValidator(Part, frozen=True, tag="remove_validator"):
-    """Let a validator go."""
+    """Let a validator go, or withdraw a candidate that is not in the set yet."""
 
     node_id: NodeIdText
 

@@ -8,7 +8,7 @@ are generated, all of a small scope or a seeded sample of a large one. Guide: do
 from simulation.twins.campaign import Result, Violation, run
 from simulation.twins.laws import TwinsViolation
 from simulation.twins.plans import Exhaustive, Listed, Plan, Sampled, read_plan
-from simulation.twins.scenario import Restart, Round, Scenario, ScenarioError, read_scenarios, write_scenarios
+from simulation.twins.scenario import Restart, Round, Scenario, ScenarioError, Split, read_scenarios, write_scenarios
 from simulation.twins.stage import Outcome, play
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Sampled",
     "Scenario",
     "ScenarioError",
+    "Split",
     "TwinsViolation",
     "Violation",
     "play",

@@ -20,7 +20,7 @@ import msgspec
 
 from simulation.twins.laws import TwinsViolation
 from simulation.twins.plans import Plan, read_plan
-from simulation.twins.scenario import Round, Scenario, ScenarioError, plain_round, to_document
+from simulation.twins.scenario import PHASES, Round, Scenario, ScenarioError, plain_round, to_document
 from simulation.twins.stage import Trace, play
 
 CHUNK: Final = 64
@@ -283,18 +283,22 @@ def simpler(scenario: Scenario) -> Iterator[Scenario]:
         yield replace(scenario, restarts=tuple(other for other in scenario.restarts if other != restart))
     if scenario.repair:
         yield replace(scenario, repair=False)
+    if scenario.late:
+        yield replace(scenario, late=False)
     if scenario.shuffle:
         yield replace(scenario, shuffle=0)
-    whole = (1 << scenario.instances) - 1
     for index, round_ in enumerate(rounds):
-        for simple in simpler_rounds(round_, whole):
+        for simple in simpler_rounds(round_, scenario.instances):
             yield replace(scenario, rounds=(*rounds[:index], simple, *rounds[index + 1 :]))
 
 
-def simpler_rounds(round_: Round, whole: int) -> Iterator[Round]:
-    if round_ != plain_round(whole):
-        yield plain_round(whole)
+def simpler_rounds(round_: Round, instances: int) -> Iterator[Round]:
+    whole = plain_round((1 << instances) - 1)
+    if round_ != whole:
+        yield whole
+    if round_.patient:
+        yield msgspec.structs.replace(round_, patient=0)
     if not round_.plain:
-        for field in round_.__struct_fields__:
-            if getattr(round_, field) != whole:
-                yield msgspec.structs.replace(round_, **{field: whole})
+        for phase in PHASES:
+            if getattr(round_, phase) != whole.order:
+                yield msgspec.structs.replace(round_, **{phase: whole.order})

@@ -16,6 +16,7 @@ from simulation.twins.scenario import (
     Round,
     Scenario,
     ScenarioError,
+    Split,
     plain_round,
     read_scenarios,
     require,
@@ -72,7 +73,7 @@ class Exhaustive:
 
 
 class Sampled:
-    """Schedules by seed from a far larger space: up to f twinned, splits by phase, any order of arrival, old logs."""
+    """Schedules by seed from a far larger space: up to f twinned, rough splits, any order of arrival, old logs."""
 
     def __init__(self, rounds: int, count: int, seed: int = DEFAULT_SEED, replicas: int = 4) -> None:
         self.rounds = rounds
@@ -96,28 +97,46 @@ class Sampled:
         twinned = tuple(chance.sample(range(self.replicas), chance.randint(1, fault_bound(self.replicas))))
         copies = 1 if chance.random() < 0.1 else 2
         instances = self.replicas + (copies - 1) * len(twinned)
-        by_phase = chance.random() < 0.6
-        rounds = tuple(_sample_round(chance, instances, by_phase=by_phase) for _ in range(self.rounds))
+        rough = chance.random() < 0.6
+        rounds = tuple(
+            _sample_rough_round(chance, instances) if rough else plain_round(_sample_split(chance, instances).side)
+            for _ in range(self.rounds)
+        )
         restarts: tuple[Restart, ...] = ()
         if self.rounds > 1 and (copies == 1 or chance.random() < 0.2):
             instance = chance.choice([*twinned, *range(self.replicas, instances)])
             round_ = chance.randrange(1, self.rounds)
             restarts = (Restart(round_, instance, chance.randrange(EMPTY_LOG, round_)),)
-        shuffle = chance.randrange(1, 2**31) if chance.random() < 0.5 else 0
-        return Scenario(self.replicas, twinned, rounds, copies, chance.random() < 0.5, shuffle, restarts)
+        return Scenario(
+            self.replicas,
+            twinned,
+            rounds,
+            copies,
+            repair=chance.random() < 0.4,
+            late=chance.random() < 0.4,
+            shuffle=chance.randrange(1, 2**31) if chance.random() < 0.5 else 0,
+            restarts=restarts,
+        )
 
 
-def _sample_round(chance: random.Random, instances: int, *, by_phase: bool) -> Round:
-    """Without a split now and then, and mostly with the two phases of a change together: else little ever begins."""
+def _sample_split(chance: random.Random, instances: int) -> Split:
+    """Nobody apart now and then: else little ever begins."""
     whole = (1 << instances) - 1
+    return Split(whole if chance.random() < 0.15 else chance.randrange(1 << instances - 1) << 1 | 1)
 
-    def split() -> int:
-        return whole if chance.random() < 0.15 else chance.randrange(1 << instances - 1) << 1 | 1
 
-    if not by_phase:
-        return plain_round(split())
-    base = split()
-    return Round(*(base if chance.random() < 0.5 else split() for _ in range(4)))
+def _sample_rough_round(chance: random.Random, instances: int) -> Round:
+    """Most phases under one split, others under their own, which may be one-way; some who do not give up the view."""
+    base = _sample_split(chance, instances)
+
+    def split() -> Split:
+        kind = chance.random()
+        if kind < 0.5:
+            return base
+        return _sample_split(chance, instances) if kind < 0.75 else Split(chance.randrange(1 << instances), True)
+
+    patient = chance.randrange(1 << instances) if chance.random() < 0.5 else 0
+    return Round(split(), split(), split(), split(), split(), patient)
 
 
 class Listed:

@@ -1,8 +1,7 @@
 """What happens in one schedule, as a value: who is twinned, who hears whom in each round, whose log grows old.
 
 Instances are numbered: 0..n-1 are the validators, n and above the second instances of those that are twinned, in the
-order in which these are named. A split of a round divides the instances into two sides. It is written as one bit for
-each instance: those on the side of instance 0 are set, so bit 0 always is. Format: docs/twins.md.
+order in which these are named. A set of instances is written as one bit for each. Format: docs/twins.md.
 """
 
 from __future__ import annotations
@@ -28,21 +27,42 @@ class ScenarioError(ValueError):
     """A schedule that cannot be played, or a file that holds none. The message says what is wrong with it."""
 
 
-class Round(msgspec.Struct, frozen=True):
-    """The splits of one round, by what a message is for. In a plain schedule the four are equal."""
+class Split(msgspec.Struct, frozen=True):
+    """Who hears whom. Both sides only themselves; with `one_way` those outside `side` hear everybody."""
 
-    enter: int
+    side: int
+    """A set of instances. Of a split that is not one-way either side says the same: it is the one of instance 0."""
+    one_way: bool = False
+
+    def reach(self, sender: int, instances: int) -> int:
+        """Return the set of instances that hear `sender`."""
+        everybody = (1 << instances) - 1
+        if self.side >> sender & 1:
+            return everybody if self.one_way else self.side
+        return everybody & ~self.side
+
+
+class Round(msgspec.Struct, frozen=True):
+    """The splits of one round, by what a message is for. In a plain schedule the five are equal."""
+
+    enter: Split
     """ViewChange, NewView and requests for ViewChanges."""
-    order: int
-    """Batches and their requests, PrePrepare, Prepare."""
-    commit: int
-    """Commit."""
-    seal: int
+    order: Split
+    """Batches and their requests, PrePrepare."""
+    prepare: Split
+    commit: Split
+    seal: Split
     """Checkpoint, Status, fetched blocks."""
+    patient: int = 0
+    """The set of instances whose timers do not end a view at the beginning of this round."""
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        return (self.enter, self.order, self.prepare, self.commit, self.seal)
 
     @property
     def plain(self) -> bool:
-        return self.enter == self.order == self.commit == self.seal
+        return len(set(self.splits)) == 1
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -65,6 +85,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """Instances of each twinned validator: 2, or 1 where they are only restarted."""
     repair: bool = False
     """Whether Status messages are exchanged at the end of each round; when healed they always are."""
+    late: bool = False
+    """Whether what a split stops arrives in the next round, after timers expired there, instead of never."""
     shuffle: int = 0
     """Seed of the order in which messages arrive; 0 keeps the order in which they were sent."""
     restarts: tuple[Restart, ...] = ()
@@ -79,8 +101,12 @@ class Scenario(msgspec.Struct, frozen=True):
         require(self.copies in (1, 2), f"copies is {self.copies}, allowed are 1 and 2")
         require(1 <= len(self.rounds) <= ROUNDS_MAX, f"{len(self.rounds)} rounds, allowed are 1 to {ROUNDS_MAX}")
         for round_ in self.rounds:
-            for mask in (round_.enter, round_.order, round_.commit, round_.seal):
-                require(mask & 1 == 1 and mask < 1 << self.instances, f"split {mask:#b} is not of {self.instances}")
+            for split in round_.splits:
+                named = split.side & 1 == 1 or split.one_way
+                require(
+                    named and 0 <= split.side < 1 << self.instances, f"{split} is not of {self.instances} instances"
+                )
+            require(0 <= round_.patient < 1 << self.instances, f"{round_} names instances that are none")
         for restart in self.restarts:
             require(0 <= restart.round < len(self.rounds), f"a restart in round {restart.round}, which is none")
             require(EMPTY_LOG <= restart.as_of < restart.round, f"a restart as of round {restart.as_of}")
@@ -103,19 +129,20 @@ def require(condition: bool, message: str) -> None:
         raise ScenarioError(message)
 
 
-def plain_round(mask: int) -> Round:
+def plain_round(side: int) -> Round:
     """Return a round with one split for everything."""
-    return Round(mask, mask, mask, mask)
+    split = Split(side)
+    return Round(split, split, split, split, split)
 
 
-def side(mask: int, instances: int) -> list[int]:
-    """Return the instances on the side of instance 0."""
-    return [instance for instance in range(instances) if mask >> instance & 1]
+def members(instances: int) -> list[int]:
+    """Return what a set of instances holds."""
+    return [instance for instance in range(instances.bit_length()) if instances >> instance & 1]
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------
 
-_FIELDS: Final = ("enter", "order", "commit", "seal")
+PHASES: Final = ("enter", "order", "prepare", "commit", "seal")
 
 
 def to_document(scenarios: Iterable[Scenario]) -> dict[str, Any]:
@@ -143,12 +170,27 @@ def read_scenarios(text: str | bytes) -> tuple[Scenario, ...]:
     return tuple(_read_scenario(value) for value in document.scenarios)
 
 
+class _OneWay(msgspec.Struct, forbid_unknown_fields=True):
+    deaf: list[int]
+
+
+class _RoundValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    all: list[int] | _OneWay | None = None
+    enter: list[int] | _OneWay | None = None
+    order: list[int] | _OneWay | None = None
+    prepare: list[int] | _OneWay | None = None
+    commit: list[int] | _OneWay | None = None
+    seal: list[int] | _OneWay | None = None
+    patient: list[int] = []
+
+
 class _ScenarioValue(msgspec.Struct, forbid_unknown_fields=True):
     replicas: int
     twinned: tuple[int, ...]
-    rounds: list[dict[str, list[int]]]
+    rounds: list[_RoundValue]
     copies: int = 2
     repair: bool = False
+    late: bool = False
     shuffle: int = 0
     restarts: list[Restart] = []
 
@@ -163,12 +205,14 @@ def _scenario_value(scenario: Scenario) -> dict[str, Any]:
     value: dict[str, Any] = {
         "replicas": scenario.replicas,
         "twinned": list(scenario.twinned),
-        "rounds": [_round_value(round_, scenario.instances) for round_ in scenario.rounds],
+        "rounds": [msgspec.to_builtins(_round_value(round_)) for round_ in scenario.rounds],
     }
     if scenario.copies != 2:
         value["copies"] = scenario.copies
     if scenario.repair:
         value["repair"] = True
+    if scenario.late:
+        value["late"] = True
     if scenario.shuffle:
         value["shuffle"] = scenario.shuffle
     if scenario.restarts:
@@ -176,10 +220,15 @@ def _scenario_value(scenario: Scenario) -> dict[str, Any]:
     return value
 
 
-def _round_value(round_: Round, instances: int) -> dict[str, list[int]]:
+def _round_value(round_: Round) -> _RoundValue:
+    patient = members(round_.patient)
     if round_.plain:
-        return {"all": side(round_.order, instances)}
-    return {field: side(getattr(round_, field), instances) for field in _FIELDS}
+        return _RoundValue(all=_split_value(round_.order), patient=patient)
+    return _RoundValue(patient=patient, **{phase: _split_value(getattr(round_, phase)) for phase in PHASES})
+
+
+def _split_value(split: Split) -> list[int] | _OneWay:
+    return _OneWay(members(split.side)) if split.one_way else members(split.side)
 
 
 def _read_scenario(value: _ScenarioValue) -> Scenario:
@@ -190,21 +239,32 @@ def _read_scenario(value: _ScenarioValue) -> Scenario:
         rounds=tuple(_read_round(sides, instances) for sides in value.rounds),
         copies=value.copies,
         repair=value.repair,
+        late=value.late,
         shuffle=value.shuffle,
         restarts=tuple(value.restarts),
     )
 
 
-def _read_round(sides: dict[str, list[int]], instances: int) -> Round:
-    if set(sides) == {"all"}:
-        return plain_round(_mask(sides["all"], instances))
-    require(set(sides) == set(_FIELDS), f"a round has `all`, or {', '.join(_FIELDS)}; not {', '.join(sorted(sides))}")
-    return Round(*(_mask(sides[field], instances) for field in _FIELDS))
+def _read_round(value: _RoundValue, instances: int) -> Round:
+    patient = _read_set(value.patient, instances)
+    given = [phase for phase in ("all", *PHASES) if getattr(value, phase) is not None]
+    require(
+        given in (["all"], list(PHASES)), f"a round has `all`, or {', '.join(PHASES)}; not {', '.join(given) or 'none'}"
+    )
+    splits = (_read_split(getattr(value, phase if len(given) > 1 else "all"), instances) for phase in PHASES)
+    enter, order, prepare, commit, seal = splits
+    return Round(enter, order, prepare, commit, seal, patient)
 
 
-def _mask(members: Sequence[int], instances: int) -> int:
-    """Accept either side of a split."""
+def _read_split(value: list[int] | _OneWay | None, instances: int) -> Split:
+    assert value is not None
+    if isinstance(value, _OneWay):
+        return Split(_read_set(value.deaf, instances), one_way=True)
+    side = _read_set(value, instances)
+    return Split(side if side & 1 else (1 << instances) - 1 ^ side)
+
+
+def _read_set(members: Sequence[int], instances: int) -> int:
     require(all(0 <= member < instances for member in members), f"{list(members)} names an instance that is none")
     require(len(set(members)) == len(members), f"{list(members)} names an instance twice")
-    mask = sum(1 << member for member in members)
-    return mask if mask & 1 else (1 << instances) - 1 ^ mask
+    return sum(1 << member for member in members)

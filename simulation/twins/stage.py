@@ -3,7 +3,7 @@
 A round is: the restarts that belong to it; work for whoever has none, and for every copy; every timer that would end a
 view expires once (not in the first round: view 0 has begun); messages are delivered until nothing moves; instances
 whose view did not begin although a quorum wants one ask for the next, as often as there are primaries to try;
-optionally Status. A message meets the split of its round and kind: what does not reach the other side is lost.
+optionally Status. A message meets the split of its round and kind: what does not reach the other side is lost, or late.
 
 Any expiry of a running timer and any loss is possible in an asynchronous network, so every schedule is one that could
 happen. No time passes: only the order matters.
@@ -24,13 +24,14 @@ from consensus.messages import (
     Commit,
     Message,
     NewView,
+    Prepare,
     Status,
     ViewChange,
     ViewChangeRequest,
 )
 from simulation.twins.instance import Instance, Saved, next_block
 from simulation.twins.laws import Laws, TwinsViolation
-from simulation.twins.scenario import EMPTY_LOG, Round, Scenario, plain_round
+from simulation.twins.scenario import EMPTY_LOG, PHASES, Round, Scenario, members, plain_round
 
 EVENTS_MAX: Final = 200_000
 """Events of one schedule at n = 4, scaled by n^2: more of them is a storm that never ends."""
@@ -41,6 +42,7 @@ _PHASES: Final[dict[type, str]] = {
     ViewChange: "enter",
     NewView: "enter",
     ViewChangeRequest: "enter",
+    Prepare: "prepare",
     Commit: "commit",
     Checkpoint: "seal",
     Status: "seal",
@@ -88,8 +90,13 @@ class Stage:
             for validator in range(scenario.replicas)
         ]
         self.honest = [instance for instance in self.instances if not instance.copied]
-        self.whole = plain_round((1 << scenario.instances) - 1)
-        self.split = self.whole
+        self.held: list[tuple[Instance, engine.MessageReceived]] = []
+        """What a split of this round stopped."""
+        self.late: list[tuple[Instance, engine.MessageReceived]] = []
+        """What a split of the round before stopped, until it arrives."""
+        self.reach: dict[str, list[int]] = {}
+        """Phase -> sender -> the set of instances that hear it now."""
+        self.divide(plain_round((1 << scenario.instances) - 1))
         self.queue: deque[tuple[Instance, engine.Event]] = deque()
         self.events = 0
         self.events_max = EVENTS_MAX * scenario.replicas**2 // 16
@@ -111,8 +118,9 @@ class Stage:
         return Outcome(decided, laws.view_max, views, len(laws.evidence), self.events)
 
     def play_round(self, number: int, round_: Round) -> None:
-        self.note(f"round {number}: enter={round_.enter:b} order={round_.order:b} commit={round_.commit:b}")
-        self.split = round_
+        splits = ", ".join(f"{phase} {split_text(round_, phase)}" for phase in PHASES)
+        self.note(f"round {number}: {splits}, patient {members(round_.patient)}")
+        self.divide(round_)
         for restart in self.scenario.restarts:
             if restart.round == number:
                 self.restart(self.instances[restart.instance], restart.as_of)
@@ -121,7 +129,7 @@ class Stage:
                 self.queue.append((instance, instance.close_batch()))
         self.drain()
         if number:
-            self.expire(("suspicion", "turn", "new-view", "resend"))
+            self.expire(("suspicion", "turn", "new-view", "resend"), patient=round_.patient)
         for _ in range(self.scenario.replicas):
             if not self.expire(("new-view",)):
                 break
@@ -134,16 +142,29 @@ class Stage:
         self.note(f"instance {instance.number} starts again as of round {as_of}")
         self.perform(instance, instance.restart(saved))
 
-    def expire(self, kinds: tuple[engine.TimerKind, ...]) -> bool:
-        """Let one running timer of `kinds`, the first that runs, expire in each instance. Tell whether any did."""
+    def divide(self, round_: Round) -> None:
+        """Other splits hold from now on; what the ones before stopped is under way."""
+        self.late, self.held = self.held, []
+        everyone = range(self.scenario.instances)
+        for phase in PHASES:
+            split = getattr(round_, phase)
+            self.reach[phase] = [split.reach(sender, len(everyone)) for sender in everyone]
+
+    def expire(self, kinds: tuple[engine.TimerKind, ...], *, patient: int = 0) -> bool:
+        """Let one running timer of `kinds`, the first that runs, expire in each instance. Tell whether any did.
+
+        What is late arrives only now: a replica that gave its view up meets messages of that view.
+        """
         expired = False
         for instance in self.instances:
-            for kind in kinds:
+            for kind in kinds if not patient >> instance.number & 1 else ():
                 if kind in instance.timers:
                     instance.timers.discard(kind)
                     self.queue.append((instance, engine.TimerExpired(kind)))
                     expired = True
                     break
+        late, self.late = self.late, []
+        self.queue.extend((receiver, event) for receiver, event in late if receiver.heed(event.message))
         self.drain()
         return expired
 
@@ -154,7 +175,7 @@ class Stage:
         the short timers before the long ones.
         """
         self.note("healed")
-        self.split = self.whole
+        self.divide(plain_round((1 << self.scenario.instances) - 1))
         self.chance = None
         self.queue.append((self.honest[0], self.honest[0].close_batch()))
         self.drain()
@@ -233,12 +254,14 @@ class Stage:
 
     def transmit(self, sender: Instance, message: Message, to: Iterable[int]) -> None:
         self.laws.on_sent(sender, message)
-        mask: int = getattr(self.split, _PHASES.get(type(message), "order"))
-        own_side = mask >> sender.number & 1
+        reach = self.reach[_PHASES.get(type(message), "order")][sender.number]
         event = engine.MessageReceived(message, engine.ReplicaId(sender.validator))
         for validator in to:
             for receiver in self.by_validator[validator]:
-                if mask >> receiver.number & 1 == own_side and receiver.heed(message):
+                if not reach >> receiver.number & 1:
+                    if self.scenario.late:
+                        self.held.append((receiver, event))
+                elif receiver.heed(message):
                     self.queue.append((receiver, event))
 
     def execute(self, instance: Instance, effect: engine.Execute) -> None:
@@ -255,9 +278,8 @@ class Stage:
         target = effect.certificate
         if not instance.copied:
             self.laws.on_certificate(f"instance {instance.number}", target)
-        mask = self.split.seal
         for holder in self.instances:
-            reachable = mask >> holder.number & 1 == mask >> instance.number & 1
+            reachable = self.reach["seal"][holder.number] >> instance.number & 1
             if not reachable or len(holder.blocks) <= target.height:
                 continue
             if holder.blocks[target.height].block_hash != target.block_hash:
@@ -275,6 +297,11 @@ class Stage:
     def note(self, line: str) -> None:
         if self.trace is not None:
             self.trace(line)
+
+
+def split_text(round_: Round, phase: str) -> str:
+    split = getattr(round_, phase)
+    return f"{'deaf ' if split.one_way else ''}{members(split.side)}"
 
 
 def play(scenario: Scenario, trace: Trace | None = None) -> Outcome:

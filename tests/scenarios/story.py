@@ -48,7 +48,7 @@ class Story:
         arguments = dict(word.split("=", 1) for word in words)
         try:
             getattr(self, "do_" + verb.replace("-", "_"))(**arguments)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, StopIteration) as error:
             raise ValueError(f"cannot perform {line!r}: {error!r}") from error
         self.stage.drain()
 

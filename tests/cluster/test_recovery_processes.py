@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_kit import Load
+from cluster_kit import Load, wait
 
 from guildmark.cluster import probe
 
@@ -55,3 +58,104 @@ def test_a_rolling_restart_stops_nothing(guildmark_cluster: Any, guildmark_clien
         load.finish()
     load.check(guildmark_cluster, guildmark_client, before)
     assert all(probe.is_ready(url) for url in guildmark_cluster.urls)
+
+
+@pytest.fixture
+def rejoining(guildmark_cluster_factory: Any) -> Iterator[Any]:
+    """A network whose epochs end soon, and whose validators may rejoin as often as they must."""
+    cluster = guildmark_cluster_factory(genesis={"window": 16, "rejoin_interval_ms": 0})
+    yield cluster
+    cluster.stop()
+
+
+DATA = ("chain", "journal", "artifacts")
+LOST = 2
+"""The node that loses its data in these tests."""
+
+
+def rejoins(cluster: Any, load: Load, lose: Callable[[Path], None]) -> list[str]:
+    """Kill a node, let it lose data, start it; it must be silent for the epoch, and vote in a later one by itself.
+
+    Return what it said of itself meanwhile.
+    """
+    cluster.kill(LOST)
+    lose(cluster.nodes[LOST].directory)
+    load.wait_for(20)
+    with cluster.client(node=0) as client:
+        epoch, height = client.status()["epoch"], client.status()["height"]
+    cluster.restart(LOST, wait_ready=False)
+    sentences: set[str] = set()
+
+    def votes_again() -> bool:
+        said = probe.get_json(cluster.url(LOST), "/v1/consensus")
+        if said is None:
+            return False
+        sentences.update(said["why"])
+        if said["epoch"] <= epoch:
+            assert not said["voting"], said
+        return bool(said["voting"])
+
+    wait(votes_again, 60)
+    load.wait_for(50)
+    signed = signers_by_height(cluster, height + 1)
+    assert {signer for found, signers in signed.values() if found == epoch for signer in signers} <= {0, 1, 3}
+    wait(lambda: any(LOST in signers for _, signers in signers_by_height(cluster, height + 1).values()), 30)
+    return sorted(sentences)
+
+
+def signers_by_height(cluster: Any, first: int) -> dict[int, tuple[int, list[int]]]:
+    """Epoch and signers of every certificate from a height on, as node 0 holds them."""
+    with cluster.client(node=0) as client:
+        last = client.status()["certified_height"]
+    found = {}
+    for height in range(first, last + 1):
+        said = probe.get_json(cluster.url(0), f"/v1/blocks/{height}/certificate")
+        if said is not None:
+            found[height] = (said["epoch"], [index for index, _ in said["signatures"]])
+    return found
+
+
+def test_a_node_restored_from_an_old_copy_is_silent_until_it_has_rejoined(rejoining: Any, tmp_path: Path) -> None:
+    """R6: the directory of last week is put back, as happens. It could contradict what it has signed since."""
+    directory = rejoining.nodes[LOST].directory
+    with rejoining.client(rejoining.accounts[0]) as client:
+        before = credits_of(rejoining, client, rejoining.accounts[1])
+        load = Load(rejoining, rejoining.accounts[0], rejoining.accounts[1])
+        try:
+            load.wait_for(30)
+            rejoining.kill(LOST)
+            for name in DATA:
+                shutil.copytree(directory / name, tmp_path / name)
+            rejoining.restart(LOST)
+            load.wait_for(50)
+
+            def restore(place: Path) -> None:
+                for name in DATA:
+                    shutil.rmtree(place / name)
+                    shutil.copytree(tmp_path / name, place / name)
+
+            said = rejoins(rejoining, load, restore)
+            assert any("it has signed" in sentence for sentence in said), said
+        finally:
+            load.finish()
+        load.check(rejoining, client, before)
+
+
+@pytest.mark.parametrize("lost", [("journal",), DATA], ids=["vote-log", "everything"])
+def test_a_node_without_its_vote_log_is_silent_until_it_has_rejoined(rejoining: Any, lost: tuple[str, ...]) -> None:
+    """R5, R7: the vote log is gone, alone or with the database. The node says so, follows, and rejoins by itself."""
+    with rejoining.client(rejoining.accounts[0]) as client:
+        before = credits_of(rejoining, client, rejoining.accounts[1])
+        load = Load(rejoining, rejoining.accounts[0], rejoining.accounts[1])
+        try:
+            load.wait_for(30)
+
+            def lose(place: Path) -> None:
+                for name in lost:
+                    shutil.rmtree(place / name)
+
+            said = rejoins(rejoining, load, lose)
+            assert any("votes were lost" in sentence for sentence in said), said
+        finally:
+            load.finish()
+        load.check(rejoining, client, before)

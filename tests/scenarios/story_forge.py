@@ -106,8 +106,8 @@ class Forge:
     def message(self, type: str, signer: str, **words: str) -> Any:
         """Build and sign a message.
 
-        `epoch`, `network=other`, `key=K` (somebody else's), `signed_as=KIND` and `bad=yes` bend the signature or what
-        it covers.
+        `epoch`, `signed_epoch`, `network=other`, `key=K` (somebody else's), `signed_as=KIND` and `bad=yes` bend the
+        signature or what it covers.
         """
         build = getattr(self, type.replace("-", "_"), None)
         replica = int(signer)
@@ -122,6 +122,9 @@ class Forge:
         network_id = OTHER_NETWORK if words.get("network") == "other" else NETWORK_ID
         if "signed_as" in words:
             return msgspec.structs.replace(made, signature=key.sign(foreign_bytes(made, words["signed_as"])))
+        if "signed_epoch" in words:
+            elsewhere = sign(network_id, key, msgspec.structs.replace(made, epoch=int(words["signed_epoch"])))
+            return msgspec.structs.replace(made, signature=elsewhere.signature)
         signed = sign(network_id, key, made)
         return spoil(signed) if words.get("bad") else signed
 

@@ -141,7 +141,8 @@ def mutate(liar: Liar, message: Any) -> Any:
         proposal = message.proposal
         batches = chance.choice([proposal.batches, proposal.batches[:-1], proposal.batches * 2])
         moved = max(0, proposal.timestamp_ms + chance.choice([-5, 0, 5, 100_000]))
-        value = replace(proposal, batches=batches, timestamp_ms=moved)
+        proposer = chance.choice([proposal.proposer, chance.randrange(liar.n)])
+        value = replace(proposal, batches=batches, timestamp_ms=moved, proposer=proposer)
     return replace(message, **{field: value})
 
 

@@ -143,6 +143,11 @@ class Liar:
         self.used |= {behavior.name for behavior in self.behaviors}
         self._sides = self.chance.getrandbits(self.n)
 
+    def retire(self) -> None:
+        """Lie no more."""
+        self._draw = lambda _chance: []
+        self.change()
+
     def side(self, receiver: int) -> int:
         """Return which half of the others a receiver is counted to, 0 or 1."""
         return self._sides >> receiver & 1
@@ -180,10 +185,11 @@ class Liar:
         """Take note of what came in; return what is said because of it."""
         if isinstance(message, BatchRequest | ViewChangeRequest):
             return []
-        if message.replica not in self.conspiracy.members:
-            self.conspiracy.heard.append(message)
-            if isinstance(message, ViewChange):
-                self.conspiracy.remember(message)
+        if message.replica in self.conspiracy.members:
+            return []  # conspirators who answer each other would never end
+        self.conspiracy.heard.append(message)
+        if isinstance(message, ViewChange):
+            self.conspiracy.remember(message)
         return self._react(message)
 
     def speaks(self) -> list[Saying]:

@@ -44,7 +44,7 @@ class FalseViewChanges(Behavior):
 
     def falsify(self, liar: Liar, message: ViewChange) -> ViewChange:
         result: ViewChange
-        match liar.chance.randrange(6):
+        match liar.chance.randrange(7):
             case 0:
                 result = replace(message, prepared=())
             case 1:
@@ -55,6 +55,9 @@ class FalseViewChanges(Behavior):
                 result = replace(message, stable=self._false_stable(liar, message))
             case 4:
                 result = replace(message, stable=None, prepared=())
+            case 5:
+                repeated = (replace(c, prepares=c.prepares[:1] * liar.n) for c in self._of_later_views(liar, message))
+                result = replace(message, prepared=tuple(repeated))
             case _:
                 shifted = (replace(c, prepares=c.prepares[:-1]) for c in message.prepared)
                 result = replace(message, prepared=tuple(shifted))
@@ -92,7 +95,7 @@ class FalseViewChanges(Behavior):
         height = max(height, 1 if message.stable is None else message.stable.height + 1)
         wrong = liar.conspiracy.wrong_hash(height)
         checkpoint = liar.sign(_checkpoint(message.epoch, liar.index, height, wrong))
-        names = range(liar.n) if liar.chance.random() < 0.5 else [liar.index]
+        names = liar.chance.choice([list(range(liar.n)), [liar.index] * liar.n, [liar.index]])
         return FinalityCertificate(
             message.epoch, height, wrong, checkpoint.epoch_end, tuple((name, checkpoint.signature) for name in names)
         )
@@ -130,7 +133,7 @@ class FalseNewViews(Behavior):
         return [(receiver, liar.sign(changed), 0)]
 
     def hear(self, liar: Liar, message: Signed) -> list[Saying]:
-        if not isinstance(message, ViewChange) or message.new_view % liar.n != liar.index:
+        if not isinstance(message, ViewChange):
             return []
         early = self._of(liar, message.new_view, liar.conspiracy.view_changes.get(message.new_view, {}))
         # In the name of the view, with whatever anyone asked for: other views count for nothing in this one.
@@ -164,8 +167,11 @@ class HugeViews(Behavior):
         if led > 2**63 - 1:
             led -= liar.n
         begun = NewView(liar.epoch, liar.index, liar.position, led, (), (), NO_SIGNATURE)
-        vote = Prepare(liar.epoch, liar.index, liar.position, view, liar.chance.randint(1, 40), bytes(32), NO_SIGNATURE)
-        return liar.to_all(liar.sign(change), liar.sign(begun), liar.sign(vote))
+        votes = [
+            liar.sign(Prepare(liar.epoch, liar.index, liar.position, view, sequence, bytes(32), NO_SIGNATURE))
+            for sequence in liar.chance.sample(range(1, 40), 12)
+        ]
+        return liar.to_all(liar.sign(change), liar.sign(begun), *votes)
 
 
 class LyingStatus(Behavior):

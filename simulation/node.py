@@ -14,7 +14,6 @@ from ledger.transaction import transaction_id
 from node.chain_service import ChainService
 from node.core import Admission, CoreConfiguration, NodeCore
 from node.evidence_judge import ConsensusJudge
-from node.failures import NodeFailure
 from node.journal import JournalFailed
 from node.ports import Ports
 from node.verifier import InlineVerifier
@@ -72,14 +71,12 @@ class SimulatedNode:
         self.chain: Chain | None = None
         """The ledger of this life."""
         self.lives = 0
-        self.lost: NodeFailure | None = None
-        """Why this validator cannot vote again: its disk lost what it promised."""
-        self._begin_record()
+        self.begin_record()
         self._engine = engine
         self._indices = {name: position for position, name in enumerate(self.names)}
         self._ports: SimulatedPorts | None = None
 
-    def _begin_record(self) -> None:
+    def begin_record(self) -> None:
         """What this node did over all its lives, for the checks."""
         self.height = 0
         """The highest block that it ever executed."""
@@ -180,7 +177,13 @@ class SimulatedNode:
         assert self.core is None
         self.disk.wipe()
         self.store = SimulatedStore()
-        self._begin_record()
+        self.begin_record()
+
+    def lose_ledger(self) -> None:
+        """While it is down: the ledger is gone, the vote log is not."""
+        assert self.core is None
+        self.store = SimulatedStore()
+        self.begin_record()
 
     def keep_copy(self) -> DiskCopy:
         """Return what a backup holds that is taken now."""
@@ -191,7 +194,7 @@ class SimulatedNode:
         assert self.core is None
         self.disk.put_back(copy.files)
         self.store = copy.store.copy()
-        self._begin_record()
+        self.begin_record()
 
     def submit(self, transactions: Sequence[bytes], done: Callable[[list[Admission]], None]) -> None:
         assert self.core is not None

@@ -108,6 +108,13 @@ class Story:
         """Somebody backs up the replica's vote log."""
         self.stage.actors[int(replica)].copied = list(self.stage.actors[int(replica)].records)
 
+    def do_truncate(self, replica: str) -> None:
+        """The node writes its vote log anew, with what the replica still needs."""
+        actor = self.stage.actors[int(replica)]
+        before = len(actor.records) + len(actor.unsynced)
+        actor.records, actor.unsynced = actor.replica.retained_records(), []
+        self.stage.note(actor.id, f"its vote log shrinks from {before} records to {len(actor.records)}")
+
     def do_forget(self, replica: str, log: str = "lost", ledger: str = "kept") -> None:
         """While it is down, its log is lost or replaced by the copy, and its ledger is lost or kept."""
         self.stage.actors[int(replica)].forget(log, ledger)

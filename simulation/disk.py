@@ -63,6 +63,8 @@ class SimulatedDisk:
 
     def wipe(self) -> None:
         """An empty disk takes its place."""
+        for name in self._current:
+            self.on_durable(name, b"", True)
         self._current, self._durable, self._powerless = {}, {}, False
 
     def copy(self) -> dict[str, bytes]:

@@ -11,10 +11,11 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from node.failures import NodeFailure
+from node.journal import FILE_NAME
 from primitives.quorum import fault_bound
 from simulation.cluster import SimulatedCluster
 from simulation.latency import ProfileName
+from simulation.node import DiskCopy
 
 FaultKind: TypeAlias = Literal[
     "crash",
@@ -31,10 +32,20 @@ FaultKind: TypeAlias = Literal[
     "disk-full",
     "disk-error",
     "rot",
+    "backup",
+    "lost-log",
+    "lost-disk",
+    "old-copy",
 ]
-REMEDIES: Final[frozenset[FaultKind]] = frozenset({"restart", "heal"})
+REMEDIES: Final[frozenset[FaultKind]] = frozenset({"restart", "heal", "backup"})
 """They end faults, and are none. Healing mends links and sets clocks right."""
-_NEEDS_REDUNDANCY: Final[frozenset[FaultKind]] = frozenset(get_args(FaultKind)) - {"slow", "skew", "heal", "restart"}
+_NEEDS_REDUNDANCY: Final[frozenset[FaultKind]] = frozenset(get_args(FaultKind)) - {
+    "slow",
+    "skew",
+    "heal",
+    "restart",
+    "backup",
+}
 """More than f members would fail by any of these where f is 0."""
 
 _WEIGHTS: Final[dict[FaultKind, int]] = {
@@ -51,8 +62,14 @@ _WEIGHTS: Final[dict[FaultKind, int]] = {
     "skew": 5,
     "disk-full": 3,
     "disk-error": 3,
-    "rot": 2,
+    "rot": 3,
+    "backup": 8,
+    "lost-log": 3,
+    "lost-disk": 3,
+    "old-copy": 5,
 }
+_FORGETTING: Final[frozenset[FaultKind]] = frozenset({"rot", "lost-log", "lost-disk", "old-copy"})
+"""What befalls the disk of a node that is down, and may cost it its votes."""
 _CALM_KINDS: Final[tuple[FaultKind, ...]] = ("crash", "crash-primary", "restart", "split", "heal")
 """What befalls the networks of the profiles `lan` and `wan`."""
 FAULTS_PER_ROUND: Final = {"hostile": 0.6, "lan": 0.25, "wan": 0.25}
@@ -147,10 +164,11 @@ class FaultMaker:
         self._cluster = cluster
         self.applied: dict[str, int] = {}
         """Kind -> faults that took effect. Remedies are not counted."""
-        self._rotten: set[int] = set()
-        spare = fault_bound(len(cluster.nodes)) - len(cluster.adversaries)
-        self._down_max = max(1, spare)
-        self._rotten_max = spare
+        self._copies: dict[int, DiskCopy] = {}
+        self.forgetful: set[int] = set()
+        """Nodes that may have lost votes and have not voted since; they count among the f, as the liars do."""
+        self._spare = fault_bound(len(cluster.nodes)) - len(cluster.adversaries)
+        self._down_max = max(1, self._spare)
 
     @property
     def crashes(self) -> int:
@@ -183,8 +201,10 @@ class FaultMaker:
                 cluster.network.split(group, one_way=fault.kind == "split-one-way")
             case "skew":
                 node.clock_skew_ms = fault.amount
-            case "rot":
-                return self._rot(fault.node)
+            case "backup" if node.up:
+                self._copies[fault.node] = node.keep_copy()
+            case "rot" | "lost-log" | "lost-disk" | "old-copy":
+                return self._forget(fault.kind)
             case "crash" | "crash-primary" | "blackout" | "disk-full" | "disk-error":
                 return self._bring_down(fault)
             case _:
@@ -208,34 +228,44 @@ class FaultMaker:
             node.crash(power_loss)
         return True
 
-    def _rot(self, index: int) -> bool:
-        """A bit of the disk of a node that is down goes wrong, on no more disks than members may fail."""
-        node = self._cluster.nodes[index]
-        if node.up or index in self._cluster.adversaries or node.lives == 0:
+    def _forget(self, kind: FaultKind) -> bool:
+        """Damage the disk of a node that is down, if no more members fail by that than may fail."""
+        index = self._first_down()
+        self.note_recovered()
+        if index is None or (index not in self.forgetful and len(self.forgetful) >= self._spare):
             return False
-        if index not in self._rotten and len(self._rotten) >= self._rotten_max:
+        node, copy = self._cluster.nodes[index], self._copies.get(index)
+        if kind == "rot":
+            if not node.disk.rot():
+                return False
+        elif kind == "lost-log":
+            node.disk.lose(FILE_NAME)
+        elif kind == "lost-disk":
+            node.lose_everything()
+        elif copy is None:
             return False
-        self._rotten.add(index)
-        return bool(node.disk.rot())
+        else:
+            node.restore_copy(copy)
+        self.forgetful.add(index)
+        return True
+
+    def note_recovered(self) -> None:
+        """Whoever votes has shown to a quorum that it forgot nothing, or has rejoined."""
+        for index in sorted(self.forgetful):
+            core = self._cluster.nodes[index].core
+            if core is not None and core.engine_status().voting:
+                self.forgetful.discard(index)
+
+    def _first_down(self) -> int | None:
+        return next((node.index for node in self._cluster.honest if not node.up and node.lives), None)
 
     def _restart_one(self) -> bool:
-        down = [node for node in self._cluster.nodes if not node.up and node.lost is None]
-        if down:
-            self.restart(down[0].index)
-        return bool(down)
+        index = next((node.index for node in self._cluster.nodes if not node.up), None)
+        if index is not None:
+            self.restart(index)
+        return index is not None
 
     def restart(self, index: int) -> None:
-        """Start a node on what its disk holds. One whose log rotted may refuse, and then stays down.
-
-        Raises:
-            NodeFailure: a node refuses whose disk did nothing wrong.
-        """
-        node = self._cluster.nodes[index]
-        node.disk.failure = None
-        try:
-            self._cluster.restart(index)
-        except NodeFailure as failure:
-            if index not in self._rotten:
-                raise
-            node.lost = failure
-            self._cluster.world.trace.note(f"{self._cluster.world.now_ms} refused {index} {failure}")
+        """Start a node on what its disk holds."""
+        self._cluster.nodes[index].disk.failure = None
+        self._cluster.restart(index)

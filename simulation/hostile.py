@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.parameters import Parameters
 from primitives.quorum import fault_bound
 from simulation.adversary import Adversary
 from simulation.byzantine.liar import Conspiracy, Liar
@@ -27,6 +28,8 @@ DECIDED_MIN: Final = 100
 """Decided sequences that a run goes on for; fewer in large networks, where each costs as many times more."""
 FAULTS_MIN: Final = 10
 PEACE_LIMIT_MS: Final = 60_000
+PARAMETERS: Final = Parameters(window=32, rejoin_interval_ms=0)
+"""Hostile runs have short windows, so that laggards are left behind and epochs end soon, and may rejoin at once."""
 TRANSFERS_PER_ROUND_MAX: Final = 6
 """Of each round, to nodes by chance, at times by chance."""
 
@@ -128,6 +131,7 @@ class Run:
             timeouts(options.profile),
             latencies=latencies(options.profile, n),
             signatures=options.signatures,
+            parameters=PARAMETERS if hostile else Parameters(),
         )
         liars = make_adversaries(self.cluster, byzantine, random.Random(f"liars {seed}"))
         for index, adversary in liars.items():
@@ -213,6 +217,8 @@ def replay(plan: Plan, options: Options = DEFAULTS, make_adversaries: MakeAdvers
 def make_peace(cluster: SimulatedCluster, faults: FaultMaker | None = None) -> None:
     """Stop all faults but liars, bring everyone back, and demand a common certified head that includes new work.
 
+    Whoever lost its votes must have got its vote back too.
+
     Raises:
         InvariantViolated: I14, when it does not come about.
     """
@@ -223,13 +229,14 @@ def make_peace(cluster: SimulatedCluster, faults: FaultMaker | None = None) -> N
         node.disarm()
         node.clock_skew_ms = 0
         node.disk.failure = None
-        if not node.up and node.lost is None:
+        if not node.up:
             faults.restart(node.index)
-    able = [node for node in cluster.honest if node.lost is None]
+    able = cluster.honest
     identifier = cluster.submit_transfer(able[0].index)
 
     def rested() -> bool:
-        return all(identifier in node.executed_ids for node in able) and cluster.agreed()
+        faults.note_recovered()
+        return not faults.forgetful and all(identifier in node.executed_ids for node in able) and cluster.agreed()
 
     if not cluster.world.run_until(rested, PEACE_LIMIT_MS):
         states = [node.core.status().why for node in able if node.core is not None]

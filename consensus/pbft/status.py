@@ -80,12 +80,14 @@ def missing(state: State) -> list[str]:
             if lacking:
                 sentences.append(f"sequence {sequence}: {len(lacking)} batches of its proposal are not here yet")
         elif slot.pre_prepare is not None:
-            phase, votes = ("commit", slot.commits) if slot.own_commit else ("prepare", slot.prepares)
-            absent = everyone - set(votes) - ({slot.pre_prepare.replica} if phase == "prepare" else set())
+            # Votes for another proposal, which a liar can cause, do not count.
+            phase, voters = ("commit", slot.committers()) if slot.own_commit else ("prepare", slot.preparers())
+            absent = everyone - voters
             sentences.append(f"sequence {sequence} has {_share(state, absent)} {phase}s, none from {names(absent)}")
         break
     if state.last_executed > state.low:
-        absent = everyone - set(state.checkpoints.get(state.low + 1, {}))
+        votes, own = state.checkpoints.get(state.low + 1, {}), state.blocks.get(state.low + 1)
+        absent = everyone - {r for r, vote in votes.items() if own in (None, (vote.block_hash, vote.epoch_end))}
         share = _share(state, absent)
         sentences.append(f"the certificate of block {state.low + 1} has {share} signatures, none from {names(absent)}")
     return sentences

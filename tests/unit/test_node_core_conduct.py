@@ -2,94 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
-from node_core_kit import Clock, Disk, Executor, Jobs, Links
+from node_core_kit import Disk, Jobs, Node
 
-from consensus.evidence import Evidence
 from consensus.messages import BatchRequest, decode_message, encode_message
 from consensus.pbft.configuration import _RANGES as ENGINE_RANGES
-from consensus.pbft.configuration import Configuration as EngineConfiguration
-from ledger.chain import Chain, ExecutedBlock
+from ledger.chain import Chain
 from ledger.errors import InvalidBlock, StorageError
-from ledger.genesis import Genesis, network_id, organization_account
-from ledger.modules.credits.operations import Transfer
+from ledger.execution import DecidedProposal
 from ledger.parameters import Parameters
-from ledger.state.store import MemoryStore
-from ledger.transaction import build
-from node.chain_service import BlockResult, ChainService
-from node.core import CoreConfiguration, NodeCore
+from node.chain_service import BlockResult
 from node.engine_setup import log_secret
-from node.failures import ExitCode, NodeFailure
-from node.intake import Admission
-from node.journal import Journal, JournalDamaged
-from node.ports import Ports
-from node.verifier import InlineVerifier
+from node.failures import ExitCode
+from node.journal import DAMAGED_FILE_NAME, FILE_NAME, Journal, JournalDamaged, JournalForeign
 from node.wire import BlocksRequest, encode_sync
 from p2p.channels import Channel
-from simulation.cluster import make_genesis, seeded_key
+from simulation.cluster import seeded_key
 from simulation.world import START_MS
 
-QUIET = EngineConfiguration(status_period_ms=60_000)
+
+def extend(chain: Chain) -> None:
+    """Execute an empty block."""
+    chain.execute(chain.height + 1, DecidedProposal(0, START_MS + 100), [])
 
 
-class Node:
-    """One node of a network of `n`, without the others: its surroundings do what a test says."""
-
-    def __init__(self, n: int = 4, *, disk: Disk | None = None, store: MemoryStore | None = None) -> None:
-        self.genesis: Genesis = make_genesis(n)
-        self.names = [validator.node_id for validator in self.genesis.validators]
-        self.clock, self.disk, self.jobs = Clock(START_MS), disk or Disk(), Jobs()
-        self.links = Links(*self.names[1:])
-        self.store = store or MemoryStore()
-        self.chain = Chain.open(self.store, self.genesis)
-        self.executor = Executor(ChainService(self.chain))
-        self.fatal: list[BaseException] = []
-        self.executed: list[int] = []
-        self.certified: list[int] = []
-        self.core = NodeCore(
-            CoreConfiguration(engine=QUIET),
-            self.genesis,
-            self.names[0],
-            seeded_key("validator", 0),
-            head=self.executor.service.head(),
-            stable=self.chain.certificate(self.chain.certified_height),
-            ports=Ports(self.clock, self.disk, self.jobs, self.links, self.executor, InlineVerifier()),
-            on_fatal=self.fatal.append,
-        )
-        self.core.subscribe(self)
-
-    def on_executed(self, block: ExecutedBlock) -> None:
-        self.executed.append(block.header.height)
-
-    def on_certified(self, height: int, blocks: Sequence[ExecutedBlock]) -> None:
-        self.certified += [height] if blocks else []
-
-    def on_dropped(self, identifiers: Sequence[bytes]) -> None:
-        """Nothing is awaited here."""
-
-    def on_evidence(self, evidence: Evidence) -> None:
-        """Counted by the core itself."""
-
-    def transfer(self, salt: int) -> bytes:
-        identifier = network_id(self.genesis)
-        accounts = [organization_account(identifier, account) for account in self.genesis.accounts]
-        return build(
-            network_id=identifier,
-            sender=accounts[0],
-            key=seeded_key("account", 0),
-            operations=[Transfer(accounts[1], 1)],
-            expires_at_ms=self.clock.now_ms() + 60_000,
-            salt=salt.to_bytes(16, "big"),
-        )
-
-    def submit(self, *transactions: bytes) -> list[Admission]:
-        heard: list[Admission] = []
-        self.core.submit(transactions, heard.extend)
-        return heard
+def kinds_sent(node: Node) -> list[str]:
+    """The kinds of consensus messages that left."""
+    return [decode_message(payload).kind for _, channel, payload in node.links.sent if channel is not Channel.SYNC]
 
 
 def test_a_network_of_one_commits_what_is_submitted() -> None:
@@ -143,7 +86,7 @@ def test_a_message_on_a_channel_that_is_not_its_own_is_refused() -> None:
 
 def test_messages_leave_for_the_others_on_their_channels_and_never_for_oneself() -> None:
     node = Node()
-    node.core.start()
+    node.let_it_vote()
     node.links.sent.clear()
     node.submit(node.transfer(1))
     receivers = {name for name, channel, _ in node.links.sent if channel is Channel.BATCHES}
@@ -212,7 +155,7 @@ def test_a_ledger_that_cannot_follow_a_decision_ends_the_node(method: str, failu
 def test_a_failed_vote_log_ends_the_node_and_nothing_leaves() -> None:
     """D5"""
     node = Node()
-    node.core.start()
+    node.let_it_vote()
     node.links.sent.clear()
     node.disk.fail_sync = OSError(5, "Input/output error")
     node.submit(node.transfer(1))
@@ -253,33 +196,122 @@ def test_a_node_goes_on_where_it_was() -> None:
     assert (again.executed, again.certified, again.fatal) == ([2], [2], [])
 
 
-def test_a_validator_without_its_vote_log_does_not_start() -> None:
-    """R7"""
-    node = Node(1)
-    node.core.start()
-    node.submit(node.transfer(1))
-    with pytest.raises(NodeFailure, match="no vote log"):
-        Node(1, store=node.store)
+def test_a_validator_without_its_vote_log_is_silent_and_says_why() -> None:
+    """R7: it cannot know what it promised; it draws the number under which it will ask to vote again."""
+    node = Node()
+    node.let_it_vote()
+    node.core.stop()
+    extend(node.chain)
+    again = Node(store=node.store)
+    again.core.start()
+    again.links.sent.clear()
+    again.hear_status(1, 2, 3)
+    again.submit(again.transfer(2))
+    status = again.core.status()
+    assert (status.engine.voting, status.engine.outdated) == (False, True)
+    assert any("votes were lost" in sentence and "rejoin" in sentence for sentence in status.why)
+    assert [kind for kind in kinds_sent(again) if kind != "status"] == []
+    assert again.fatal == []
 
 
-def test_a_ledger_older_than_the_vote_log_does_not_start() -> None:
+def test_the_silence_outlives_a_restart() -> None:
+    """R7: otherwise the second start would find a log, and vote."""
+    node = Node()
+    extend(node.chain)
+    first = Node(store=node.store)
+    incarnation = first.core.epochs.incarnation
+    assert incarnation > 0
+    first.core.stop()
+    second = Node(store=node.store, disk=first.disk)
+    assert (second.core.epochs.incarnation, second.drawn) == (incarnation, 0)
+    second.core.start()
+    second.hear_status(1, 2, 3)
+    assert second.core.engine_status().outdated
+
+
+def test_a_ledger_older_than_the_vote_log_makes_a_validator_silent() -> None:
     """R6, R7: the ledger was lost or is a copy."""
     disk = Disk()
-    journal = Journal(disk, Jobs(), lambda _: None, log_secret(seeded_key("validator", 0)))
-    journal.rewrite([], 7, lambda: None)
-    with pytest.raises(NodeFailure, match="truncated when the ledger had 7"):
-        Node(1, disk=disk)
+    journal = Journal(disk, Jobs(), lambda _: None, log_secret(seeded_key("validator", 0, "real")))
+    journal.begin(0, 0, ())
+    journal.rewrite([], 0, 7, 0, lambda: None)
+    node = Node(disk=disk)
+    node.core.start()
+    node.hear_status(1, 2, 3)
+    assert node.core.engine_status().outdated
+    assert any("votes were lost" in sentence for sentence in node.core.status().why)
+
+
+def test_a_damaged_vote_log_is_put_aside_and_the_validator_is_silent() -> None:
+    """D1, R7: also beside an empty ledger, where a missing log would be the first one."""
+    disk = Disk()
+    journal = Journal(disk, Jobs(), lambda _: None, log_secret(seeded_key("validator", 0, "real")))
+    journal.begin(0, 0, ())
+    for record in (b"one", b"two"):
+        journal.append(record)
+        journal.sync(lambda: None)
+    torn = bytearray(disk.durable[FILE_NAME])
+    torn[100] ^= 1
+    disk.replace(FILE_NAME, bytes(torn))
+    node = Node(disk=disk)
+    node.core.start()
+    node.hear_status(1, 2, 3)
+    assert disk.durable[DAMAGED_FILE_NAME] == bytes(torn)
+    assert node.core.engine_status().outdated
+    assert any("put aside" in sentence and "byte" in sentence for sentence in node.core.status().why)
+
+
+def test_a_vote_log_of_another_key_is_not_touched() -> None:
+    """Somebody put the wrong directory here: that is no loss, and nothing of it may be overwritten."""
+    disk = Disk()
+    journal = Journal(disk, Jobs(), lambda _: None, b"of another validator")
+    journal.begin(0, 0, ())
+    before = dict(disk.durable)
+    with pytest.raises(JournalForeign) as caught:
+        Node(disk=disk)
+    assert caught.value.exit_code is ExitCode.STORAGE
+    assert disk.durable == before
 
 
 def test_a_vote_log_with_strange_records_is_damage_and_no_traceback() -> None:
     """D1"""
     disk = Disk()
-    journal = Journal(disk, Jobs(), lambda _: None, log_secret(seeded_key("validator", 0)))
+    journal = Journal(disk, Jobs(), lambda _: None, log_secret(seeded_key("validator", 0, "real")))
+    journal.begin(0, 0, ())
     journal.append(b"no record of ours")
     journal.sync(lambda: None)
     with pytest.raises(JournalDamaged) as caught:
         Node(1, disk=disk)
     assert caught.value.exit_code is ExitCode.STORAGE
+
+
+def test_a_validator_that_lost_everything_is_silent_once_the_others_say_so() -> None:
+    """R5: with nothing left it looks like a first start; the others know better, and after them its own log."""
+    node = Node()
+    node.core.start()
+    node.hear_status(1, 2, seen=9)
+    assert node.core.engine_status().outdated
+    assert node.core.epochs.incarnation > 0
+    node.core.stop()
+    again = Node(disk=node.disk, store=node.store)
+    again.core.start()
+    again.hear_status(1, 2, 3)
+    assert again.core.engine_status().outdated
+    assert again.core.epochs.incarnation == node.core.epochs.incarnation
+
+
+def test_a_started_validator_is_silent_until_a_quorum_has_spoken() -> None:
+    """R6: its log may be an old copy, which only the others can tell."""
+    node = Node()
+    node.core.start()
+    node.submit(node.transfer(1))
+    node.hear_status(1)
+    assert [kind for kind in kinds_sent(node) if kind != "status"] == []
+    assert "waits for the Status" in node.core.engine_status().silent_because
+    node.hear_status(2)
+    assert node.core.engine_status().voting
+    node.clock.advance(5_000)
+    assert {"batch", "pre-prepare"} <= set(kinds_sent(node)), "what waited meanwhile goes its way"
 
 
 def test_every_genesis_that_the_ledger_allows_suits_the_engine() -> None:

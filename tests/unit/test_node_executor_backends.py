@@ -30,7 +30,8 @@ from node.executor_process import LedgerProcess
 from simulation.cluster import make_genesis, seeded_key
 from simulation.world import START_MS
 
-GENESIS = make_genesis(4)
+GENESIS = make_genesis(4, "real")
+"""The stand-ins for signatures are known to this process only, and not to the one that owns a ledger."""
 WAIT_S = 60
 """How long a test waits for an answer before it fails."""
 
@@ -108,7 +109,7 @@ def transfers(height: int) -> tuple[bytes, ...]:
         return build(
             network_id=identifier,
             sender=accounts[sender],
-            key=seeded_key("account", key),
+            key=seeded_key("account", key, "real"),
             operations=[Transfer(accounts[(sender + 1) % len(accounts)], amount)],
             expires_at_ms=START_MS + 60_000,
             salt=(1_000 * height + 10 * sender + key).to_bytes(16, "big"),

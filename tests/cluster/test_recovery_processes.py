@@ -14,6 +14,9 @@ import pytest
 from cluster_kit import Load, wait
 
 from guildmark.cluster import probe
+from guildmark.cluster.network import read_network_file
+from guildmark.cluster.ports import choose_ports
+from guildmark.cluster.process import NodeProcess
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes")]
 
@@ -159,3 +162,52 @@ def test_a_node_without_its_vote_log_is_silent_until_it_has_rejoined(rejoining: 
         finally:
             load.finish()
         load.check(rejoining, client, before)
+
+
+def test_of_two_processes_with_one_key_at_most_one_votes(rejoining: Any) -> None:
+    """R8: a data directory was copied to a second machine and both were started. The others show each what it has not
+    signed itself: one falls silent before it contradicts the other. Nothing forks, and commits go on."""
+    process = rejoining.nodes[3]
+    with rejoining.client(rejoining.accounts[0]) as client:
+        client.credits.transfer(rejoining.account(rejoining.accounts[1]), 1)
+        rejoining.wait_same_head()
+        process.terminate()
+        assert process.wait_ended(time.monotonic() + 10)
+        twin, twin_url = copy_of(rejoining, 3)
+        before = credits_of(rejoining, client, rejoining.accounts[1])
+        load = Load(rejoining, rejoining.accounts[0], rejoining.accounts[1])
+        try:
+            for started in (process, twin):
+                started.start(exit_with_parent=True)
+            for started in (process, twin):
+                started.wait_listening(time.monotonic() + 30)
+            told: list[str] = []
+
+            def one_is_silent() -> bool:
+                for url in (rejoining.url(3), twin_url):
+                    said = probe.get_json(url, "/v1/consensus")
+                    if said is not None and not said["voting"]:
+                        told.append(said["silent_because"])
+                return any("it has signed" in reason or "another life" in reason for reason in told)
+
+            wait(one_is_silent, 60)
+            load.wait_for(100)
+            twin.kill()
+            wait(lambda: (probe.get_json(rejoining.url(3), "/v1/consensus") or {"voting": False})["voting"], 60)
+            load.wait_for(50)
+        finally:
+            twin.kill()
+            load.finish()
+        load.check(rejoining, client, before)
+
+
+def copy_of(cluster: Any, index: int) -> tuple[NodeProcess, str]:
+    """A second directory of a stopped node, to listen on other ports, and its URL."""
+    original = cluster.nodes[index].directory
+    place = original.with_name(f"{original.name}-twin")
+    shutil.copytree(original, place)
+    ports = read_network_file(cluster.directory).nodes[index]
+    api, p2p = choose_ports(2)
+    settings = (place / "node.toml").read_text().replace(f":{ports.api_port}", f":{api}")
+    (place / "node.toml").write_text(settings.replace(f":{ports.p2p_port}", f":{p2p}"))
+    return NodeProcess(place, cluster.logs), f"http://127.0.0.1:{api}"

@@ -151,8 +151,15 @@ def to_document(scenarios: Iterable[Scenario]) -> dict[str, Any]:
 
 
 def write_scenarios(scenarios: Iterable[Scenario]) -> str:
-    """Return the text of a file of scenarios."""
-    return json.dumps(to_document(scenarios), indent=1) + "\n"
+    """Return the text of a file of scenarios, one round a line."""
+    document = to_document(scenarios)
+    values = [_scenario_text(value) for value in document.pop("scenarios")]
+    return json.dumps(document)[:-1] + ', "scenarios": [\n' + ",\n".join(values) + "\n]}\n"
+
+
+def _scenario_text(value: dict[str, Any]) -> str:
+    rounds = ",\n".join(f"  {json.dumps(round_)}" for round_ in value.pop("rounds"))
+    return " " + json.dumps(value)[:-1] + f', "rounds": [\n{rounds}\n ]}}'
 
 
 def read_scenarios(text: str | bytes) -> tuple[Scenario, ...]:
@@ -202,11 +209,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _scenario_value(scenario: Scenario) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "replicas": scenario.replicas,
-        "twinned": list(scenario.twinned),
-        "rounds": [msgspec.to_builtins(_round_value(round_)) for round_ in scenario.rounds],
-    }
+    value: dict[str, Any] = {"replicas": scenario.replicas, "twinned": list(scenario.twinned)}
     if scenario.copies != 2:
         value["copies"] = scenario.copies
     if scenario.repair:
@@ -217,14 +220,19 @@ def _scenario_value(scenario: Scenario) -> dict[str, Any]:
         value["shuffle"] = scenario.shuffle
     if scenario.restarts:
         value["restarts"] = [msgspec.to_builtins(restart) for restart in scenario.restarts]
+    value["rounds"] = [msgspec.to_builtins(_round_value(round_, scenario.instances)) for round_ in scenario.rounds]
     return value
 
 
-def _round_value(round_: Round) -> _RoundValue:
+def _round_value(round_: Round, instances: int) -> _RoundValue:
     patient = members(round_.patient)
     if round_.plain:
         return _RoundValue(all=_split_value(round_.order), patient=patient)
-    return _RoundValue(patient=patient, **{phase: _split_value(getattr(round_, phase)) for phase in PHASES})
+    whole = Split((1 << instances) - 1)
+    splits = {phase: getattr(round_, phase) for phase in PHASES}
+    return _RoundValue(
+        patient=patient, **{phase: _split_value(split) for phase, split in splits.items() if split != whole}
+    )
 
 
 def _split_value(split: Split) -> list[int] | _OneWay:
@@ -247,17 +255,17 @@ def _read_scenario(value: _ScenarioValue) -> Scenario:
 
 def _read_round(value: _RoundValue, instances: int) -> Round:
     patient = _read_set(value.patient, instances)
-    given = [phase for phase in ("all", *PHASES) if getattr(value, phase) is not None]
-    require(
-        given in (["all"], list(PHASES)), f"a round has `all`, or {', '.join(PHASES)}; not {', '.join(given) or 'none'}"
+    given = [phase for phase in PHASES if getattr(value, phase) is not None]
+    require(value.all is None or not given, f"a round has `all`, or some of {', '.join(PHASES)}; not both")
+    enter, order, prepare, commit, seal = (
+        _read_split(value.all if value.all is not None else getattr(value, phase), instances) for phase in PHASES
     )
-    splits = (_read_split(getattr(value, phase if len(given) > 1 else "all"), instances) for phase in PHASES)
-    enter, order, prepare, commit, seal = splits
     return Round(enter, order, prepare, commit, seal, patient)
 
 
 def _read_split(value: list[int] | _OneWay | None, instances: int) -> Split:
-    assert value is not None
+    if value is None:
+        return Split((1 << instances) - 1)
     if isinstance(value, _OneWay):
         return Split(_read_set(value.deaf, instances), one_way=True)
     side = _read_set(value, instances)

@@ -173,6 +173,7 @@ def test_a_certificate_cannot_skip_swap_or_forge_a_set() -> None:
             (steps[0], *steps[2:], steps[1]),
             (*steps, steps[-1]),
             (Handoff(before, finality, steps[0].members), *steps[1:]),
+            (Handoff(before, finality, ValidatorSet(world.chain.validators(0))), *steps[1:]),
             (replace(steps[0], members=steps[1].members), *steps[1:]),
         ],
         "certificate.signatures": [
@@ -187,6 +188,31 @@ def test_a_certificate_cannot_skip_swap_or_forge_a_set() -> None:
     old = world.certify(world.chain.height, [f"v{index}" for index in range(5)])
     with pytest.raises(InvalidProof):
         verify(MAGIC + encode(replace(opened, finality=old)), world.network_id)
+
+
+def test_an_epoch_whose_set_stays_is_crossed_like_any_other() -> None:
+    """P3: the candidate was withdrawn in the last moment; the number of epochs is still shown, not claimed."""
+    world = Consortium(spacious())
+    asset = register(world)
+    world.approve(add("n0", "org-5"))
+    assert world.code(world.ready("n0")) == ""
+    world.approve(remove("n0"))
+    end = world.chain.epoch.end
+    world.turn()
+    for height in (end - 1, end, end + 1):
+        world.chain.add_certificate(world.certify(height))
+    assert world.chain.validators(1) == world.chain.validators(0)
+    data = export(world.chain, asset)
+    assert verify(data, world.network_id).epoch == 1
+    opened = decode(data[len(MAGIC) :], OwnershipCertificate)
+    header, finality = world.chain.header(end - 1), world.chain.certificate(end - 1)
+    assert header is not None
+    assert finality is not None
+    early = Handoff(header, finality, opened.handoffs[0].members)
+    for handoffs, code in (((), "certificate.header"), ((early,), "certificate.handoff")):
+        with pytest.raises(InvalidProof) as caught:
+            verify(MAGIC + encode(msgspec.structs.replace(opened, handoffs=handoffs)), world.network_id)
+        assert caught.value.code == code
 
 
 def test_an_export_waits_for_the_ends_of_all_epochs() -> None:

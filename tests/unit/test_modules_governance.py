@@ -107,6 +107,8 @@ def test_one_vote_an_organization_and_the_first_stands() -> None:
     proposal, _ = world.propose(remove("v4"), by="org-0")
     assert world.vote(proposal, "org-0", "org-0") == ["", "governance.already_voted"]
     assert world.vote(proposal, "org-0", approve=False) == ["governance.already_voted"]
+    assert world.vote(proposal, "org-4", "org-4", approve=False) == ["", "governance.already_voted"]
+    assert world.vote(proposal, "org-4") == ["governance.already_voted"]
     fresh = SigningKey(bytes([7]) * 32)
     account = world.by("org-1", OpenAccount(fresh.public_key, bytes(16), "customer"))
     key_added = world.by("org-1", AddKey(fresh.public_key, "operator"))
@@ -119,7 +121,7 @@ def test_one_vote_an_organization_and_the_first_stands() -> None:
     assert world.code(world.by_validator("v1", vote)) == "organizations.key_not_allowed"
     assert world.code(world.by("org-1", vote, vote)) == "governance.already_voted"
     result = world.chain.query("governance.proposal", {"proposal": proposal.hex()})
-    assert (result.approvals, result.refusals, result.organizations) == (("org-0",), (), 5)
+    assert (result.approvals, result.refusals, result.organizations) == (("org-0",), ("org-4",), 5)
 
 
 def test_enough_refusals_reject_and_time_ends_a_vote() -> None:
@@ -430,3 +432,25 @@ def test_a_candidate_is_withdrawn_by_its_removal() -> None:
     world.run_to(world.chain.height + 3)
     assert world.execute(step_ms=8 * 24 * HOUR_MS).receipts == (), "no deadline is left"
     assert world.propose(remove("n1"))[1] == "governance.unknown_validator"
+
+
+def test_what_one_change_makes_possible_for_an_earlier_one_happens_in_the_same_epoch() -> None:
+    """G1: the removal was approved counting on n0; n1, approved later, takes its place."""
+    world = Consortium(make_genesis(4, 6))
+    world.approve(add("n0", "org-4"))
+    world.approve(remove("v0"))
+    world.approve(add("n1", "org-5"))
+    assert world.code(world.ready("n1")) == ""
+    assert world.turn() == ("v1", "v2", "v3", "n1")
+
+
+def test_a_vote_is_too_late_even_where_the_sweep_has_not_come_to_the_proposal() -> None:
+    world = five(voting_period_ms=HOUR_MS, deadlines_per_block_max=1)
+    data = [world.by(f"org-{index}", Propose(remove(f"v{index}"), "")) for index in range(2)]
+    world.execute(*data)
+    opened = [bytes.fromhex(item.proposal) for item in world.chain.query("governance.proposals", {})]
+    world.now_ms += HOUR_MS
+    votes = [world.by("org-2", Vote(proposal, True)) for proposal in opened]
+    codes = [receipt.code for receipt in world.execute(*votes).receipts]
+    assert codes == ["", "governance.voting_closed", "governance.voting_closed"]
+    assert sorted(state_of(world, proposal) for proposal in opened) == ["expired", "open"]

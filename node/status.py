@@ -56,7 +56,8 @@ class StatusReporter:
             yield f"{reachable} of {validators} validators are connected, this one included; {needed} are needed"
         if sync_target is not None:
             yield f"synchronizing to height {sync_target}"
-        if engine.replica_id is not None and not engine.voting:
+        # A replica that asked for the next view votes again when that begins, on an idle network with the next work.
+        if engine.replica_id is not None and not engine.voting and not engine.changing_view:
             yield f"not voting: {engine.silent_because or 'still starting'}"
 
     def _validators(self) -> list[Validator]:

@@ -12,7 +12,7 @@ from node.event_loop import OnFatal
 from node.ports import RegisteredPeer
 from node.replication import Replication
 from p2p.channels import Channel
-from p2p.errors import InvalidCertificate
+from p2p.errors import InvalidCertificate, MessageTooLarge
 from p2p.peers import PeerNetwork
 from p2p.registry import PeerEntry, entries_by_node
 from primitives.identifiers import NodeId
@@ -30,7 +30,12 @@ class PeerLinks:
         """Addresses that the configuration gives other than the ledger, by node id."""
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
-        return self.network is not None and self.network.send(NodeId(node_id), channel, payload)
+        try:
+            return self.network is not None and self.network.send(NodeId(node_id), channel, payload)
+        except MessageTooLarge as error:
+            # A ViewChange of a large set over a full window, at most: lost here, and smaller when sent again.
+            log.error("a message is too large for its channel", peer=node_id, reason=str(error))
+            return False
 
     def register(self, peers: Sequence[RegisteredPeer]) -> None:
         if self.network is not None:

@@ -42,6 +42,7 @@ class Disk:
         self.durable: dict[str, bytes] = {}
         self.fail_sync: OSError | None = None
         self.fail_append: OSError | None = None
+        self.fail_replace: OSError | None = None
         self.syncs = 0
 
     def read(self, name: str) -> bytes | None:
@@ -52,6 +53,8 @@ class Disk:
         return DiskFile(self, name)
 
     def replace(self, name: str, data: bytes) -> None:
+        if self.fail_replace is not None:
+            raise self.fail_replace
         self.current[name] = bytearray(data)
         self.durable[name] = bytes(data)
 

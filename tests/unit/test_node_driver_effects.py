@@ -22,6 +22,7 @@ from consensus.engine import (
     EvidenceFound,
     Execute,
     MessageReceived,
+    Outdated,
     Persist,
     ReplicaId,
     Send,
@@ -38,10 +39,6 @@ from primitives.finality import FinalityCertificate
 
 SECRET = bytes(32)
 CERTIFICATE = FinalityCertificate(0, 1, bytes(32), 0, ())
-
-
-def open_journal(disk: Disk, jobs: Jobs) -> Journal:
-    return Journal(disk, jobs, lambda _: None, b"secret")
 
 
 def message(number: int) -> Message:
@@ -78,6 +75,13 @@ class ScriptedEngine:
     def retained_records(self) -> list[bytes]:
         return self.retained
 
+    @property
+    def proven(self) -> bool:
+        return True
+
+    def undecided_items(self, authors: frozenset[int]) -> tuple[bytes, ...]:
+        return ()
+
     def status(self) -> EngineStatus:
         values: dict[str, Any] = dict.fromkeys(EngineStatus.__struct_fields__, 0)
         return EngineStatus(**(values | {"stable_checkpoint": self.stable}))
@@ -94,6 +98,7 @@ class World:
         self.then: deque[Event] = deque()
         """Events that the next visible effects bring about, one each."""
         self.journal = Journal(self.disk, self.jobs, self.fatal.append, SECRET)
+        self.journal.begin(0, 0, ())
         self.engine = engine
         self.driver = ConsensusDriver(engine, self.journal, self.clock, self._transmit, self)
 
@@ -118,6 +123,9 @@ class World:
     def on_diverged(self, effect: Diverged) -> None:
         self._note("diverged", effect.certificate.height)
 
+    def on_outdated(self, effect: Outdated) -> None:
+        self._note("outdated", effect.promised)
+
     def on_evidence(self, effect: EvidenceFound) -> None:
         self._note("evidence", effect.evidence)
 
@@ -137,6 +145,7 @@ OUTWARD: list[Effect] = [
     Certified(CERTIFICATE),
     SyncNeeded(CERTIFICATE, ()),
     Diverged(CERTIFICATE, bytes(32)),
+    Outdated(1, 2),
     BatchesReleased((b"item",)),
 ]
 
@@ -293,7 +302,7 @@ def test_the_log_is_truncated_only_up_to_what_the_ledger_holds() -> None:
     world.driver.on_ledger_durable(5)
     world.jobs.go_on()
     journal = Journal(world.disk, Jobs(), world.fatal.append, SECRET)
-    assert (journal.records, journal.ledger_height) == ([b"retained"], 5)
+    assert (journal.records, journal.head.ledger_height) == ([b"retained"], 5)
 
 
 def test_what_comes_while_the_log_is_rewritten_waits_and_is_in_the_new_one() -> None:

@@ -9,12 +9,14 @@ from node_core_kit import Disk, Jobs
 
 from node.failures import ExitCode, NodeFailure
 from node.journal import (
+    DAMAGED_FILE_NAME,
     FILE_NAME,
     REWRITE_BYTES_MIN,
     Journal,
     JournalDamaged,
     JournalFailed,
-    JournalMissing,
+    JournalForeign,
+    LogHead,
     file_head,
     frame,
     parse,
@@ -25,8 +27,12 @@ RECORDS = [b"one", b"", b"three" * 40, b"\x00" * 30, b"five"]
 
 
 def open_journal(disk: Disk, jobs: Jobs | None = None, fatal: list[NodeFailure] | None = None) -> Journal:
+    """Open the log, or begin the first one."""
     failures = fatal if fatal is not None else []
-    return Journal(disk, jobs or Jobs(), failures.append, SECRET)
+    journal = Journal(disk, jobs or Jobs(), failures.append, SECRET)
+    if not journal.found and not journal.damage:
+        journal.begin(0, 0, ())
+    return journal
 
 
 def written(*groups: list[bytes]) -> bytes:
@@ -51,15 +57,47 @@ def test_what_was_synced_is_read_back_in_order() -> None:
     assert journal.records == RECORDS
 
 
-def test_a_log_that_must_be_there_is_not_made() -> None:
-    """R7: otherwise the second start would find one, and vote."""
+def test_opening_makes_no_log() -> None:
+    """R7: otherwise a second start would find one, and vote. Who begins it says under which incarnation."""
     disk = Disk()
     for _ in range(2):
-        with pytest.raises(JournalMissing):
-            Journal(disk, Jobs(), lambda _: None, SECRET, may_create=False)
+        journal = Journal(disk, Jobs(), lambda _: None, SECRET)
+        assert (journal.found, journal.records, journal.head, journal.damage) == (False, [], LogHead(), "")
     assert disk.read(FILE_NAME) is None
-    open_journal(disk)
-    assert Journal(disk, Jobs(), lambda _: None, SECRET, may_create=False).records == []
+    journal.begin(3, 77, [b"first"])
+    again = Journal(disk, Jobs(), lambda _: None, SECRET)
+    assert (again.found, again.records) == (True, [b"first"])
+    assert (again.head.epoch, again.head.incarnation, again.head.ledger_height) == (3, 77, 0)
+
+
+def test_a_log_that_is_begun_is_durable_at_once_and_takes_records() -> None:
+    disk, jobs = Disk(), Jobs(held=True)
+    journal = Journal(disk, jobs, lambda _: None, SECRET)
+    journal.begin(0, 5, ())
+    assert disk.durable[FILE_NAME] == file_head(SECRET, LogHead(0, 0, 5, 1, 0))
+    journal.append(b"one")
+    journal.sync(lambda: None)
+    jobs.go_on()
+    assert open_journal(disk).records == [b"one"]
+
+
+def test_a_log_begun_in_the_place_of_another_goes_on_with_its_positions() -> None:
+    """A record that a crash left of the old file is never taken for one of the new."""
+    disk = Disk()
+    disk.replace(FILE_NAME, written(RECORDS))
+    journal = open_journal(disk)
+    journal.begin(1, 9, ())
+    assert (journal.head, open_journal(disk).records) == (LogHead(1, 0, 9, 6, 5), [])
+
+
+def test_a_disk_that_refuses_a_new_log_is_named() -> None:
+    """D4"""
+    disk = Disk()
+    journal = Journal(disk, Jobs(), lambda _: None, SECRET)
+    disk.fail_replace = OSError(28, "No space left on device")
+    with pytest.raises(JournalFailed, match="No space left"):
+        journal.begin(0, 0, ())
+    assert disk.read(FILE_NAME) is None
 
 
 def test_what_is_appended_after_a_restart_follows() -> None:
@@ -91,27 +129,55 @@ def test_a_hole_in_the_last_sync_is_a_tear_even_where_whole_records_follow() -> 
         assert reopened(bytes(torn)).records[:2] == RECORDS[:2]
 
 
-def test_a_flipped_bit_before_the_last_sync_is_refused() -> None:
-    """D1: it was durable, so it was promised."""
+def test_a_flipped_bit_before_the_last_sync_is_damage_and_the_log_is_put_aside() -> None:
+    """D1: it was durable, so it was promised. Nothing of it counts, and all of it is kept for examination."""
     durable, data = len(written(RECORDS)), written(RECORDS, [b"later"])
     for index in range(durable):
         damaged = bytearray(data)
         damaged[index] ^= 1 << (index % 8)
         with pytest.raises(JournalDamaged) as caught:
-            reopened(bytes(damaged))
+            parse(SECRET, bytes(damaged))
         assert caught.value.exit_code is ExitCode.STORAGE
+        disk = Disk()
+        disk.replace(FILE_NAME, bytes(damaged))
+        journal = open_journal(disk)
+        assert (journal.found, journal.records, journal.head) == (False, [], LogHead())
+        assert "damaged" in journal.damage
+        assert disk.durable[DAMAGED_FILE_NAME] == bytes(damaged)
+
+
+def test_the_next_damaged_log_takes_the_place_of_the_last() -> None:
+    """D1: the damaged one does not become the log by being read again."""
+    disk = Disk()
+    for noise in (b"x", b"y"):
+        disk.replace(FILE_NAME, noise + written(RECORDS)[1:])
+        journal = open_journal(disk)
+        assert not journal.found
+        journal.begin(0, 1, ())
+        assert disk.durable[DAMAGED_FILE_NAME][:1] == noise
+        assert open_journal(disk).found
 
 
 @pytest.mark.parametrize("data", [b"", b"guildmark", b"something else altogether", b"guildmark vote log 1\n"])
-def test_what_is_no_vote_log_is_refused(data: bytes) -> None:
-    with pytest.raises(JournalDamaged, match="not a vote log"):
-        reopened(data)
+def test_a_file_too_short_for_a_log_has_lost_its_beginning(data: bytes) -> None:
+    """D2"""
+    assert "lost its beginning" in reopened(data).damage
+
+
+@pytest.mark.parametrize("data", [b"something else altogether" * 10, b"guildmark vote log 1\n" * 10])
+def test_what_is_no_vote_log_is_refused_and_left_alone(data: bytes) -> None:
+    disk = Disk()
+    disk.replace(FILE_NAME, data)
+    with pytest.raises(JournalForeign, match="not a vote log") as caught:
+        open_journal(disk)
+    assert caught.value.exit_code is ExitCode.STORAGE
+    assert disk.durable == {FILE_NAME: data}
 
 
 def test_a_log_of_another_key_is_refused() -> None:
     disk = Disk()
     disk.replace(FILE_NAME, written(RECORDS))
-    with pytest.raises(JournalDamaged, match="another signing key"):
+    with pytest.raises(JournalForeign, match="another signing key"):
         Journal(disk, Jobs(), lambda _: None, b"x" * 32)
 
 
@@ -140,21 +206,22 @@ def test_a_rewrite_keeps_what_it_is_given_and_nothing_else() -> None:
         journal.append(record)
     journal.sync(lambda: None)
     done: list[int] = []
-    journal.rewrite([b"kept", b"too"], 7, lambda: done.append(1))
+    journal.rewrite([b"kept", b"too"], 2, 7, 5, lambda: done.append(1))
     journal.append(b"after")
     journal.sync(lambda: None)
     again = open_journal(disk)
-    assert (done, again.records, again.ledger_height) == ([1], [b"kept", b"too", b"after"], 7)
+    assert (done, again.records) == ([1], [b"kept", b"too", b"after"])
+    assert (again.head.epoch, again.head.ledger_height, again.head.incarnation) == (2, 7, 5)
 
 
 def test_a_rewritten_log_tolerates_no_damage() -> None:
     """It was replaced as a whole, durably: no part of it can be a tear."""
     disk = Disk()
-    open_journal(disk).rewrite([b"kept", b"too"], 7, lambda: None)
+    open_journal(disk).rewrite([b"kept", b"too"], 0, 7, 0, lambda: None)
     data = disk.durable[FILE_NAME]
     for size in range(len(data)):
         with pytest.raises(JournalDamaged):
-            reopened(data[:size])
+            parse(SECRET, data[:size])
 
 
 def test_the_log_is_rewritten_by_growth_and_never_asks_a_file_that_is_being_replaced() -> None:
@@ -165,7 +232,7 @@ def test_the_log_is_rewritten_by_growth_and_never_asks_a_file_that_is_being_repl
     journal.sync(lambda: None)
     jobs.go_on()
     wanted = [journal.wants_rewrite]
-    journal.rewrite([b"kept"], 1, lambda: None)
+    journal.rewrite([b"kept"], 0, 1, 0, lambda: None)
     job, done = jobs.waiting.popleft()
     job()
     wanted.append(journal.wants_rewrite)
@@ -193,6 +260,7 @@ def test_a_failed_write_or_fsync_is_fatal_and_not_tried_again(where: str) -> Non
 
 def test_a_disk_that_refuses_at_the_start_is_named() -> None:
     disk = Disk()
+    open_journal(disk)
     disk.fail_sync = OSError(30, "Read-only file system")
     with pytest.raises(JournalFailed, match="Read-only"):
         open_journal(disk)
@@ -213,4 +281,4 @@ def test_a_tear_that_comes_back_after_a_crash_is_not_made_durable_by_reading_it(
 def test_positions_go_on_over_restarts_and_rewrites() -> None:
     """A record of an earlier file is never taken for one of this file."""
     old = frame(SECRET, 1, 1, b"old")
-    assert reopened(file_head(SECRET, 0, 5, 4) + old).records == []
+    assert reopened(file_head(SECRET, LogHead(0, 0, 0, 5, 4)) + old).records == []

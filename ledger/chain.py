@@ -228,7 +228,8 @@ class Chain:
             facts=self._facts,
         )
         executed = executor.run(batches)
-        pending = self._tree.update(executed.view.changes())
+        changes = executed.view.changes()
+        pending = self._tree.update(changes)
         header = self._seal(proposal, executed, pending)
         hashed = block_hash(header)
         if expected_hash is not None and hashed != expected_hash:
@@ -246,7 +247,7 @@ class Chain:
             transactions_executed=len(executed.ids),
             next_deadline_ms=deadlines.next_deadline(self._state),
             artifact_changes=tuple(executed.artifacts),
-            membership_changed=epochs.touched(executed.view),
+            membership_changed=epochs.touched(changes),
             next_validators=() if executed.closed.next_set is None else executed.closed.next_set.validators,
         )
 
@@ -270,7 +271,7 @@ class Chain:
         return self.execute(header.height, proposal, batches, verified, block_hash(header))
 
     def _seal(self, proposal: DecidedProposal, executed: Executed, pending: PendingUpdate) -> Header:
-        parent = self.head
+        parent, chosen = self.head, executed.closed.next_set
         return Header(
             version=VERSION,
             network_id=self.network_id,
@@ -283,7 +284,7 @@ class Chain:
             receipts_root=receipts_root(executed.receipts),
             state_root=pending.root,
             validator_set_hash=parent.next_validator_set_hash,
-            next_validator_set_hash=executed.closed.next_set_hash,
+            next_validator_set_hash=parent.next_validator_set_hash if chosen is None else chosen.hash(),
             epoch_end=executed.closed.epoch_end,
         )
 

@@ -14,6 +14,7 @@ state.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,7 +24,6 @@ from ledger.genesis import Genesis
 from ledger.membership import NextSet, PendingChange, next_set
 from ledger.state.view import Readable, StateView, Table
 from ledger.validators import SETS_PREFIX, ValidatorSet, genesis_set, validator_set, write_set
-from primitives.digest import Digest
 from primitives.finality import Bytes32, Natural
 
 CHANGE_EXPIRY: Final = "governance.change_expiry"
@@ -68,7 +68,6 @@ class ClosedBlock(NamedTuple):
 
     epoch: int
     epoch_end: int
-    next_set_hash: Digest
     next_set: ValidatorSet | None
     """Only with an epoch's last block: the set of the next one."""
 
@@ -152,27 +151,25 @@ def remove_pending(view: StateView, order: int) -> None:
     _PENDING.delete(view, _number(order))
 
 
-def touched(view: StateView) -> bool:
-    """Tell whether a block's view changes the set or what waits to change it."""
+def touched(changes: Iterable[bytes]) -> bool:
+    """Tell whether one of a block's changed keys is that of a set, or of what waits to change it."""
     prefixes = (_PENDING.prefix, SETS_PREFIX)
-    return any(key.startswith(prefixes) for key in view.changes())
+    return any(key.startswith(prefixes) for key in changes)
 
 
 def close_block(view: StateView, height: int, window: int) -> ClosedBlock:
     """Finish the block `height`: make the next set and begin the next epoch if it is the epoch's last."""
     epoch = current_epoch(view)
-    members = validator_set(view, epoch.number)
-    assert members is not None
     if epoch.end != height:
         assert epoch.end == 0 or epoch.end > height
-        return ClosedBlock(epoch.number, epoch.end, members.hash(), None)
-    chosen = _make_set(view, members, epoch)
+        return ClosedBlock(epoch.number, epoch.end, None)
+    chosen = _make_set(view, current_set(view), epoch)
     write_set(view, epoch.number + 1, chosen)
     _ENDS.put(view, EpochEnd(height), _number(epoch.number))
     # What had to wait counts as decided now, if it can take effect: else the next change ends the next epoch.
     waits = next_set(chosen.validators, pending_changes(view), development=is_development(view)).applied
     _EPOCH.put(view, Epoch(epoch.number + 1, height, height + window if waits else 0, None))
-    return ClosedBlock(epoch.number, epoch.end, chosen.hash(), chosen)
+    return ClosedBlock(epoch.number, epoch.end, chosen)
 
 
 def _make_set(view: StateView, members: ValidatorSet, epoch: Epoch) -> ValidatorSet:

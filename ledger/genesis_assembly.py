@@ -158,7 +158,9 @@ def differences(genesis: Genesis, descriptors: Sequence[MemberDescriptor]) -> li
     if not found:
         stripped = tuple(msgspec.structs.replace(account, credits=0) for account in genesis.accounts)
         if network_id(msgspec.structs.replace(genesis, accounts=stripped)) != network_id(wanted):
-            found.append("the genesis lists its members otherwise than `network assemble` does: in another order, or twice")
+            found.append(
+                "the genesis lists its members otherwise than `network assemble` does: in another order, or twice"
+            )
     return found
 
 

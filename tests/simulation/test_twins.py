@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from consensus.messages import NULL_PROPOSAL, ViewChange
-from consensus.pbft import entering, leaving, new_view, ordering, view_change
+from consensus.engine import Effect, Execute
+from consensus.messages import NULL_PROPOSAL, NewView, ViewChange
+from consensus.pbft import batches, entering, leaving, new_view, ordering, view_change
 from consensus.pbft.state import State
 from consensus.validators import ValidatorSet
 from primitives.quorum import quorum
@@ -29,9 +31,11 @@ from simulation.twins import (
     read_plan,
     read_scenarios,
     run,
+    stage,
     write_scenarios,
 )
 from simulation.twins.campaign import minimize
+from simulation.twins.instance import Block
 from simulation.twins.laws import Laws, least_quorum
 from simulation.twins.scenario import EMPTY_LOG, plain_round
 
@@ -185,9 +189,59 @@ def never_ask_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(leaving, "on_resend", lambda state: None)
 
 
+def execute_out_of_order(patch: pytest.MonkeyPatch) -> None:
+    def deliver(state: State) -> None:
+        for sequence in sorted(state.decided):
+            proposal = state.decided[sequence]
+            if sequence > state.last_delivered and not batches.missing(state, proposal):
+                state.last_delivered = sequence
+                held = tuple(state.batches[digest] for digest in proposal.batches)
+                state.emit(Execute(sequence, proposal, held))
+
+    patch.setattr(ordering, "deliver", deliver)
+
+
+def hand_over_other_batches(patch: pytest.MonkeyPatch) -> None:
+    original = State.emit
+
+    def emit(self: State, effect: Effect) -> None:
+        changed = isinstance(effect, Execute) and effect.batches
+        original(self, msgspec.structs.replace(effect, batches=effect.batches[1:]) if changed else effect)  # type: ignore
+
+    patch.setattr(State, "emit", emit)
+
+
+def fall_back_to_an_old_view(patch: pytest.MonkeyPatch) -> None:
+    """Only a later view's primary may begin one: here any NewView that comes again begins its view again."""
+    original = entering.receive_new_view
+
+    def receive(state: State, message: NewView) -> None:
+        if message.view < state.view and message.replica != state.replica_id:
+            state.view = message.view
+        else:
+            original(state, message)
+
+    patch.setattr(entering, "receive_new_view", receive)
+
+
+def execute_differently_now_and_then(patch: pytest.MonkeyPatch) -> None:
+    original = stage.next_block
+    made: list[Block] = []
+
+    def next_block(*arguments: Any) -> Block:
+        made.append(original(*arguments))
+        return msgspec.structs.replace(made[-1], block_hash=bytes(32)) if len(made) % 4 == 0 else made[-1]
+
+    patch.setattr(stage, "next_block", next_block)
+
+
 @pytest.mark.parametrize(
     ("break_it", "laws"),
     [
+        (execute_out_of_order, ("I2",)),
+        (hand_over_other_batches, ("I3",)),
+        (fall_back_to_an_old_view, ("I7",)),
+        (execute_differently_now_and_then, ("I9",)),
         (lower_quorum, ("I1", "I4", "I8")),
         (forget_what_was_prepared, ("I1", "I8")),
         (accept_a_second_proposal, ("I5",)),
@@ -198,7 +252,7 @@ def never_ask_again(patch: pytest.MonkeyPatch) -> None:
 def test_twins_catches_a_broken_replica(
     break_it: Callable[[pytest.MonkeyPatch], None], laws: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S16, S3, S5, S14: a judge that finds nothing in these finds nothing at all."""
+    """S3, S5, S6, S14, S16: a judge that finds nothing in these finds nothing at all."""
     break_it(monkeypatch)
     assert first_broken(Sampled(3, 60), *laws)
 

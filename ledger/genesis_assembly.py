@@ -63,6 +63,8 @@ def assemble(descriptors: Sequence[MemberDescriptor], decisions: Decisions) -> G
     _refuse_shared("node_id", descriptors)
     _refuse_shared("signing_key", descriptors)
     organizations = _organizations(descriptors)
+    if not decisions.development:
+        _refuse_voiceless(descriptors)
     genesis: dict[str, Any] = {
         "version": 1,
         "name": decisions.name,
@@ -115,6 +117,16 @@ def _accounts(descriptors: Sequence[MemberDescriptor], credits: Mapping[str, int
 def _validators(descriptors: Sequence[MemberDescriptor]) -> list[GenesisValidator]:
     ordered = sorted(descriptors, key=lambda descriptor: (descriptor.organization, descriptor.node_id))
     return [descriptor.validator() for descriptor in ordered]
+
+
+def _refuse_voiceless(descriptors: Sequence[MemberDescriptor]) -> None:
+    """Every organization counts in votes of the consortium: one without an account could never cast its own."""
+    heard = {descriptor.organization for descriptor in descriptors if descriptor.accounts}
+    voiceless = sorted({descriptor.organization for descriptor in descriptors} - heard)
+    if voiceless:
+        raise InvalidGenesis(
+            "genesis.no_account", f"{', '.join(voiceless)}: no descriptor brings an account, so it could never vote"
+        )
 
 
 def _refuse_shared(field: str, descriptors: Sequence[MemberDescriptor]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ledger import genesis as genesis_files
 from primitives.finality import FinalityCertificate, verify_certificate
 from primitives.identifiers import key_from_text
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ceremony")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ceremony"), pytest.mark.timeout(300)]
 ORGANIZATIONS = ("alder", "birch", "cedar", "dogwood")
 SECRET_LENGTH_MIN = 40
 """Characters of the shortest secret looked for; every key's text is longer."""
@@ -131,7 +131,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Member]]:
         member.prepare()
         member.mail(member.directory / "node" / "member.toml", made, f"{member.organization}.toml")
     first = made[0]
-    (first.directory / "parameters.toml").write_text("commitment_age_ms = 1\n")
+    (first.directory / "parameters.toml").write_text("commitment_age_ms = 1\nwindow = 16\n")
     assembled = first(
         *("network", "assemble", *first.descriptors(), "--name", "consortium", "--parameters", "parameters.toml"),
         *("--credits", "alder=1000", "--credits", "cedar=70", "--output", "genesis.json"),
@@ -179,6 +179,61 @@ def test_a_network_founded_by_its_members_commits_and_proves_it(members: list[Me
     assert probe.get_json(birch.url, f"/v1/blocks/{exported['height']}/certificate") is not None
 
 
+def test_a_fifth_member_joins_by_the_same_means(members: list[Member]) -> None:
+    """A descriptor, a vote of the organizations, a node that follows until it is ready: then five decide."""
+    first = members[0]
+    elm = Member(first.directory.parent, "elm", choose_ports(1)[0])
+    elm.prepare()
+    for member in members:
+        shutil.copy(elm.directory / "node" / "member.toml", member.directory / "elm.toml")
+    for member in members:
+        shutil.copy(member.received / f"{member.organization}.toml", elm.received)
+    first.mail(first.received / "genesis.json", [elm], "genesis.json")
+    assert elm("network", "verify", "received/genesis.json", *elm.descriptors())["validators"]
+    shutil.copy(elm.received / "genesis.json", elm.directory / "node" / "genesis.json")
+    (elm.directory / "node" / "node.toml").write_text(f'[p2p]\nlisten = "{elm.address}"\n')
+
+    proposal = first.acting("governance", "propose", "add", "elm.toml")["proposal"]
+    for member in members[:3]:  # more than two thirds of all four organizations
+        member.acting("governance", "vote", proposal, "--approve")
+    assert first("governance", "show", proposal, "--node", first.url)["state"] == "approved"
+    try:
+        elm.start()
+        said = _consensus(elm, lambda said: said["epoch"] == 1 and said["voting"])
+        assert said["needed"] == 4
+        assert [member["organization"] for member in said["members"]] == [*ORGANIZATIONS, "elm"]
+        listed = first("validators", "list", "--node", first.url)["validators"]
+        assert [entry["organization"] for entry in listed] == [*ORGANIZATIONS, "elm"]
+        account = members[1].acting("account", "show")["account"]
+        first.acting("account", "pay", account, "1")
+
+        members[3].stop()  # four of five go on, and the fifth is one of them
+        first.acting("account", "pay", account, "1")
+        height = probe.get_json(elm.url, "/v1/status")["certified_height"]  # type: ignore[index]
+        certificate = probe.get_json(elm.url, f"/v1/blocks/{height}/certificate")
+        assert certificate is not None
+        assert (certificate["epoch"], [index for index, _ in certificate["signatures"]]) == (1, [0, 1, 2, 4])
+        members[3].start()
+
+        asset = first("asset", "list", "--node", first.url)[0]["asset"]
+        elm("certificate", "export", asset, "-o", "song.gmcert", "--node", elm.url)
+        elm("certificate", "verify", "song.gmcert", "--genesis", "received/genesis.json")
+        assert_keys_stayed([*members, elm])
+    finally:
+        elm.stop()
+
+
+def _consensus(member: Member, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What the member's node says of consensus, once that holds."""
+    deadline = time.monotonic() + 60
+    while True:
+        said = probe.get_json(member.url, "/v1/consensus")
+        if said is not None and holds(said):
+            return said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+
+
 def _balance(member: Member, account: str) -> int:
     """The balance at the member's own node, as soon as that has it."""
     deadline = time.monotonic() + 30
@@ -189,18 +244,18 @@ def _balance(member: Member, account: str) -> int:
 
 
 def test_no_private_key_has_left_its_members_directory(members: list[Member]) -> None:
+    assert_keys_stayed(members)
+
+
+def assert_keys_stayed(members: list[Member]) -> None:
     files = {
         member.organization: [path.read_bytes() for path in member.directory.rglob("*") if path.is_file()]
         for member in members
     }
     for member in members:
         for secret in member.secrets():
-            assert any(secret in data for data in files[member.organization])
-            for other in members:
-                if other is not member:
-                    assert not any(secret in data for data in files[other.organization]), (
-                        f"{member.organization}'s key is in {other.organization}'s directory"
-                    )
+            found = {name for name, contents in files.items() if any(secret in data for data in contents)}
+            assert found == {member.organization}
 
 
 def test_a_member_refuses_a_genesis_that_is_not_what_all_described(members: list[Member], tmp_path: Path) -> None:

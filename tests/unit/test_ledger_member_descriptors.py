@@ -156,6 +156,7 @@ def test_members_that_make_no_network_are_named(members: list[MemberDescriptor])
         ([*members, member("elm", address=alder.address)], "of alder and of elm, have the address"),
         ([*members, member("alder", address="b:1", organization_name="Aldi")], "'Alder' in one descriptor and 'Aldi'"),
         ([*members[1:], member("alder", address="b:1", accounts=0)], "alder has 2 of 4"),
+        ([*members, member("elm", accounts=0)], "elm: no descriptor brings an account"),
         ([*members, member("elm", accounts=0, founders=alder.accounts)], "the account key"),
     ]:
         with pytest.raises(InvalidGenesis, match=words):

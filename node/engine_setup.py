@@ -103,7 +103,7 @@ class EngineMaker:
         keys = tuple(validator.signing_key for validator in membership.validators)
         last_block = (head.block_hash, header.epoch_end) if header.height > membership.base else None
         try:
-            return Replica(
+            replica = Replica(
                 self._settings,
                 ValidatorSet(self._network_id, membership.epoch, keys, membership.base),
                 place,
@@ -114,7 +114,9 @@ class EngineMaker:
                 last_block=last_block,
                 stable=stable,
                 gated=gated,
-                lost=place is not None and membership.validators[place].incarnation != incarnation,
             )
         except ConsensusError as error:
             raise JournalDamaged(str(error)) from error
+        if place is not None and membership.validators[place].incarnation != incarnation:
+            replica.distrust_log()
+        return replica

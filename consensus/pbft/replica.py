@@ -74,7 +74,6 @@ class Replica:
         last_block: tuple[bytes, int] | None = None,
         stable: FinalityCertificate | None = None,
         gated: bool = True,
-        lost: bool = False,
     ) -> None:
         """Build a replica, from nothing or from what was durable.
 
@@ -85,14 +84,17 @@ class Replica:
             stable: the highest certificate that the ledger holds for a block of this epoch.
             gated: stay silent until a quorum's Status shows that the log is no older than what was promised. False is
                 for a replica whose predecessor in the same process was past that, and for tests of one replica.
-            lost: the log is known to be missing or of another life: silent for the whole epoch.
 
         Raises:
             ConsensusError: a record that is none.
         """
         self._state = State(configuration, validators, replica_id, signer, verifier)
-        self._state.gated, self._state.lost = gated and not lost, lost
+        self._state.gated = gated
         recovery.recover(self._state, records, last_executed, last_block, stable)
+
+    def distrust_log(self) -> None:
+        """The log is known to be missing, or of another life than the ledger: stay silent for the whole epoch."""
+        self._state.lost, self._state.gated = True, False
 
     @property
     def refusals(self) -> Counter[str]:

@@ -94,10 +94,9 @@ class State:
         self._begin_ordering(validators.base)
         self._begin_batches()
         self._begin_checkpoints(validators.base)
-        self._begin_view_changes()
 
     def _begin_view(self, base: int) -> None:
-        """The view, and what T follows from."""
+        """The view, what T follows from, and who asks for which view."""
         self.view = 0
         self.changing_view = False
         self.view_base = base
@@ -110,6 +109,16 @@ class State:
         """Votes below this view are forbidden: a ViewChange for it was signed."""
         self.progress_mark = (0, 0)
         """(last delivered, low watermark) when the suspicion timer was last started."""
+        self.own_view_change: ViewChange | None = None
+        self.view_changes: dict[int, ViewChange] = {}
+        """The newest valid ViewChange of each replica, ours included."""
+        self.new_view: NewView | None = None
+        self.new_view_changes: dict[bytes, ViewChange] = {}
+        """The ViewChanges that the newest accepted NewView names, by digest."""
+        self.pending_new_views: dict[int, NewView] = {}
+        """The newest NewView of each primary that waits for ViewChanges it names: one a replica."""
+        self.fetched_view_changes: dict[bytes, ViewChange] = {}
+        """ViewChanges that pending NewViews name and that are not in `view_changes`."""
 
     def _begin_ordering(self, base: int) -> None:
         """The window."""
@@ -161,19 +170,6 @@ class State:
         self.diverged_at: int | None = None
         self.repairs_left: dict[int, int] = {}
         """Messages that each replica may still be sent for its Status, until our next Status period."""
-
-    def _begin_view_changes(self) -> None:
-        """Who asks for which view."""
-        self.own_view_change: ViewChange | None = None
-        self.view_changes: dict[int, ViewChange] = {}
-        """The newest valid ViewChange of each replica, ours included."""
-        self.new_view: NewView | None = None
-        self.new_view_changes: dict[bytes, ViewChange] = {}
-        """The ViewChanges that the newest accepted NewView names, by digest."""
-        self.pending_new_views: dict[int, NewView] = {}
-        """The newest NewView of each primary that waits for ViewChanges it names: one a replica."""
-        self.fetched_view_changes: dict[bytes, ViewChange] = {}
-        """ViewChanges that pending NewViews name and that are not in `view_changes`."""
 
     # --- derived ---
 

@@ -21,9 +21,9 @@ from primitives.keys import SigningKey
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("membership"), pytest.mark.timeout(300)]
 
 
-def newcomer(cluster: Any, organization: str) -> tuple[NodeProcess, str]:
+def newcomer(cluster: Any, organization: str, name: str = "") -> tuple[NodeProcess, str]:
     """A node of a new organization with keys, descriptor, genesis and settings, and its URL. It is not started."""
-    place = cluster.directory / organization
+    place = cluster.directory / (name or organization)
     api, p2p = choose_ports(2)
     founder = {"name": organization, "key": key_to_text(SigningKey.generate().public_key), "salt": "00" * 16}
     described = ["--organization", organization, "--organization-name", organization.title()]
@@ -85,3 +85,40 @@ def test_a_fifth_validator_is_added_and_removed_under_load(guildmark_cluster_fac
         sets = [[entry["organization"] for entry in client.governance.validators(epoch)] for epoch in (0, 1, 2)]
         four = ["alder", "birch", "cedar", "dogwood"]
         assert sets == [four, [*four, "elm"], four]
+
+
+def test_a_validator_goes_on_with_new_keys_under_load(guildmark_cluster_factory: Any) -> None:
+    """G4: its machine, keys and all, is lost or may be in wrong hands. A new one takes its place in the set."""
+    cluster = guildmark_cluster_factory(genesis={"window": 16})
+    process, url = newcomer(cluster, "dogwood", "dogwood-again")
+    with cluster, cluster.client(cluster.accounts[0]) as client:
+        before = client.credits.balance(cluster.account(cluster.accounts[1]))
+        load = Load(cluster, cluster.accounts[0], cluster.accounts[1])
+        try:
+            load.wait_for(30)
+            old = client.governance.validators()[3]
+            cluster.kill(3)
+            proposed = client.governance.propose_rekey(old["node_id"], process.directory / "member.toml")
+            decide(cluster, proposed["proposal"], 3)
+            process.start(exit_with_parent=True)
+            process.wait_listening(time.monotonic() + 30)
+            wait(lambda: consensus(url)["voting"], 60)
+            assert consensus(url)["epoch"] == 1
+            load.wait_for(50)
+            cluster.kill(2)  # three of four are a quorum, and the new keys are one of them
+            load.wait_for(30)
+            cluster.restart(2)
+
+            cluster.nodes[3].start(exit_with_parent=True)  # the old keys turn up again: they open nothing
+            cluster.nodes[3].wait_listening(time.monotonic() + 30)
+            load.wait_for(50)
+            assert not consensus(cluster.url(3))["voting"]
+            cluster.kill(3)
+        finally:
+            load.finish()
+        replaced = client.governance.validators()[3]
+        assert (replaced["organization"], replaced["index"]) == ("dogwood", 3)
+        assert replaced["node_id"] != old["node_id"]
+        assert replaced["signing_key"] != old["signing_key"]
+        assert client.credits.balance(cluster.account(cluster.accounts[1])) == before + len(load.committed)
+        process.kill()

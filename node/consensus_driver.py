@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from consensus.engine import (
+    BatchClosed,
     BatchesReleased,
     Broadcast,
     Certified,
@@ -94,6 +95,8 @@ class ConsensusDriver:
         self.dropped_messages = 0
         """Messages that came while too much waited for the disk."""
         self._timers: dict[TimerKind, Cancelable] = {}
+        self._fired: set[TimerKind] = set()
+        """Expired, and the engine has neither heard of it nor stopped or started the timer since."""
         self._stopped = False
 
     def start(self) -> None:
@@ -103,10 +106,12 @@ class ConsensusDriver:
     def replace(self, engine: Engine, epoch: int, incarnation: int) -> None:
         """Go on with the engine of another epoch, or of another incarnation, and a log of its own.
 
-        What the old one still wanted to send is dropped: nobody counts it any more.
+        What the old one still wanted to send is dropped: nobody counts it any more. So is what it has not heard of yet,
+        for replica ids and heights mean something else to the new one; transactions it will put into batches.
         """
-        for timer in list(self._timers):
+        for timer in [*self._timers, *self._fired]:
             self._stop_timer(timer)
+        self._events = deque(event for event in self._events if isinstance(event, BatchClosed))
         self._outward = deque(effect for effect in self._outward if not isinstance(effect, Send | Broadcast))
         self.engine, self._epoch, self._incarnation = engine, epoch, incarnation
         self._to_rewrite.append(lambda: None)
@@ -180,7 +185,12 @@ class ConsensusDriver:
         for _ in range(EVENTS_PER_SYNC_MAX):
             if self._stopped or not self._may_take():
                 return
-            self._sort(self.engine.step(self._events.popleft(), self._clock.now_ms()))
+            event = self._events.popleft()
+            if isinstance(event, TimerExpired):
+                if event.timer not in self._fired:
+                    continue  # stopped or restarted by an event that waited before it
+                self._fired.discard(event.timer)
+            self._sort(self.engine.step(event, self._clock.now_ms()))
 
     def _sort(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -250,11 +260,13 @@ class ConsensusDriver:
         def expired() -> None:
             # A timer that was restarted after it fired is another handle by now, and this one was cancelled.
             del self._timers[timer]
+            self._fired.add(timer)
             self.handle(TimerExpired(timer))
 
         self._timers[timer] = self._clock.call_later(delay_ms, expired)
 
     def _stop_timer(self, timer: TimerKind) -> None:
+        self._fired.discard(timer)
         running = self._timers.pop(timer, None)
         if running is not None:
             running.cancel()

@@ -283,6 +283,25 @@ def test_a_timer_may_start_itself_again_when_it_expires() -> None:
     assert world.clock.timers == 0
 
 
+@pytest.mark.parametrize("effect", [StopTimer("suspicion"), StartTimer("suspicion", 1_000)])
+def test_a_timer_that_an_earlier_event_stops_is_not_told_although_it_had_fired(effect: Effect) -> None:
+    """While a disk is slow events wait, expired timers among them."""
+    world = World(ScriptedEngine(start=[StartTimer("suspicion", 100)], a=[broadcast(1)], b=[effect]))
+    world.driver.start()
+    noting = world._note
+
+    def note(kind: str, value: Any) -> None:
+        world.driver.handle(closed("b"))
+        world.clock.advance(200)
+        noting(kind, value)
+
+    world._note = note  # type: ignore[method-assign]
+    world.driver.handle(closed("a"))
+    assert world.engine.events == [closed("a"), closed("b")]
+    world.clock.advance(1_000)
+    assert world.engine.events.count(TimerExpired("suspicion")) == isinstance(effect, StartTimer)
+
+
 # --- truncating the log
 
 

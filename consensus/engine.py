@@ -216,6 +216,10 @@ class EngineStatus(msgspec.Struct, frozen=True):
     """The epoch's last sequence; 0 while no end is known."""
     outdated: bool = False
     """The vote log is missing or older than what was promised: a vote has to wait for another epoch."""
+    timeout_ms: int = 0
+    """How long work may wait before the primary is suspected, as things stand."""
+    failed_views: int = 0
+    """Views in a row that decided nothing."""
     own_batches_waiting: int = 0
     """This replica's own batches that no proposal names yet; beyond a bound further ones come back."""
 

@@ -169,10 +169,17 @@ def _reasons(
         if progress.pool_transactions:
             one = progress.pool_transactions == 1
             yield f"{progress.pool_transactions} transaction{' of a client waits' if one else 's of clients wait'} here"
-        if "suspicion" in engine.running_timers:
-            yield f"the suspicion timer runs: without progress view {engine.view + 1} is asked for"
-        elif "new-view" in engine.running_timers:
-            yield "the new-view timer runs: if the view does not begin, the next one is asked for"
+        yield from _timers(engine)
+
+
+def _timers(engine: EngineStatus) -> Iterator[str]:
+    limit = f"within {_span(engine.timeout_ms)}" if engine.timeout_ms else "in time"
+    if "suspicion" in engine.running_timers:
+        yield f"the suspicion timer runs: if nothing is decided {limit}, view {engine.view + 1} is asked for"
+    elif "new-view" in engine.running_timers:
+        yield f"the new-view timer runs: if the view does not begin {limit}, the next one is asked for"
+    if engine.failed_views > 1:
+        yield f"{engine.failed_views} views in a row have decided nothing, and timers are longer for it"
 
 
 def _link(peer: PeerInfo | None, own: bool) -> tuple[MemberState, str]:
@@ -200,6 +207,8 @@ def _last_commit(progress: Progress) -> str:
 
 
 def _span(ms: int) -> str:
+    if 0 < ms < 1_000:
+        return f"{ms} ms"
     seconds = ms // 1_000
     if seconds < 120:
         return f"{seconds} s"

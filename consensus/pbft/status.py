@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from consensus.engine import EngineStatus
-from consensus.pbft import batches
+from consensus.pbft import batches, leaving
 from consensus.pbft.state import State
 
 
@@ -46,6 +46,8 @@ def describe(state: State) -> EngineStatus:
         running_timers=tuple(sorted(state.timers)),
         view_changes_seen={r: vc.new_view for r, vc in sorted(state.view_changes.items()) if vc.new_view > state.view},
         missing=tuple(missing(state)),
+        timeout_ms=leaving.timeout_ms(state),
+        failed_views=state.views_without_progress,
         epoch_end=state.epoch_end,
         outdated=state.outdated,
         own_batches_waiting=len(state.waiting.get(-1 if state.replica_id is None else state.replica_id, ())),

@@ -134,13 +134,18 @@ def test_the_verdict_follows_from_what_stands_in_the_way(
 
 def test_timers_and_lone_wishes_are_told_once_work_has_waited() -> None:
     said = say(
-        engine(running_timers=("suspicion", "status"), view_changes_seen={2: 9}), waiting_ms=3_000, pool_transactions=1
+        engine(running_timers=("suspicion", "status"), view_changes_seen={2: 9}, timeout_ms=4_000, failed_views=2),
+        waiting_ms=3_000,
+        pool_transactions=1,
     )
     assert said.why == (
         "replica 2 (cedar) asks for view 9",
         "1 transaction of a client waits here",
-        "the suspicion timer runs: without progress view 8 is asked for",
+        "the suspicion timer runs: if nothing is decided within 4 s, view 8 is asked for",
+        "2 views in a row have decided nothing, and timers are longer for it",
     )
+    said = say(engine(changing_view=True, running_timers=("new-view",), timeout_ms=500), waiting_ms=3_000)
+    assert said.why == ("the new-view timer runs: if the view does not begin within 500 ms, the next one is asked for",)
     assert say(engine(running_timers=("suspicion",)), waiting_ms=100).why == ()
 
 

@@ -79,23 +79,6 @@ def test_a_dead_primary_is_replaced_and_returns() -> None:
     make_peace(cluster)
 
 
-def test_the_network_stops_without_a_quorum_and_goes_on_when_it_returns() -> None:
-    """L8: two against two commit nothing for ten minutes; then within 20 s."""
-    cluster = SimulatedCluster(8, 4, NetworkFaults())
-    cluster.start()
-    for a in (0, 1):
-        for b in (2, 3):
-            cluster.network.cut(a, b)
-            cluster.network.cut(b, a)
-    cluster.submit_transfer(0)
-    cluster.submit_transfer(2)
-    cluster.world.run(600_000)
-    assert cluster.heights() == [0, 0, 0, 0]
-    cluster.network.heal()
-    assert cluster.world.run_until(lambda: min(cluster.heights()) >= 1, 20_000)
-    make_peace(cluster)
-
-
 def test_a_laggard_catches_up_without_traffic() -> None:
     """L6: beyond the window, and then silence."""
     cluster = SimulatedCluster(9, 4, NetworkFaults())

@@ -11,7 +11,7 @@ from ledger.modules.development.operations import AdvanceClock
 from ledger.transaction import build
 from node.chain_service import ChainService
 from primitives.finality import FinalityCertificate
-from simulation.cluster import ENGINE, SimulatedCluster
+from simulation.cluster import SimulatedCluster
 from simulation.hostile import make_peace
 from simulation.network import NetworkFaults
 
@@ -30,17 +30,6 @@ def running(seed: int, n: int = 4) -> SimulatedCluster:
 def executed_by_all_up(cluster: SimulatedCluster, identifier: bytes, limit_ms: int) -> bool:
     up = [node for node in cluster.nodes if node.up]
     return cluster.world.run_until(lambda: all(identifier in node.executed_ids for node in up), limit_ms)
-
-
-def test_f_dead_primaries_in_a_row_are_passed_over() -> None:
-    """L2: seven validators, the primaries of two views that follow each other are dead."""
-    cluster = running(20, 7)
-    view = max(node.core.engine_status().view for node in cluster.nodes if node.core is not None)
-    for dead in (view % 7, (view + 1) % 7):
-        cluster.nodes[dead].crash()
-    identifier = cluster.submit_transfer((view + 3) % 7)
-    assert executed_by_all_up(cluster, identifier, 10 * ENGINE.suspicion_timeout_ms)
-    make_peace(cluster)
 
 
 def test_partial_links_at_boot_delay_nothing_for_long() -> None:

@@ -279,7 +279,12 @@ def test_the_next_engine_says_nothing_before_its_own_log_is_there() -> None:
 
 def test_what_the_old_engine_still_wanted_to_send_is_dropped_and_the_rest_is_done() -> None:
     """Nobody counts messages of an ended epoch; blocks and released transactions are not lost with them."""
-    effects = [Persist(b"r"), broadcast(2), Execute(4, Proposal(None, 0, ()), ()), BatchesReleased((b"item",))]
+    effects: list[Effect] = [
+        Persist(b"r"),
+        broadcast(2),
+        Execute(4, Proposal(None, 0, ()), ()),
+        BatchesReleased((b"item",)),
+    ]
     host = Host(Scripted(a=[Persist(b"r"), broadcast(1)], b=effects))
     host.driver.handle(closed("a"))  # its sync is under way
     host.driver.handle(closed("b"))

@@ -1,0 +1,329 @@
+"""A node goes from epoch to epoch: when, with which engine and log, and what becomes of peers and transactions."""
+
+from __future__ import annotations
+
+import pytest
+from epochs_kit import Consortium, add, key, make_genesis, node, remove
+from node_core_kit import Jobs
+from node_epochs_kit import Member, short
+
+from consensus.messages import Batch, decode_message, encode_message
+from ledger.block import block_hash
+from ledger.errors import StorageError
+from ledger.modules.credits.operations import Transfer
+from ledger.transaction import build
+from node.engine_setup import log_secret
+from node.epoch_keeper import FAREWELL_MS
+from node.journal import Journal, LogHead
+from node.wire import HeadRequest, TransactionsOffer
+from p2p.channels import Channel
+from primitives.list_root import list_root
+
+
+def log_head(member: Member, name: str = "v0") -> LogHead:
+    """What the vote log on the disk says of itself."""
+    return Journal(member.node.disk, Jobs(), member.node.fatal.append, log_secret(key(name))).head
+
+
+def batches_sent(member: Member) -> list[Batch]:
+    found = [decode_message(payload) for _, channel, payload in member.node.links.sent if channel is Channel.BATCHES]
+    return [message for message in found if isinstance(message, Batch)]
+
+
+def test_the_certified_last_block_ends_the_epoch() -> None:
+    """G3: another set, another engine above that block, another log."""
+    member = Member()
+    member.node.let_it_vote()
+    assert (member.core.epochs.epoch, log_head(member).epoch) == (0, 0)
+    end = member.end_epoch(member.world.rejoin("v1", 7))
+    member.show(end)
+    status = member.core.engine_status()
+    assert (member.core.epochs.epoch, status.epoch, log_head(member).epoch) == (1, 1, 1)
+    assert (status.low_watermark, status.last_executed, status.view) == (end.height, end.height, 0)
+    assert status.voting, "what was proven of the log in one epoch of this life needs no proof in the next"
+    assert [validator.incarnation for validator in member.core.epochs.membership.validators] == [0, 7, 0, 0]
+    assert member.node.fatal == []
+
+
+def test_a_node_that_was_not_proven_is_not_in_the_next_epoch_either() -> None:
+    """R6: a copy of an old directory follows through epochs, and waits for Status in each."""
+    member = Member()
+    member.core.start()
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    assert member.core.epochs.epoch == 1
+    assert "waits for the Status" in member.core.engine_status().silent_because
+    member.node.hear_status(1, 2)
+    assert member.core.engine_status().voting
+
+
+def test_only_the_last_block_ends_an_epoch() -> None:
+    """A certificate of a lower block tells the end and changes nothing else."""
+    member = Member()
+    member.node.let_it_vote()
+    member.world.execute(member.world.rejoin("v1", 7))
+    end = member.world.chain.epoch.end
+    member.world.run_to(end - 1)
+    member.show(member.certify())
+    member.settle()
+    assert member.core.head.header.height == end - 1
+    assert (member.core.epochs.epoch, member.core.engine_status().epoch_end) == (0, end)
+    member.world.run_to(end)
+    assert member.core.epochs.epoch == 0
+    member.show(member.certify())
+    member.settle()
+    assert member.core.epochs.epoch == 1
+
+
+def test_several_epochs_are_followed_one_after_the_other() -> None:
+    """G3, L6: the certificates of the newest epoch mean nothing to a node that does not know its validators."""
+    world = Consortium(make_genesis(development=True, rejoin_interval_ms=0))
+    member = Member("v0", world)
+    member.core.start()
+    for incarnation in (1, 2, 3):
+        member.end_epoch(world.rejoin("v1", incarnation))
+        world.execute()
+    world.execute()
+    top = member.certify()
+    member.show(top)
+    assert member.core.head.header.height == 0, "it cannot verify this"
+    for _ in range(3):
+        member.node.hear_status(1, epoch=3)
+        member.answer()
+        member.settle()
+    asked = [(peer, request.epoch) for peer, request in member.node.said(HeadRequest)]
+    assert asked == [(node("v1"), epoch) for epoch in range(3)], "whoever is ahead is asked how our epoch ended"
+    assert member.core.epochs.epoch == 3
+    member.show(top)
+    member.settle()
+    assert member.core.head.header.height == top.height
+    assert member.node.fatal == []
+
+
+def test_a_ledger_that_cannot_tell_the_next_set_ends_the_node() -> None:
+    """D4"""
+    member = Member()
+    member.core.start()
+    failure = StorageError("storage.failed", "no space")
+
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            def fail(*_: object) -> None:
+                raise failure
+
+            return fail if name == "membership" else getattr(service, name)
+
+    service = member.node.executor.service
+    member.node.executor.service = Failing()
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    assert member.node.fatal == [failure]
+
+
+@pytest.mark.parametrize("restarts", ["before the log", "after"])
+def test_a_restart_at_the_end_of_an_epoch_finds_the_next_one(restarts: str) -> None:
+    """R4: the ledger tells the epoch; a log of the epoch before holds nothing that counts."""
+    member = Member()
+    member.node.let_it_vote()
+    if restarts == "before the log":
+        member.node.jobs.held = True
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    assert log_head(member).epoch == (restarts == "after")
+    again = member.again("v0")
+    again.node.let_it_vote()
+    assert (again.core.epochs.epoch, log_head(again).epoch, again.core.engine_status().voting) == (1, 1, True)
+    assert again.core.engine_status().low_watermark == again.core.head.header.height
+
+
+def test_a_restart_in_the_midst_of_an_epoch_that_will_end_knows_the_end() -> None:
+    """R4"""
+    member = Member()
+    member.core.start()
+    member.world.execute(member.world.rejoin("v1", 7))
+    member.world.run_to(4)
+    member.show(member.certify())
+    member.settle()
+    assert member.core.head.header.height == 4
+    again = member.again("v0")
+    again.node.let_it_vote()
+    assert again.core.engine_status().epoch_end == 1 + 8
+    again.show(again.end_epoch())
+    again.settle()
+    assert again.core.epochs.epoch == 1
+
+
+# --- peers
+
+
+def test_a_removed_peer_keeps_its_link_for_a_while() -> None:
+    """It has to learn that its epoch has ended, and how."""
+    member = Member(validators=5)
+    member.node.let_it_vote()
+    everyone = ["v0", "v1", "v2", "v3", "v4"]
+    assert member.registered == everyone
+    member.world.approve(remove("v4"))
+    member.show(member.end_epoch())
+    assert short(member.core.epochs.node_ids) == everyone[:4]
+    assert member.registered == everyone
+    member.core.epochs.register()  # as a block that changes the set would ask for
+    assert member.registered == everyone
+    member.node.clock.advance(FAREWELL_MS - 1)
+    assert member.registered == everyone
+    member.node.clock.advance(1)
+    assert member.registered == everyone[:4]
+    member.core.stop()
+    assert member.node.clock.timers == 0
+
+
+def test_a_stop_during_the_farewell_leaves_no_timer() -> None:
+    member = Member(validators=5)
+    member.core.start()
+    member.world.approve(remove("v4"))
+    member.show(member.end_epoch())
+    member.core.stop()
+    assert member.node.clock.timers == 0
+
+
+def test_an_approved_candidate_is_registered_before_it_is_in_the_set() -> None:
+    """Else it could not follow, and following is the condition for being let in."""
+    member = Member("v0", Consortium(make_genesis(4, 5)))
+    member.core.start()
+    member.world.approve(add("n0", "org-4"))
+    member.show(member.certify())
+    member.settle()
+    assert member.core.head.header.height == member.world.chain.height
+    assert member.registered == ["n0", "v0", "v1", "v2", "v3"]
+    assert short(member.core.epochs.node_ids) == ["v0", "v1", "v2", "v3"]
+
+
+# --- transactions
+
+
+def transfer_of(member: Member) -> bytes:
+    return build(
+        network_id=member.node.network_id,
+        sender=member.world.accounts["org-0"],
+        key=key("org-0"),
+        operations=[Transfer(member.world.accounts["org-1"], 1)],
+        expires_at_ms=member.node.clock.now_ms() + 100_000,
+    )
+
+
+def test_what_an_epoch_left_undecided_goes_into_batches_of_the_next() -> None:
+    """Nothing that was taken is lost with the epoch."""
+    member = Member()
+    member.node.let_it_vote()
+    data = transfer_of(member)
+    assert member.node.submit(data)[0].code == ""
+    assert [(batch.epoch, batch.items) for batch in batches_sent(member)[:1]] == [(0, (data,))]
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    member.node.links.sent.clear()
+    member.answered = 0
+    member.node.clock.advance(5_000)
+    assert {(batch.epoch, batch.items) for batch in batches_sent(member)} == {(1, (data,))}
+
+
+def test_what_the_ended_epoch_did_decide_is_not_offered_again() -> None:
+    member = Member()
+    member.node.let_it_vote()
+    data = transfer_of(member)
+    member.node.submit(data)
+    member.world.execute(data)
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    member.node.links.sent.clear()
+    member.answered = 0
+    member.node.clock.advance(5_000)
+    assert (batches_sent(member), len(member.core.pool)) == ([], 0)
+
+
+def test_batches_of_an_author_that_left_are_taken_over() -> None:
+    """The others hold what a removed validator had promised to its clients."""
+    member = Member(validators=5)
+    member.node.let_it_vote()
+    data = transfer_of(member)
+    batch = member.node.signed(Batch(0, 4, 1, 1, list_root((data,)), (data,), bytes(64)))
+    member.core.on_payload(node("v4"), Channel.BATCHES, encode_message(batch))
+    member.world.approve(remove("v4"))
+    member.show(member.end_epoch())
+    assert len(member.core.pool) == 1
+    member.node.clock.advance(5_000)
+    assert (1, (data,)) in {(found.epoch, found.items) for found in batches_sent(member)}
+
+
+def test_batches_of_an_author_that_stays_are_its_own_affair() -> None:
+    member = Member()
+    member.node.let_it_vote()
+    data = transfer_of(member)
+    batch = member.node.signed(Batch(0, 2, 1, 1, list_root((data,)), (data,), bytes(64)))
+    member.core.on_payload(node("v2"), Channel.BATCHES, encode_message(batch))
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    assert (member.core.epochs.epoch, len(member.core.pool)) == (1, 0)
+
+
+# --- leaving and coming
+
+
+def test_a_removed_validator_follows_on_without_a_vote() -> None:
+    member = Member("v4", validators=5)
+    member.node.let_it_vote()
+    member.world.approve(remove("v4"))
+    member.show(member.end_epoch())
+    assert member.core.epochs.follows_only
+    assert (member.core.epochs.replica_id, member.core.own_account) == (None, b"")
+    assert "this node is not in the validator set, it follows the others" in member.core.status().why
+    member.world.execute()
+    member.certify()
+    member.pass_time()
+    assert member.core.certified_height == member.world.chain.height
+    data = transfer_of(member)
+    member.node.submit(data)
+    member.node.clock.advance(5_000)
+    assert {offer.transactions for _, offer in member.node.said(TransactionsOffer)} == {(data,)}
+
+
+def test_a_candidate_says_that_it_is_ready_and_takes_its_place() -> None:
+    """G3: the whole way of a fifth validator, at its own node."""
+    world = Consortium(make_genesis(4, 5))
+    world.approve(add("n0", "org-4"))
+    member = Member("n0", world)
+    member.core.start()
+    assert member.core.epochs.follows_only
+    member.certify()
+    member.pass_time()
+    offers = [offer.transactions for _, offer in member.node.said(TransactionsOffer)]
+    assert offers, "it asks the validators to order its word"
+    world.now_ms = member.node.clock.now_ms()
+    assert world.code(offers[-1][0]) == ""
+    member.end_epoch()
+    member.settle()
+    assert (member.core.epochs.epoch, member.core.epochs.follows_only) == (1, False)
+    assert member.core.epochs.replica_id == 4
+    member.node.hear_status(0, 1, 2)
+    assert member.core.engine_status().voting
+    assert member.node.fatal == []
+
+
+def test_a_validator_that_lost_its_log_rejoins_by_itself() -> None:
+    """R5, R7: silent in its epoch, one word to the ledger, and a vote in the epoch that says its number."""
+    earlier = Member("v1")
+    block = earlier.world.execute()
+    encoded = earlier.world.chain.encoded_block(1)
+    assert encoded is not None
+    earlier.node.chain.replay(encoded, expected_hash=block_hash(block.header))
+    lost = Member("v1", earlier.world, store=earlier.node.store)
+    lost.core.start()
+    lost.node.hear_status(0, 2, 3)
+    assert lost.core.engine_status().outdated
+    lost.pass_time(6_000)
+    offers = {offer.transactions for _, offer in lost.node.said(TransactionsOffer)}
+    assert len(offers) >= 1
+    lost.world.now_ms = lost.node.clock.now_ms()
+    lost.end_epoch(offers.pop()[0])
+    lost.settle()
+    epochs = lost.core.epochs
+    assert (epochs.epoch, epochs.replica_id, epochs.follows_only) == (1, 1, False)
+    assert epochs.membership.validators[1].incarnation == epochs.incarnation > 0
+    lost.node.hear_status(0, 2)
+    assert lost.core.engine_status().voting
+    again = lost.again("v1")
+    again.core.start()
+    again.node.hear_status(0, 2)
+    assert again.core.engine_status().voting, "the number is in its log as well"

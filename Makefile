@@ -46,6 +46,15 @@ test: $(VENV)/.all ## Run all tests
 test-fast: $(VENV)/.dev ## Run the tests that start no process and no TensorFlow
 	$(PYTEST) -q -m "not cluster and not tensorflow"
 
+# The long campaign: 20,000 hostile seeds. It goes on where it was interrupted; SEEDS=0:5000 makes it shorter.
+SEEDS      ?= 0:4000
+CAMPAIGN   ?= build/simulation
+.PHONY: simulate
+simulate: $(VENV)/.dev ## Search 20,000 seeds for a broken law (hours; goes on where it stopped)
+	@mkdir -p $(CAMPAIGN)
+	$(BIN)/guildmark simulate --seeds $(SEEDS) --replicas 4 --replicas 5 --replicas 6 --replicas 7 --replicas 10 \
+	  --state $(CAMPAIGN)/hostile-$(subst :,-,$(SEEDS)).jsonl --failures $(CAMPAIGN)/failures
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

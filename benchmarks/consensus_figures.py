@@ -80,7 +80,7 @@ def draw(measured: list[Figure], path: Path) -> None:
     axes.set_ylabel("share of seeds")
     axes.set_ylim(0, 1.05)
     axes.set_xlim(left=0)
-    axes.legend(fontsize="small", loc="lower right")
+    axes.legend(fontsize="small", loc="center")
     axes.grid(alpha=0.3)
     plot.tight_layout()
     plot.savefig(path, dpi=150)

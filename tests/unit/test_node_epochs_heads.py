@@ -1,0 +1,240 @@
+"""What nodes ask and tell each other beside consensus: how far the chain is certified, and transactions to order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from node_core_kit import Clock, Executor, Links
+
+from ledger.errors import StorageError
+from node.heads import ANSWER_PERIOD_MS, ASKED_AT_ONCE_MAX, HeadExchange
+from node.sync_desk import OFFERED_TO, OFFERS_AT_ONCE_MAX, SyncDesk, TransactionOffers, parts
+from node.wire import (
+    OFFER_BYTES_MAX,
+    OFFER_TRANSACTIONS_MAX,
+    BlocksAnswer,
+    BlocksRequest,
+    CodecError,
+    HeadAnswer,
+    HeadRequest,
+    SyncMessage,
+    TransactionsOffer,
+    decode_sync,
+    encode_sync,
+)
+from p2p.channels import Channel
+from primitives.codec import encode
+from primitives.finality import FinalityCertificate
+
+PEERS = [f"peer-{index}" for index in range(8)]
+
+
+def certificate(height: int, epoch: int = 0) -> FinalityCertificate:
+    return FinalityCertificate(epoch, height, bytes(32), 0, ())
+
+
+class HeadsOf:
+    """A ledger of which each epoch has one certificate."""
+
+    def __init__(self, **heights: int) -> None:
+        self.heights = {int(name[1:]): height for name, height in heights.items()}
+        self.failure: StorageError | None = None
+
+    def head_certificate(self, epoch: int, height: int) -> FinalityCertificate | None:
+        if self.failure is not None:
+            raise self.failure
+        found = self.heights.get(epoch, 0)
+        return certificate(found, epoch) if found > height else None
+
+
+class Exchange:
+    def __init__(self, **heights: int) -> None:
+        self.clock, self.links = Clock(), Links(*PEERS)
+        self.executor = Executor(HeadsOf(**heights))
+        self.shown: list[tuple[str, FinalityCertificate]] = []
+        self.heads = HeadExchange(self.clock, self.links, self.executor, lambda *shown: self.shown.append(shown))
+
+    def sent(self) -> list[tuple[str, SyncMessage]]:
+        assert {channel for _, channel, _ in self.links.sent} <= {Channel.SYNC}
+        return [(peer, decode_sync(payload)) for peer, _, payload in self.links.sent]
+
+
+# --- heads
+
+
+def test_some_peers_are_asked_at_a_time_and_others_each_time() -> None:
+    exchange = Exchange()
+    for _ in range(8):
+        exchange.heads.ask(3, 40)
+    asked = [peer for peer, message in exchange.sent() if message == HeadRequest(3, 40)]
+    assert len(asked) == 8 * ASKED_AT_ONCE_MAX
+    assert all(len(set(asked[start : start + len(PEERS)])) == len(PEERS) for start in range(0, 24, len(PEERS)))
+
+
+@pytest.mark.parametrize("connected", [0, 1, 2])
+def test_few_peers_are_asked_once_each(connected: int) -> None:
+    exchange = Exchange()
+    exchange.links.peers = PEERS[:connected]
+    exchange.heads.ask(0, 0)
+    assert [peer for peer, _ in exchange.sent()] == PEERS[:connected]
+
+
+def test_an_answer_is_of_the_epoch_that_was_asked_about() -> None:
+    """The asker can verify no other."""
+    exchange = Exchange(e0=9, e1=20, e2=30)
+    for index, epoch in enumerate((0, 1, 2)):
+        exchange.heads.tell(PEERS[index], epoch, 5)
+    assert [message for _, message in exchange.sent()] == [
+        HeadAnswer(certificate(height, epoch)) for epoch, height in enumerate((9, 20, 30))
+    ]
+
+
+def test_nothing_is_told_to_one_that_has_it_already() -> None:
+    exchange = Exchange(e0=9)
+    for index, height in enumerate((9, 10, 8)):
+        exchange.heads.tell(PEERS[index], 0, height)
+    exchange.heads.tell(PEERS[3], 7, 0)
+    assert [peer for peer, _ in exchange.sent()] == [PEERS[2]]
+
+
+def test_one_peer_is_told_no_more_often_than_in_a_period() -> None:
+    """N8: a question costs the ledger a look-up, and us an answer of kilobytes."""
+    exchange = Exchange(e0=9)
+    for _ in range(50):
+        exchange.heads.tell(PEERS[0], 0, 0)
+        exchange.heads.tell(PEERS[1], 0, 0)
+    assert len(exchange.executor.calls) == 2
+    exchange.clock.advance(ANSWER_PERIOD_MS)
+    exchange.heads.tell(PEERS[0], 0, 0)
+    assert [peer for peer, _ in exchange.sent()] == [PEERS[0], PEERS[1], PEERS[0]]
+
+
+def test_a_wall_clock_set_back_silences_nobody() -> None:
+    exchange = Exchange(e0=9)
+    exchange.heads.tell(PEERS[0], 0, 0)
+    exchange.clock.set_by_ms = -3_600_000
+    exchange.heads.tell(PEERS[0], 0, 0)
+    assert len(exchange.sent()) == 2
+
+
+def test_a_failing_ledger_answers_nothing() -> None:
+    exchange = Exchange(e0=9)
+    exchange.executor.service.failure = StorageError("storage.failed", "no space")
+    exchange.heads.tell(PEERS[0], 0, 0)
+    assert exchange.sent() == []
+
+
+# --- transactions for others to order
+
+
+def test_offers_go_to_a_few_validators_and_to_others_each_time() -> None:
+    """One may be faulty, and drop them."""
+    links = Links(*PEERS)
+    offers = TransactionOffers(links)
+    validators = [*PEERS[2:6], "not connected"]
+    rounds = []
+    for _ in range(4):
+        links.sent.clear()
+        offers.offer([b"one", b"two"], validators)
+        assert {payload for _, _, payload in links.sent} == {encode_sync(TransactionsOffer((b"one", b"two")))}
+        rounds.append([peer for peer, _, _ in links.sent])
+    assert all(len(set(peers)) == OFFERED_TO for peers in rounds)
+    assert {peer for peers in rounds for peer in peers} == set(PEERS[2:6])
+    assert rounds[0] != rounds[1]
+
+
+def test_with_nobody_to_order_or_nothing_to_be_ordered_nothing_is_offered() -> None:
+    links = Links(*PEERS)
+    TransactionOffers(links).offer([b"one"], ["elsewhere"])
+    TransactionOffers(links).offer([], PEERS)
+    assert links.sent == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], []),
+        ([10], [1]),
+        ([1] * OFFER_TRANSACTIONS_MAX, [OFFER_TRANSACTIONS_MAX]),
+        ([1] * (2 * OFFER_TRANSACTIONS_MAX + 1), [OFFER_TRANSACTIONS_MAX, OFFER_TRANSACTIONS_MAX, 1]),
+        ([65_536] * 17, [16, 1]),
+        ([65_536] * 15 + [1] * 10, [25]),
+        ([OFFER_BYTES_MAX, 1], [1, 1]),
+        ([1, OFFER_BYTES_MAX], [1, 1]),
+    ],
+)
+def test_long_lists_are_cut_into_offers_within_the_bounds(sizes: list[int], expected: list[int]) -> None:
+    transactions = [index.to_bytes(4, "big")[-1:] * size for index, size in enumerate(sizes)]
+    cut = list(parts(transactions))
+    assert [len(part) for part in cut] == expected
+    assert [transaction for part in cut for transaction in part] == transactions
+    assert all(sum(map(len, part)) <= OFFER_BYTES_MAX for part in cut)
+
+
+def test_the_largest_offer_passes_the_wire_and_a_larger_one_does_not() -> None:
+    """N3"""
+    largest = TransactionsOffer((b"x",) * OFFER_TRANSACTIONS_MAX)
+    assert decode_sync(encode_sync(largest)) == largest
+    for wrong in ((), (b"x",) * (OFFER_TRANSACTIONS_MAX + 1), (b"x" * 70_000,)):
+        with pytest.raises(CodecError):
+            decode_sync(encode(TransactionsOffer(wrong)))
+
+
+# --- the desk
+
+
+class Recorder:
+    """Notes every call of any method."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: self.calls.append((name, *arguments))
+
+
+class Desk:
+    def __init__(self, *, may_order: bool = True) -> None:
+        self.synchronizer, self.heads, self.intake = Recorder(), Recorder(), Recorder()
+        self.may_order = may_order
+        clerks: list[Any] = [self.synchronizer, self.heads, self.intake]
+        self.desk = SyncDesk(clerks[0], clerks[1], clerks[2], lambda: self.may_order)
+
+    def offer(self, peer: str, *transactions: bytes) -> None:
+        self.desk.on_message(peer, TransactionsOffer(transactions))
+
+
+def test_every_message_of_the_channel_has_its_clerk() -> None:
+    desk = Desk()
+    request, answer = BlocksRequest(1, 2, 3), BlocksAnswer(1, (), (), None)
+    shown = HeadAnswer(certificate(3))
+    for message in (request, answer, HeadRequest(4, 5), shown):
+        desk.desk.on_message("peer", message)
+    assert desk.synchronizer.calls == [("serve", "peer", request), ("on_answer", "peer", answer)]
+    assert desk.heads.calls == [("tell", "peer", 4, 5), ("on_answer", "peer", shown)]
+    assert desk.intake.calls == []
+
+
+def test_offers_are_judged_a_few_of_one_peer_at_a_time() -> None:
+    """N8: each costs signatures to verify; a flooding peer loses its own only."""
+    desk = Desk()
+    for _ in range(3 * OFFERS_AT_ONCE_MAX):
+        desk.offer("flood", b"one")
+    desk.offer("other", b"two")
+    assert [arguments[1] for arguments in desk.intake.calls] == [(b"one",)] * OFFERS_AT_ONCE_MAX + [(b"two",)]
+    for call in list(desk.intake.calls):
+        call[2]([])
+    assert desk.desk._judging == {}, "nothing is remembered of peers that wait for nothing"
+    desk.offer("flood", b"three")
+    assert desk.intake.calls[-1][1] == (b"three",)
+
+
+def test_a_node_that_cannot_order_takes_no_offers() -> None:
+    """It would pass them on, and be passed them back."""
+    desk = Desk(may_order=False)
+    desk.offer("peer", b"one")
+    assert desk.intake.calls == []
+    desk.may_order = True
+    desk.offer("peer", b"one")
+    assert len(desk.intake.calls) == 1

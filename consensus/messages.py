@@ -208,6 +208,8 @@ class Status(_Wire, frozen=True, tag="status"):
     """The signer's last log position: who has seen a higher one shows it the message."""
     highest_position_seen: Natural
     """The highest log position that this replica saw in a message of the receiver."""
+    receiver: ReplicaIndex
+    """Whom it is for: passed on to another, what it says of positions would be taken for that one's."""
     signature: Bytes64
 
 

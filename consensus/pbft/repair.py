@@ -33,6 +33,7 @@ def build_status(state: State, receiver: int) -> Status:
             slots=slots,
             last_position=state.position,
             highest_position_seen=state.positions_seen.get(receiver, 0),
+            receiver=receiver,
             signature=bytes(64),
         )
     )

@@ -21,7 +21,7 @@ delays us by no more; a true claim comes with the message that proves it, which 
 
 def hear(state: State, status: Status) -> bool:
     """Take note of what a replica knows of us. Tell whether the gate opened with it."""
-    if not state.gated or status.replica == state.replica_id:
+    if not state.gated or status.replica == state.replica_id or status.receiver != state.replica_id:
         return False
     if status.highest_position_seen > state.position:
         state.agreeing.discard(status.replica)

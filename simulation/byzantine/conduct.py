@@ -77,12 +77,12 @@ class Withholding(Behavior):
 
 
 class Replay(Behavior):
-    """What was said once is said again, its own words and others', old Status and all."""
+    """What was said once is said again, its own words and others'."""
 
     name = "replay"
 
     def speak(self, liar: Liar) -> list[Saying]:
-        kept = [*liar.conspiracy.said, *liar.conspiracy.heard]
+        kept = [*liar.conspiracy.said, *(heard for heard in liar.conspiracy.heard if not isinstance(heard, Status))]
         return [
             (liar.chance.choice(liar.others), message, 0)
             for message in liar.chance.sample(kept, min(len(kept), liar.chance.randint(1, 12)))
@@ -90,6 +90,21 @@ class Replay(Behavior):
 
     def say(self, _liar: Liar, receiver: int, message: Signed) -> list[Saying]:
         return [(receiver, message, later) for later in (0, 0, 1, 30)]
+
+
+class MisdirectedStatus(Behavior):
+    """Others' Status messages are passed on to those whom they were not meant for, and claims added to them."""
+
+    name = "misdirected status"
+
+    def speak(self, liar: Liar) -> list[Saying]:
+        newest = {heard.replica: heard for heard in liar.conspiracy.heard if isinstance(heard, Status)}
+        return liar.to_all(*(newest[replica] for replica in sorted(newest)))
+
+    def say(self, liar: Liar, receiver: int, message: Signed) -> list[Saying]:
+        if not isinstance(message, Status) or message.replica != liar.index:
+            return [(receiver, message, 0)]
+        return [(receiver, liar.sign(replace(message, highest_position_seen=liar.position + 1_000)), 0)]
 
 
 class JunkBatches(Behavior):
@@ -210,8 +225,9 @@ class Begging(Behavior):
             slots=(),
             last_position=liar.position,
             highest_position_seen=0,
+            receiver=0,
             signature=NO_SIGNATURE,
         )
         requests: list[Message] = [BatchRequest(liar.epoch, known), ViewChangeRequest(liar.epoch, asked[:64])]
-        requests.append(liar.sign(bare))
-        return [(receiver, request, 0) for request in requests for receiver in liar.others]
+        asking = [(receiver, request, 0) for request in requests for receiver in liar.others]
+        return asking + [(receiver, liar.sign(replace(bare, receiver=receiver)), 0) for receiver in liar.others]

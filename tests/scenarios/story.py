@@ -237,6 +237,8 @@ class Story:
 
     def do_forge(self, to: str = "", name: str = "", times: str = "1", over: str = "", **words: str) -> None:
         """Make a message and send it to `to`, `times` times, over the link of replica `over` (else its signer's)."""
+        if words["type"] == "status":
+            words.setdefault("receiver", to.split(",")[0])
         made = self.forge.message(**words)
         if name:
             self.forge.known[name] = made

@@ -165,7 +165,8 @@ class Forge:
     def status(self, replica: int, words: dict[str, str]) -> Status:
         stable = self.known[words["stable"]] if "stable" in words else None
         view, seen = int(words.get("view", "0")), int(words.get("seen", "0"))
-        return Status(0, replica, view, view, int(words["executed"]), stable, (), 1, seen, UNSIGNED)
+        receiver = int(words.get("receiver", "0"))
+        return Status(0, replica, view, view, int(words["executed"]), stable, (), 1, seen, receiver, UNSIGNED)
 
 
 def spoil(message: Any) -> Any:

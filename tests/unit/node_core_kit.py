@@ -316,7 +316,8 @@ class Node:
         known = self.core.epochs.epoch if epoch is None else epoch
         height = 0 if stable is None else stable.height
         for replica in replicas:
-            status = Status(known, replica, 0, 0, height, stable, (), position, seen, bytes(64))
+            own = self.core.epochs.replica_id or 0
+            status = Status(known, replica, 0, 0, height, stable, (), position, seen, own, bytes(64))
             payload = encode_message(self.signed(status))
             self.core.on_payload(self.core.epochs.node_ids[replica], Channel.CONSENSUS, payload)
 

@@ -34,7 +34,7 @@ def decided(solo: Solo) -> None:
 
 def status(replica: int, stable_height: int, block_hash: bytes = GOOD) -> Status:
     stable = certificate(stable_height, block_hash) if stable_height else None
-    return signed(Status(0, replica, 0, 0, stable_height, stable, (), 0, 0, bytes(64)))
+    return signed(Status(0, replica, 0, 0, stable_height, stable, (), 0, 0, 1, bytes(64)))
 
 
 def test_an_executed_block_is_signed_and_a_quorum_makes_its_certificate() -> None:

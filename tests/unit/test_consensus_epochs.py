@@ -87,7 +87,7 @@ def test_a_certificate_alone_tells_the_end(shown_in: str) -> None:
     if shown_in == "certificate":
         solo.step(CertificateShown(told, None))
     else:
-        solo.receive(signed(Status(0, 2, 0, 0, 1, told, (), 1, 0, bytes(64))))
+        solo.receive(signed(Status(0, 2, 0, 0, 1, told, (), 1, 0, 1, bytes(64))))
     assert solo.replica.status().epoch_end == END
     solo.receive(pre_prepare(0, 4, proposal(0)))
     assert solo.refusals == {"outside_the_window": 1}
@@ -151,7 +151,7 @@ X = proposal(0)
         checkpoint(2, END + 1, BLOCK),
         view_change(2, 1),
         new_view(1, [view_change(replica, 1) for replica in (0, 1, 2)]),
-        signed(Status(0, 2, 5, 5, 9, None, (), 1, 0, bytes(64))),
+        signed(Status(0, 2, 5, 5, 9, None, (), 1, 0, 1, bytes(64))),
     ],
     ids=lambda message: message.kind,
 )

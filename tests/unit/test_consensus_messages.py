@@ -50,7 +50,7 @@ def examples() -> dict[str, Message]:
     """Return one message of every kind, all its fields set."""
     change = view_change(1, 3, prepared(0, 12, CONTENT, (1, 2)), stable=certificate(11, b"\x11" * 32))
     slots = (SlotSummary(12, False, True, replica_mask({0, 3}), b""), SlotSummary(13, True, True, b"", b""))
-    status = Status(0, 3, 2, 5, 11, certificate(11, b"\x11" * 32), slots, 42, 99, NO_SIGNATURE)
+    status = Status(0, 3, 2, 5, 11, certificate(11, b"\x11" * 32), slots, 42, 99, 1, NO_SIGNATURE)
     return {
         "batch": A,
         "pre-prepare": pre_prepare(0, 12, CONTENT),
@@ -196,7 +196,7 @@ def test_masks_hold_any_set_of_replicas(replicas: set[int]) -> None:
     mask = replica_mask(replicas)
     assert mask_replicas(mask) == replicas
     assert len(mask) <= 16
-    full = signed(Status(0, 1, 0, 0, 0, None, (SlotSummary(1, False, True, mask, mask),), 0, 0, NO_SIGNATURE))
+    full = signed(Status(0, 1, 0, 0, 0, None, (SlotSummary(1, False, True, mask, mask),), 0, 0, 2, NO_SIGNATURE))
     assert decode_message(encode_message(full)) == full
 
 

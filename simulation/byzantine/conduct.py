@@ -82,7 +82,7 @@ class Replay(Behavior):
     name = "replay"
 
     def speak(self, liar: Liar) -> list[Saying]:
-        kept = [*liar.conspiracy.said, *(heard for heard in liar.conspiracy.heard if not isinstance(heard, Status))]
+        kept = [*liar.conspiracy.said, *liar.conspiracy.heard]
         return [
             (liar.chance.choice(liar.others), message, 0)
             for message in liar.chance.sample(kept, min(len(kept), liar.chance.randint(1, 12)))

@@ -13,6 +13,7 @@ BEHAVIORS: Final[Mapping[str, type[Behavior]]] = {
     behavior.name: behavior
     for behavior in (
         voting.Equivocation,
+        voting.FalseProposals,
         voting.EagerVotes,
         voting.ForgedVotes,
         voting.ForgedAuthority,
@@ -30,6 +31,7 @@ BEHAVIORS: Final[Mapping[str, type[Behavior]]] = {
         conduct.Censorship,
         conduct.Withholding,
         conduct.Replay,
+        conduct.MisdirectedStatus,
         conduct.JunkBatches,
         conduct.Mutation,
         conduct.FarSequences,
@@ -50,6 +52,16 @@ def draw_any(chance: random.Random) -> list[Behavior]:
     names = [name for name in BEHAVIORS if name not in RARE or chance.random() < 0.3]
     chosen = chance.sample(names, chance.randint(0, TOGETHER_MAX))
     return [BEHAVIORS[name](chance.choice([0.1, 0.3, 1.0])) for name in sorted(chosen)]
+
+
+def keep_to_few(seed: int) -> Draw:
+    """Draw from the same one to three behaviors all the time, fully: some lies need persistence."""
+    chosen = random.Random(f"few {seed}").sample(sorted(BEHAVIORS), random.Random(seed).randint(1, 3))
+
+    def draw(chance: random.Random) -> list[Behavior]:
+        return [BEHAVIORS[name]() for name in sorted(chosen) if chance.random() < 0.9]
+
+    return draw
 
 
 def always(*names: str) -> Draw:

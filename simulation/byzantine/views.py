@@ -52,15 +52,17 @@ class FalseViewChanges(Behavior):
             case 2:
                 result = replace(message, prepared=self._of_later_views(liar, message))
             case 3:
-                result = replace(message, stable=self._false_stable(liar, message))
+                height = 1 + max((c.pre_prepare.sequence for c in message.prepared), default=0)
+                height = max(height, 1 if message.stable is None else message.stable.height + 1)
+                result = replace(message, stable=false_certificate(liar, message.epoch, height))
             case 4:
                 result = replace(message, stable=None, prepared=())
             case 5:
-                repeated = (replace(c, prepares=c.prepares[:1] * liar.n) for c in self._of_later_views(liar, message))
-                result = replace(message, prepared=tuple(repeated))
+                known = (c for c in self._of_later_views(liar, message) if c.pre_prepare.view < message.new_view)
+                result = replace(message, prepared=tuple(replace(c, prepares=c.prepares[:1] * liar.n) for c in known))
             case _:
-                shifted = (replace(c, prepares=c.prepares[:-1]) for c in message.prepared)
-                result = replace(message, prepared=tuple(shifted))
+                known = (c for c in self._of_later_views(liar, message) if c.pre_prepare.view < message.new_view)
+                result = replace(message, prepared=tuple(replace(c, prepares=c.prepares[:-1]) for c in known))
         return result
 
     def _made_up(self, liar: Liar, message: ViewChange) -> tuple[PreparedCertificate, ...]:
@@ -89,20 +91,19 @@ class FalseViewChanges(Behavior):
                 found.setdefault(sequence, certificate)
         return tuple(found[sequence] for sequence in sorted(found))
 
-    def _false_stable(self, liar: Liar, message: ViewChange) -> FinalityCertificate:
-        """A checkpoint above all that is prepared, proved by the liar's signature alone, or by it under all names."""
-        height = 1 + max((c.pre_prepare.sequence for c in message.prepared), default=0)
-        height = max(height, 1 if message.stable is None else message.stable.height + 1)
-        wrong = liar.conspiracy.wrong_hash(height)
-        checkpoint = liar.sign(_checkpoint(message.epoch, liar.index, height, wrong))
-        names = liar.chance.choice([list(range(liar.n)), [liar.index] * liar.n, [liar.index]])
-        return FinalityCertificate(
-            message.epoch, height, wrong, checkpoint.epoch_end, tuple((name, checkpoint.signature) for name in names)
-        )
 
+def false_certificate(liar: Liar, epoch: int, height: int, like: Checkpoint | None = None) -> FinalityCertificate:
+    """Return a certificate that one signature makes: alone, repeated, or under all names.
 
-def _checkpoint(epoch: int, replica: int, height: int, block_hash: bytes) -> Checkpoint:
-    return Checkpoint(epoch, replica, height, block_hash, 0, NO_SIGNATURE)
+    `like` is another's checkpoint: then the block is the true one, and its signer the second.
+    """
+    block_hash = liar.conspiracy.wrong_hash(height) if like is None else like.block_hash
+    own = liar.sign(Checkpoint(epoch, liar.index, height, block_hash, 0, NO_SIGNATURE))
+    names = liar.chance.choice([list(range(liar.n)), [liar.index] * liar.n, [liar.index]])
+    signatures = [(name, own.signature) for name in names]
+    if like is not None and len(names) == 1:
+        signatures = sorted([*signatures, (like.replica, like.signature)])
+    return FinalityCertificate(epoch, height, block_hash, own.epoch_end, tuple(signatures))
 
 
 class FalseNewViews(Behavior):
@@ -115,7 +116,10 @@ class FalseNewViews(Behavior):
         if not isinstance(message, NewView) or message.replica != liar.index:
             return [(receiver, message, 0)]
         reissued, named = message.pre_prepares, message.view_changes
-        match liar.chance.randrange(4):
+        match liar.chance.randrange(5):
+            case 4 if reissued:
+                unsigned = replace(reissued[-1], signature=NO_SIGNATURE)
+                changed = replace(message, pre_prepares=(*reissued[:-1], unsigned))
             case 0 if reissued:
                 changed = replace(message, pre_prepares=reissued[:-1])
             case 1 if reissued:
@@ -187,8 +191,14 @@ class LyingStatus(Behavior):
             "view": chance.choice([0, message.view, message.view + 1, 10**9]),
             "asked_view": chance.choice([message.asked_view, message.view, 2**62]),
             "last_executed": chance.choice([0, message.last_executed, message.last_executed + 1_000, 2**62]),
-            "stable": chance.choice([None, message.stable]),
+            "stable": chance.choice([None, message.stable, self._false_certificate(liar, message)]),
             "slots": chance.choice([(), message.slots]),
             "highest_position_seen": message.highest_position_seen + chance.choice([0, 1, 1_000, 2**40]),
         }
         return [(receiver, liar.sign(replace(message, **lies)), 0)]
+
+    def _false_certificate(self, liar: Liar, message: Status) -> FinalityCertificate:
+        seals = [heard for heard in liar.conspiracy.heard if isinstance(heard, Checkpoint)]
+        if seals and liar.chance.random() < 0.7:
+            return false_certificate(liar, seals[-1].epoch, seals[-1].sequence, seals[-1])
+        return false_certificate(liar, message.epoch, message.last_executed + liar.chance.choice([0, 1, 100]))

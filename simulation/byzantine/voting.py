@@ -66,6 +66,27 @@ class Equivocation(Behavior):
         return result
 
 
+class FalseProposals(Behavior):
+    """As primary, proposes what no proposal may be: of another time, of another's making, with a batch twice."""
+
+    name = "false proposals"
+
+    def say(self, liar: Liar, receiver: int, message: Signed) -> list[Saying]:
+        if not isinstance(message, PrePrepare) or message.replica != liar.index:
+            return [(receiver, message, 0)]
+        proposal = message.proposal
+        match message.sequence % 4:  # everyone is told the same
+            case 0:
+                changed = replace(proposal, timestamp_ms=proposal.timestamp_ms + 100_000)
+            case 1:
+                changed = replace(proposal, proposer=liar.others[0])
+            case 2:
+                changed = replace(proposal, batches=proposal.batches * 2)
+            case _:
+                changed = replace(proposal, timestamp_ms=max(0, proposal.timestamp_ms - 100_000))
+        return [(receiver, liar.sign(replace(message, proposal=changed)), 0)]
+
+
 class EagerVotes(Behavior):
     """Votes for whatever is proposed, in every phase at once, and for the alternative too: each half gets its own."""
 
@@ -114,10 +135,16 @@ class ForgedAuthority(Behavior):
     def hear(self, liar: Liar, message: Signed) -> list[Saying]:
         forged: list[Signed] = []
         match message:
-            case PrePrepare(proposal=proposal) if message.replica != liar.index:
+            case PrePrepare(proposal=proposal, sequence=sequence) if message.replica != liar.index:
                 moved = replace(proposal, timestamp_ms=proposal.timestamp_ms + 1)
                 forged.append(replace(message, proposal=moved))
                 forged.append(replace(message, proposal=moved, sequence=message.sequence + 1))
+                usurped = replace(proposal, proposer=liar.index, batches=())
+                forged.append(
+                    replace(
+                        message, replica=liar.index, position=liar.position, proposal=usurped, sequence=sequence + 1
+                    )
+                )
             case NewView() if message.replica != liar.index:
                 forged.append(replace(message, position=message.position + 1))
             case Batch() if message.replica != liar.index:

@@ -145,6 +145,11 @@ RECOVERY: Final[tuple[Mutant, ...]] = (
         ),
     ),
     mutant(
+        "claims-about-others",
+        "a Status that was meant for another is taken for a claim about oneself",
+        ("consensus.pbft.standing:hear", " or status.receiver != state.replica_id", ""),
+    ),
+    mutant(
         "one-claim-silences",
         "a replica believes one other that its log is too short",
         (

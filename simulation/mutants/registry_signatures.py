@@ -62,7 +62,7 @@ SIGNATURES: Final[tuple[Mutant, ...]] = (
     mutant(
         "batch-unverified",
         "batches are believed unsigned",
-        ("consensus.pbft.batches:receive_batch", _VERIFY, "    pass"),
+        ("consensus.pbft.batches:receive_batch", "    state.verify(batch)", "    pass"),
     ),
     mutant(
         "status-unverified",

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from simulation.byzantine.mixtures import draw_any
+from simulation.byzantine.mixtures import draw_any, keep_to_few
 from simulation.mutants.arena import FAST, Arena
 from simulation.mutants.host import Host
 from simulation.mutants.judge import Violation
@@ -47,14 +47,15 @@ def troubled(chance: random.Random, seed: int) -> Arena:
     configuration = msgspec.structs.replace(
         FAST,
         window=chance.choice([8, 16]),
-        turn_ms=chance.choice([0, 0, 300]),
+        turn_ms=chance.choice([0, 0, 150, 300]),
         pipeline_depth=chance.choice([1, 2, 4, 16]),
         batches_per_proposal_max=chance.choice([2, 64]),
         proposal_bytes_max=64 * 1024,
     )
     bound = (n - 1) // 3
     liars = chance.sample(range(n), bound if chance.random() < 0.7 else 0)
-    arena = Arena(n, seed, configuration, liars, draw_any)
+    draw = draw_any if chance.random() < 0.4 else keep_to_few(seed)
+    arena = Arena(n, seed, configuration, liars, draw)
     arena.loss = chance.choice([0, 0, 0.05, 0.25])
     arena.duplication = chance.choice([0, 0.2])
     arena.delay_ms = chance.choice([(1, 3), (1, 3), (1, 40), (1, 150)])

@@ -1,0 +1,76 @@
+"""Bare replicas under liars and all other faults, before a judge that believes no count of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from simulation.byzantine.conduct import MisdirectedStatus
+from simulation.byzantine.liar import Behavior
+from simulation.byzantine.mixtures import BEHAVIORS, always
+from simulation.mutants.arena import FAST, Arena
+from simulation.mutants.schedules import make_peace, run_hostile
+from simulation.mutants.stories import STORIES
+
+SEEDS_PER_CASE = 12
+
+
+@pytest.mark.parametrize("case", range(8))
+def test_hostile_seeds_break_no_law(case: int) -> None:
+    """S1-S12, S17, L10, R1, R2, R5, I1-I9, I13-I15: liars, crashes, splits and lost logs, mixed by seed."""
+    for seed in range(case * SEEDS_PER_CASE, (case + 1) * SEEDS_PER_CASE):
+        run_hostile(seed)
+
+
+@pytest.mark.parametrize("name", sorted(BEHAVIORS))
+def test_each_lie_alone_breaks_nothing_and_stops_nobody(name: str) -> None:
+    """S1-S12, L3, L4, L10, L13, I14: one way to lie, all the time, from each place; the others go on regardless."""
+    for seed in range(4):
+        arena = Arena(4, seed, FAST, liars=[seed], draw=always(name))
+        arena.start()
+        for number in range(8):
+            arena.hosts[(seed + 1 + number % 3) % 4].offer(b"%d" % number)
+            arena.run(60)
+        make_peace(arena, lies_on=True)
+
+
+def test_two_conspirators_of_seven_break_nothing() -> None:
+    """S1, S2: f = 2 who lie in everything that pays, together."""
+    for seed in range(6):
+        draw = always("equivocation", "eager votes", "wrong blocks", "false view changes")
+        arena = Arena(7, seed, FAST, liars=[seed % 7, (seed + 1) % 7], draw=draw)
+        arena.start()
+        for number in range(8):
+            arena.hosts[(seed + 2 + number % 5) % 7].offer(b"%d" % number)
+            arena.run(80)
+        make_peace(arena, lies_on=True)
+
+
+@pytest.mark.parametrize("name", sorted(STORIES))
+def test_the_network_goes_on_in_every_story(name: str) -> None:
+    """L2, L3, L5-L9: each trouble ends in the time that it may take."""
+    play: Callable[[int], None] = STORIES[name]
+    for seed in range(2):
+        play(seed)
+
+
+def test_nobody_is_silenced_by_a_status_that_was_meant_for_another() -> None:
+    """R6: a liar passes on what others told it of its own positions. That is no claim about whoever hears it."""
+
+    def draw(_chance: object) -> list[Behavior]:
+        return [MisdirectedStatus()]
+
+    for seed in range(4):
+        arena = Arena(4, seed, FAST, liars=[1], draw=draw)
+        arena.start()
+        arena.split({0, 1, 2}, {3})  # 3 promises little, the liar much
+        for number in range(6):
+            arena.hosts[1].offer(b"%d" % number)
+            arena.run(40)
+        arena.hosts[3].crash()
+        arena.run(100)
+        arena.cut = {(0, 3), (2, 3)}  # at first only the liar reaches it
+        arena.start(3)
+        arena.run(200)
+        make_peace(arena, lies_on=True)

@@ -16,7 +16,15 @@ from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.transaction import decode_transaction, transaction_id
-from node.membership import Membership, OwnStanding, engine_membership, membership, own_standing, registered_peers
+from node.membership import (
+    Membership,
+    OwnStanding,
+    engine_membership,
+    evidence_settled,
+    membership,
+    own_standing,
+    registered_peers,
+)
 from node.ports import RegisteredPeer
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
 from primitives.codec import CodecError, decode, encode
@@ -111,6 +119,9 @@ class ChainService:
 
     def standing(self, node_id: str, signing_key: bytes) -> OwnStanding:
         return own_standing(self._chain, node_id, signing_key)
+
+    def evidence_settled(self, epoch: int, culprit: int, evidence: bytes) -> bool:
+        return evidence_settled(self._chain, epoch, culprit, evidence)
 
     def head_certificate(self, epoch: int, height: int) -> FinalityCertificate | None:
         """Return the highest certificate of `epoch`, if it is above `height`; of its last block once it has ended."""

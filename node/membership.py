@@ -8,6 +8,7 @@ from ledger import epochs
 from ledger.block import block_hash
 from ledger.chain import Chain
 from ledger.membership import PendingChange
+from ledger.modules.validators.records import EVIDENCE, EVIDENCE_PER_CULPRIT_MAX, culprit_part, evidence_digest
 from ledger.validators import ValidatorRecord
 from node.ports import RegisteredPeer
 
@@ -95,6 +96,13 @@ def own_standing(chain: Chain, node_id: str, signing_key: bytes) -> OwnStanding:
         certified_height=certified.height,
         certified_hash=block_hash(certified),
     )
+
+
+def evidence_settled(chain: Chain, epoch: int, culprit: int, evidence: bytes) -> bool:
+    """Return whether the ledger needs this evidence no more: it is recorded, or enough against the validator is."""
+    view, part = chain.view(), culprit_part(epoch, culprit)
+    recorded = EVIDENCE.get(view, part, evidence_digest(evidence)) is not None
+    return recorded or sum(1 for _ in EVIDENCE.items(view, part)) >= EVIDENCE_PER_CULPRIT_MAX
 
 
 def _pending(chain: Chain) -> list[PendingChange]:

@@ -241,6 +241,22 @@ def finish(state: State, sequence: int, proposal: Proposal) -> tuple[tuple[int, 
     return pairs
 
 
+def return_passed_over(state: State, sequence: int) -> None:
+    """Sequences up to `sequence` are executed here: what this view proposed for them and no block has, waits again.
+
+    A primary that shows one replica another proposal than the others would else strand its batches for a whole view.
+    """
+    slot = state.slots.get(sequence)
+    named = [digest for proposal in (() if slot is None else slot.open_proposals) for digest in proposal.batches]
+    for digest in named if slot is not None else list(state.in_flight):
+        batch = state.batches.get(digest)
+        if batch is None or state.in_flight.get(digest, sequence + 1) > sequence:
+            continue
+        if batch.number not in state.finished.get(batch.author, ()):
+            del state.in_flight[digest]
+            state.waiting.setdefault(batch.author, []).append(digest)
+
+
 def finish_numbers(state: State, sequence: int, pairs: Iterable[tuple[int, int]]) -> None:
     """The same for (author, number) pairs, held here or not."""
     done: set[bytes] = set()

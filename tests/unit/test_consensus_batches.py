@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 from consensus_harness import FAST
-from consensus_kit import Solo, batch, of, pre_prepare, prepare, proposal, sent, settle, signed
+from consensus_kit import Solo, batch, certificate, of, pre_prepare, prepare, proposal, sent, settle, signed
 
-from consensus.engine import BatchClosed, BatchesReleased, Broadcast, EvidenceFound, Persist
+from consensus.engine import BatchClosed, BatchesReleased, Broadcast, EvidenceFound, Persist, Synchronized
 from consensus.messages import BatchRequest
 from consensus.pbft.batches import WAITING_PER_AUTHOR_MAX, split
 from consensus.pbft.numbers import NUMBERS_ABOVE_MAX, FinishedNumbers
@@ -39,6 +39,17 @@ def test_two_batches_with_one_number_are_evidence_and_the_second_is_not_pooled()
     effects = solo.receive(batch(2, 1, b"a"), batch(2, 1, b"b"))
     assert [found.evidence.culprit for found in of(effects, EvidenceFound)] == [2]
     assert solo.replica.status().batches_waiting == 1
+
+
+def test_a_batch_that_only_we_were_shown_in_a_proposal_waits_again_when_others_decided_another() -> None:
+    """S1, L4: else an equivocating primary strands it for as long as its view lasts."""
+    solo = Solo(1)
+    shown = batch(2, 1, b"a")
+    solo.receive(shown, pre_prepare(0, 1, proposal(0, shown)))
+    assert solo.replica.status().batches_waiting == 0
+    solo.step(Synchronized(certificate(1, b"\x01" * 32)))
+    assert solo.replica.status().batches_waiting == 1
+    assert "suspicion" in solo.replica.status().running_timers
 
 
 def test_an_author_over_its_quota_is_refused_until_some_are_decided_but_named_batches_are_held() -> None:

@@ -130,6 +130,8 @@ def test_a_node_restored_from_an_old_copy_is_silent_until_it_has_rejoined(rejoin
             for name in DATA:
                 shutil.copytree(directory / name, tmp_path / name)
             rejoining.restart(LOST)
+            with rejoining.client(rejoining.accounts[3], node=LOST) as through_it:  # so that it signs a batch, at least
+                through_it.credits.transfer(rejoining.account(rejoining.accounts[2]), 1)
             load.wait_for(50)
 
             def restore(place: Path) -> None:

@@ -49,11 +49,12 @@ class StatusReporter:
         return tuple(self._obstacles(engine, self._core.synchronizer.target_height))
 
     def _obstacles(self, engine: EngineStatus, sync_target: int | None) -> Iterator[str]:
-        validators = len(self._validators())
-        reachable = 1 + len(self._peers.connected())
-        needed = quorum(validators)
-        if reachable < needed:
-            yield f"{reachable} of {validators} validators are connected, this one included; {needed} are needed"
+        members = {validator.node_id for validator in self._validators()}
+        reachable = len(members & {str(self._peers.node_id), *(str(peer.node_id) for peer in self._peers.connected())})
+        if reachable < quorum(len(members)):
+            with_itself = ", this one included" if self._peers.node_id in members else ""
+            connected = f"{reachable} of {len(members)} validators are connected{with_itself}"
+            yield f"{connected}; {quorum(len(members))} are needed"
         if sync_target is not None:
             yield f"synchronizing to height {sync_target}"
         # A replica that asked for the next view votes again when that begins, on an idle network with the next work.

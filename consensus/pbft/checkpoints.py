@@ -6,7 +6,7 @@ from consensus.certificates import verify_stable
 from consensus.engine import Certified, Diverged, ReplicaId, SyncNeeded
 from consensus.errors import Refusal
 from consensus.messages import Checkpoint
-from consensus.pbft import batches
+from consensus.pbft import batches, standing
 from consensus.pbft.records import SignedCheckpoint
 from consensus.pbft.state import State
 from primitives.finality import FinalityCertificate
@@ -23,6 +23,7 @@ def on_executed(state: State, sequence: int, block_hash: bytes, epoch_end: int) 
     proposal = state.decided.pop(sequence, None)
     if proposal is not None:
         batches.persist_finished(state, sequence, batches.finish(state, sequence, proposal))
+    batches.return_passed_over(state, sequence)
     if sequence > state.low:
         sign_checkpoint(state, sequence)
         count(state, sequence)
@@ -101,6 +102,7 @@ def take_certificate(state: State, certificate: FinalityCertificate, holders: se
     In between, within the window, the votes that decided the block are most likely on their way.
     """
     learn_end(state, certificate.epoch_end)
+    standing.doubt(state, certificate)
     highest = state.highest_certificate
     if highest is None or certificate.height > highest.height:
         state.highest_certificate = certificate
@@ -144,7 +146,10 @@ def adopt(state: State, certificate: FinalityCertificate) -> None:
 
 def on_synchronized(state: State, certificate: FinalityCertificate, executed: tuple[tuple[int, int], ...] = ()) -> None:
     """The ledger reached a certified height by itself."""
+    if certificate.epoch != state.validators.epoch:
+        return  # it was said to the replica of the epoch before
     height = certificate.height
+    standing.doubt(state, certificate)
     learn_end(state, certificate.epoch_end)
     if state.diverged_at is not None and height >= state.diverged_at:
         state.diverged_at = None
@@ -158,6 +163,7 @@ def on_synchronized(state: State, certificate: FinalityCertificate, executed: tu
         state.highest_certificate = certificate
         state.certificate_holders = set()
     adopt(state, certificate)
+    batches.return_passed_over(state, height)
     for sequence in sorted(state.checkpoints):
         count(state, sequence)
 

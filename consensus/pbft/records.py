@@ -67,6 +67,13 @@ class LastPosition(_Record, frozen=True, tag="position"):
     own_number: int
 
 
+class SeenPosition(_Record, frozen=True, tag="seen"):
+    """How far another replica's promises were known here: after a restart of all, nobody else could tell it."""
+
+    replica: int
+    position: int
+
+
 Record: TypeAlias = (
     HeldBatch
     | Accepted
@@ -77,6 +84,7 @@ Record: TypeAlias = (
     | Finished
     | FinishedBefore
     | LastPosition
+    | SeenPosition
 )
 
 

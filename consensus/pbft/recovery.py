@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from consensus.errors import Refusal
-from consensus.messages import Batch, Checkpoint, PrePrepare, Signed, Status
+from consensus.messages import Batch, Checkpoint, PrePrepare, Signed, Status, ViewChange
 from consensus.pbft import batches, checkpoints, entering, ordering, standing
 from consensus.pbft.new_view import compute
 from consensus.pbft.numbers import FinishedNumbers
@@ -19,6 +19,7 @@ from consensus.pbft.records import (
     LastPosition,
     Prepared,
     Record,
+    SeenPosition,
     SignedCheckpoint,
     decode_record,
     encode_record,
@@ -65,6 +66,7 @@ def apply(state: State, record: Record) -> None:
     """Redo one record, without effects."""
     match record:
         case HeldBatch(batch=batch):
+            state.note_position(batch)
             note_own(state, batch.replica, batch.position)
             if batch.author == state.replica_id:
                 state.own_number = max(state.own_number, batch.number)
@@ -74,12 +76,7 @@ def apply(state: State, record: Record) -> None:
         case Prepared():
             redo_prepared(state, record)
         case AskedForView(view_change=view_change):
-            note_own(state, view_change.replica, view_change.position)
-            state.own_view_change = view_change
-            state.may_vote_from_view = max(state.may_vote_from_view, view_change.new_view)
-            if view_change.new_view > state.view:
-                state.view_changes[view_change.replica] = view_change
-                state.changing_view = True
+            redo_asked(state, view_change)
         case EnteredView():
             redo_entered(state, record)
         case SignedCheckpoint(checkpoint=checkpoint):
@@ -89,9 +86,20 @@ def apply(state: State, record: Record) -> None:
             batches.finish_numbers(state, sequence, pairs)
         case FinishedBefore(author=author, floor=floor, above=above):
             state.finished[author] = FinishedNumbers(floor, set(above))
+        case SeenPosition(replica=replica, position=position):
+            state.positions_seen[replica] = position
         case LastPosition(position=position, own_number=own_number):
             state.position = max(state.position, position)
             state.own_number = max(state.own_number, own_number)
+
+
+def redo_asked(state: State, view_change: ViewChange) -> None:
+    note_own(state, view_change.replica, view_change.position)
+    state.own_view_change = view_change
+    state.may_vote_from_view = max(state.may_vote_from_view, view_change.new_view)
+    if view_change.new_view > state.view:
+        state.view_changes[view_change.replica] = view_change
+        state.changing_view = True
 
 
 def note_own(state: State, replica: int, position: int) -> None:
@@ -102,6 +110,7 @@ def note_own(state: State, replica: int, position: int) -> None:
 
 def redo_accepted(state: State, record: Accepted) -> None:
     pre_prepare, prepare = record.pre_prepare, record.prepare
+    state.note_position(pre_prepare)
     note_own(state, pre_prepare.replica, pre_prepare.position)
     if prepare is not None:
         note_own(state, prepare.replica, prepare.position)
@@ -120,6 +129,8 @@ def redo_prepared(state: State, record: Prepared) -> None:
     certificate, commit = record.certificate, record.commit
     sequence = certificate.pre_prepare.sequence
     state.prepared[sequence] = certificate
+    for vote in certificate.prepares:
+        state.note_position(vote)
     if commit is None:
         return
     note_own(state, commit.replica, commit.position)
@@ -133,6 +144,9 @@ def redo_prepared(state: State, record: Prepared) -> None:
 def redo_entered(state: State, record: EnteredView) -> None:
     new_view = record.new_view
     note_own(state, new_view.replica, new_view.position)
+    state.note_position(new_view)
+    for view_change in record.view_changes:
+        state.note_position(view_change)
     for pre_prepare in new_view.pre_prepares:
         note_own(state, pre_prepare.replica, pre_prepare.position)
     reissue = compute(state.validators, record.view_changes)
@@ -189,6 +203,8 @@ def repeat_proposal(state: State, pre_prepare: PrePrepare) -> None:
 def retained(state: State) -> list[bytes]:
     """Return the records that a vote log truncated at the stable checkpoint must still hold."""
     records: list[Record] = [LastPosition(state.position, state.own_number)]
+    seen = sorted(state.positions_seen.items())
+    records += [SeenPosition(replica, position) for replica, position in seen if replica != state.replica_id]
     for author, numbers in sorted(state.finished.items()):
         records.append(FinishedBefore(author, numbers.floor, tuple(sorted(numbers.above))))
     records += [HeldBatch(batch) for _, batch in sorted(state.batches.items())]

@@ -106,6 +106,7 @@ class Replica:
         state.start_timer("status", state.configuration.status_period_ms)
         if state.configuration.heartbeat_ms:
             state.start_timer("heartbeat", state.configuration.heartbeat_ms)
+        standing.doubt_empty_log(state)
         standing.try_to_open(state)  # alone in its set, a replica is its own quorum
         recovery.resume(state)
         return self._finish()

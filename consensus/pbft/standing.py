@@ -13,19 +13,25 @@ from typing import Final
 from consensus.engine import Outdated
 from consensus.messages import Batch, Signed, Status
 from consensus.pbft.state import State
+from primitives.finality import FinalityCertificate
 
 CLAIM_PERIODS: Final = 4
-"""Status periods for which one replica's claim of a higher position holds the gate shut without a proof of it. A liar
-delays us by no more; a true claim comes with the message that proves it, which may be lost a few times."""
+"""Status periods for which one replica's claim of a higher position holds the gate shut without a proof of it, from its
+first claim on. A liar delays us by no more; a true claim comes with the message that proves it, which may be lost a few
+times."""
 
 
 def hear(state: State, status: Status) -> bool:
-    """Take note of what a replica knows of us. Tell whether the gate opened with it."""
+    """Take note of what a replica knows of us. Tell whether the gate opened with it.
+
+    What it told somebody else says nothing of us: passed on, it would silence us by that one's position.
+    """
     if not state.gated or status.replica == state.replica_id or status.receiver != state.replica_id:
         return False
     if status.highest_position_seen > state.position:
         state.agreeing.discard(status.replica)
         state.claiming[status.replica] = status.highest_position_seen
+        state.claimed_since.setdefault(status.replica, state.gated_periods)
         if len(state.claiming) >= state.validators.weak_quorum:
             fall_behind(state, min(state.claiming.values()))  # among f + 1 one tells the truth
     else:
@@ -44,7 +50,7 @@ def try_to_open(state: State) -> bool:
     """Open the gate if a quorum, ourselves included, knows of nothing that our log lacks."""
     if not state.gated or state.outdated or len(state.agreeing) + 1 < state.validators.quorum:
         return False
-    if state.claiming and state.gated_periods < CLAIM_PERIODS:
+    if any(state.gated_periods - state.claimed_since[replica] < CLAIM_PERIODS for replica in state.claiming):
         return False
     state.gated = False
     return True
@@ -58,6 +64,27 @@ def fall_behind(state: State, promised: int) -> None:
     state.outdated_by = promised
     if first:
         state.emit(Outdated(state.position, promised))
+
+
+def doubt(state: State, certificate: FinalityCertificate) -> None:
+    """A valid certificate that we signed ourselves, of a block that neither our ledger nor our log knows: the log is no
+    longer what it was, even if nobody else remembers our votes, as after a restart of all."""
+    known = max(state.last_executed, state.low)
+    if not state.gated or state.replica_id is None or certificate.height <= known:
+        return
+    own = state.replica_id in state.checkpoints.get(certificate.height, {})
+    if not own and _signed(state, certificate):
+        fall_behind(state, state.position + 1)
+
+
+def doubt_empty_log(state: State) -> None:
+    """The ledger holds our signature under a block of this epoch, and the log not a single promise."""
+    if state.gated and state.position == 0 and state.stable is not None and _signed(state, state.stable):
+        fall_behind(state, 1)
+
+
+def _signed(state: State, certificate: FinalityCertificate) -> bool:
+    return any(signer == state.replica_id for signer, _ in certificate.signatures)
 
 
 def proof_of_position(state: State, status: Status) -> Signed | None:

@@ -88,6 +88,8 @@ class State:
         """Whose Status, while gated, knows no position above our log's last."""
         self.claiming: dict[int, int] = {}
         """Whose Status claims a higher one, and which."""
+        self.claimed_since: dict[int, int] = {}
+        """The Status period, while gated, in which a replica claimed one first."""
         self.gated_periods = 0
         """Status periods that passed while gated."""
         self._begin_view(validators.base)
@@ -236,6 +238,10 @@ class State:
     def verify(self, message: Signed) -> None:
         """Check epoch, membership and signature, and note the signer's position. Raises Refusal."""
         verify_signed(self.validators, self.verifier, message)
+        self.note_position(message)
+
+    def note_position(self, message: Signed) -> None:
+        """Remember the highest position that a replica is known to have signed."""
         if isinstance(message, Checkpoint | Status):
             return
         if message.position > self.positions_seen.get(message.replica, 0):

@@ -1,4 +1,4 @@
-"""What the ledger tells the deciding parts of epochs: who validates, what is certified, which blocks an answer holds."""
+"""What the ledger tells the deciding parts of epochs: who validates, what is certified, which blocks one answer has."""
 
 from __future__ import annotations
 

@@ -34,11 +34,18 @@ def draw_incarnation(entropy: bytes) -> int:
     return int.from_bytes(tagged_hash("incarnation", entropy)[:8], "big") >> 1 or 1
 
 
-def open_log(journal: Journal, membership: Membership, head: Head, entropy: Callable[[], bytes]) -> list[bytes]:
+def open_log(
+    journal: Journal,
+    membership: Membership,
+    head: Head,
+    entropy: Callable[[], bytes],
+    recorded: int | None = None,
+) -> list[bytes]:
     """Return the records that count in this epoch. A log that is missing, or of another life, is begun anew.
 
     Only beside an empty ledger can a missing log be the first one. Anything else that is not of one life with the
-    ledger gets an incarnation, which the validator set does not name.
+    ledger gets an incarnation, which the validator set does not name. `recorded` is the number that the set names for
+    this validator: a log with another one, that was not drawn in this epoch, is from before a rejoin.
     """
     height, kept = head.header.height, journal.head
     if not journal.found:
@@ -51,7 +58,11 @@ def open_log(journal: Journal, membership: Membership, head: Head, entropy: Call
         )  # the ledger is older: it was lost or is a copy
         return []
     if kept.epoch < membership.epoch:
-        journal.begin(membership.epoch, kept.incarnation, ())
+        outlived = recorded not in (None, kept.incarnation)
+        journal.begin(membership.epoch, draw_incarnation(entropy()) if outlived else kept.incarnation, ())
+        return []
+    if recorded and not kept.incarnation:
+        journal.begin(membership.epoch, draw_incarnation(entropy()), ())
         return []
     return journal.records
 

@@ -61,7 +61,7 @@ class EpochKeeper:
         self._enter(opening.membership)
         self.damage = journal.damage
         """What was wrong with a vote log that was put aside."""
-        records = open_log(journal, opening.membership, opening.head, ports.entropy)
+        records = open_log(journal, opening.membership, opening.head, ports.entropy, self._recorded)
         self._incarnation = journal.head.incarnation
         self.engine = self._build(opening.head, opening.stable, records, gated=True)
 
@@ -70,6 +70,11 @@ class EpochKeeper:
         self.node_ids = membership.node_ids
         self.index = {node: index for index, node in enumerate(self.node_ids)}
         self.replica_id = self._maker.replica_id(membership)
+
+    @property
+    def _recorded(self) -> int | None:
+        """The number that the epoch's set names for this validator; None while it is none."""
+        return None if self.replica_id is None else self.membership.validators[self.replica_id].incarnation
 
     def _build(self, head: Head, stable: FinalityCertificate | None, records: list[bytes], *, gated: bool) -> Replica:
         engine = self._maker.build(
@@ -106,8 +111,11 @@ class EpochKeeper:
         if self.replica_id is None:
             yield "this node is not in the validator set, it follows the others"
             return
-        recorded = self.membership.validators[self.replica_id].incarnation
-        if recorded != self._incarnation:
+        if self._recorded == self._incarnation:
+            return
+        if not self._incarnation:
+            yield "another process has rejoined with this validator's key and votes in its place: end one of the two"
+        else:
             wish = f"it asks to rejoin with incarnation {self._incarnation}"
             yield f"its votes were lost: {wish}, and votes again in the epoch that names this number"
 
@@ -131,11 +139,16 @@ class EpochKeeper:
                 self._on_fatal(error)
                 return
             old, members = self.engine, self.membership.validators
-            place = self.replica_id
+            place, recorded = self.replica_id, self._recorded
             self._enter(membership)
+            outlived = self._is_outlived(recorded)
+            if outlived:
+                self._incarnation = 0 if old.proven else draw_incarnation(self._ports.entropy())
             self.engine = self._build(head(), None, [], gated=not old.proven)
             self.register(farewell=True)
             host.replace(self.engine, self.epoch, self._incarnation)
+            if outlived:
+                self._adopt(host)
             remaining = set(membership.validators)
             lost = {index for index, member in enumerate(members) if member not in remaining or index == place}
             self._release(old.undecided_items(frozenset(lost)))
@@ -143,11 +156,29 @@ class EpochKeeper:
 
         self._ports.executor.call("membership", (self.epoch + 1,), found)
 
+    def _is_outlived(self, recorded: int | None) -> bool:
+        """Whether this validator has rejoined without this directory, which was in order until now as far as it knew.
+
+        `recorded` is the number of the epoch before. A directory that has fallen behind, an empty or a copied one,
+        draws a number and rejoins. One that was voting shares its key with another process that runs: if each
+        rejoined whenever the other has, epochs would never stop ending. It waits, with no number, until it is started
+        again.
+        """
+        return self._recorded not in (None, self._incarnation) and recorded in (None, self._incarnation)
+
     def on_outdated(self, effect: Outdated, host: EngineHost) -> None:
         """Others showed that our log lacks promises: never vote again under this incarnation."""
         assert effect.promised > effect.position
+        if not self.engine.status().outdated:
+            return  # it was said of the epoch before
         self._incarnation = draw_incarnation(self._ports.entropy())
+        self._adopt(host)
+
+    def _adopt(self, host: EngineHost) -> None:
+        """Rejoin with the present number, but not before it is durable."""
         incarnation = self._incarnation
+        if self._duties is not None:
+            self._duties.incarnation = 0
 
         def durable() -> None:
             if self._duties is not None:

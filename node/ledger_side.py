@@ -62,7 +62,7 @@ class LedgerSide:
         self._intake = intake
         self._epochs = epochs
         self._duties = duties
-        self._offers = TransactionOffers(ports.links)
+        self._offers = TransactionOffers(ports.clock, ports.links)
         self._on_fatal = on_fatal
         self._stopped = False
         self._deadlines = DeadlineOffers(ports.clock, epochs.replica_id, lambda: self.driver.handle(BatchClosed(())))

@@ -7,7 +7,7 @@ from typing import Final
 
 from node.heads import HeadExchange
 from node.intake import Intake
-from node.ports import Links
+from node.ports import Clock, Links
 from node.synchronizer import Synchronizer
 from node.wire import (
     OFFER_BYTES_MAX,
@@ -26,6 +26,8 @@ OFFERS_AT_ONCE_MAX: Final = 4
 """Offers of one peer that are being judged; more are dropped, and the peer offers again."""
 OFFERED_TO: Final = 2
 """Peers that get an offer, others each time: one may be faulty."""
+OFFERED_AGAIN_MS: Final = 2_000
+"""How long validators get to order a transaction before it is offered again, to others among them."""
 
 
 class SyncDesk:
@@ -74,16 +76,28 @@ class SyncDesk:
 class TransactionOffers:
     """Passes on to validators what this node cannot order itself."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, clock: Clock, links: Links) -> None:
+        self._clock = clock
         self._links = links
         self._turn = 0
+        self._offered_at_ms: dict[bytes, int] = {}
+        """What was offered of late; no more than the pool holds."""
 
     def offer(self, transactions: Sequence[bytes], to: Sequence[str]) -> None:
-        """Give some of the validators `to` what this node cannot order itself."""
+        """Give some of the validators `to` what this node cannot order itself, unless it was offered a moment ago.
+
+        The batcher offers what waits again and again: a stalled network must not be flooded on top.
+        """
         connected = set(self._links.connected())
         peers = [node for node in to if node in connected]
+        if not peers:
+            return
+        now_ms = self._clock.now_ms()
+        recent = {data: at for data, at in self._offered_at_ms.items() if abs(now_ms - at) < OFFERED_AGAIN_MS}
+        due = [data for data in transactions if data not in recent]
+        self._offered_at_ms = recent | dict.fromkeys(due, now_ms)
         self._turn += 1
-        for part in parts(transactions):
+        for part in parts(due):
             payload = encode_sync(TransactionsOffer(part))
             for offset in range(min(OFFERED_TO, len(peers))):
                 self._links.send(peers[(self._turn + offset) % len(peers)], Channel.SYNC, payload)

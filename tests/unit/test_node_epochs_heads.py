@@ -9,7 +9,7 @@ from node_core_kit import Clock, Executor, Links
 
 from ledger.errors import StorageError
 from node.heads import ANSWER_PERIOD_MS, ASKED_AT_ONCE_MAX, HeadExchange
-from node.sync_desk import OFFERED_TO, OFFERS_AT_ONCE_MAX, SyncDesk, TransactionOffers, parts
+from node.sync_desk import OFFERED_AGAIN_MS, OFFERED_TO, OFFERS_AT_ONCE_MAX, SyncDesk, TransactionOffers, parts
 from node.wire import (
     OFFER_BYTES_MAX,
     OFFER_TRANSACTIONS_MAX,
@@ -130,8 +130,8 @@ def test_a_failing_ledger_answers_nothing() -> None:
 
 def test_offers_go_to_a_few_validators_and_to_others_each_time() -> None:
     """One may be faulty, and drop them."""
-    links = Links(*PEERS)
-    offers = TransactionOffers(links)
+    clock, links = Clock(), Links(*PEERS)
+    offers = TransactionOffers(clock, links)
     validators = [*PEERS[2:6], "not connected"]
     rounds = []
     for _ in range(4):
@@ -139,6 +139,7 @@ def test_offers_go_to_a_few_validators_and_to_others_each_time() -> None:
         offers.offer([b"one", b"two"], validators)
         assert {payload for _, _, payload in links.sent} == {encode_sync(TransactionsOffer((b"one", b"two")))}
         rounds.append([peer for peer, _, _ in links.sent])
+        clock.advance(OFFERED_AGAIN_MS)
     assert all(len(set(peers)) == OFFERED_TO for peers in rounds)
     assert {peer for peers in rounds for peer in peers} == set(PEERS[2:6])
     assert rounds[0] != rounds[1]
@@ -146,9 +147,33 @@ def test_offers_go_to_a_few_validators_and_to_others_each_time() -> None:
 
 def test_with_nobody_to_order_or_nothing_to_be_ordered_nothing_is_offered() -> None:
     links = Links(*PEERS)
-    TransactionOffers(links).offer([b"one"], ["elsewhere"])
-    TransactionOffers(links).offer([], PEERS)
+    offers = TransactionOffers(Clock(), links)
+    offers.offer([b"one"], ["elsewhere"])
+    offers.offer([], PEERS)
     assert links.sent == []
+    offers.offer([b"one"], PEERS)
+    assert len(links.sent) == OFFERED_TO, "what nobody heard was not offered"
+
+
+def test_what_was_offered_a_moment_ago_is_not_offered_again() -> None:
+    """N8: what waits comes back every quarter of a second, and with it a pool's worth of bytes."""
+    clock, links = Clock(), Links(*PEERS)
+    offers = TransactionOffers(clock, links)
+    for _ in range(40):
+        offers.offer([b"one", b"two"], PEERS)
+        clock.advance(OFFERED_AGAIN_MS // 8)
+    assert len(links.sent) == 5 * OFFERED_TO
+    links.sent.clear()
+    offers.offer([b"one", b"three"], PEERS)
+    clock.advance(1)
+    offers.offer([b"one", b"four"], PEERS)
+    assert {decode_sync(payload) for _, _, payload in links.sent} == {
+        TransactionsOffer((b"one", b"three")),
+        TransactionsOffer((b"four",)),
+    }
+    clock.advance(OFFERED_AGAIN_MS)
+    offers.offer([], PEERS)
+    assert offers._offered_at_ms == {}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from epochs_kit import Consortium, add, key, make_genesis, node, remove
 from node_core_kit import Jobs
 from node_epochs_kit import Member, short
 
-from consensus.messages import Batch, decode_message, encode_message
+from consensus.messages import Batch, Prepare, decode_message, encode_message
 from ledger.block import block_hash
 from ledger.errors import StorageError
 from ledger.modules.credits.operations import Transfer
@@ -15,7 +15,7 @@ from ledger.transaction import build
 from node.engine_setup import log_secret
 from node.epoch_keeper import FAREWELL_MS
 from node.journal import Journal, LogHead
-from node.wire import HeadRequest, TransactionsOffer
+from node.wire import HeadAnswer, HeadRequest, TransactionsOffer, encode_sync
 from p2p.channels import Channel
 from primitives.list_root import list_root
 
@@ -327,3 +327,56 @@ def test_a_validator_that_lost_its_log_rejoins_by_itself() -> None:
     again.core.start()
     again.node.hear_status(0, 2)
     assert again.core.engine_status().voting, "the number is in its log as well"
+
+
+def forgotten_vote(member: Member, position: int = 9) -> bytes:
+    """A message with the node's own signature, from above its log."""
+    return encode_message(member.node.signed(Prepare(0, 0, position, 0, 1, bytes(32), bytes(64))))
+
+
+def about_to_go_on() -> Member:
+    """A node that waits for the last blocks of its epoch, with a record that waits for a slow disk."""
+    member = Member()
+    member.node.let_it_vote()
+    end = member.end_epoch(member.world.rejoin("v1", 7))
+    member.core.on_payload(node("v1"), Channel.SYNC, encode_sync(HeadAnswer(end)))
+    member.node.jobs.held = True
+    data = transfer_of(member)
+    held = member.node.signed(Batch(0, 2, 1, 1, list_root((data,)), (data,), bytes(64)))
+    member.core.on_payload(node("v2"), Channel.BATCHES, encode_message(held))
+    member.core.on_payload(node("v1"), Channel.CONSENSUS, forgotten_vote(member))
+    assert member.core.engine_status().outdated
+    return member
+
+
+def test_a_number_that_was_drawn_silences_in_every_epoch_until_the_rejoin() -> None:
+    """R6: the epoch may end for another reason; number and silence go together."""
+    member = about_to_go_on()
+    member.node.jobs.go_on()
+    member.answer()
+    assert member.core.epochs.epoch == 1
+    member.node.jobs.held = False
+    member.node.jobs.go_on()
+    member.node.hear_status(1, 2, 3)
+    epochs = member.core.epochs
+    assert (epochs.incarnation > 0, member.core.engine_status().outdated) == (True, True)
+    assert log_head(member).incarnation == epochs.incarnation
+    assert any("votes were lost" in sentence for sentence in member.core.status().why)
+    member.pass_time(6_000)
+    assert member.node.said(TransactionsOffer), "it asks to rejoin"
+    assert member.node.fatal == []
+
+
+def test_an_old_log_of_an_epoch_that_ended_first_draws_no_number() -> None:
+    """R6: positions begin anew with each epoch, so the gate of the next one judges again."""
+    member = about_to_go_on()
+    member.answer()
+    assert member.core.epochs.epoch == 1
+    member.node.jobs.held = False
+    member.node.jobs.go_on()
+    assert (member.core.epochs.incarnation, log_head(member).incarnation) == (0, 0)
+    assert "waits for the Status" in member.core.engine_status().silent_because
+    member.node.hear_status(1, 2, seen=4)
+    assert member.core.engine_status().outdated
+    assert log_head(member).incarnation == member.core.epochs.incarnation > 0
+    assert member.node.fatal == []

@@ -128,6 +128,8 @@ class EngineMaker:
             )
         except ConsensusError as error:
             raise JournalDamaged(str(error)) from error
+        if membership.end:
+            replica.foresee_end(membership.end)
         if place is not None and membership.validators[place].incarnation != incarnation:
             replica.distrust_log()
         return replica

@@ -21,6 +21,8 @@ class Membership(msgspec.Struct, frozen=True):
     """The height of the last block before the epoch."""
     validators: tuple[ValidatorRecord, ...]
     """In order of index, which is the replica id."""
+    end: int = 0
+    """The height of its last block, once the ledger knows it; it may from the first block on, where changes waited."""
 
     @property
     def node_ids(self) -> list[str]:
@@ -64,7 +66,8 @@ def membership(chain: Chain, epoch: int) -> Membership:
     validators = chain.validators(epoch)
     assert base is not None
     assert validators, "only epochs that have begun are asked for"
-    return Membership(epoch, base, validators)
+    end = chain.epoch.end if chain.epoch.number == epoch else epochs.last_height(chain.view(), epoch)
+    return Membership(epoch, base, validators, end or 0)
 
 
 def registered_peers(chain: Chain, epoch: int) -> tuple[RegisteredPeer, ...]:

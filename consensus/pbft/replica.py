@@ -96,6 +96,10 @@ class Replica:
         """The log is known to be missing, or of another life than the ledger: stay silent for the whole epoch."""
         self._state.lost, self._state.gated = True, False
 
+    def foresee_end(self, epoch_end: int) -> None:
+        """The ledger knew the epoch's end when it began: go there, also if nobody has anything to order."""
+        checkpoints.learn_end(self._state, epoch_end)
+
     @property
     def refusals(self) -> Counter[str]:
         """Peers' messages refused, by reason."""

@@ -24,7 +24,7 @@ from consensus.pbft.records import (
     decode_record,
     encode_record,
 )
-from consensus.pbft.state import State
+from consensus.pbft.state import State, note_position
 from primitives.finality import FinalityCertificate
 
 
@@ -66,7 +66,7 @@ def apply(state: State, record: Record) -> None:
     """Redo one record, without effects."""
     match record:
         case HeldBatch(batch=batch):
-            state.note_position(batch)
+            note_position(state, batch)
             note_own(state, batch.replica, batch.position)
             if batch.author == state.replica_id:
                 state.own_number = max(state.own_number, batch.number)
@@ -110,7 +110,7 @@ def note_own(state: State, replica: int, position: int) -> None:
 
 def redo_accepted(state: State, record: Accepted) -> None:
     pre_prepare, prepare = record.pre_prepare, record.prepare
-    state.note_position(pre_prepare)
+    note_position(state, pre_prepare)
     note_own(state, pre_prepare.replica, pre_prepare.position)
     if prepare is not None:
         note_own(state, prepare.replica, prepare.position)
@@ -130,7 +130,7 @@ def redo_prepared(state: State, record: Prepared) -> None:
     sequence = certificate.pre_prepare.sequence
     state.prepared[sequence] = certificate
     for vote in certificate.prepares:
-        state.note_position(vote)
+        note_position(state, vote)
     if commit is None:
         return
     note_own(state, commit.replica, commit.position)
@@ -144,9 +144,9 @@ def redo_prepared(state: State, record: Prepared) -> None:
 def redo_entered(state: State, record: EnteredView) -> None:
     new_view = record.new_view
     note_own(state, new_view.replica, new_view.position)
-    state.note_position(new_view)
+    note_position(state, new_view)
     for view_change in record.view_changes:
-        state.note_position(view_change)
+        note_position(state, view_change)
     for pre_prepare in new_view.pre_prepares:
         note_own(state, pre_prepare.replica, pre_prepare.position)
     reissue = compute(state.validators, record.view_changes)

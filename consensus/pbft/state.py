@@ -238,15 +238,7 @@ class State:
     def verify(self, message: Signed) -> None:
         """Check epoch, membership and signature, and note the signer's position. Raises Refusal."""
         verify_signed(self.validators, self.verifier, message)
-        self.note_position(message)
-
-    def note_position(self, message: Signed) -> None:
-        """Remember the highest position that a replica is known to have signed."""
-        if isinstance(message, Checkpoint | Status):
-            return
-        if message.position > self.positions_seen.get(message.replica, 0):
-            self.positions_seen[message.replica] = message.position
-            self.newest[message.replica] = bare(message)
+        note_position(self, message)
 
     def accuse(self, first: Signed, second: Signed) -> None:
         """Report two verified messages that contradict each other."""
@@ -280,3 +272,12 @@ class State:
         if found is None:
             found = self.slots[sequence] = Slot()
         return found
+
+
+def note_position(state: State, message: Signed) -> None:
+    """Remember the highest position that a replica is known to have signed."""
+    if isinstance(message, Checkpoint | Status):
+        return
+    if message.position > state.positions_seen.get(message.replica, 0):
+        state.positions_seen[message.replica] = message.position
+        state.newest[message.replica] = bare(message)

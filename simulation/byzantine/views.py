@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from consensus.messages import (
     Prepare,
     PreparedCertificate,
     PrePrepare,
+    Proposal,
     Signed,
     Status,
     ViewChange,
@@ -44,7 +46,7 @@ class FalseViewChanges(Behavior):
 
     def falsify(self, liar: Liar, message: ViewChange) -> ViewChange:
         result: ViewChange
-        match liar.chance.randrange(7):
+        match liar.chance.randrange(8):
             case 0:
                 result = replace(message, prepared=())
             case 1:
@@ -57,6 +59,8 @@ class FalseViewChanges(Behavior):
                 result = replace(message, stable=false_certificate(liar, message.epoch, height))
             case 4:
                 result = replace(message, stable=None, prepared=())
+            case 6:
+                result = replace(message, stable=None, prepared=self._of_later_views(liar, message, 0))
             case 5:
                 known = (c for c in self._of_later_views(liar, message) if c.pre_prepare.view < message.new_view)
                 result = replace(message, prepared=tuple(replace(c, prepares=c.prepares[:1] * liar.n) for c in known))
@@ -81,9 +85,12 @@ class FalseViewChanges(Behavior):
         )
         return (PreparedCertificate(pre_prepare, prepares),)
 
-    def _of_later_views(self, liar: Liar, message: ViewChange) -> tuple[PreparedCertificate, ...]:
+    def _of_later_views(
+        self, liar: Liar, message: ViewChange, low: int | None = None
+    ) -> tuple[PreparedCertificate, ...]:
         """True certificates, of whatever view: the oldest known for each sequence, or one of a view not yet left."""
-        low = 0 if message.stable is None else message.stable.height
+        if low is None:
+            low = 0 if message.stable is None else message.stable.height
         found: dict[int, PreparedCertificate] = {}
         for certificate in liar.conspiracy.certificates:
             sequence = certificate.pre_prepare.sequence
@@ -144,7 +151,8 @@ class FalseNewViews(Behavior):
         mixed: dict[int, ViewChange] = {}
         for view in sorted(liar.conspiracy.view_changes):
             mixed |= liar.conspiracy.view_changes[view]
-        return liar.to_all(early, self._of(liar, message.new_view, mixed))
+        led = message.new_view + (liar.index - message.new_view) % liar.n
+        return liar.to_all(early, self._of(liar, message.new_view, mixed), self._of(liar, led, mixed))
 
     def speak(self, liar: Liar) -> list[Saying]:
         """A view in which the liar leads begins for nobody because it says so; and old ones do not begin again."""
@@ -155,7 +163,26 @@ class FalseNewViews(Behavior):
 
     def _of(self, liar: Liar, view: int, asking: dict[int, ViewChange]) -> NewView:
         named = tuple((replica, asking[replica].digest) for replica in sorted(asking))
-        return liar.sign(NewView(liar.epoch, liar.index, liar.position, view, named, (), NO_SIGNATURE))
+        reissued = tuple(
+            liar.sign(PrePrepare(liar.epoch, liar.index, liar.position, view, sequence, proposal, NO_SIGNATURE))
+            for sequence, proposal in implied(asking.values())
+        )
+        return liar.sign(NewView(liar.epoch, liar.index, liar.position, view, named, reissued, NO_SIGNATURE))
+
+
+def implied(asking: Iterable[ViewChange]) -> list[tuple[int, Proposal]]:
+    """Return what a NewView with these ViewChanges would have to re-issue."""
+    best: dict[int, PrePrepare] = {}
+    low = 0
+    for view_change in asking:
+        low = max(low, 0 if view_change.stable is None else view_change.stable.height)
+        for certificate in view_change.prepared:
+            pre_prepare = certificate.pre_prepare
+            known = best.get(pre_prepare.sequence)
+            if known is None or known.view < pre_prepare.view:
+                best[pre_prepare.sequence] = pre_prepare
+    top = min(max([low, *best]), low + 64)
+    return [(s, best[s].proposal if s in best else NULL_PROPOSAL) for s in range(low + 1, top + 1)]
 
 
 class HugeViews(Behavior):

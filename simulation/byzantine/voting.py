@@ -152,7 +152,12 @@ class ForgedAuthority(Behavior):
                 forged.append(replace(message, number=message.number + 1, items=items, items_root=list_root(items)))
             case Status() if message.replica != liar.index:
                 high = max(message.highest_position_seen, liar.position) + 1_000
-                forged += [replace(message, replica=name, highest_position_seen=high) for name in liar.others]
+                return [
+                    (target, liar.sign(replace(message, replica=name, receiver=target, highest_position_seen=high)), 0)
+                    for target in liar.others
+                    for name in liar.others
+                    if name != target
+                ]
         return liar.to_all(*(liar.sign(one) for one in forged))
 
 

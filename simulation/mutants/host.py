@@ -128,6 +128,8 @@ class Host:
                 case _:
                     if isinstance(effect, engine.Execute):
                         self.arena.judge.on_execute_asked(self, effect)
+                    elif isinstance(effect, engine.Send | engine.Broadcast):
+                        self.arena.judge.on_send_asked(self, effect.message)
                     self.outward.append(effect)
         self.arena.judge.after_step(self)
         self._sync_or_perform()

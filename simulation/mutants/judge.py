@@ -44,6 +44,7 @@ from consensus.pbft.records import (
     SignedCheckpoint,
     decode_record,
 )
+from consensus.pbft.state import State
 from primitives.codec import encode
 from primitives.digest import domain
 from primitives.finality import FinalityCertificate
@@ -100,6 +101,8 @@ class Judge:
         self._blocks: dict[int, bytes] = {}
         self._certified: set[bytes] = set()
         self._reached: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._kept: dict[tuple[int, int], ViewChange] = {}
+        """(replica, whose) -> the ViewChange that it keeps, looked at once."""
         self._diverged: set[tuple[int, int]] = set()
 
     def _fail(self, law: str, index: int, what: str) -> None:
@@ -317,6 +320,14 @@ class Judge:
 
     # --- what is said
 
+    def on_send_asked(self, host: Host, message: Message) -> None:
+        """I6, by the contract of effects: what a message promises is written in an earlier effect, or list."""
+        index = host.index
+        if isinstance(message, BatchRequest | ViewChangeRequest | Status) or message.replica != index:
+            return
+        if self._correct(index) and message not in self._issued[index]:
+            self._fail("I6", index, f"asks to send a {message.kind} before it asks to write it")
+
     def on_sent(self, host: Host, message: Message) -> None:
         """A replica sends, its own words or others'."""
         index = host.index
@@ -444,6 +455,14 @@ class Judge:
         if before is not None and now != before and any(new < old for new, old in zip(now, before, strict=True)):
             self._fail("I7", index, f"falls from {before} to {now} (view, stable, executed)")
         self._reached[life] = now
+        self._check_bounds(index, state)
+        for replica, view_change in state.view_changes.items():
+            if self._kept.get((index, replica)) is not view_change:
+                self._kept[index, replica] = view_change
+                if replica != index and (reason := self._why_bad_view_change(view_change)):
+                    self._fail("I4", index, f"keeps a bad ViewChange of {replica}: {reason}")
+
+    def _check_bounds(self, index: int, state: State) -> None:
         n, window = self._arena.n, self._window
         slots = state.slots
         if slots and (min(slots) <= state.low or max(slots) > state.low + window):

@@ -28,7 +28,7 @@ LIVENESS: Final[tuple[Mutant, ...]] = (
             "return doubled",
         ),
         runs="stories",
-        story="long-cut",
+        story="views-that-fail",
     ),
     mutant(
         "view-change-sent-once",
@@ -124,7 +124,7 @@ LIVENESS: Final[tuple[Mutant, ...]] = (
     ),
     mutant(
         "missing-view-changes-not-fetched",
-        "a ViewChange that a NewView names and that did not come is not asked for",
+        "a ViewChange that a NewView names and that did not come is neither asked for nor sent with it",
         (
             "consensus.pbft.entering:try_new_view",
             "state.send(ViewChangeRequest(state.validators.epoch, tuple(lacking)), message.replica)",
@@ -133,6 +133,11 @@ LIVENESS: Final[tuple[Mutant, ...]] = (
         (
             "consensus.pbft.entering:retry_pending",
             "state.send(ViewChangeRequest(state.validators.epoch, lacking), *state.others)",
+            "pass",
+        ),
+        (
+            "consensus.pbft.repair:repair_view",
+            "answer(state, state.new_view_changes[digest], status.replica)",
             "pass",
         ),
         runs="stories",

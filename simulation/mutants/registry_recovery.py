@@ -72,11 +72,11 @@ RECOVERY: Final[tuple[Mutant, ...]] = (
         "view-change-forgotten",
         "the promise to vote in no older view is not read back",
         (
-            _RECOVERY + "apply",
+            _RECOVERY + "redo_asked",
             "state.may_vote_from_view = max(state.may_vote_from_view, view_change.new_view)",
-            "continue_ = view_change.new_view",
+            "pass",
         ),
-        (_RECOVERY + "apply", "if view_change.new_view > state.view:", "if False:"),
+        (_RECOVERY + "redo_asked", "if view_change.new_view > state.view:", "if False:"),
     ),
     mutant(
         "entered-view-forgotten",
@@ -148,6 +148,8 @@ RECOVERY: Final[tuple[Mutant, ...]] = (
         "claims-about-others",
         "a Status that was meant for another is taken for a claim about oneself",
         ("consensus.pbft.standing:hear", " or status.receiver != state.replica_id", ""),
+        runs="stories",
+        story="misdirected-status",
     ),
     mutant(
         "one-claim-silences",

@@ -86,6 +86,8 @@ VIEWS: Final[tuple[Mutant, ...]] = (
             "certificate.pre_prepare.view > known.pre_prepare.view",
             "certificate.pre_prepare.view < known.pre_prepare.view",
         ),
+        runs="stories",
+        story="two-certificates",
     ),
     mutant(
         "any-view-wins",
@@ -95,6 +97,8 @@ VIEWS: Final[tuple[Mutant, ...]] = (
             "(known is None or certificate.pre_prepare.view > known.pre_prepare.view)",
             "known is None",
         ),
+        runs="stories",
+        story="two-certificates",
     ),
     mutant(
         "null-proposal-ignored",

@@ -169,20 +169,82 @@ def turns(seed: int) -> None:
 
 
 def wishes_apart(seed: int) -> None:
-    """f have gone one view further than the rest: a quorum asks for this view or a higher one, and none can begin."""
+    """f have gone one view further than the rest: a quorum asks for this view or a higher one, which must be enough
+    to give the view up whose primary is dead."""
     arena = Arena(4, seed, FAST)
     arena.start()
     arena.run(200)
     arena.hosts[1].crash()
-    # Replica 3 alone waits for view 2 already, while 0 and 2 come to ask for view 1, whose primary is dead.
-    arena.split({0}, {2}, {3})
+
+    def passes(_sender: int, _receiver: int, message: Message) -> bool:
+        if isinstance(message, PrePrepare):
+            return message.view > 0
+        # That replica 3 asked for view 1 nobody hears, only that it asks for view 2.
+        return not isinstance(message, ViewChange) or (message.replica, message.new_view) != (3, 1)
+
+    arena.passes = passes
     arena.hosts[3].offer(b"item")
-    arena.run(100)
-    arena.passes = lambda sender, _receiver, message: not isinstance(message, ViewChange) or sender == 3
-    arena.cut = set()
-    arena.run(900)
+    _demand(arena, 3_000, [b"item"], {0, 2, 3})
+
+
+def views_that_fail(seed: int) -> None:
+    """L8: for a minute every NewView is lost, so that one view after the other fails; then within 5 s."""
+    arena = Arena(4, seed, FAST)
+    arena.start()
+    arena.run(200)
+    arena.passes = lambda _sender, _receiver, message: not isinstance(message, NewView)
+    arena.hosts[0].crash()
+    arena.hosts[1].offer(b"item")
+    arena.run(60_000)
     arena.passes = lambda _sender, _receiver, _message: True
-    _demand(arena, 6_000, [b"item"], {0, 2, 3})
+    _demand(arena, 5_000, [b"item"], {1, 2, 3})
+
+
+def two_certificates(seed: int) -> None:
+    """S4: one proposal is prepared at one replica, another for its sequence at two in the next view, which begins
+    without the first. The view after that must begin with the later one, whoever's ViewChange is read first."""
+    arena = Arena(4, seed, FAST)
+    first = seed % 2
+    holder, later = (first + 3) % 4, (first, (first + 1) % 4)
+    alone: set[int] = set()
+
+    def passes(sender: int, receiver: int, message: Message) -> bool:
+        view = getattr(message, "view", first)
+        if alone & {sender, receiver}:
+            return False
+        if isinstance(message, PrePrepare | Prepare | Commit) and view < first:
+            return False
+        if isinstance(message, Prepare) and view <= first + 1:
+            return receiver == holder if view == first else receiver in later
+        if isinstance(message, ViewChange) and message.new_view == first + 2:
+            return message.replica != first
+        return not (isinstance(message, Commit) and view <= first + 1)
+
+    arena.start()
+    arena.run(200)
+    arena.passes = passes
+    arena.hosts[2].offer(b"item")
+    arena.run(300 * first + random.Random(seed).randint(30, 120))
+    alone.add(holder)
+    arena.run(400 + 400 * first)
+    alone.clear()
+    _demand(arena, 8_000, [b"item"])
+
+
+def misdirected_status(seed: int) -> None:
+    """R6: a liar passes on what others told it of its own positions. That is no claim about whoever hears it."""
+    arena = Arena(4, seed, FAST, liars=[1], draw=always("misdirected status"))
+    arena.start()
+    arena.split({0, 1, 2}, {3})  # 3 promises little, the liar much
+    for number in range(6):
+        arena.hosts[1].offer(b"%d" % number)
+        arena.run(40)
+    arena.hosts[3].crash()
+    arena.run(100)
+    arena.cut = {(0, 3), (2, 3)}  # at first only the liar reaches it
+    arena.start(3)
+    arena.run(200)
+    make_peace(arena, lies_on=True)
 
 
 def lost_checkpoints(seed: int) -> None:
@@ -241,6 +303,9 @@ STORIES: Final[Mapping[str, Callable[[int], None]]] = {
         shown_to_some,
         turns,
         wishes_apart,
+        views_that_fail,
+        two_certificates,
+        misdirected_status,
         lost_checkpoints,
         unseen_view_change,
     )

@@ -115,6 +115,7 @@ class NodeCore:
         self._driver.start()
         self._ledger.start()
         if self._duties is not None:
+            self._duties.membership_changed = True
             self._duties.start()
         self._on_tick()
 

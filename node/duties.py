@@ -78,6 +78,8 @@ class Duties:
         """The number to rejoin with, once it is durable; 0 while there is no need."""
         self.may_vote = True
         """Whether nothing keeps this validator from voting in the present epoch, as far as its set goes."""
+        self.membership_changed = False
+        """Whether a change of the set may concern this validator, also a voting one: another address, for example."""
         self.caught_up = False
         """Whether nothing certified is known beyond what is executed here."""
         self.standing: OwnStanding | None = None
@@ -102,12 +104,13 @@ class Duties:
 
     def _due(self) -> None:
         self._timer = self._clock.call_later(PERIOD_MS, self._due)
-        if self.may_vote and not self._evidence:
+        if self.may_vote and not self._evidence and not self.membership_changed:
             return
 
         def found(standing: Any, error: BaseException | None) -> None:
             if error is None and self._timer is not None:
                 self.standing = standing
+                self.membership_changed = standing.is_candidate
                 self._act(standing)
 
         self._executor.call("standing", (self._node_id, self._key.public_key), found)

@@ -167,6 +167,8 @@ class LedgerSide:
         self._plan_deadlines()
         if block.membership_changed:
             self._epochs.register()
+            if self._duties is not None:
+                self._duties.membership_changed = True
 
     def _plan_deadlines(self) -> None:
         self._deadlines.set_index(self._epochs.replica_id)

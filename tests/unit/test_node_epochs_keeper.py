@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from epochs_kit import Consortium, add, key, make_genesis, node, remove
-from node_core_kit import Jobs
+from node_core_kit import Disk, Jobs
 from node_epochs_kit import Member, short
 
-from consensus.messages import Batch, Prepare, decode_message, encode_message
+from consensus.messages import Batch, BatchRequest, Message, Prepare, decode_message, encode_message
 from ledger.block import block_hash
 from ledger.errors import StorageError
 from ledger.modules.credits.operations import Transfer
-from ledger.transaction import build
+from ledger.transaction import build, decode_transaction
 from node.engine_setup import log_secret
 from node.epoch_keeper import FAREWELL_MS
 from node.journal import Journal, LogHead
@@ -148,6 +149,80 @@ def test_a_restart_in_the_midst_of_an_epoch_that_will_end_knows_the_end() -> Non
     again.show(again.end_epoch())
     again.settle()
     assert again.core.epochs.epoch == 1
+
+
+# --- what peers say
+
+
+def test_whoever_is_ahead_is_asked_once_a_period() -> None:
+    """N8: a message of a later epoch costs nobody more than one question."""
+    member = Member()
+    member.core.start()
+    member.node.links.sent.clear()
+    ahead = encode_message(BatchRequest(5, (bytes(32),)))
+    for _ in range(100):
+        for peer in ("v1", "v2"):
+            member.core.on_payload(node(peer), Channel.BATCHES, ahead)
+    asked = [(peer, (request.epoch, request.height)) for peer, request in member.node.said(HeadRequest)]
+    assert asked == [(node("v1"), (0, 0)), (node("v2"), (0, 0))]
+    member.node.clock.advance(60_000)
+    member.core.on_payload(node("v1"), Channel.BATCHES, ahead)
+    assert len(member.node.said(HeadRequest)) == 3
+
+
+def test_whoever_is_behind_is_shown_how_its_epoch_ended() -> None:
+    """L6, G3: also one that asks nothing, for it does not know that there is another epoch."""
+    member = Member()
+    member.core.start()
+    end = member.end_epoch(member.world.rejoin("v1", 7))
+    member.show(end)
+    assert member.core.epochs.epoch == 1
+    member.node.hear_status(2, epoch=0)
+    assert member.node.said(HeadAnswer) == [(node("v2"), HeadAnswer(end))]
+    member.node.clock.advance(1_000)
+    member.node.hear_status(2, epoch=0, stable=end)
+    assert len(member.node.said(HeadAnswer)) == 1, "it has this one"
+    member.core.on_payload(node("v2"), Channel.BATCHES, encode_message(BatchRequest(0, (bytes(32),))))
+    assert len(member.node.said(HeadAnswer)) == 1, "only a Status tells where it stands"
+
+
+def test_certificates_that_do_not_hold_move_nobody() -> None:
+    """L13, S12: forged, of strangers, of an epoch that is not ours."""
+    member = Member()
+    member.node.let_it_vote()
+    end = member.end_epoch(member.world.rejoin("v1", 7))
+    member.world.execute()
+    following = member.certify()
+    few = msgspec.structs.replace(end, signatures=end.signatures[:2])
+    other = msgspec.structs.replace(end, block_hash=bytes(32))
+    sooner = msgspec.structs.replace(end, epoch_end=end.height + 1)
+    for wrong in (few, other, sooner, following):
+        member.show(wrong)
+        member.settle()
+    status = member.core.engine_status()
+    assert (member.core.epochs.epoch, status.epoch_end, status.stable_checkpoint) == (0, 0, 0)
+    assert member.core.head.header.height == 0
+    member.show(end)
+    assert member.core.epochs.epoch == 1
+
+
+def test_messages_of_the_old_epoch_count_for_nothing_in_the_new_one() -> None:
+    """S10: replayed for ever after."""
+    member = Member()
+    member.node.let_it_vote()
+    data = transfer_of(member)
+    old: list[Message] = [
+        member.node.signed(Batch(0, 2, 1, 1, list_root((data,)), (data,), bytes(64))),
+        member.node.signed(Prepare(0, 2, 1, 0, 10, bytes(32), bytes(64))),
+        member.node.signed(Prepare(0, 0, 99, 0, 10, bytes(32), bytes(64))),
+    ]
+    member.show(member.end_epoch(member.world.rejoin("v1", 7)))
+    before = member.core.engine_status()
+    for message in old:
+        channel = Channel.BATCHES if isinstance(message, Batch) else Channel.CONSENSUS
+        member.core.on_payload(node("v2"), channel, encode_message(message))
+    assert member.core.engine_status() == before
+    assert member.node.links.complaints == [], "it is late, and no lie"
 
 
 # --- peers
@@ -380,3 +455,47 @@ def test_an_old_log_of_an_epoch_that_ended_first_draws_no_number() -> None:
     assert member.core.engine_status().outdated
     assert log_head(member).incarnation == member.core.epochs.incarnation > 0
     assert member.node.fatal == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_removed_validator_with_a_number_is_let_in_again(restarts: bool) -> None:
+    """G3, R5: its new record begins without a number, while its directory still has the one of its last rejoin."""
+    member = Member("v4", Consortium(make_genesis(5, development=True, rejoin_interval_ms=0)), disk=numbered("v4", 66))
+    world = member.world
+    member.core.start()
+    member.show(member.end_epoch(world.rejoin("v4", 66)))
+    member.node.hear_status(0, 1, 2, 3)
+    assert (member.core.epochs.epoch, member.core.engine_status().voting) == (1, True)
+    world.approve(remove("v4"))
+    member.show(member.end_epoch())
+    member.settle()
+    assert (member.core.epochs.epoch, member.core.epochs.replica_id) == (2, None)
+    if restarts:
+        member = member.again("v4")
+        member.core.start()
+    world.approve(add("v4", "org-4"))
+    member.show(member.end_epoch(world.ready("v4")))
+    member.settle()
+    assert (member.core.epochs.epoch, member.core.epochs.replica_id) == (3, 4)
+    member.pass_time(6_000)
+    if restarts:  # it cannot know that no other life of it was let in: an epoch more
+        world.now_ms = member.node.clock.now_ms()
+        member.show(member.end_epoch(newest(member)))
+        member.settle()
+    member.node.hear_status(0, 1, 2, 3)
+    assert member.core.engine_status().voting, member.core.status().why
+    assert member.core.epochs.membership.validators[4].incarnation == member.core.epochs.incarnation
+    assert member.node.fatal == []
+
+
+def newest(member: Member) -> bytes:
+    """Of the transactions that the node gave to validators, the one that expires last."""
+    offered: list[bytes] = [data for _, offer in member.node.said(TransactionsOffer) for data in offer.transactions]
+    return max(offered, key=lambda data: decode_transaction(data).body.expires_at_ms)
+
+
+def numbered(name: str, incarnation: int) -> Disk:
+    """A disk with a log that was begun under a number."""
+    disk = Disk()
+    Journal(disk, Jobs(), lambda _: None, log_secret(key(name))).begin(0, incarnation, ())
+    return disk

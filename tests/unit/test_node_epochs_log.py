@@ -70,10 +70,11 @@ def heads() -> list[Head]:
 class Start:
     """One start of a validator: what it takes from its log."""
 
-    def __init__(self, disk: Disk, head: Head, epoch: int = 0) -> None:
+    def __init__(self, disk: Disk, head: Head, epoch: int = 0, *, recorded: int | None = 0) -> None:
+        """`recorded` is the number that the epoch's set has for the validator; None where it is not in the set."""
         self.drawn = 0
         self.journal = open_journal(disk)
-        self.records = open_log(self.journal, Membership(epoch, 0, ()), head, self._draw)
+        self.records = open_log(self.journal, Membership(epoch, 0, ()), head, self._draw, recorded)
         self.incarnation = self.journal.head.incarnation
         assert open_journal(disk).head == self.journal.head, "what counts from now on is durable"
 
@@ -131,9 +132,35 @@ def test_a_log_of_an_earlier_epoch_is_begun_anew_in_the_same_name(heads: list[He
     """R4: the crash came between the ledger's last block of the epoch and the next log. Nothing in it counts."""
     disk = Disk()
     log_of(disk, 1, b"one", ledger_height=5, incarnation=6)
-    start = Start(disk, heads[3], epoch=2)
+    start = Start(disk, heads[3], epoch=2, recorded=6)
     assert (start.records, start.incarnation, start.drawn) == ([], 6, 0)
     assert (start.journal.head.epoch, start.journal.head.ledger_height) == (2, 0)
+
+
+@pytest.mark.parametrize(("kept", "recorded"), [(0, 7), (6, 7), (6, 0)])
+def test_a_log_from_before_a_rejoin_draws_a_number(heads: list[Head], kept: int, recorded: int) -> None:
+    """R6: the validator has rejoined without this directory since; without a number it would be silent for ever."""
+    disk = Disk()
+    log_of(disk, 0, b"one", incarnation=kept)
+    start = Start(disk, heads[3], epoch=1, recorded=recorded)
+    assert (start.records, start.incarnation, start.drawn) == ([], DRAWN, 1)
+    assert (Start(disk, heads[3], epoch=1, recorded=recorded).incarnation, start.journal.head.epoch) == (DRAWN, 1)
+
+
+def test_a_number_that_waits_for_its_rejoin_is_kept(heads: list[Head]) -> None:
+    """R5: drawn in this epoch, and not on record yet. Another one at each start would never get there."""
+    disk = Disk()
+    log_of(disk, 1, b"one", incarnation=6)
+    for recorded in (0, 5):
+        start = Start(disk, heads[3], epoch=1, recorded=recorded)
+        assert (start.incarnation, start.drawn) == (6, 0)
+
+
+def test_a_directory_of_a_node_that_is_not_in_the_set_keeps_its_number(heads: list[Head]) -> None:
+    disk = Disk()
+    log_of(disk, 0, b"one", incarnation=6)
+    start = Start(disk, heads[3], epoch=1, recorded=None)
+    assert (start.incarnation, start.drawn, start.journal.head.epoch) == (6, 0, 1)
 
 
 @pytest.mark.parametrize("height", [0, 3])

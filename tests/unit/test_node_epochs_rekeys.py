@@ -36,7 +36,7 @@ def test_a_new_address_takes_effect(restarted: bool) -> None:
     ready = [data for data in batched(member) if isinstance(decode_transaction(data).body.operations[0], Ready)]
     assert ready
     member.world.now_ms = member.node.clock.now_ms()
-    member.show(member.end_epoch(ready[0]))
+    member.show(member.end_epoch(ready[-1]))
     member.settle()
     assert member.core.epochs.epoch == 1
     assert member.core.epochs.membership.validators[0].address == "elsewhere.example:7000"

@@ -67,11 +67,11 @@ class LastPosition(_Record, frozen=True, tag="position"):
     own_number: int
 
 
-class SeenPosition(_Record, frozen=True, tag="seen"):
-    """How far another replica's promises were known here: after a restart of all, nobody else could tell it."""
+class SeenPositions(_Record, frozen=True, tag="seen"):
+    """How far the others' promises were known here: after a restart of all, nobody else could tell them."""
 
-    replica: int
-    position: int
+    positions: tuple[tuple[int, int], ...]
+    """(replica, position)"""
 
 
 Record: TypeAlias = (
@@ -84,7 +84,7 @@ Record: TypeAlias = (
     | Finished
     | FinishedBefore
     | LastPosition
-    | SeenPosition
+    | SeenPositions
 )
 
 

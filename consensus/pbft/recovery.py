@@ -19,7 +19,7 @@ from consensus.pbft.records import (
     LastPosition,
     Prepared,
     Record,
-    SeenPosition,
+    SeenPositions,
     SignedCheckpoint,
     decode_record,
     encode_record,
@@ -86,8 +86,8 @@ def apply(state: State, record: Record) -> None:
             batches.finish_numbers(state, sequence, pairs)
         case FinishedBefore(author=author, floor=floor, above=above):
             state.finished[author] = FinishedNumbers(floor, set(above))
-        case SeenPosition(replica=replica, position=position):
-            state.positions_seen[replica] = position
+        case SeenPositions(positions=positions):
+            state.positions_seen |= {r: max(p, state.positions_seen.get(r, 0)) for r, p in positions}
         case LastPosition(position=position, own_number=own_number):
             state.position = max(state.position, position)
             state.own_number = max(state.own_number, own_number)
@@ -203,8 +203,7 @@ def repeat_proposal(state: State, pre_prepare: PrePrepare) -> None:
 def retained(state: State) -> list[bytes]:
     """Return the records that a vote log truncated at the stable checkpoint must still hold."""
     records: list[Record] = [LastPosition(state.position, state.own_number)]
-    seen = sorted(state.positions_seen.items())
-    records += [SeenPosition(replica, position) for replica, position in seen if replica != state.replica_id]
+    records.append(SeenPositions(tuple(sorted(state.positions_seen.items()))))
     for author, numbers in sorted(state.finished.items()):
         records.append(FinishedBefore(author, numbers.floor, tuple(sorted(numbers.above))))
     records += [HeldBatch(batch) for _, batch in sorted(state.batches.items())]

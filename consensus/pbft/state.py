@@ -40,7 +40,7 @@ from consensus.messages import (
 )
 from consensus.pbft.configuration import Configuration
 from consensus.pbft.numbers import FinishedNumbers
-from consensus.pbft.records import Record, encode_record
+from consensus.pbft.records import Finished, HeldBatch, Record, SeenPositions, encode_record
 from consensus.pbft.slots import Slot
 from consensus.ports import Signer, Verifier
 from consensus.validators import ValidatorSet
@@ -75,6 +75,8 @@ class State:
         # Positions: ours, and the highest that we verified of each other replica.
         self.position = 0
         self.positions_seen: dict[int, int] = {}
+        self.positions_to_note: set[int] = set()
+        """Replicas whose position has risen since our log last said how far it was."""
         self.newest: dict[int, Signed] = {}
         """The message of each replica with the highest position seen, a batch without its items: shown to one whose log
         ends below it."""
@@ -247,6 +249,11 @@ class State:
             self.emit(EvidenceFound(build_evidence(first, second)))
 
     def persist(self, record: Record) -> None:
+        """Append a record. With our votes goes how far we saw the others sign: it costs no sync of its own."""
+        if self.positions_to_note and not isinstance(record, HeldBatch | Finished):
+            seen = tuple(sorted((replica, self.positions_seen[replica]) for replica in self.positions_to_note))
+            self.positions_to_note.clear()
+            self.emit(Persist(encode_record(SeenPositions(seen))))
         self.emit(Persist(encode_record(record)))
 
     def broadcast(self, message: Message) -> None:
@@ -280,4 +287,5 @@ def note_position(state: State, message: Signed) -> None:
         return
     if message.position > state.positions_seen.get(message.replica, 0):
         state.positions_seen[message.replica] = message.position
+        state.positions_to_note.add(message.replica)
         state.newest[message.replica] = bare(message)

@@ -65,6 +65,8 @@ class Synchronizer:
         self._executing = False
         self._executed_batches: list[tuple[int, int]] = []
         """Of blocks that were executed, but whose certificate has not been reached; the engine hears of them then."""
+        self._batches_epoch = 0
+        """Theirs. Numbers begin anew with each epoch: those of an ended one would be taken for others."""
         self._demerits: dict[str, int] = {}
         """By peer; only registered nodes are connected, so there are as many at most."""
         self._serving: dict[str, int] = {}
@@ -148,7 +150,7 @@ class Synchronizer:
     def _take(self, peer: str, certificate: FinalityCertificate, taken: BlocksTaken) -> None:
         if taken.results:
             self._on_results(taken.results)
-            self._executed_batches += [pair for result in taken.results for pair in result.batches]
+            self._note_batches(taken.results)
         refusal = taken.refusal
         if refusal is None and self._height() < self._first:
             self._failed(peer, DEMERIT_SILENT)  # true, and of no use: blocks that we have had
@@ -167,6 +169,12 @@ class Synchronizer:
         else:
             self._links.misbehaved(peer, f"served wrong blocks ({refusal.code})")
             self._failed(peer, DEMERIT_LIED)
+
+    def _note_batches(self, results: Sequence[BlockResult]) -> None:
+        epoch = results[0].block.header.epoch  # one answer, one epoch
+        if epoch != self._batches_epoch:
+            self._batches_epoch, self._executed_batches = epoch, []
+        self._executed_batches += [pair for result in results for pair in result.batches]
 
     def _fell_silent(self, peer: str) -> None:
         self._timeout_ms = min(ANSWER_TIMEOUT_MS_MAX, 2 * self._timeout_ms)

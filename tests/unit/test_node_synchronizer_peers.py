@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -365,3 +366,36 @@ def test_a_certificate_of_a_stranger_moves_nothing() -> None:
     assert (taken.results, taken.refusal is not None and taken.refusal.code) == ((), "sync.certificate")
     unknown = FinalityCertificate(9, certificate.height, certificate.block_hash, 0, certificate.signatures)
     assert ChainService(node.kit.chain).take_blocks(SERVER.blocks(1, 5)[0], [], unknown).results == ()
+
+
+def test_batches_of_an_ended_epoch_are_not_taken_for_those_of_the_next() -> None:
+    """G3: the node went on by decisions before it came to a certificate, and synchronizes again in the next epoch."""
+    laggard = Laggard("a")
+    state = {"height": 0}
+    synchronizer = Synchronizer(
+        laggard.clock,
+        laggard.links,
+        laggard.executor,
+        lambda results: state.update(height=results[-1].block.header.height),
+        laggard.events.append,
+        laggard.diverged.append,
+        lambda: state["height"],
+    )
+    answers = [(0, 10, (2, 1)), (1, 30, (3, 1))]
+
+    class Service:
+        def take_blocks(self, *_: Any) -> BlocksTaken:
+            epoch, height, pair = answers.pop(0)
+            block: Any = SimpleNamespace(header=SimpleNamespace(epoch=epoch, height=height))
+            return BlocksTaken((BlockResult(block, 0, (pair,)),))
+
+    laggard.executor.service = Service()
+    synchronizer.need(certify(SOURCE.chain, 12), ())
+    synchronizer.on_answer("a", BlocksAnswer(1, (b"",), (), certify(SOURCE.chain, 12)))
+    assert laggard.events == []
+    state["height"] = 20  # by decisions: the epoch ended meanwhile
+    laggard.clock.advance(60_000)
+    synchronizer.need(certify(SOURCE.chain, 30), ())
+    _, request = laggard.asked()
+    synchronizer.on_answer("a", BlocksAnswer(request.request, (b"",), (), certify(SOURCE.chain, 30)))
+    assert [event.executed_batches for event in laggard.events] == [((3, 1),)]

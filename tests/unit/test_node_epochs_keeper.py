@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from epochs_kit import Consortium, add, key, make_genesis, node, remove
@@ -117,6 +119,46 @@ def test_a_ledger_that_cannot_tell_the_next_set_ends_the_node() -> None:
     member.node.executor.service = Failing()
     member.show(member.end_epoch(member.world.rejoin("v1", 7)))
     assert member.node.fatal == [failure]
+
+
+def test_the_last_certificate_is_durable_before_the_log_of_the_epoch_goes() -> None:
+    """R4: a loss of power must not leave the ledger in the old epoch, and its votes forgotten."""
+    member = Member(world=Consortium(make_genesis(1, development=True)))
+    member.core.start()
+    asked: list[int] = []
+    ledger_call = member.node.executor.call
+
+    def call(method: str, arguments: Any, answer: Any) -> None:
+        if method == "add_certificate":
+            certificate, durably = arguments
+            if durably:
+                asked.append(certificate.height)
+                assert log_head(member).epoch == certificate.epoch
+        ledger_call(method, arguments, answer)
+
+    member.node.executor.call = call  # type: ignore[method-assign]
+    assert member.node.submit(member.world.rejoin("v0", 7))[0].code == ""
+    end = member.core.epochs.membership.base
+    assert (member.core.epochs.epoch, end, log_head(member).epoch) == (1, 1 + 8, 1)
+    assert asked == [end]
+
+
+def test_what_was_to_leave_with_a_sync_stays_when_the_epoch_has_ended_meanwhile() -> None:
+    """Its receivers have other ids by now, and none of them counts it."""
+    member = Member()
+    member.node.let_it_vote()
+    member.node.jobs.held = True
+    member.node.submit(transfer_of(member))
+    end = member.end_epoch(member.world.rejoin("v1", 7))
+    member.core.synchronizer.need(end, ())
+    member.answer()
+    assert member.core.epochs.epoch == 1
+    member.node.links.sent.clear()
+    member.answered = 0
+    member.node.jobs.held = False
+    member.node.jobs.go_on()
+    sent = [decode_message(payload) for _, channel, payload in member.node.links.sent if channel is not Channel.SYNC]
+    assert {message.epoch for message in sent} == {1}
 
 
 @pytest.mark.parametrize("restarts", ["before the log", "after"])

@@ -147,6 +147,14 @@ def test_a_log_from_before_a_rejoin_draws_a_number(heads: list[Head], kept: int,
     assert (Start(disk, heads[3], epoch=1, recorded=recorded).incarnation, start.journal.head.epoch) == (DRAWN, 1)
 
 
+def test_a_directory_that_left_its_place_to_another_rejoins_when_it_is_started_again(heads: list[Head]) -> None:
+    """R8: it went on without a number while the set already named the other's."""
+    disk = Disk()
+    log_of(disk, 1, b"one")
+    start = Start(disk, heads[3], epoch=1, recorded=7)
+    assert (start.records, start.incarnation, start.drawn) == ([], DRAWN, 1)
+
+
 def test_a_number_that_waits_for_its_rejoin_is_kept(heads: list[Head]) -> None:
     """R5: drawn in this epoch, and not on record yet. Another one at each start would never get there."""
     disk = Disk()

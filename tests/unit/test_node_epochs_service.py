@@ -143,6 +143,18 @@ def test_a_range_over_the_end_of_an_epoch_is_refused(world: Consortium, service:
     assert target.head().header.height == 0
 
 
+def test_a_range_over_the_end_is_refused_although_both_sets_are_known(world: Consortium, service: ChainService) -> None:
+    """S10: a quorum of the new set says nothing about blocks of the old one."""
+    target = follower(world)
+    assert fetch(service, target, 1, END).refusal is None
+    first, _, _ = service.blocks(1, END)
+    second, headers, certificate = service.blocks(END + 1, 100)
+    assert certificate is not None
+    taken = target.take_blocks([first[-1], *second], headers, certificate)
+    assert (taken.results, taken.refusal and taken.refusal.code) == ((), "sync.epoch")
+    assert target.take_blocks(second, headers, certificate).refusal is None
+
+
 def _header(data: bytes) -> bytes:
     return encode(decode_block(data).header)
 

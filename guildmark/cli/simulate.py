@@ -70,7 +70,7 @@ class SeedRange(click.ParamType):  # type: ignore[type-arg]  # generic in newer 
     show_default=True,
     help="Where the shortest plan of a seed that broke a law is kept.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 def simulate(**options: Any) -> int:
     """Search for a run in which validators break a law of consensus.
 
@@ -98,7 +98,7 @@ def _campaign(options: dict[str, Any]) -> int:
     from simulation.campaign import CampaignMismatch, run_campaign
 
     try:
-        with seed_bar("seeds", quiet=options["as_json"]) as progress:
+        with seed_bar("seeds", quiet=options["json"]) as progress:
             summary = run_campaign(
                 options["replicas"],
                 options["seeds"],
@@ -109,14 +109,14 @@ def _campaign(options: dict[str, Any]) -> int:
             )
     except CampaignMismatch as error:
         raise InvalidArgument("simulate.state", str(error)) from error
-    _show(summary, options["as_json"])
+    _show(summary, options["json"])
     for failure in summary.failures:
-        _keep(failure, options["failures"], shown=not options["as_json"])
+        _keep(failure, options["failures"], shown=not options["json"])
     return VIOLATED if summary.violations else 0
 
 
-def _show(summary: Summary, as_json: bool) -> None:
-    if as_json:
+def _show(summary: Summary, json: bool) -> None:
+    if json:
         click.echo(encode(summary))
         return
     click.echo(
@@ -161,7 +161,7 @@ def _replay(options: dict[str, Any]) -> int:
     except Exception as error:  # whatever the run found is what was asked for
         law, result = describe(error), None
     trace = run.cluster.world.trace
-    if options["as_json"]:
+    if options["json"]:
         click.echo(
             encode(
                 {"result": result, "violation": None if result else law, "trace": trace.digest(), "plan": run.plan()}
@@ -179,12 +179,12 @@ def _twins(options: dict[str, Any]) -> int:
 
     try:
         plan = twins.read_plan(options["twins"])
-        with seed_bar("schedules", quiet=options["as_json"]) as progress:
+        with seed_bar("schedules", quiet=options["json"]) as progress:
             result = twins.run(plan, workers=options["workers"] or 1, progress=progress, state=options["state"])
     except twins.ScenarioError as error:
         raise InvalidArgument("simulate.twins", str(error)) from error
     document = result.document()
-    if options["as_json"]:
+    if options["json"]:
         click.echo(encode(document))
     else:
         violations = document.pop("violations")

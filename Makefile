@@ -55,6 +55,12 @@ simulate: $(VENV)/.dev ## Search 20,000 seeds for a broken law (hours; goes on w
 	$(BIN)/guildmark simulate --seeds $(SEEDS) --replicas 4 --replicas 5 --replicas 6 --replicas 7 --replicas 10 \
 	  --state $(CAMPAIGN)/hostile-$(subst :,-,$(SEEDS)).jsonl --failures $(CAMPAIGN)/failures
 
+# Every mistake that was put into the protocol on purpose, each in five ranges of seeds, until it is caught.
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Show that the judges catch every deliberate mistake in the protocol
+	@mkdir -p $(CAMPAIGN)
+	$(BIN)/python -m simulation.mutants --json $(CAMPAIGN)/mutants.json --table $(CAMPAIGN)/mutants.md
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

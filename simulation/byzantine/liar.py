@@ -18,6 +18,7 @@ from consensus.messages import (
     BatchRequest,
     Message,
     NewView,
+    Prepare,
     PreparedCertificate,
     PrePrepare,
     Proposal,
@@ -31,6 +32,7 @@ from consensus.messages import (
 )
 from consensus.ports import Signer
 from primitives.digest import tagged_hash
+from primitives.quorum import quorum
 
 REMEMBERED_MAX: Final = 256
 """Messages of others, and of its own, that a conspiracy keeps for later use; the oldest are forgotten."""
@@ -52,8 +54,24 @@ class Conspiracy:
         self.view_changes: dict[int, dict[int, ViewChange]] = defaultdict(dict)
         """View -> replica -> a ViewChange for it."""
         self.certificates: deque[PreparedCertificate] = deque(maxlen=REMEMBERED_MAX)
+        self._votes: dict[tuple[int, int, int, bytes], dict[int, PrePrepare | Prepare]] = {}
+        """(epoch, view, sequence, digest) -> the proposal, under -1, and who prepared it."""
         self.alternatives: dict[tuple[int, int, int], Proposal] = {}
         """(epoch, view, sequence) -> the proposal that the other half is told of."""
+
+    def collect(self, message: PrePrepare | Prepare, n: int) -> None:
+        """Make prepared certificates of what is heard, as soon as anyone could."""
+        key = (message.epoch, message.view, message.sequence, message.digest)
+        if key not in self._votes:
+            while len(self._votes) >= REMEMBERED_MAX:
+                del self._votes[next(iter(self._votes))]
+            self._votes[key] = {}
+        votes = self._votes[key]
+        votes[-1 if isinstance(message, PrePrepare) else message.replica] = message
+        proposal = votes.get(-1)
+        if len(votes) == quorum(n) and isinstance(proposal, PrePrepare):
+            prepares = tuple(vote for _, vote in sorted(votes.items()) if isinstance(vote, Prepare))
+            self.certificates.append(PreparedCertificate(proposal, prepares))
 
     def alternative(self, message: PrePrepare) -> Proposal:
         """Return the second proposal for the place of `message`: as good as the first, and another."""
@@ -190,6 +208,8 @@ class Liar:
         self.conspiracy.heard.append(message)
         if isinstance(message, ViewChange):
             self.conspiracy.remember(message)
+        elif isinstance(message, PrePrepare | Prepare):
+            self.conspiracy.collect(message, self.n)
         return self._react(message)
 
     def speaks(self) -> list[Saying]:
@@ -212,6 +232,8 @@ class Liar:
             self.view = max(self.view, message.new_view)
         elif isinstance(message, NewView):
             self.view = max(self.view, message.view)
+        elif isinstance(message, PrePrepare | Prepare):
+            self.conspiracy.collect(message, self.n)
 
     def _react(self, message: Signed) -> list[Saying]:
         """Each message has its effect once, to however many it is sent."""

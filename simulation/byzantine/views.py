@@ -44,6 +44,14 @@ class FalseViewChanges(Behavior):
         own = replace(message, replica=liar.index, position=liar.position)
         return liar.to_all(liar.sign(self.falsify(liar, own)))
 
+    def speak(self, liar: Liar) -> list[Saying]:
+        """To those who are behind: a ViewChange for a view that they have yet to hear of, with what it prepared."""
+        if not liar.conspiracy.certificates:
+            return []
+        view = liar.chance.choice(liar.conspiracy.certificates).pre_prepare.view
+        bare = ViewChange(liar.epoch, liar.index, liar.position, max(1, view), None, (), NO_SIGNATURE)
+        return liar.to_all(liar.sign(replace(bare, prepared=self._of_later_views(liar, bare, 0))))
+
     def falsify(self, liar: Liar, message: ViewChange) -> ViewChange:
         result: ViewChange
         match liar.chance.randrange(8):

@@ -85,12 +85,3 @@ def judge_mutant(mutant: Mutant, ranges: Sequence[int] = range(RANGES), seeds_ma
         statistics.median(seeds) if len(seeds) == len(catches) else None,
         round(time.monotonic() - began, 1),
     )
-
-
-def survey(mutants: Sequence[Mutant], seen: Callable[[Verdict], None], seeds_max: int | None = None) -> list[Verdict]:
-    """Judge mutants one after the other; `seen` hears of each."""
-    verdicts = []
-    for mutant in mutants:
-        verdicts.append(judge_mutant(mutant, seeds_max=seeds_max))
-        seen(verdicts[-1])
-    return verdicts

@@ -144,6 +144,8 @@ class Host:
         self.syncing = True
         covered, outward = len(self.unsynced), self.outward
         retained = self.replica.retained_records() if rewrite else None
+        if retained is not None:
+            self.arena.judge.on_rewritten(self, retained)
         self.outward = deque()
         life = self.lives
 

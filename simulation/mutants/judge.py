@@ -11,9 +11,7 @@ survives. I9 no correct replica diverges. I13 bounds. I15 evidence and accusatio
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from consensus import engine
 from consensus.messages import (
@@ -45,17 +43,13 @@ from consensus.pbft.records import (
     decode_record,
 )
 from consensus.pbft.state import State
-from primitives.codec import encode
-from primitives.digest import domain
 from primitives.finality import FinalityCertificate
-from simulation.twins.crypto import NETWORK_ID, FastVerifier, public_key
+from simulation.mutants.proofs import Proofs
 
 if TYPE_CHECKING:
     from simulation.mutants.arena import Arena
     from simulation.mutants.host import Host
 
-_VERIFIER: Final = FastVerifier()
-_FINALITY: Final = domain("finality")
 TIMESTAMP_SLACK_MS: Final = 60_000
 """A proposal may wait so long for its batches after its timestamp was looked at."""
 
@@ -88,8 +82,7 @@ class Judge:
         self._faulty = max(f for f in range(n) if 3 * f < n)
         self._quorum = next(size for size in range(1, n + 1) if 2 * size - n > self._faulty)
         self._window = arena.configuration.window
-        self._issued: list[set[Signed]] = [set() for _ in range(n)]
-        """All that each replica ever signed."""
+        self._proofs = Proofs(n, self._quorum, self._window, self._correct)
         self._promises = [Promises() for _ in range(n)]
         self._contents: dict[tuple[object, ...], object] = {}
         self._positions: dict[tuple[int, int], Signed] = {}
@@ -99,7 +92,6 @@ class Judge:
         self._begun: dict[bytes, tuple[int, int, dict[int, bytes]]] = {}
         """NewViews that correct replicas accepted: view, base, sequence -> digest."""
         self._blocks: dict[int, bytes] = {}
-        self._certified: set[bytes] = set()
         self._reached: dict[tuple[int, int], tuple[int, int, int]] = {}
         self._kept: dict[tuple[int, int], ViewChange] = {}
         """(replica, whose) -> the ViewChange that it keeps, looked at once."""
@@ -118,29 +110,13 @@ class Judge:
             return False
         return not hosts[index].lost or all(host.lives == 1 for host in hosts if host.index != index)
 
-    def _genuine(self, message: Signed) -> bool:
-        """Tell whether its signer made it. Liars may have made anything that bears their signature."""
-        if message.replica >= self._arena.n:
-            return False
-        issued = self._issued[message.replica]
-        if message in issued:
-            return True
-        if self._correct(message.replica):
-            return False
-        genuine = message.epoch == 0 and _VERIFIER.verify(
-            public_key(message.replica), statement(message), message.signature
-        )
-        if genuine:
-            issued.add(message)
-        return genuine
-
     # --- the log
 
     def on_persist(self, index: int, data: bytes) -> None:
         """A record is written, not yet durable: what the replica itself signed in it exists from now on."""
         record = decode_record(data)
         own = [message for message in promised(record) if message.replica == index]
-        self._issued[index].update(own)
+        self._proofs.issued[index].update(own)
         if own and self._correct(index) and (index, self._arena.hosts[index].lives) in self._diverged:
             self._fail("S13", index, f"signs a {own[0].kind} although its ledger differs from the certified one")
         if self._correct(index) and isinstance(record, Accepted):
@@ -150,7 +126,7 @@ class Judge:
         """What a replica may know when it accepts a proposal."""
         pre_prepare, arena = record.pre_prepare, self._arena
         state = arena.hosts[index].replica._state
-        if not self._genuine(pre_prepare) or pre_prepare.replica != pre_prepare.view % arena.n:
+        if not self._proofs.genuine(pre_prepare) or pre_prepare.replica != pre_prepare.view % arena.n:
             self._fail("I5", index, f"accepts a proposal that replica {pre_prepare.view % arena.n} did not sign")
         sequence, proposal = pre_prepare.sequence, pre_prepare.proposal
         if not state.low < sequence <= state.low + self._window:
@@ -186,10 +162,31 @@ class Judge:
             mine.messages.update(message for message in promised(record) if message.replica == index)
             self._note(index, mine, record)
 
+    def on_rewritten(self, host: Host, records: list[bytes]) -> None:
+        """R1: what replaces the log keeps the votes of this view, what they rest on, and the seals above the stable
+        checkpoint."""
+        index, state = host.index, host.replica._state
+        if not self._correct(index):
+            return
+        kept = [decode_record(data) for data in records]
+        messages = {message for record in kept for message in promised(record)}
+        certified = {r.certificate.pre_prepare.sequence for r in kept if isinstance(r, Prepared)}
+        mine = self._promises[index]
+        for message in mine.messages - messages:
+            above = getattr(message, "sequence", 0) > state.low
+            if above and (isinstance(message, Checkpoint) or getattr(message, "view", -1) == state.view):
+                self._fail("R1", index, f"truncates away its {message.kind} of {content_key(message)}")
+        if lacking := {sequence for sequence in mine.prepared if sequence > state.low} - certified:
+            self._fail("R1", index, f"truncates away the prepared certificates of {sorted(lacking)}")
+        held = {record.batch.digest for record in kept if isinstance(record, HeldBatch)}
+        for record in kept:
+            if isinstance(record, Accepted) and not held >= set(record.pre_prepare.proposal.batches):
+                self._fail("R1", index, f"truncates away batches of its proposal {record.pre_prepare.sequence}")
+
     def _check_record(self, index: int, mine: Promises, record: Record) -> None:
         match record:
             case HeldBatch(batch=batch):
-                if not self._genuine(batch):
+                if not self._proofs.genuine(batch):
                     self._fail("I3", index, f"holds a batch that {batch.author} did not make")
             case Accepted(pre_prepare=pre_prepare):
                 if pre_prepare.view < mine.left_below:
@@ -229,24 +226,8 @@ class Judge:
             self._fail("I5", index, f"commits in view {commit.view}, but promised {mine.left_below}")
         if commit is not None and commit.digest != proposal_digest(certificate.pre_prepare.proposal):
             self._fail("I5", index, "commits to something else than it saw prepared")
-        if reason := self.why_not_prepared(certificate):
+        if reason := self._proofs.why_not_prepared(certificate):
             self._fail("I4", index, f"takes as prepared what is not: {reason}")
-
-    def why_not_prepared(self, certificate: PreparedCertificate) -> str:
-        """Return what is wrong with a prepared certificate, by the judge's own reading."""
-        pre_prepare = certificate.pre_prepare
-        place = (pre_prepare.view, pre_prepare.sequence, proposal_digest(pre_prepare.proposal))
-        signers = {pre_prepare.replica} | {vote.replica for vote in certificate.prepares}
-        if pre_prepare.replica != pre_prepare.view % self._arena.n:
-            return "not proposed by its view's primary"
-        if len(signers) != 1 + len(certificate.prepares) or len(signers) < self._quorum:
-            return f"{len(signers)} distinct signers of {self._quorum}"
-        if any((vote.view, vote.sequence, vote.digest) != place for vote in certificate.prepares):
-            return "votes for something else"
-        votes: list[Signed] = [pre_prepare, *certificate.prepares]
-        if not all(self._genuine(vote) for vote in votes):
-            return "a vote that was never signed"
-        return ""
 
     def _check_own_view_change(self, index: int, mine: Promises, message: ViewChange) -> None:
         """I8: a ViewChange shows all that its signer saw prepared above its stable checkpoint, in the highest view."""
@@ -268,7 +249,7 @@ class Judge:
         view, n = new_view.view, self._arena.n
         if view < mine.left_below or view <= mine.entered:
             self._fail("I7", index, f"enters view {view}, but promised {mine.left_below}")
-        if new_view.replica != view % n or not self._genuine(new_view):
+        if new_view.replica != view % n or not self._proofs.genuine(new_view):
             self._fail("I5", index, f"enters view {view} without its primary's word")
         if tuple((vc.replica, vc.digest) for vc in named) != new_view.view_changes:
             self._fail("I8", index, f"enters view {view} with other ViewChanges than were named")
@@ -277,7 +258,7 @@ class Judge:
         stable = 0
         best: dict[int, PrePrepare] = {}
         for view_change in named:
-            if reason := self._why_bad_view_change(view_change):
+            if reason := self._proofs.why_bad_view_change(view_change):
                 self._fail("I4", index, f"enters view {view} by a bad ViewChange of {view_change.replica}: {reason}")
             stable = max(stable, 0 if view_change.stable is None else view_change.stable.height)
             for certificate in view_change.prepared:
@@ -292,7 +273,7 @@ class Judge:
         carried: dict[int, bytes] = {p.sequence: proposal_digest(p.proposal) for p in new_view.pre_prepares}
         if carried != implied:
             self._fail("I8", index, f"enters view {view}, which begins otherwise than its ViewChanges imply")
-        if any(p.view != view or p.replica != view % n or not self._genuine(p) for p in new_view.pre_prepares):
+        if any(p.view != view or p.replica != view % n or not self._proofs.genuine(p) for p in new_view.pre_prepares):
             self._fail("I5", index, f"enters view {view} with re-issues that its primary did not sign")
         begun = self._begun[new_view.signature] = (view, stable, carried)
         for sequence in self._committed:
@@ -304,20 +285,6 @@ class Judge:
         if view > committed_in and sequence > base and carried.get(sequence) != digest:
             self._fail("I8", index, f"is in view {view} without what view {committed_in} committed at {sequence}")
 
-    def _why_bad_view_change(self, message: ViewChange) -> str:
-        if not self._genuine(message):
-            return "never signed"
-        if message.stable is not None and (reason := self.why_not_final(message.stable)):
-            return reason
-        low = 0 if message.stable is None else message.stable.height
-        for certificate in message.prepared:
-            pre_prepare = certificate.pre_prepare
-            if not low < pre_prepare.sequence <= low + self._window or pre_prepare.view >= message.new_view:
-                return f"sequence {pre_prepare.sequence}, view {pre_prepare.view} does not belong there"
-            if reason := self.why_not_prepared(certificate):
-                return reason
-        return ""
-
     # --- what is said
 
     def on_send_asked(self, host: Host, message: Message) -> None:
@@ -325,7 +292,7 @@ class Judge:
         index = host.index
         if isinstance(message, BatchRequest | ViewChangeRequest | Status) or message.replica != index:
             return
-        if self._correct(index) and message not in self._issued[index]:
+        if self._correct(index) and message not in self._proofs.issued[index]:
             self._fail("I6", index, f"asks to send a {message.kind} before it asks to write it")
 
     def on_sent(self, host: Host, message: Message) -> None:
@@ -334,7 +301,7 @@ class Judge:
         if isinstance(message, BatchRequest | ViewChangeRequest | Status) or not self._correct(index):
             return
         if message.replica != index:
-            if not self._genuine(message):
+            if not self._proofs.genuine(message):
                 self._fail("N11", index, f"passes on a {message.kind} that {message.replica} never signed")
             return
         if message not in self._promises[index].messages:
@@ -347,7 +314,7 @@ class Judge:
 
     def on_lie(self, liar: int, message: Message) -> None:
         """A liar's commits count, if it is one and they are truly signed."""
-        if isinstance(message, Commit) and message.replica == liar and self._genuine(message):
+        if isinstance(message, Commit) and message.replica == liar and self._proofs.genuine(message):
             self._on_commit(message)
 
     def _on_commit(self, commit: Commit) -> None:
@@ -375,7 +342,7 @@ class Judge:
         if tuple(batch.digest for batch in effect.batches) != effect.proposal.batches:
             self._fail("I3", host.index, f"executes other batches than {sequence} orders")
         for batch in effect.batches:
-            if not self._genuine(batch):
+            if not self._proofs.genuine(batch):
                 self._fail("I3", host.index, f"executes a batch that {batch.author} never made")
         if not any(
             len(signers) >= self._quorum
@@ -405,25 +372,11 @@ class Judge:
         """A replica relies on a certificate; `certified`: as one of a block that it executed."""
         if not self._correct(index):
             return
-        if reason := self.why_not_final(certificate):
+        if reason := self._proofs.why_not_final(certificate):
             self._fail("I4", index, f"takes a bad certificate of {certificate.height}: {reason}")
         host = self._arena.hosts[index]
         if certified and host.blocks[certificate.height].block_hash != certificate.block_hash:
             self._fail("S13", index, f"takes the certificate of {certificate.height} for its own, other block")
-
-    def why_not_final(self, certificate: FinalityCertificate) -> str:
-        """Return what is wrong with a finality certificate, by the judge's own reading."""
-        known = encode(certificate)
-        if known in self._certified:
-            return ""
-        signers = {signer for signer, _ in certificate.signatures}
-        if len(signers) < self._quorum or len(signers) != len(certificate.signatures):
-            return f"{len(signers)} distinct signers of {self._quorum}"
-        words = finality(certificate.epoch, certificate.height, certificate.epoch_end, certificate.block_hash)
-        if not all(_VERIFIER.verify(public_key(i), words, signature) for i, signature in certificate.signatures):
-            return "a signature that does not hold"
-        self._certified.add(known)
-        return ""
 
     def on_verdict(self, host: Host, effect: engine.Effect) -> None:
         """A replica accuses another, or finds fault with itself."""
@@ -459,7 +412,7 @@ class Judge:
         for replica, view_change in state.view_changes.items():
             if self._kept.get((index, replica)) is not view_change:
                 self._kept[index, replica] = view_change
-                if replica != index and (reason := self._why_bad_view_change(view_change)):
+                if replica != index and (reason := self._proofs.why_bad_view_change(view_change)):
                     self._fail("I4", index, f"keeps a bad ViewChange of {replica}: {reason}")
 
     def _check_bounds(self, index: int, state: State) -> None:
@@ -473,21 +426,6 @@ class Judge:
             self._fail("I13", index, "keeps too many early messages")
         if len(state.decided) > 2 * window or any(s > state.low + window for s in state.checkpoints):
             self._fail("I13", index, "keeps too many decided proposals, or checkpoints beyond its window")
-
-
-def finality(epoch: int, height: int, epoch_end: int, block_hash: bytes) -> bytes:
-    """Return what a seal says, without asking the code that is judged."""
-    return _FINALITY + NETWORK_ID + b"".join(n.to_bytes(8, "big") for n in (epoch, height, epoch_end)) + block_hash
-
-
-def statement(message: Signed) -> bytes:
-    """Return what a signature must cover, without asking the code that is judged."""
-    if isinstance(message, Checkpoint):
-        return finality(message.epoch, message.sequence, message.epoch_end, message.block_hash)
-    unsigned: Any = msgspec.structs.replace(message, signature=bytes(64))
-    if isinstance(message, Batch):
-        unsigned = msgspec.structs.replace(unsigned, items=())
-    return domain(f"consensus/{message.kind}") + NETWORK_ID + encode(unsigned)
 
 
 def promised(record: Record) -> list[Signed]:

@@ -134,6 +134,8 @@ RECOVERY: Final[tuple[Mutant, ...]] = (
         "gate-left-open",
         "a replica votes after a start without asking what others know of it",
         ("consensus.pbft.state:State.silent", "self.gated or self.lost or self.outdated_by > 0", "self.lost"),
+        runs="stories",
+        story="lost-log",
     ),
     mutant(
         "gate-opens-alone",
@@ -143,6 +145,8 @@ RECOVERY: Final[tuple[Mutant, ...]] = (
             "len(state.agreeing) + 1 < state.validators.quorum",
             "not state.agreeing",
         ),
+        runs="stories",
+        story="lost-log",
     ),
     mutant(
         "claims-about-others",

@@ -272,6 +272,29 @@ def unseen_view_change(seed: int) -> None:
     _demand(arena, 1_400, [b"item"], {1, 2, 3})
 
 
+def lost_log(seed: int) -> None:
+    """R5: who lost its log hears first of one that knows nothing of it, and stays silent until a quorum has spoken."""
+    arena = Arena(4, seed, FAST)
+    arena.start()
+    arena.split({0, 2, 3}, {1})
+    for number in range(4):
+        arena.hosts[3].offer(b"%d" % number)
+        arena.run(40)
+    lost = arena.hosts[3]
+    lost.crash()
+    lost.records, lost.lost = [], True
+    arena.cut |= {(0, 3), (2, 3)}
+    arena.run(50)  # what was under way to it is lost
+    arena.cut -= {(1, 3), (3, 1)}
+    arena.start(3)
+    arena.run(20)
+    lost.offer(b"another")
+    arena.run(200)
+    arena.cut = set()
+    arena.hosts[0].offer(b"item")
+    _demand(arena, 3_000, [b"item"], {0, 1, 2})
+
+
 def _demand(arena: Arena, limit_ms: int, items: list[bytes], among: set[int] | None = None) -> None:
     hosts = [host for host in arena.correct if among is None or host.index in among]
 
@@ -306,6 +329,7 @@ STORIES: Final[Mapping[str, Callable[[int], None]]] = {
         views_that_fail,
         two_certificates,
         misdirected_status,
+        lost_log,
         lost_checkpoints,
         unseen_view_change,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from simulation.byzantine.mixtures import BEHAVIORS, always
@@ -12,6 +13,8 @@ from simulation.mutants.schedules import make_peace, run_hostile
 from simulation.mutants.stories import STORIES
 
 SEEDS_PER_CASE = 12
+TAKING_TURNS = msgspec.structs.replace(FAST, turn_ms=600)
+"""A primary that orders only what it likes is stopped by the end of its turn."""
 
 
 @pytest.mark.parametrize("case", range(8))
@@ -25,7 +28,7 @@ def test_hostile_seeds_break_no_law(case: int) -> None:
 def test_each_lie_alone_breaks_nothing_and_stops_nobody(name: str) -> None:
     """S1-S12, L3, L4, L10, L13, I14: one way to lie, all the time, from each place; the others go on regardless."""
     for seed in range(4):
-        arena = Arena(4, seed, FAST, liars=[seed], draw=always(name))
+        arena = Arena(4, seed, TAKING_TURNS, liars=[seed], draw=always(name))
         arena.start()
         for number in range(8):
             arena.hosts[(seed + 1 + number % 3) % 4].offer(b"%d" % number)

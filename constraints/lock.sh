@@ -12,10 +12,10 @@ import tomllib
 
 project = tomllib.loads(pathlib.Path(sys.argv[1]).read_text())
 work = pathlib.Path(sys.argv[2])
-dev = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
-extra = project["project"]["optional-dependencies"]["tensorflow"]
+extras = project["project"]["optional-dependencies"]
+dev = project["project"]["dependencies"] + project["dependency-groups"]["dev"] + extras["bench"]
 (work / "dev.in").write_text("\n".join(dev) + "\n")
-(work / "all.in").write_text("\n".join(dev + extra) + "\n")
+(work / "all.in").write_text("\n".join(dev + extras["tensorflow"] + extras["ray"]) + "\n")
 PY
 compile() {
   "$PYTHON" -m piptools compile --quiet --generate-hashes --no-header --no-annotate --allow-unsafe --strip-extras \

@@ -5,7 +5,8 @@ The header's roots commit to every byte of the body and of the receipts:
     transactions root = H("transactions-root", ids root || signatures root)
     ids root          = list root of the ids of the executed transactions, in order
     signatures root   = list root, a leaf a batch: [author, number, marks, rest]; `rest` holds for each transaction what
-                        its id does not cover: the signature when it executed, all its bytes when it did not
+                        its id does not cover: the signature when it executed, nothing of an opaque bundle that did,
+                        all its bytes when it did not
     receipts root     = list root of the encoded receipts, deadlines first
 
 So the ids of a block can be shown to somebody who replays nothing with one further hash.
@@ -20,6 +21,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from ledger.errors import InvalidBlock
+from ledger.opaque import is_bundle
 from ledger.transaction import TRANSACTION_BYTES_MAX, SignedTransaction
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest, tagged_hash
@@ -89,7 +91,7 @@ class BlockBatch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     author: Natural
     number: Natural
     transactions: tuple[Annotated[bytes, msgspec.Meta(max_length=TRANSACTION_BYTES_MAX)], ...]
-    """Signed transactions, opaque."""
+    """Signed transactions, or bundles where the network allows them."""
     marks: bytes
     """One `Mark` a transaction."""
 
@@ -138,7 +140,7 @@ def transactions_root(ids: Sequence[bytes], batches: Sequence[BlockBatch]) -> Di
 
 def _rest(batch: BlockBatch) -> list[bytes]:
     return [
-        data if mark else decode(data, SignedTransaction).signature
+        data if mark else b"" if is_bundle(data) else decode(data, SignedTransaction).signature
         for data, mark in zip(batch.transactions, batch.marks, strict=True)
     ]
 

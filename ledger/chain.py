@@ -41,6 +41,7 @@ from ledger.execution import (
 from ledger.genesis import Genesis
 from ledger.genesis import network_id as network_id_of
 from ledger.modules.module import ArtifactRecord, ChainFacts, Context
+from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
 from ledger.parameters import LIFETIME_MS_MAX
 from ledger.ports import EvidenceJudge
@@ -383,8 +384,8 @@ class Chain:
         results = self._results(height)
         return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
 
-    def admission_error(self, transaction: DecodedTransaction, now_ms: int) -> LedgerError | None:
-        """Say why a transaction would not execute if it were ordered now; None when nothing speaks against it.
+    def admission_error(self, transaction: DecodedTransaction | DecodedBundle, now_ms: int) -> LedgerError | None:
+        """Say why a transaction or bundle would not execute if it were ordered now; None when nothing is against it.
 
         `now_ms` is the local clock; a development network's offset is added. The signature is not checked.
         """
@@ -392,7 +393,9 @@ class Chain:
         parameters = read_parameters(self._state)
         time_ms = max(self.head.timestamp_ms + 1, now_ms + self.registry.clock_offset_ms(self._state))
         mark = Mark.EXECUTED
-        if body.network_id != self.network_id:
+        if isinstance(transaction, DecodedBundle) and parameters.opaque_bundles is not True:
+            mark = Mark.MALFORMED
+        elif body.network_id != self.network_id:
             mark = Mark.FOREIGN
         elif transaction.id in self._replay or self.archive.location(transaction.id) is not None:
             mark = Mark.DUPLICATE
@@ -402,11 +405,13 @@ class Chain:
             return InvalidTransaction(mark.code, _MARK_MESSAGES[mark])
         if len(self._replay) >= parameters.replay_ids_max:
             return LedgerError("ledger.replay_ids_full", "too many transactions executed lately; try again in a minute")
-        role = self.registry.key_role(self._state, body.sender, body.signer)
+        if isinstance(transaction, DecodedBundle):
+            return None
+        role = self.registry.key_role(self._state, transaction.body.sender, transaction.body.signer)
         if role is None:
             return InvalidTransaction(Mark.UNKNOWN_SIGNER.code, _MARK_MESSAGES[Mark.UNKNOWN_SIGNER])
         try:
-            for operation in body.operations:
+            for operation in transaction.body.operations:
                 check_role(self.registry, role, operation)
         except OperationError as error:
             return error
@@ -434,5 +439,6 @@ _MARK_MESSAGES = {
     Mark.DUPLICATE: "the transaction has already executed",
     Mark.EXPIRED: "the transaction's expiry has passed",
     Mark.TOO_EARLY: "the transaction expires further ahead than a lifetime",
+    Mark.MALFORMED: "this network orders no opaque bundles, signed transactions only",
     Mark.UNKNOWN_SIGNER: "the sender is unknown, or the key is not one of its keys",
 }

@@ -17,6 +17,7 @@ from ledger import deadlines, epochs
 from ledger.block import CODE_CHARACTERS_MAX, BlockBatch, Mark, Receipt
 from ledger.errors import InvalidTransaction, OperationError
 from ledger.modules.module import ArtifactRecord, ChainFacts, Context
+from ledger.opaque import decode_bundle, is_bundle
 from ledger.operations import Registry
 from ledger.parameters import Parameters
 from ledger.replay import ReplayIds
@@ -184,6 +185,8 @@ class BlockExecutor:
 
     def _transaction(self, data: bytes) -> Mark:
         executed = self._executed
+        if self._parameters.opaque_bundles is True and is_bundle(data):
+            return self._bundle(data)
         try:
             transaction = decode_transaction(data, self._registry)
         except InvalidTransaction:
@@ -199,16 +202,29 @@ class BlockExecutor:
         executed.outcomes.append(Outcome(transaction.id, mark, self._apply(transaction, role)))
         return mark
 
+    def _bundle(self, data: bytes) -> Mark:
+        """A bundle executes by being there: nothing but its id and its receipt remains of it."""
+        executed = self._executed
+        try:
+            bundle = decode_bundle(data)
+        except InvalidTransaction:
+            executed.outcomes.append(Outcome(None, Mark.MALFORMED, None))
+            return Mark.MALFORMED
+        mark = self._judge_common(bundle.id, bundle.body.network_id, bundle.body.expires_at_ms)
+        receipt = None
+        if mark is Mark.EXECUTED:
+            self._fresh.add(bundle.id)
+            executed.ids.append(bundle.id)
+            receipt = executed.record(bundle.id, "", "", None)
+        executed.outcomes.append(Outcome(bundle.id, mark, receipt))
+        return mark
+
     def _judge(self, transaction: DecodedTransaction) -> tuple[Mark, str | None]:
         """Say whether `transaction` executes in this block, cheapest questions first, and with which key role."""
         body = transaction.body
-        if body.network_id != self._network_id:
-            return Mark.FOREIGN, None
-        mark = lifetime_mark(body.expires_at_ms, self._executed.time_ms, self._parameters.lifetime_ms)
+        mark = self._judge_common(transaction.id, body.network_id, body.expires_at_ms)
         if mark is not Mark.EXECUTED:
             return mark, None
-        if transaction.id in self._fresh or transaction.id in self._replay:
-            return Mark.DUPLICATE, None
         role = self._registry.key_role(self._executed.view, body.sender, body.signer)
         if role is None:
             return Mark.UNKNOWN_SIGNER, None
@@ -216,6 +232,15 @@ class BlockExecutor:
         if not known_good and not transaction.verify():
             return Mark.BAD_SIGNATURE, None
         return Mark.EXECUTED, role
+
+    def _judge_common(self, identifier: bytes, network_id: bytes, expires_at_ms: int) -> Mark:
+        """Ask what is asked of transactions and bundles alike."""
+        if network_id != self._network_id:
+            return Mark.FOREIGN
+        mark = lifetime_mark(expires_at_ms, self._executed.time_ms, self._parameters.lifetime_ms)
+        if mark is Mark.EXECUTED and (identifier in self._fresh or identifier in self._replay):
+            return Mark.DUPLICATE
+        return mark
 
     def _apply(self, transaction: DecodedTransaction, role: str) -> int:
         """Run all operations, or none. Return the receipt's index."""

@@ -63,6 +63,9 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Least time between two rejoins of one validator; 0 only on development networks."""
     artifact_bytes_max: Annotated[int, _range(1024, 2**46)] = 2**36
     """The largest artifact that a version may register."""
+    opaque_bundles: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether `ledger.opaque` bundles are ordered; true only on development networks. It is left out of a genesis that
+    does not speak of it, so networks without it are what they were."""
 
     def validate(self, *, development: bool) -> None:
         """Check the ranges and what they may be together.
@@ -81,6 +84,10 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.rejoin_interval_ms == 0 and not development:
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.rejoin_interval_ms: 0 is for development networks only"
+            )
+        if self.opaque_bundles is True and not development:
+            raise InvalidGenesis(
+                "genesis.parameter", "parameters.opaque_bundles: true is for development networks only"
             )
         if self.commitment_age_ms >= self.commitment_lifetime_ms:
             raise InvalidGenesis(

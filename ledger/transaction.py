@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 import msgspec
 
 from ledger.errors import InvalidTransaction
+from ledger.opaque import decode_bundle, is_bundle
 from ledger.operations import Operation, Registry, default_registry
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest, domain, tagged_hash
@@ -150,11 +151,13 @@ def decode_transaction(data: bytes, registry: Registry | None = None) -> Decoded
 
 
 def transaction_id(data: bytes) -> Digest:
-    """Return the id of a signed transaction without knowing its operations.
+    """Return the id of a signed transaction without knowing its operations, or that of an opaque bundle.
 
     Raises:
         InvalidTransaction: `transaction.malformed`.
     """
+    if is_bundle(data):
+        return decode_bundle(data).id
     try:
         return tagged_hash("transaction", decode(data, SignedTransaction).body)
     except CodecError as error:

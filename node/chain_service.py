@@ -15,6 +15,7 @@ from ledger.block import Block, Header, block_hash, decode_block, transactions_r
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction
 from ledger.execution import DecidedBatch, DecidedProposal
+from ledger.opaque import decode_bundle, is_bundle
 from ledger.transaction import decode_transaction, transaction_id
 from node.membership import (
     Membership,
@@ -25,6 +26,7 @@ from node.membership import (
     own_standing,
     registered_peers,
 )
+from node.pool import NOBODY
 from node.ports import RegisteredPeer
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
 from primitives.codec import CodecError, decode, encode
@@ -42,6 +44,8 @@ class Verdict(msgspec.Struct, frozen=True):
     expires_at_ms: int = 0
     known: bool = False
     """It has executed already."""
+    signed: bool = True
+    """False for an opaque bundle: there is no signature to check."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -154,6 +158,8 @@ class ChainService:
         return [self._admit(data, now_ms) for data in transactions]
 
     def _admit(self, data: bytes, now_ms: int) -> Verdict:
+        if is_bundle(data):
+            return self._admit_bundle(data, now_ms)
         try:
             transaction = decode_transaction(data)
         except InvalidTransaction as error:
@@ -165,6 +171,18 @@ class ChainService:
         if refusal is not None:
             return Verdict(transaction.id, refusal.code, refusal.message)
         return Verdict(transaction.id, sender=body.sender, expires_at_ms=body.expires_at_ms)
+
+    def _admit_bundle(self, data: bytes, now_ms: int) -> Verdict:
+        try:
+            bundle = decode_bundle(data)
+        except InvalidTransaction as error:
+            return Verdict(b"", error.code, error.message)
+        if self._chain.transaction_status(bundle.id).state == "executed":
+            return Verdict(bundle.id, known=True)
+        refusal = self._chain.admission_error(bundle, now_ms)
+        if refusal is not None:
+            return Verdict(bundle.id, refusal.code, refusal.message)
+        return Verdict(bundle.id, sender=NOBODY, expires_at_ms=bundle.body.expires_at_ms, signed=False)
 
     # --- synchronization
 

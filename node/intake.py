@@ -11,6 +11,7 @@ from consensus.messages import Batch
 from ledger.block import Mark
 from ledger.chain import ExecutedBlock
 from ledger.errors import InvalidTransaction
+from ledger.opaque import is_bundle
 from ledger.transaction import transaction_id
 from node.batcher import Batcher, BatchLimits
 from node.chain_service import Verdict
@@ -77,7 +78,8 @@ class Intake:
         fresh = [
             transaction
             for transaction, verdict in zip(data, verdicts, strict=True)
-            if not verdict.code
+            if verdict.signed
+            and not verdict.code
             and not verdict.known
             and verdict.id not in self.pool
             and not self.pool.refusal(verdict.sender, len(transaction))
@@ -104,9 +106,11 @@ class Intake:
             return Admission(verdict.id, verdict.code, verdict.message)
         if verdict.known or verdict.id in self.pool:
             return Admission(verdict.id, known=True)
-        if signatures is None:
+        if not verdict.signed:
+            code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
+        elif signatures is None:
             return Admission(verdict.id, "pool.full", "too many signatures wait to be checked; try again later")
-        if transaction not in signatures:  # there was no room for it when the others went to be checked
+        elif transaction not in signatures:  # there was no room for it when the others went to be checked
             code = self.pool.refusal(verdict.sender, len(transaction)) or "pool.full"
         elif not signatures[transaction]:
             return Admission(verdict.id, "transaction.bad_signature", "the signature does not verify")
@@ -119,7 +123,7 @@ class Intake:
 
     def known_signatures(self, batches: Sequence[Batch]) -> frozenset[bytes]:
         """Return the hashes of those signed transactions in `batches` whose signature was checked here."""
-        return self._verdicts.known([item for batch in batches for item in batch.items])
+        return self._verdicts.known([item for batch in batches for item in batch.items if not is_bundle(item)])
 
     def on_executed(self, block: ExecutedBlock) -> list[bytes]:
         """Take notice of a block; return the ids that left the pool because their time is over."""

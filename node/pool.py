@@ -10,6 +10,8 @@ import msgspec
 
 SENDER_SHARE: Final = 4
 """One sender may fill a quarter of the pool."""
+NOBODY: Final = b""
+"""The sender of what has none: it has no share, so the pool's own limits are all there are."""
 EXPIRY_BUCKET_MS: Final = 1_000
 """Entries are kept by the second in which they expire, so that a block looks at those only that are due."""
 
@@ -70,7 +72,8 @@ class Pool:
         """Return "" where there is room for a transaction, else `pool.full` or `pool.sender_full`."""
         if len(self._entries) >= self._limits.transactions_max or self._bytes + size_bytes > self._limits.bytes_max:
             return "pool.full"
-        if self._by_sender.get(sender, 0) >= max(1, self._limits.transactions_max // SENDER_SHARE):
+        share = max(1, self._limits.transactions_max // SENDER_SHARE)
+        if sender != NOBODY and self._by_sender.get(sender, 0) >= share:
             return "pool.sender_full"
         return ""
 

@@ -80,7 +80,7 @@ def test_what_leaves_a_bound_is_not_built(changes: dict[str, Any], code: str) ->
 
 
 def test_what_is_not_canonical_is_refused() -> None:
-    """X2: surplus items, other tags and versions, longer forms: one bundle has one encoding."""
+    """A9: surplus items, other tags and versions, longer forms: one bundle has one encoding."""
     fields = ["opaque", 1, bytes(32), 99, SALT, b"abc"]
     good = msgpack.packb(fields)
     for bad in (
@@ -148,7 +148,7 @@ def test_bundles_and_transactions_share_a_block() -> None:
     ],
 )
 def test_a_bundle_is_judged_as_a_transaction_is(changes: dict[str, Any], mark: Mark) -> None:
-    """A4: another network's, or out of its time; the same answer at admission and in a block, and no receipt."""
+    """A7: another network's, or out of its time; the same answer at admission and in a block, and no receipt."""
     kit = opaque_kit()
     data = bundle(kit, **changes)
     refusal = kit.chain.admission_error(decode_bundle(data), kit.now_ms)

@@ -1,0 +1,1 @@
+"""Many runs from one description: which, where, and what became of each."""

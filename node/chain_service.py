@@ -259,11 +259,26 @@ class ChainService:
         reason = verify_certificate(self._chain.network_id, keys, certificate)
         if reason is not None:
             raise InvalidBlock("sync.certificate", reason)
+        self._check_history(certificate)
         for (parent, child), parent_hash in zip(pairwise(headers), hashes, strict=False):
             if child.height != parent.height + 1 or child.parent_hash != parent_hash:
                 raise InvalidBlock("sync.broken_chain", f"block {child.height} does not follow block {parent.height}")
         if headers[0].height > self._chain.height + 1:
             raise InvalidBlock("sync.gap", f"block {headers[0].height} does not follow our head {self._chain.height}")
+
+    def _check_history(self, certificate: FinalityCertificate) -> None:
+        """Refuse another past than ours, which validators of an ended epoch may sign long after: that is no divergence.
+
+        Raises:
+            InvalidBlock: `sync.forked`.
+        """
+        height = certificate.height
+        end = epochs.last_height(self._chain.view(), certificate.epoch)
+        if end is not None and height > end:
+            raise InvalidBlock("sync.forked", f"epoch {certificate.epoch} ended with block {end}")
+        known = self._chain.header(height) if height <= self._chain.certified_height else None
+        if known is not None and block_hash(known) != certificate.block_hash:
+            raise InvalidBlock("sync.forked", f"another block {height} is certified here")
 
     def _result(self, block: ExecutedBlock, batches: Sequence[tuple[int, int]]) -> BlockResult:
         return BlockResult(block, self._clock_offset_ms(), tuple(batches))

@@ -155,6 +155,25 @@ def test_a_range_over_the_end_is_refused_although_both_sets_are_known(world: Con
     assert target.take_blocks(second, headers, certificate).refusal is None
 
 
+@pytest.mark.parametrize("beyond", [False, True])
+def test_another_past_that_old_keys_sign_is_the_liars_fault_and_not_ours(world: Consortium, beyond: bool) -> None:
+    """S9, S10: the set of an ended epoch, its keys long out of use, can sign a second history of that epoch.
+
+    Whoever shows it has lied; the node must not take itself for diverged, and stop. `beyond`: up to above our head.
+    """
+    fork = Consortium(world.genesis)
+    fork.run_to(END + 10)
+    reached = END + 8 if beyond else END - 2
+    fork.chain.add_certificate(fork.certify(reached))
+    target = follower(world)
+    for first in (1, END + 1):
+        assert fetch(ChainService(world.chain), target, first, END + 3).refusal is None
+    head = target.head()
+    taken = fetch(ChainService(fork.chain), target, head.header.height + 1 if beyond else 1, reached)
+    assert (taken.results, taken.refusal and taken.refusal.code) == ((), "sync.forked")
+    assert target.head() == head
+
+
 def _header(data: bytes) -> bytes:
     return encode(decode_block(data).header)
 

@@ -30,7 +30,9 @@ from node.ports import AppendFile, Files, Jobs
 FILE_NAME: Final = "votes.log"
 DAMAGED_FILE_NAME: Final = "votes.damaged"
 """Where a damaged log is kept for examination; the next one takes its place."""
-RECORD_BYTES_MAX: Final = 64 * 1024 * 1024
+RECORD_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""A view that was entered is the largest: the ViewChanges of a quorum of up to 128, each as large as its channel lets
+it be (4 MiB). What is longer is taken for damage when the log is read, so it must never be written."""
 REWRITE_BYTES_MIN: Final = 8 * 1024 * 1024
 """The log is rewritten when it has grown by so much, and to twice its size, since the last time."""
 

@@ -22,7 +22,7 @@ ASKED_AT_ONCE_MAX: Final = 3
 
 
 class HeadExchange:
-    """One node's side of it. Peers are registered nodes, so there are as many entries here at most."""
+    """One node's side of it."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class HeadExchange:
         self._executor = executor
         self._show = show
         self._told_at_ms: dict[str, int] = {}
+        """Who was told something within the last period."""
         self._turn = 0
 
     def ask(self, epoch: int, height: int) -> None:
@@ -52,7 +53,8 @@ class HeadExchange:
     def tell(self, peer: str, epoch: int, height: int) -> None:
         """Show a peer that is in `epoch` what is certified there above `height`."""
         now_ms = self._clock.now_ms()
-        if abs(now_ms - self._told_at_ms.get(peer, -ANSWER_PERIOD_MS)) < ANSWER_PERIOD_MS:
+        self._told_at_ms = {to: at for to, at in self._told_at_ms.items() if abs(now_ms - at) < ANSWER_PERIOD_MS}
+        if peer in self._told_at_ms:
             return
         self._told_at_ms[peer] = now_ms
 

@@ -161,9 +161,11 @@ class Invariants:
                 )
             self._reached[life] = now
         window, n = state.configuration.window, state.validators.n
-        # A restart can find an older certificate than the one whose window its promises fill: those are kept.
+        # A restart can find an older certificate than those whose windows its promises fill: they are kept, and the
+        # Status messages that open the gate show where the others are.
+        kept = state.gated
         if (
-            len(state.slots) > 2 * window
+            (len(state.slots) > 2 * window and not kept)
             or len(state.view_changes) > n
             or len(state.pending_new_views) > n
             or len(core.pool) > _POOL.transactions_max
@@ -176,12 +178,11 @@ class Invariants:
     def _look_closely(self, index: int, state: State) -> None:
         window, n = state.configuration.window, state.validators.n
         problems = {
-            "slots outside the window": any(
-                not state.low < sequence <= state.high + window for sequence in state.slots
-            ),
+            "slots outside the window": not state.gated
+            and any(not state.low < sequence <= state.high + window for sequence in state.slots),
             "early messages": any(len(kept) > EARLY_MESSAGES_MAX for kept in state.early.values()),
             "early messages of strangers": len(state.early) > n,
-            "prepared certificates": len(state.prepared) > window,
+            "prepared certificates": len(state.prepared) > window and not state.gated,
             "decided proposals": len(state.decided) > 2 * window,
             "checkpoints": len(state.checkpoints) > 2 * window,
             "view changes fetched": len(state.fetched_view_changes) > n * n,

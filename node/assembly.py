@@ -34,6 +34,7 @@ from node.http.connections import Server
 from node.http.table import router
 from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
+from node.measurement import Measurement
 from node.metrics import NodeMetrics, Reading
 from node.pool import PoolLimits
 from node.ports import Ports, RegisteredPeer
@@ -85,6 +86,7 @@ class Node:
         self._listener: asyncio.Server | None = None
         self._links = PeerLinks()
         self._metrics = NodeMetrics()
+        self._measurement = self._open_measurement()
 
     # --- start
 
@@ -95,7 +97,7 @@ class Node:
             NodeFailure: what stands in the way, in one line. LedgerError: the ledger cannot be opened.
         """
         loop = asyncio.get_running_loop()
-        settings = self._files.configuration
+        settings, measurement = self._files.configuration, self._measurement
         post = LoopPost(loop, self._on_fatal)
         self._clock = LoopClock(loop, self._on_fatal)
         self._executor = self._make_executor(post)
@@ -125,6 +127,9 @@ class Node:
         services.waiters = api.waiters
         core.subscribe(services)
         core.subscribe(_NewVersions(replication))
+        if measurement is not None:
+            core.subscribe(measurement)
+            measurement.start(loop, peers.statistics, lambda: core.engine_status().view)
         self._metrics.add(self._status.readings)
         self._metrics.add(lambda: self._own_readings(replication))
         self._metrics.watch_loop(loop)
@@ -132,6 +137,10 @@ class Node:
         core.start()
         self._spawn(replication.run())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
+
+    def _open_measurement(self) -> Measurement | None:
+        name = self._files.configuration.measurement.file
+        return Measurement(self._files.directory.path / name) if name else None
 
     def _make_executor(self, post: LoopPost) -> ThreadExecutor:
         if self._files.configuration.executor.mode == "thread":
@@ -167,7 +176,7 @@ class Node:
         return opening, await reads.ask("peers", opening.membership.epoch)
 
     def _make_core(self, opening: Opening) -> NodeCore:
-        files, consensus = self._files, self._files.configuration.consensus
+        files, consensus, measured = self._files, self._files.configuration.consensus, self._measurement
         batching = files.configuration.batching
         engine = EngineConfiguration(
             pipeline_depth=consensus.pipeline_depth,
@@ -192,8 +201,8 @@ class Node:
                 clock=self._clock,
                 files=DiskFiles(files.directory.journal),
                 jobs=self._jobs,
-                links=self._links,
-                executor=self._executor,
+                links=self._links if measured is None else measured.links(self._links),
+                executor=self._executor if measured is None else measured.executor(self._executor),
                 verifier=self._verifier,
             ),
             on_fatal=self._on_fatal,
@@ -292,6 +301,8 @@ class Node:
         if self._links.network is not None:
             await self._links.network.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._measurement is not None:
+            self._measurement.stop()
         for stop in self._thread_stops:
             await asyncio.to_thread(stop)
         if self._store is not None:

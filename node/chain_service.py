@@ -305,6 +305,22 @@ class ChainService:
         header = self._chain.header(height)
         return None if header is None else block_hash(header)
 
+    def executed_ids(
+        self, first: int, count: int
+    ) -> list[tuple[int, bytes, bytes, bytes, tuple[tuple[int, str], ...]]]:
+        """Return (height, block hash, state root, ids, refusals) of up to `count` blocks; receipts of deadlines are
+        no transactions."""
+        found = []
+        for height in range(first, min(first + count - 1, self._chain.height) + 1):
+            header, results = self._chain.header(height), self._chain.archive.results(height)
+            assert header is not None
+            assert results is not None
+            receipts = results.receipts[results.swept :]
+            refused = tuple((at, receipt.code) for at, receipt in enumerate(receipts) if receipt.code)
+            ids = b"".join(receipt.id for receipt in receipts)
+            found.append((height, bytes(block_hash(header)), header.state_root, ids, refused))
+        return found
+
     def prove(self, key: bytes) -> bytes:
         return self._chain.prove(key).encode()
 

@@ -115,6 +115,13 @@ class Log(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Measurement(Section, frozen=True):
+    """[measurement]: structured events for the benchmark laboratory."""
+
+    file: str = ""
+    """Where they are appended, relative to the data directory; empty measures nothing and costs nothing."""
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of `node.toml`."""
 
@@ -125,6 +132,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     executor: Executor = Executor()
     artifacts: Artifacts = Artifacts()
     log: Log = Log()
+    measurement: Measurement = Measurement()
 
 
 def load(path: Path) -> Configuration:

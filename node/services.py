@@ -20,6 +20,7 @@ from node.core import Admission, NodeCore
 from node.explanation import Explanation
 from node.http.services import (
     BlockSummary,
+    ExecutedIds,
     NodeStatus,
     QueryAnswer,
     Submitted,
@@ -108,10 +109,7 @@ class NodeServices:
             return
         for block in blocks:
             if self.waiters.listening:
-                ids = tuple(
-                    outcome.id.hex() for outcome in block.outcomes if outcome.receipt is not None and outcome.id
-                )
-                self.waiters.on_certified(BlockSummary(block.header.height, block.block_hash.hex(), ids))
+                self.waiters.on_certified(_summary(block, with_ids=self.waiters.wants_ids))
         while self._dropped_lately and self._dropped_lately[0][0] <= height:
             self.waiters.wake(self._dropped_lately.popleft()[1])
 
@@ -217,6 +215,9 @@ class NodeServices:
         found: FinalityCertificate | None = await self._reads.ask("certificate", height)
         return found
 
+    async def executed_ids(self, first: int, count: int) -> list[ExecutedIds]:
+        return [ExecutedIds(*fields) for fields in await self._reads.ask("executed_ids", first, count)]
+
     async def prove(self, key: bytes) -> bytes:
         return bytes(await self._reads.ask("prove", key))
 
@@ -235,3 +236,10 @@ class NodeServices:
                 if self._core.certified_height > prepared.height:
                     break  # this height was passed over; prepare anew at the head
                 await asyncio.sleep(0.02)
+
+
+def _summary(block: ExecutedBlock, *, with_ids: bool) -> BlockSummary:
+    ids: tuple[str, ...] = ()
+    if with_ids:
+        ids = tuple(outcome.id.hex() for outcome in block.outcomes if outcome.receipt is not None and outcome.id)
+    return BlockSummary(block.header.height, block.block_hash.hex(), ids, block.transactions_executed)

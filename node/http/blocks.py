@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from node.http.application import Api, json_response
+from node.http.application import Api, bytes_response, json_response
 from node.http.parameters import Natural
 from node.http.problems import Problem, malformed
 from node.http.routing import Request, Route
@@ -17,6 +17,8 @@ from node.http.transactions import WAIT
 HEIGHT_MAX: Final = 2**53
 AT_LEAST: Final = Natural("at_least", HEIGHT_MAX, "Wait until this height is executed, then answer")
 AT_LEAST_WAIT_S: Final = 30.0
+EXECUTED_BLOCKS_MAX: Final = 64
+COUNT: Final = Natural("count", EXECUTED_BLOCKS_MAX, "How many blocks, from this one on; 1 when not given")
 
 
 class CertificateAnswer(msgspec.Struct, frozen=True):
@@ -60,6 +62,14 @@ async def certificate(api: Api, request: Request) -> web.StreamResponse:
     )
 
 
+async def executed(api: Api, request: Request) -> web.StreamResponse:
+    """Which transactions blocks have executed, as MessagePack: [[height, hash, state root, ids, refusals], ...]."""
+    count = COUNT.read(request.query, 1)
+    if not 1 <= count <= EXECUTED_BLOCKS_MAX:
+        raise malformed(f"count: from 1 to {EXECUTED_BLOCKS_MAX}")
+    return bytes_response(msgspec.msgpack.encode(await api.services.executed_ids(height_of(request), count)))
+
+
 def height_of(request: Request) -> int:
     height = int(request.parameters["height"])
     if height > HEIGHT_MAX:
@@ -84,5 +94,13 @@ ROUTES: Final = (
         certificate,
         "A block's finality certificate",
         answer=CertificateAnswer,
+    ),
+    Route(
+        "GET",
+        "/v1/blocks/{height:height}/executed",
+        executed,
+        "The ids of what blocks have executed",
+        query=(COUNT,),
+        media_type="application/octet-stream",
     ),
 )

@@ -82,7 +82,21 @@ class BlockSummary(msgspec.Struct, frozen=True):
     height: int
     block_hash: str
     transactions: tuple[str, ...]
-    """Ids in the order of the block, rejected ones included."""
+    """Ids in the order of the block, rejected ones included; empty where nobody asks for them."""
+    count: int = 0
+    """How many there are."""
+
+
+class ExecutedIds(msgspec.Struct, frozen=True, array_like=True):
+    """What a block executed, for who compares whole chains."""
+
+    height: int
+    block_hash: bytes
+    state_root: bytes
+    ids: bytes
+    """32 bytes a transaction, in the order of the block."""
+    refused: tuple[tuple[int, str], ...]
+    """(position, code) of those whose receipt is a refusal."""
 
 
 class BlockUpload(msgspec.Struct, frozen=True):
@@ -171,6 +185,10 @@ class Services(Protocol):
         ...
 
     async def block_certificate(self, height: int) -> FinalityCertificate | None: ...
+
+    async def executed_ids(self, first: int, count: int) -> list[ExecutedIds]:
+        """Return what blocks `first` and following executed; fewer than `count` at the head."""
+        ...
 
     async def prove(self, key: bytes) -> bytes:
         """Return the encoded StateProof at the head."""

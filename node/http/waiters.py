@@ -22,7 +22,8 @@ STREAM_BLOCKS_MAX: Final = 256
 class Stream:
     """Certified blocks for one reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_ids: bool) -> None:
+        self.with_ids = with_ids
         self._blocks: deque[BlockSummary] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
@@ -77,6 +78,11 @@ class Waiters:
     def listening(self) -> bool:
         """Whether anybody wants to hear of certified blocks."""
         return bool(self._transactions or self._streams)
+
+    @property
+    def wants_ids(self) -> bool:
+        """Whether anybody wants to hear which transactions a block has."""
+        return bool(self._transactions) or any(stream.with_ids for stream in self._streams)
 
     # --- the node's side
 
@@ -143,9 +149,9 @@ class Waiters:
                 self._heights.discard(entry)
 
     @contextmanager
-    def stream(self) -> Iterator[Stream]:
-        """Open a stream of the blocks certified from now on."""
-        stream = Stream()
+    def stream(self, *, with_ids: bool = True) -> Iterator[Stream]:
+        """Open a stream of the blocks certified from now on; their ids only where they are wanted."""
+        stream = Stream(with_ids)
         with self._counted():
             self._streams.add(stream)
             try:

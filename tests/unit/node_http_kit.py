@@ -20,6 +20,7 @@ from node.http.connections import Server
 from node.http.services import (
     ArtifactStatus,
     BlockUpload,
+    ExecutedIds,
     NodeStatus,
     QueryAnswer,
     Submitted,
@@ -125,6 +126,9 @@ class FakeServices:
 
     async def block_certificate(self, height: int) -> FinalityCertificate | None:
         return None
+
+    async def executed_ids(self, first: int, count: int) -> list[ExecutedIds]:
+        return [ExecutedIds(first, bytes(32), bytes(32), bytes(32), ())]
 
     async def prove(self, key: bytes) -> bytes:
         return b"proof of " + key

@@ -148,19 +148,36 @@ def test_a_stream_tells_of_certified_blocks_and_ends_for_who_lags() -> None:
             async with session.get(api.url + "/v1/events") as stream:
                 assert stream.content_type == "text/event-stream"
                 assert await stream.content.readline() == b": certified blocks\n"
-                api.api.waiters.on_certified(BlockSummary(6, "ab" * 32, ("cd" * 32,)))
+                assert api.api.waiters.wants_ids
+                api.api.waiters.on_certified(BlockSummary(6, "ab" * 32, ("cd" * 32,), 1))
                 lines = [await stream.content.readline() for _ in range(4)]
                 assert lines[1:3] == [b"event: block\n", b"id: 6\n"]
                 assert msgspec.json.decode(lines[3].removeprefix(b"data: ")) == {
                     "height": 6,
                     "block_hash": "ab" * 32,
                     "transactions": ["cd" * 32],
+                    "count": 1,
                 }
             with api.api.waiters.stream() as lagging:
                 for height in range(STREAM_BLOCKS_MAX + 1):
                     api.api.waiters.on_certified(BlockSummary(height, "", ()))
                 seen = [block async for block in lagging.blocks(1.0)]
                 assert len(seen) == STREAM_BLOCKS_MAX
+
+    asyncio.run(check())
+
+
+def test_a_stream_without_ids_makes_nobody_collect_them() -> None:
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession() as session:
+            async with session.get(api.url + "/v1/events?ids=0") as stream:
+                await stream.content.readline()
+                assert api.api.waiters.listening
+                assert not api.api.waiters.wants_ids
+                api.api.waiters.on_certified(BlockSummary(6, "ab" * 32, (), 1000))
+                lines = [await stream.content.readline() for _ in range(4)]
+                told = msgspec.json.decode(lines[3].removeprefix(b"data: "))
+                assert told == {"height": 6, "block_hash": "ab" * 32, "count": 1000}
 
     asyncio.run(check())
 

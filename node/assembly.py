@@ -14,15 +14,14 @@ import structlog
 
 from artifacts.chunk_store import ChunkStore
 from artifacts.errors import ChunkStoreError
-from consensus.pbft.configuration import Configuration as EngineConfiguration
 from ledger.chain import Chain
 from ledger.genesis import Genesis, network_id
 from ledger.state.store import LevelStore
 from node.artifact_shelf import ArtifactShelf
-from node.batcher import BatchLimits
 from node.chain_service import ChainService, Head, Opening
 from node.configuration import Configuration, split_address
-from node.core import CoreConfiguration, NodeCore
+from node.core import NodeCore
+from node.core_settings import core_configuration
 from node.data_directory import DataDirectory
 from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
 from node.evidence_judge import ConsensusJudge
@@ -36,7 +35,6 @@ from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
 from node.measurement import Measurement
 from node.metrics import NodeMetrics, Reading
-from node.pool import PoolLimits
 from node.ports import Ports, RegisteredPeer
 from node.replication import Replication
 from node.services import LedgerReads, NodeServices
@@ -176,23 +174,9 @@ class Node:
         return opening, await reads.ask("peers", opening.membership.epoch)
 
     def _make_core(self, opening: Opening) -> NodeCore:
-        files, consensus, measured = self._files, self._files.configuration.consensus, self._measurement
-        batching = files.configuration.batching
-        engine = EngineConfiguration(
-            pipeline_depth=consensus.pipeline_depth,
-            suspicion_timeout_ms=consensus.suspicion_timeout_ms,
-            suspicion_timeout_cap_ms=consensus.suspicion_timeout_cap_ms,
-            turn_ms=consensus.turn_ms,
-            status_period_ms=consensus.status_period_ms,
-            clock_tolerance_ms=consensus.clock_tolerance_ms,
-            heartbeat_ms=consensus.heartbeat_ms,
-        )
+        files, measured = self._files, self._measurement
         return NodeCore(
-            CoreConfiguration(
-                engine=engine,
-                batches=BatchLimits(batching.batch_transactions_max, batching.batch_bytes_max),
-                pool=PoolLimits(batching.pool_transactions_max, batching.pool_bytes_max),
-            ),
+            core_configuration(files.configuration),
             files.genesis,
             files.keys.node_id,
             files.keys.signing_key,

@@ -60,7 +60,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admission_lifetime_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
     """How long an approved change of the validator set waits until it can take effect; then it lapses."""
     rejoin_interval_ms: Annotated[int, _range(0, DAY_MS)] = 10 * MINUTE_MS
-    """Least time between two rejoins of one validator; 0 only on development networks."""
+    """Least time between two rejoins of one validator; below `lifetime_ms` only on development networks."""
     artifact_bytes_max: Annotated[int, _range(1024, 2**46)] = 2**36
     """The largest artifact that a version may register."""
     opaque_bundles: bool | msgspec.UnsetType = msgspec.UNSET
@@ -81,9 +81,12 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.commitment_age_ms: 0 is for development networks only"
             )
-        if self.rejoin_interval_ms == 0 and not development:
+        if self.rejoin_interval_ms < self.lifetime_ms and not development:
+            # A rejoin that waits in some pool while its validator loses the number and rejoins with another would, if
+            # it could still be executed, take the vote back from it.
             raise InvalidGenesis(
-                "genesis.parameter", "parameters.rejoin_interval_ms: 0 is for development networks only"
+                "genesis.parameter",
+                "parameters.rejoin_interval_ms must not be below parameters.lifetime_ms, but on development networks",
             )
         if self.opaque_bundles is True and not development:
             raise InvalidGenesis(

@@ -161,7 +161,7 @@ class Consortium:
             sender=sender,
             key=signer,
             operations=operations,
-            expires_at_ms=self.now_ms + 60_000,
+            expires_at_ms=self.now_ms + self.genesis.parameters.lifetime_ms // 2,
         )
 
     def propose(self, change: Change, by: str = "org-0") -> tuple[bytes, str]:

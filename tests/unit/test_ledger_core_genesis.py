@@ -123,6 +123,16 @@ def test_outside_development_no_organization_may_stop_or_fork_the_network() -> N
     assert caught.value.code == "genesis.parameter"
 
 
+@pytest.mark.parametrize("interval_ms", [0, 119_999])
+def test_a_rejoin_that_was_late_cannot_undo_the_one_after_it(interval_ms: int) -> None:
+    """R5: it waits in some pool while its validator loses that number too, and votes again under another."""
+    parameters = Parameters(lifetime_ms=120_000, rejoin_interval_ms=interval_ms)
+    with pytest.raises(InvalidGenesis) as caught:
+        make_genesis(development=False, parameters=parameters)
+    assert caught.value.code == "genesis.parameter"
+    make_genesis(development=True, parameters=parameters)
+
+
 def test_accounts_follow_from_the_network_organization_key_and_salt() -> None:
     genesis = make_genesis()
     network = network_id(genesis)

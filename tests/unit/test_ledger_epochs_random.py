@@ -29,7 +29,13 @@ class Governed(RuleBasedStateMachine):
 
     @initialize(validators=st.integers(4, 7), spare=st.integers(0, 6))
     def begin(self, validators: int, spare: int) -> None:
-        genesis = make_genesis(validators, validators + spare, rejoin_interval_ms=1_000, admission_lifetime_ms=60_000)
+        genesis = make_genesis(
+            validators,
+            validators + spare,
+            lifetime_ms=5_000,
+            rejoin_interval_ms=5_000,
+            admission_lifetime_ms=60_000,
+        )
         self.world = Consortium(genesis)
         self.used = 0
         """So many candidates' names are taken."""

@@ -308,7 +308,7 @@ def test_a_validator_gets_new_keys_when_the_new_node_has_followed() -> None:
 
 
 def test_another_address_keeps_key_account_and_incarnation() -> None:
-    world = Consortium(make_genesis(4, rejoin_interval_ms=1_000))
+    world = Consortium(make_genesis(4))
     assert world.code(world.rejoin("v1", 9)) == ""
     world.turn()
     moved = RekeyValidator(node("v1"), key("v1").public_key, certificate("v1"), "elsewhere.example:7")

@@ -204,7 +204,7 @@ class Liar:
         if isinstance(message, BatchRequest | ViewChangeRequest):
             return []
         if message.replica in self.conspiracy.members:
-            return []  # conspirators who answer each other would never end
+            return []
         self.conspiracy.heard.append(message)
         if isinstance(message, ViewChange):
             self.conspiracy.remember(message)

@@ -158,7 +158,7 @@ class Arena:
 
     def _deliver(self, sender: int, receiver: int, message: Message) -> None:
         liar = self.liars.get(receiver)
-        if liar is not None:
+        if liar is not None and sender not in self.liars:
             self._spread(liar, liar.hears(message))
         self.hosts[receiver].step(engine.MessageReceived(message, engine.ReplicaId(sender)))
 

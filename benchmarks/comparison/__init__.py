@@ -1,0 +1,1 @@
+"""Is A different from B? Interleaved runs, a noise floor, and "no difference" unless the runs show one."""

@@ -178,6 +178,11 @@ def test_a_proposal_that_could_not_take_effect_is_refused() -> None:
         (rekey("n0", "n1"), "governance.unknown_validator"),
         (rekey("v0", "v1"), "governance.key_of_account"),
         (msgspec.structs.replace(rekey("v0", "n1"), tls_certificate=certificate("v1")), "governance.node_taken"),
+        (
+            # Links know one certificate of a node: at its approval this one would cut off a validator that votes.
+            msgspec.structs.replace(rekey("v0", "n1"), tls_certificate=certificate("v0") + b", renewed"),
+            "governance.tls_certificate",
+        ),
     ]
     for change, code in cases:
         assert world.propose(change)[1] == code, change

@@ -135,7 +135,11 @@ def _record(context: Context, change: AddValidator | RekeyValidator) -> Validato
         if name != change.node_id:
             raise OperationError("governance.node_id", f"the TLS certificate is that of the node {name}")
     else:
-        organization = _organization_of(context, change.node_id)
+        present = _member(context, change.node_id)
+        organization = present.organization
+        if name == change.node_id and change.tls_certificate != present.tls_certificate:
+            # Links know one certificate of a node: the new one would cut it off before it is ready for it.
+            raise OperationError("governance.tls_certificate", "another certificate needs another TLS key")
     account = validator_account_id(context.network_id, organization, change.signing_key)
     _check_key(context, change.signing_key, account)
     return ValidatorRecord(
@@ -187,10 +191,10 @@ def _accounts(context: Context, change: AddValidator) -> dict[bytes, Account]:
     }
 
 
-def _organization_of(context: Context, node_id: str) -> str:
+def _member(context: Context, node_id: str) -> ValidatorRecord:
     for member in epochs.current_set(context.view).validators:
         if member.node_id == node_id:
-            return member.organization
+            return member
     raise OperationError(_CODES[Limit.UNKNOWN_NODE], Limit.UNKNOWN_NODE.value)
 
 

@@ -59,6 +59,7 @@ class RekeyValidator(Part, frozen=True, tag="rekey_validator"):
     signing_key: Bytes32
     """May stay the same."""
     tls_certificate: CertificateBytes
+    """The present one, or one of another key."""
     address: Address
 
 

@@ -7,15 +7,12 @@ a campaign that was begun with it is not continued.
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
-import multiprocessing
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from functools import lru_cache
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +22,12 @@ from primitives.quorum import fault_bound
 from simulation.faults import Plan
 from simulation.hostile import DECIDED_MIN, DEFAULTS, FAULTS_MIN, Options, Run, RunResult, replay
 from simulation.shrink import REPLAYS_MAX, shrink
+from simulation.workers import naming, source_digest, worker_pool
 
-SEEDS_PER_JOB: Final = 4
-JOBS_AHEAD: Final = 4
-"""Jobs handed to a worker before it is done with others."""
+SEEDS_AHEAD: Final = 2
+"""Seeds handed to a worker before it is done with others."""
 TRACE_LINES: Final = 60
 """The end of a minimal run's trace, kept with a failure."""
-SOURCE_ROOMS: Final = ("primitives", "consensus", "ledger", "p2p", "node", "simulation")
 
 Progress = Callable[[int, int], None]
 """(seeds done, seeds in all)"""
@@ -157,10 +153,12 @@ def run_campaign(
     open_seeds = [(seed, n) for seed in seeds for n in replicas if (n, seed) not in done]
     total, begun = len(wanted), time.monotonic()
     found: list[Outcome] = []
-    for outcomes in _run_jobs(open_seeds, options, workers or os.cpu_count() or 1):
-        found += outcomes
+    if progress is not None:
+        progress(len(done), total)
+    for outcome in _run_seeds(open_seeds, options, workers or os.cpu_count() or 1):
+        found.append(outcome)
         if state is not None:
-            _append(state, outcomes)
+            _append(state, outcome)
         if progress is not None:
             progress(len(done) + len(found), total)
     seconds = time.monotonic() - begun
@@ -169,39 +167,32 @@ def run_campaign(
     return summary
 
 
-def _run_jobs(seeds: Sequence[tuple[int, int]], options: Options, workers: int) -> Iterator[list[Outcome]]:
-    jobs = [seeds[start : start + SEEDS_PER_JOB] for start in range(0, len(seeds), SEEDS_PER_JOB)]
-    if workers == 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield _work(job, options)
+def _run_seeds(seeds: Sequence[tuple[int, int]], options: Options, workers: int) -> Iterator[Outcome]:
+    """Yield what (seed, n) came to, in the order in which they are done."""
+    if workers == 1 or len(seeds) <= 1:
+        for seed, n in seeds:
+            yield _work(seed, n, options)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: set[Future[list[Outcome]]] = set()
-        try:
-            for job in jobs:
-                waiting.add(pool.submit(_work, job, options))
-                if len(waiting) >= workers * JOBS_AHEAD:
-                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in finished)
-            while waiting:
+    with worker_pool(min(workers, len(seeds))) as pool:
+        waiting: set[Future[Outcome]] = set()
+        for seed, n in seeds:
+            waiting.add(pool.submit(_work, seed, n, options))
+            if len(waiting) >= workers * SEEDS_AHEAD:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in finished)
 
 
-def _work(job: Sequence[tuple[int, int]], options: Options) -> list[Outcome]:
-    """Run a few seeds. Garbage is collected between them: within one nearly everything stays."""
+def _work(seed: int, n: int, options: Options) -> Outcome:
+    """Run a seed. Garbage is collected after it: within one nearly everything stays."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        outcomes = []
-        for seed, n in job:
-            outcomes.append(run_seed(seed, n, options))
-            gc.collect()
-        return outcomes
+        return run_seed(seed, n, options)
     finally:
+        gc.collect()
         if collecting:
             gc.enable()
 
@@ -240,30 +231,22 @@ def summarize(outcomes: Sequence[Outcome], replicas: Sequence[int], options: Opt
 # --- the state file
 
 
-@lru_cache(maxsize=1)
-def source_digest() -> str:
-    """Hash the source that a run depends on."""
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for room in SOURCE_ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _header(options: Options) -> dict[str, Any]:
     return {"campaign": 1, "source": source_digest(), "options": msgspec.to_builtins(options)}
 
 
 def _read_state(path: Path, options: Options) -> list[Outcome]:
-    if not path.exists():
-        path.write_text(json.dumps(_header(options)) + "\n", encoding="utf-8")
+    if not path.exists() or not path.stat().st_size:
+        with naming(path):
+            path.write_text(json.dumps(_header(options)) + "\n", encoding="utf-8")
         return []
     first, *lines = path.read_bytes().split(b"\n")
     try:
         header = json.loads(first)
     except ValueError:
         header = None
+    if not isinstance(header, dict) or "campaign" not in header:
+        raise CampaignMismatch(f"{path} is something else than the state of a campaign of seeds; name another file")
     if header != _header(options):
         raise CampaignMismatch(
             f"{path} was written by a campaign with other options or another version of the program; name another file"
@@ -273,12 +256,14 @@ def _read_state(path: Path, options: Options) -> list[Outcome]:
         try:
             outcomes.append(msgspec.json.decode(line, type=Outcome))
         except msgspec.MsgspecError:
-            continue  # the last line may be torn; its seeds are run again
+            continue  # the last line may be torn; its seed is run again
+    if lines and lines[-1]:
+        with path.open("ab") as file:
+            file.write(b"\n")
     return outcomes
 
 
-def _append(path: Path, outcomes: Sequence[Outcome]) -> None:
-    with path.open("ab") as file:
-        if file.tell() and not path.read_bytes().endswith(b"\n"):
-            file.write(b"\n")
-        file.writelines(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
+def _append(path: Path, outcome: Outcome) -> None:
+    """Note a seed as done. Raises OSError, which names the file."""
+    with naming(path), path.open("ab") as file:
+        file.write(msgspec.json.encode(outcome) + b"\n")

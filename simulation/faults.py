@@ -7,7 +7,7 @@ node that is to crash is down already), and then it is not counted.
 from __future__ import annotations
 
 import random
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -76,11 +76,17 @@ FAULTS_PER_ROUND: Final = {"hostile": 0.6, "lan": 0.25, "wan": 0.25}
 ROUND_MS: Final = {"hostile": (10, 400), "lan": (10, 400), "wan": (200, 3_000)}
 SKEW_MS_MAX: Final = 5_000
 SLOW_MS_MAX: Final = 400
+REPLICAS_MAX: Final = 128
+ROUND_MS_MAX: Final = 86_400_000
 NO_SPACE: Final = OSError(28, "No space left on device")
 BROKEN: Final = OSError(5, "Input/output error")
 
 
-class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+class PlanError(ValueError):
+    """No plan of a run."""
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One thing that happens; which fields mean something depends on the kind."""
 
     kind: FaultKind
@@ -90,22 +96,43 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """Milliseconds of skew or delay; for a crash, 1 where the power goes; for a split, the group as a bit mask."""
 
 
-class Round(msgspec.Struct, frozen=True, omit_defaults=True):
+class Round(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Faults at its beginning, then a stretch of virtual time with load."""
 
-    duration_ms: int
+    duration_ms: Annotated[int, msgspec.Meta(ge=0, le=ROUND_MS_MAX)]
     faults: tuple[Fault, ...] = ()
 
 
-class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A whole run. With the seed it determines every event."""
 
-    seed: int
-    n: int
+    seed: Annotated[int, msgspec.Meta(ge=0)]
+    n: Annotated[int, msgspec.Meta(ge=1, le=REPLICAS_MAX)]
     profile: ProfileName
     rounds: tuple[Round, ...]
     byzantine: tuple[int, ...] = ()
     """Members whose messages pass through an adversary."""
+
+
+def read_plan(data: bytes) -> Plan:
+    """Read a plan that people may have changed. Raises PlanError, which says what no run can do."""
+    try:
+        plan = msgspec.json.decode(data, type=Plan)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PlanError(str(error)) from error
+    for at, member in enumerate(plan.byzantine):
+        if not 0 <= member < plan.n or member in plan.byzantine[:at]:
+            raise PlanError(f"byzantine[{at}] is {member}: members are 0 to {plan.n - 1}, each once")
+    for at, round_ in enumerate(plan.rounds):
+        for which, fault in enumerate(round_.faults):
+            where = f"rounds[{at}].faults[{which}]"
+            if not (0 <= fault.node < plan.n and 0 <= fault.other < plan.n):
+                raise PlanError(f"{where}: nodes are 0 to {plan.n - 1}")
+            if fault.amount < 0 and fault.kind != "skew":
+                raise PlanError(f"{where}: amount is negative")
+            if abs(fault.amount) > ROUND_MS_MAX and fault.kind in ("skew", "slow"):
+                raise PlanError(f"{where}: amount is more than {ROUND_MS_MAX} ms")
+    return plan
 
 
 class Planner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 
 from guildmark.cli.output import encode, note
 from guildmark.errors import InvalidArgument
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from simulation.hostile import Options
 
 REPLICAS_MAX: Final = 128
+SEED_DIGITS_MAX: Final = 100
 VIOLATED: Final = 1
 """Exit code when a law was broken."""
 
@@ -77,11 +81,39 @@ def simulate(**options: Any) -> int:
     Each seed is one whole network of production nodes in virtual time. Safety is checked after every event; then the
     faults stop, and progress is demanded. Exit code 1 means that a law was broken: the seed repeats it, byte for byte.
     """
-    if options["twins"]:
-        return _twins(options)
-    if options["replay"]:
-        return _replay(options)
-    return _campaign(options)
+    twins, replayed = options["twins"] is not None, options["replay"] is not None
+    if twins and replayed:
+        raise click.UsageError("--twins and --replay exclude each other")
+    if options["state"] is not None and not replayed:
+        _refuse_unwritable(options["state"])
+    try:
+        if twins:
+            return _twins(options)
+        return _replay(options) if replayed else _campaign(options)
+    except KeyboardInterrupt:
+        if options["state"] is not None and not replayed:
+            note(f"What was done is in {options['state']}; the same command goes on from there.")
+        raise
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """An hour's work shall not fail at its first line."""
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise click.UsageError(f"--state: {path}: {error.strerror}") from error
+
+
+def _given(*names: str) -> list[str]:
+    """Return those options that are on the command line."""
+    source = get_current_context().get_parameter_source
+    return [f"--{name.replace('_', '-')}" for name in names if source(name) is ParameterSource.COMMANDLINE]
+
+
+def _say_ignored(what: str, *names: str) -> None:
+    ignored = _given(*names)
+    if ignored:
+        note(f"{', '.join(ignored)}: without effect with {what}")
 
 
 def _run_options(options: dict[str, Any]) -> Options:
@@ -111,7 +143,7 @@ def _campaign(options: dict[str, Any]) -> int:
         raise InvalidArgument("simulate.state", str(error)) from error
     _show(summary, options["json"])
     for failure in summary.failures:
-        _keep(failure, options["failures"], shown=not options["json"])
+        _report(failure, options)
     return VIOLATED if summary.violations else 0
 
 
@@ -128,14 +160,20 @@ def _show(summary: Summary, json: bool) -> None:
     )
 
 
-def _keep(failure: Violation, directory: Path, *, shown: bool) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"n{failure.n}-seed{failure.seed}.json"
-    path.write_text(encode(failure.plan) + "\n", encoding="utf-8")
+def _report(failure: Violation, options: dict[str, Any]) -> None:
+    """Keep the plan and say where; what cannot be kept is printed."""
+    path = options["failures"] / f"n{failure.n}-seed{failure.seed}.json"
     note(f"seed {failure.seed} at n = {failure.n} broke a law: {failure.law}")
-    note(f"  its shortest plan has {failure.faults} faults in {len(failure.plan.rounds)} rounds: {path}")
-    note(f"  repeat it with: guildmark simulate --replay {path}")
-    if shown:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(encode(failure.plan) + "\n", encoding="utf-8")
+    except OSError as error:
+        note(f"  its shortest plan cannot be kept in {path} ({error.strerror}): {encode(failure.plan)}")
+    else:
+        signatures = " --real-signatures" if options["real_signatures"] else ""
+        note(f"  its shortest plan has {failure.faults} faults in {len(failure.plan.rounds)} rounds: {path}")
+        note(f"  repeat it with: guildmark simulate --replay {path}{signatures}")
+    if not options["json"]:
         for line in failure.trace:
             note(f"    {line}")
 
@@ -144,17 +182,25 @@ def _replay(options: dict[str, Any]) -> int:
     import msgspec
 
     from simulation.campaign import describe
-    from simulation.faults import Plan
+    from simulation.faults import PlanError, read_plan
     from simulation.hostile import Run
 
     run_options, what = _run_options(options), str(options["replay"])
-    if what.isdecimal():
+    _say_ignored("--replay", "seeds", "workers", "state", "failures")
+    if what.isdecimal() and what.isascii() and len(what) <= SEED_DIGITS_MAX:
+        if len(set(options["replicas"])) > 1:
+            raise click.UsageError("--replay of a seed runs at one size: name one --replicas")
         run = Run(int(what), options["replicas"][0], run_options)
     else:
         try:
-            plan = msgspec.json.decode(Path(what).read_bytes(), type=Plan)
-        except msgspec.MsgspecError as error:
+            plan = read_plan(Path(what).read_bytes())
+        except PlanError as error:
             raise InvalidArgument("simulate.plan", f"{what} is no plan of a run: {error}") from error
+        except OSError as error:
+            raise InvalidArgument(
+                "simulate.plan", f"{what!r} is neither a seed nor a readable plan of a run ({error.strerror})"
+            ) from error
+        _say_ignored("the plan of a run, which says its own", "replicas", "profile", "no_liars")
         run = Run(plan.seed, plan.n, msgspec.structs.replace(run_options, profile=plan.profile), plan=plan)
     try:
         result = run.finish()
@@ -177,10 +223,18 @@ def _replay(options: dict[str, Any]) -> int:
 def _twins(options: dict[str, Any]) -> int:
     from simulation import twins
 
+    _say_ignored("--twins", "seeds", "profile", "real_signatures", "no_liars", "failures")
+    sizes = set(options["replicas"])
+    if len(sizes) > 1:
+        raise click.UsageError("--twins plays at one size: name one --replicas")
     try:
-        plan = twins.read_plan(options["twins"])
+        plan = twins.read_plan(options["twins"], *sizes)
+        if _given("replicas") and getattr(plan, "replicas", None) not in sizes:
+            raise click.UsageError(f"--replicas: {options['twins']} says how many validators its schedules have")
         with seed_bar("schedules", quiet=options["json"]) as progress:
-            result = twins.run(plan, workers=options["workers"] or 1, progress=progress, state=options["state"])
+            result = twins.run(
+                plan, workers=options["workers"] or os.cpu_count() or 1, progress=progress, state=options["state"]
+            )
     except twins.ScenarioError as error:
         raise InvalidArgument("simulate.twins", str(error)) from error
     document = result.document()

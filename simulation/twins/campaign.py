@@ -1,18 +1,16 @@
 """Plays the schedules of a plan, on several processes if asked, and goes on where it was interrupted.
 
-The state file has one JSON value a line: the plan's text, then one line for every finished chunk. Schedules do not
+The state file has one JSON value a line: plan and program, then one line for every finished chunk. Schedules do not
 depend on each other, so their order and the number of workers change nothing in the result.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +20,7 @@ from simulation.twins.laws import TwinsViolation
 from simulation.twins.plans import Plan, read_plan
 from simulation.twins.scenario import PHASES, Round, Scenario, ScenarioError, plain_round, to_document
 from simulation.twins.stage import Trace, play
+from simulation.workers import naming, source_digest, worker_pool
 
 CHUNK: Final = 64
 """Schedules that one worker plays between reports."""
@@ -122,20 +121,15 @@ def run(plan: Plan, *, workers: int = 1, progress: Progress | None = None, state
     if state is not None:
         done, tally = load_state(state, plan)
     chunks = [chunk for chunk in range(-(-len(plan) // CHUNK)) if chunk not in done]
-    with_state = state.open("a") if state is not None else None
-    try:
-        for chunk, part in play_chunks(plan, chunks, workers):
-            tally.add(part)
-            if with_state is not None:
-                with_state.write(json.dumps({"chunk": chunk, "tally": msgspec.to_builtins(part)}) + "\n")
-                with_state.flush()
-            if progress is not None:
-                progress(tally.schedules, len(plan))
-            if len(tally.failures) >= VIOLATIONS_MAX:
-                break
-    finally:
-        if with_state is not None:
-            with_state.close()
+    for chunk, part in play_chunks(plan, chunks, workers):
+        tally.add(part)
+        if state is not None:
+            with naming(state), state.open("ab") as file:
+                file.write(msgspec.json.encode(_Line(chunk, part)) + b"\n")
+        if progress is not None:
+            progress(tally.schedules, len(plan))
+        if len(tally.failures) >= VIOLATIONS_MAX:
+            break
     failures = sorted(tally.failures, key=lambda failure: failure.number)
     violations = tuple(explain(plan.scenario(failure.number), failure) for failure in failures)
     return Result(plan.text, len(plan), tally, violations, time.monotonic() - began)
@@ -143,22 +137,19 @@ def run(plan: Plan, *, workers: int = 1, progress: Progress | None = None, state
 
 def play_chunks(plan: Plan, chunks: list[int], workers: int) -> Iterator[tuple[int, Tally]]:
     """Yield each chunk with its tally, in the order in which they are finished."""
-    if workers <= 1:
+    if workers <= 1 or len(chunks) <= 1:
         for chunk in chunks:
             yield chunk, play_chunk(plan, chunk)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(min(workers, len(chunks))) as pool:
         waiting = deque(chunks)
         running: dict[Future[Tally], int] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < 2 * workers:
-                    chunk = waiting.popleft()
-                    running[pool.submit(play_chunk_of, plan.text, chunk)] = chunk
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while waiting or running:
+            while waiting and len(running) < 2 * workers:
+                chunk = waiting.popleft()
+                running[pool.submit(play_chunk_of, plan.text, chunk)] = chunk
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
 
 
 _plans: dict[str, Plan] = {}
@@ -202,23 +193,27 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True):
     plan: str
     schedules: int
     chunk: int
+    content: str
+    source: str
 
 
 def load_state(path: Path, plan: Plan) -> tuple[set[int], Tally]:
     """Read which chunks are done; begin the file if there is none. A torn last line is cut. Raises ScenarioError."""
-    head = _Head(plan.text, len(plan), CHUNK)
+    head = _Head(plan.text, len(plan), CHUNK, plan.content, source_digest())
     if not path.exists() or not path.stat().st_size:
-        path.write_bytes(msgspec.json.encode(head) + b"\n")
+        with naming(path):
+            path.write_bytes(msgspec.json.encode(head) + b"\n")
         return set(), Tally()
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        path.write_bytes(whole)
     try:
-        first, *lines = whole.splitlines()
+        first, *lines = whole.splitlines() or [content]
         known = msgspec.json.decode(first, type=_Head)
-        if known != head:
+        if (known.plan, known.schedules) != (head.plan, head.schedules):
             raise ScenarioError(f"{path} belongs to {known.plan} of {known.schedules} schedules, not to {plan.text}")
+        if known != head:
+            changed = "program" if known.content == head.content else "file of schedules"
+            raise ScenarioError(f"{path} was written for another version of the {changed}; name another file")
         done: set[int] = set()
         tally = Tally()
         for line in (msgspec.json.decode(line, type=_Line) for line in lines):
@@ -229,6 +224,8 @@ def load_state(path: Path, plan: Plan) -> tuple[set[int], Tally]:
         if isinstance(error, ScenarioError):
             raise
         raise ScenarioError(f"{path} is no state of a campaign: {error}") from error
+    if whole != content:
+        path.write_bytes(whole)
     return done, tally
 
 

@@ -5,13 +5,16 @@ A plan gives each schedule by its number, so that workers share it and an interr
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 from typing import Final, Protocol
 
+from primitives.finality import VALIDATORS_MAX
 from primitives.quorum import fault_bound
 from simulation.twins.scenario import (
     EMPTY_LOG,
+    ROUNDS_MAX,
     Restart,
     Round,
     Scenario,
@@ -20,10 +23,13 @@ from simulation.twins.scenario import (
     plain_round,
     read_scenarios,
     require,
+    write_scenarios,
 )
 
 SCHEDULES_MAX: Final = 10**9
 DEFAULT_SEED: Final = 1
+REPLICAS_MIN: Final = 4
+"""Fewer tolerate no twin."""
 
 
 class Plan(Protocol):
@@ -34,11 +40,24 @@ class Plan(Protocol):
         """What names the plan, and what `read_plan` reads back (for a file: its path)."""
         ...
 
+    @property
+    def content(self) -> str:
+        """Hash of what `text` does not say: the schedules of a file. Empty where it says all."""
+        ...
+
     def __len__(self) -> int: ...
 
     def scenario(self, number: int) -> Scenario:
         """Return schedule `number`, 0 <= number < len."""
         ...
+
+
+def _require_scope(rounds: int, replicas: int) -> None:
+    require(1 <= rounds <= ROUNDS_MAX, f"{rounds} rounds, allowed are 1 to {ROUNDS_MAX}")
+    require(
+        REPLICAS_MIN <= replicas <= VALIDATORS_MAX,
+        f"{replicas} replicas, allowed are {REPLICAS_MIN} to {VALIDATORS_MAX}",
+    )
 
 
 class Exhaustive:
@@ -52,16 +71,20 @@ class Exhaustive:
         self.rounds = rounds
         self.replicas = replicas
         self._splits = 1 << replicas  # of n + 1 instances, where instance 0's side has no name of its own
-        require(rounds >= 1, "a schedule has at least one round")
-        require(len(self) <= SCHEDULES_MAX, f"more than {SCHEDULES_MAX} schedules: sample them")
+        _require_scope(rounds, replicas)
+        self._size: int = replicas * self._splits**rounds
+        require(self._size <= SCHEDULES_MAX, f"more than {SCHEDULES_MAX} schedules: sample them")
 
     @property
     def text(self) -> str:
         return f"exhaustive:{self.rounds}" + ("" if self.replicas == 4 else f":n={self.replicas}")
 
+    @property
+    def content(self) -> str:
+        return ""
+
     def __len__(self) -> int:
-        size: int = self.replicas * self._splits**self.rounds
-        return size
+        return self._size
 
     def scenario(self, number: int) -> Scenario:
         twinned, number = divmod(number, self._splits**self.rounds)
@@ -80,7 +103,7 @@ class Sampled:
         self.count = count
         self.seed = seed
         self.replicas = replicas
-        require(rounds >= 1, "a schedule has at least one round")
+        _require_scope(rounds, replicas)
         require(1 <= count <= SCHEDULES_MAX, f"the number of schedules is 1 to {SCHEDULES_MAX}")
 
     @property
@@ -88,6 +111,10 @@ class Sampled:
         seed = "" if self.seed == DEFAULT_SEED else f":seed={self.seed}"
         replicas = "" if self.replicas == 4 else f":n={self.replicas}"
         return f"sampled:{self.rounds}:{self.count}{seed}{replicas}"
+
+    @property
+    def content(self) -> str:
+        return ""
 
     def __len__(self) -> int:
         return self.count
@@ -151,6 +178,10 @@ class Listed:
     def text(self) -> str:
         return self._text
 
+    @property
+    def content(self) -> str:
+        return hashlib.sha256(write_scenarios(self._scenarios).encode()).hexdigest()[:16]
+
     def __len__(self) -> int:
         return len(self._scenarios)
 
@@ -158,18 +189,21 @@ class Listed:
         return self._scenarios[number]
 
 
-def read_plan(text: str) -> Plan:
+def read_plan(text: str, replicas: int = 4) -> Plan:
     """Read `exhaustive:ROUNDS[:n=N]`, `sampled:ROUNDS:COUNT[:seed=S][:n=N]`, or the path of a file of scenarios.
+
+    Args:
+        replicas: n where the text says none.
 
     Raises:
         ScenarioError: none of these, out of range, or a file that cannot be read.
     """
     kind, *words = text.split(":")
     if kind == "exhaustive":
-        (rounds,), named = _numbers(text, words, 1, {"n": 4})
+        (rounds,), named = _numbers(text, words, 1, {"n": replicas})
         return Exhaustive(rounds, named["n"])
     if kind == "sampled":
-        (rounds, count), named = _numbers(text, words, 2, {"seed": DEFAULT_SEED, "n": 4})
+        (rounds, count), named = _numbers(text, words, 2, {"seed": DEFAULT_SEED, "n": replicas})
         return Sampled(rounds, count, named["seed"], named["n"])
     try:
         content = Path(text).read_bytes()

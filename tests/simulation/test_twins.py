@@ -53,6 +53,7 @@ class Slice:
         self.plan = plan
         self.step = step
         self.text = f"{plan.text} every {step}"
+        self.content = ""
 
     def __len__(self) -> int:
         return (len(self.plan) - 1) // self.step + 1

@@ -105,7 +105,7 @@ class ChainService:
     def head(self) -> Head:
         chain = self._chain
         deadline_ms = deadlines.next_deadline(chain.view())
-        return Head(chain.head, chain.head_hash, chain.certified_height, self._clock_offset_ms(), deadline_ms)
+        return Head(chain.head, chain.head_hash, chain.certified_height, _clock_offset_ms(self._chain), deadline_ms)
 
     def opening(self) -> Opening:
         head, members = self.head(), engine_membership(self._chain)
@@ -281,11 +281,7 @@ class ChainService:
             raise InvalidBlock("sync.forked", f"another block {height} is certified here")
 
     def _result(self, block: ExecutedBlock, batches: Sequence[tuple[int, int]]) -> BlockResult:
-        return BlockResult(block, self._clock_offset_ms(), tuple(batches))
-
-    def _clock_offset_ms(self) -> int:
-        chain = self._chain
-        return chain.registry.clock_offset_ms(chain.view())
+        return BlockResult(block, _clock_offset_ms(self._chain), tuple(batches))
 
     # --- for the API
 
@@ -355,3 +351,7 @@ def _check_body(block: Block) -> None:
         raise InvalidBlock("sync.body", f"block {block.header.height}: {error}") from error
     if root != block.header.transactions_root:
         raise InvalidBlock("sync.body", f"the batches are not those of block {block.header.height}")
+
+
+def _clock_offset_ms(chain: Chain) -> int:
+    return chain.registry.clock_offset_ms(chain.view())

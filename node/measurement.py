@@ -127,14 +127,15 @@ class Measurement:
         place = len(self._timers)
 
         def arm() -> asyncio.TimerHandle:
-            due_s = loop.time() + period_s
+            # The loop's own clock stands still while callbacks run, and uvloop's counts milliseconds.
+            due_ns = time.monotonic_ns() + int(period_s * 1e9)
 
             def fire() -> None:
-                act(max(0, int((loop.time() - due_s) * 1e6)))
+                act(max(0, (time.monotonic_ns() - due_ns) // 1_000))
                 if not self._stopped:
                     self._timers[place] = arm()
 
-            return loop.call_at(due_s, fire)
+            return loop.call_later(period_s, fire)
 
         self._timers.append(arm())
 

@@ -28,6 +28,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warmup_s: float = 5.0
     batch_submit: int = 100
     """Transactions in one request; payloads in one bundle of the opaque workload."""
+    outstanding: int = 8_000
+    """In a saturated run: transactions that may be on their way, neither refused nor certified."""
     payload_bytes: int = 512
     """Of an opaque payload, or of the memo of other workloads where it has one."""
     accounts: int = 100_000
@@ -42,6 +44,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tables of node.toml."""
     genesis: dict[str, int | float | str | bool] = {}
     """Parameters of the chain."""
+    calibration: str = ""
+    """Of a simulated run: the file of its costs."""
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""What is read off a machine, its processes and the nodes' own events."""

@@ -1,0 +1,1 @@
+"""What the accounts of a measured network do. The same seed offers the same transactions."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -28,6 +29,9 @@ ORGANIZATIONS_MAX: Final = 1_024
 ACCOUNTS_MAX: Final = 10_000
 CREDITS_MAX: Final = 2**63 - 1
 """Every amount, and the total supply, fits a signed 64-bit word."""
+
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor or turns text around, so that people would not read what they agree on."""
 
 Slug = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
 """An organization's id: 1 to 32 lower-case letters, digits and hyphens, beginning with a letter."""
@@ -87,6 +91,7 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             InvalidGenesis: with a code and the offending member's path.
         """
         self.parameters.validate(development=self.development)
+        self._check_texts()
         known = {organization.id for organization in self.organizations}
         _refuse_repeats("organizations", [organization.id for organization in self.organizations])
         for index, account in enumerate(self.accounts):
@@ -109,6 +114,14 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
         if not self.development:
             self._check_power()
+
+    def _check_texts(self) -> None:
+        texts = [("name", self.name)]
+        texts += [(f"organizations[{index}].name", entry.name) for index, entry in enumerate(self.organizations)]
+        texts += [(f"accounts[{index}].name", entry.name) for index, entry in enumerate(self.accounts)]
+        for where, text in texts:
+            if CONTROL.search(text):
+                raise InvalidGenesis("genesis.text", f"{where}: {text!a} holds a control character")
 
     def _check_power(self) -> None:
         bound = fault_bound(len(self.validators))

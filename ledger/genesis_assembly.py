@@ -10,6 +10,7 @@ assembles it and in whatever order the files are named:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -59,8 +60,8 @@ def assemble(descriptors: Sequence[MemberDescriptor], decisions: Decisions) -> G
             "genesis.members",
             f"{len(descriptors)} validators: a network has at least {VALIDATORS_MIN}, a development network 1",
         )
+    _refuse_repeated(descriptors)
     _refuse_shared("address", descriptors)
-    _refuse_shared("node_id", descriptors)
     _refuse_shared("signing_key", descriptors)
     organizations = _organizations(descriptors)
     if not decisions.development:
@@ -76,7 +77,12 @@ def assemble(descriptors: Sequence[MemberDescriptor], decisions: Decisions) -> G
         "accounts": msgspec.to_builtins(_accounts(descriptors, decisions.credits)),
         "validators": msgspec.to_builtins(_validators(descriptors)),
     }
-    return parse(msgspec.json.encode(genesis))
+    data = msgspec.json.encode(genesis)
+    try:
+        msgspec.json.decode(data, type=Genesis)
+    except msgspec.ValidationError as error:
+        raise InvalidGenesis("genesis.malformed", f"what was decided makes no network: {error}") from error
+    return parse(data)
 
 
 def _organizations(descriptors: Sequence[MemberDescriptor]) -> list[GenesisOrganization]:
@@ -129,6 +135,12 @@ def _refuse_voiceless(descriptors: Sequence[MemberDescriptor]) -> None:
         )
 
 
+def _refuse_repeated(descriptors: Sequence[MemberDescriptor]) -> None:
+    for node_id, count in Counter(descriptor.node_id for descriptor in descriptors).items():
+        if count > 1:
+            raise InvalidGenesis("genesis.repeated", f"{count} descriptors are of one validator, {node_id}")
+
+
 def _refuse_shared(field: str, descriptors: Sequence[MemberDescriptor]) -> None:
     seen: dict[str, str] = {}
     for descriptor in descriptors:
@@ -162,7 +174,7 @@ def differences(genesis: Genesis, descriptors: Sequence[MemberDescriptor]) -> li
         salt=bytes.fromhex(genesis.salt),
         created_at_ms=genesis.created_at_ms,
         development=True,  # so that too few descriptors are said to be missing, rather than to be no network
-        parameters=msgspec.structs.asdict(genesis.parameters),
+        parameters=msgspec.to_builtins(genesis.parameters),
     )
     wanted = msgspec.structs.replace(assemble(descriptors, decisions), development=genesis.development)
     found = [*_compare_validators(genesis, wanted), *_compare_organizations(genesis, wanted)]
@@ -229,7 +241,12 @@ def write_new(genesis: Genesis, path: Path) -> None:
     """
     try:
         with path.open("xb") as file:
-            file.write(write(genesis))
+            try:
+                file.write(write(genesis))
+                file.flush()
+            except OSError:
+                path.unlink()  # half a file would only be in the way of the next attempt
+                raise
     except FileExistsError as error:
         raise InvalidGenesis("genesis.exists", f"{path} exists; a genesis file is never overwritten") from error
     except OSError as error:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from ledger.errors import LedgerError
-from ledger.genesis import GenesisValidator, Hex16, Name, Slug
+from ledger.genesis import CONTROL, GenesisValidator, Hex16, Name, Slug
 from primitives.codec import encode
 from primitives.digest import domain
 from primitives.identifiers import InvalidIdentifier, key_from_text, key_to_text
@@ -34,7 +34,6 @@ FILE_NAME: Final = "member.toml"
 _DOMAIN: Final = domain("member-descriptor")
 _SLUG: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class InvalidDescriptor(LedgerError):
@@ -118,7 +117,7 @@ def check_terms(organization: str, organization_name: str, address: str) -> None
             "descriptor.organization",
             f"organization {organization!r}: an id has 1 to 32 of a-z, 0-9 and -, and begins with a letter",
         )
-    if not 1 <= len(organization_name) <= 64 or _CONTROL.search(organization_name):
+    if not 1 <= len(organization_name) <= 64 or CONTROL.search(organization_name):
         raise InvalidDescriptor(
             "descriptor.text", f"organization name {organization_name!r}: 1 to 64 characters, none of them a control"
         )
@@ -168,7 +167,7 @@ def load(path: Path) -> MemberDescriptor:
 
 def _check(found: MemberDescriptor, where: str) -> None:
     for text in (found.organization_name, *(account.name for account in found.accounts)):
-        if _CONTROL.search(text):
+        if CONTROL.search(text):
             raise InvalidDescriptor("descriptor.text", f"{where}: a name holds a control character: {text!r}")
     key = _key(found.signing_key, f"{where}: signing_key")
     if not verify(key, found.signed_bytes(), bytes.fromhex(found.signature)):

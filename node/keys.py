@@ -104,6 +104,7 @@ def create(directory: Path, tls_key_pem: bytes, certificate_der: bytes, node: No
     signing_key = SigningKey.generate()
     certificate = x509.load_der_x509_certificate(certificate_der)
     keys = directory / _KEYS
+    written: list[Path] = []
     try:
         keys.mkdir(mode=0o700, parents=True, exist_ok=True)
         keys.chmod(0o700)
@@ -111,12 +112,20 @@ def create(directory: Path, tls_key_pem: bytes, certificate_der: bytes, node: No
             if (keys / name).exists():
                 raise KeyFileError(f"{keys / name} exists; keys are never overwritten")
         tls_file = _seal("tls", tls_key_pem, passphrase) if passphrase else tls_key_pem
-        _write(keys / _TLS_KEY, tls_file, 0o600)
-        _write(keys / _TLS_CERTIFICATE, certificate.public_bytes(Encoding.PEM), 0o600)
-        _write(keys / _SIGNING_KEY, _protect("signing", signing_key.seed, passphrase), 0o600)
+        for name, data in (
+            (_TLS_KEY, tls_file),
+            (_TLS_CERTIFICATE, certificate.public_bytes(Encoding.PEM)),
+            (_SIGNING_KEY, _protect("signing", signing_key.seed, passphrase)),
+        ):
+            written.append(keys / name)
+            _write(keys / name, data, 0o600)
         _sync(keys)
         _sync(directory)
     except OSError as error:
+        if isinstance(error, FileExistsError):
+            written = written[:-1]  # another process was faster: that one's file stays
+        for path in written:  # half a node's keys are of no use, and in the way of the next attempt
+            path.unlink(missing_ok=True)
         raise KeyFileError(f"{error.filename or directory}: {error.strerror or error}") from error
     return PublicKeys(node, key_to_text(signing_key.public_key), certificate_der)
 

@@ -88,6 +88,10 @@ def verify(session: Session, genesis_file: Path, members: tuple[Path, ...]) -> N
     described = _load(members)
     try:
         genesis = genesis_files.load(genesis_file)
+    except InvalidGenesis as error:
+        where = "" if error.message.startswith(f"{genesis_file}: ") else f"{genesis_file}: "
+        raise VerificationFailed(error.code, f"{where}{error.message}") from error
+    try:
         found = genesis_assembly.differences(genesis, described)
     except InvalidGenesis as error:
         raise VerificationFailed(error.code, error.message) from error

@@ -222,5 +222,7 @@ def pairs(values: tuple[str, ...], what: str) -> dict[str, str]:
         name, separator, rest = value.partition("=")
         if not separator or not name:
             raise click.UsageError(f"{what}: write name=value, not {value!r}")
+        if name in found:
+            raise click.UsageError(f"{what}: {name} is given twice, as {found[name]!r} and as {rest!r}")
         found[name] = rest
     return found

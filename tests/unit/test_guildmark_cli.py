@@ -18,6 +18,8 @@ from guildmark.demo import story
 from guildmark.errors import ClusterError
 from guildmark.identity import Account
 from guildmark.wallet import Cost, Wallet
+from ledger import member_descriptor
+from p2p.identity import make_identity
 from primitives.keys import SigningKey
 
 ASSET = "ab" * 32
@@ -220,6 +222,28 @@ def test_what_is_not_written_as_it_must_be_is_wrong_usage_in_json_too(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["error"]["code"] == code
+
+
+def test_a_value_that_is_given_twice_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two amounts of money none is a good guess."""
+    given = ["--credits", "alder=1", "--credits", "alder=2"]
+    assert main.run(["network", "assemble", "member.toml", "--name", "x", *given]) == 2
+    assert "alder is given twice" in capsys.readouterr().err
+
+
+def test_a_genesis_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    descriptor = member_descriptor.describe(
+        organization="alder",
+        organization_name="Alder",
+        certificate_der=make_identity().certificate_der,
+        address="alder.example:7100",
+        accounts=[],
+        signing_key=SigningKey.generate(),
+    )
+    Path("member.toml").write_bytes(member_descriptor.write(descriptor))
+    Path("genesis.json").write_text("{")
+    assert main.run(["network", "verify", "genesis.json", "member.toml"]) == 7
+    assert "genesis.json: not a genesis file" in capsys.readouterr().err
 
 
 def test_a_genesis_hash_that_is_none_is_wrong_usage_and_no_verdict(tmp_path: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from ledger.errors import InvalidGenesis
-from ledger.genesis import Genesis, network_id
-from ledger.genesis_assembly import Decisions, assemble, changed_parameters, differences
+from ledger.genesis import Genesis, load, network_id
+from ledger.genesis_assembly import Decisions, assemble, changed_parameters, differences, write_new
 from ledger.member_descriptor import (
     FoundingAccount,
     InvalidDescriptor,
@@ -152,7 +153,7 @@ def test_members_that_make_no_network_are_named(members: list[MemberDescriptor])
     alder = members[1]
     for described, words in [
         (members[:3], "3 validators: a network has at least 4"),
-        ([*members, alder], "two descriptors, of alder and of alder, have the address"),
+        ([*members, alder], "2 descriptors are of one validator, gmnode1"),
         ([*members, member("elm", address=alder.address)], "of alder and of elm, have the address"),
         ([*members, member("alder", address="b:1", organization_name="Aldi")], "'Alder' in one descriptor and 'Aldi'"),
         ([*members[1:], member("alder", address="b:1", accounts=0)], "alder has 2 of 4"),
@@ -162,6 +163,47 @@ def test_members_that_make_no_network_are_named(members: list[MemberDescriptor])
         with pytest.raises(InvalidGenesis, match=words):
             assemble(described, DECISIONS)
     assemble(members[:1], msgspec.structs.replace(DECISIONS, development=True))
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2K", "a\nb", "\x9b1m", "\u202eabc", "\u2066a"])
+def test_a_name_that_would_hide_what_people_compare_is_refused(members: list[MemberDescriptor], text: str) -> None:
+    """A terminal obeys what it prints: the file's author could show another network id than the true one."""
+    with pytest.raises(InvalidGenesis) as refused:
+        assemble(members, msgspec.structs.replace(DECISIONS, name=text))
+    assert refused.value.code == "genesis.text"
+    assert refused.value.message.isascii()
+    assert refused.value.message.isprintable()
+    with pytest.raises(InvalidDescriptor):
+        member("alder", organization_name=text)
+
+
+@pytest.mark.parametrize(
+    "decided",
+    [{"name": ""}, {"credits": {"alder": 2**63}}, {"parameters": {"fee_bps": -1}}, {"parameters": {"no_such": 1}}],
+)
+def test_a_decision_that_is_out_of_range_is_called_one(
+    members: list[MemberDescriptor], decided: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidGenesis, match=r"what was decided makes no network: .*`\$"):
+        assemble(members, msgspec.structs.replace(DECISIONS, **decided))
+
+
+def test_a_genesis_that_cannot_be_written_leaves_nothing_in_the_way(
+    members: list[MemberDescriptor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(genesis: Genesis) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "genesis.json"
+    genesis = assemble(members, DECISIONS)
+    with monkeypatch.context() as patched:
+        patched.setattr("ledger.genesis_assembly.write", full)
+        with pytest.raises(InvalidGenesis, match="No space left"):
+            write_new(genesis, path)
+    write_new(genesis, path)
+    with pytest.raises(InvalidGenesis, match="never overwritten"):
+        write_new(genesis, path)
+    assert load(path) == genesis
 
 
 def swap_key(genesis: Genesis, members: list[MemberDescriptor]) -> Genesis:

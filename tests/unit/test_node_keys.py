@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,33 @@ def test_keys_are_read_as_they_were_written(tmp_path: Path, passphrase: bytes) -
     private = b"".join(path.read_bytes() for path in (tmp_path / "keys").iterdir())
     assert (loaded.signing_key.seed.hex().encode() in private) == (not passphrase)
     assert (b"PRIVATE KEY" in private) == (not passphrase)
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = os.fsync
+
+    def full(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("signing.key"):
+            raise OSError(28, "No space left on device")
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyFileError, match="No space left"):
+        make(tmp_path)
+    monkeypatch.undo()
+    assert list((tmp_path / "keys").iterdir()) == []
+    made = make(tmp_path)
+    assert keys.load(tmp_path, b"").node_id == made.node_id
+
+
+def test_keys_that_another_process_writes_at_the_same_time_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(tmp_path)
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # it looked before the other one wrote
+    with pytest.raises(KeyFileError, match="File exists"):
+        make(tmp_path)
+    assert keys.load(tmp_path, b"").node_id == made.node_id
 
 
 def others_may_read(directory: Path) -> None:

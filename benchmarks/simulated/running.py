@@ -48,7 +48,10 @@ def run(configuration: Configuration, directory: Path, progress: Callable[[str],
         BenchError: what is asked for cannot be simulated.
     """
     if not configuration.calibration:
-        raise BenchError("simulation.calibration", "a simulated run needs a calibration: see bench calibrate")
+        raise BenchError(
+            "simulation.calibration",
+            "a simulated run needs a calibration, a file that `python -m benchmarks.simulated.calibrate` writes",
+        )
     path = Path(configuration.calibration)
     return simulate(configuration, read_costs(path if path.is_absolute() else _find(path, directory)), progress)
 

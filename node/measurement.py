@@ -4,7 +4,7 @@ Off unless node.toml says `[measurement] file = "..."`; then the executor is wra
 collector's callbacks and the announcements are listened to. There is nothing per transaction. Times are CLOCK_MONOTONIC
 in nanoseconds, which all processes of a machine share.
 
-    {"event": "block", "height", "author", "batches": [sizes], "bytes", "decided", "executed"}
+    {"event": "block", "height", "proposer", "batches": [sizes], "bytes", "decided", "executed"}
     {"event": "certified", "height", "at"}          everything up to `height`
     {"event": "proposed", "height", "at"}           first sent, by the primary alone
     {"event": "second", "at", "view", "lateness_us": [...], "gc": [count, longest, sum in us], "cpu_us", "rss_bytes",
@@ -193,7 +193,7 @@ class _MeasuredExecutor:
                 {
                     "event": "block",
                     "height": height,
-                    "author": proposal.proposer,
+                    "proposer": proposal.proposer,
                     "batches": [len(batch.transactions) for batch in batches],
                     "bytes": sum(sum(map(len, batch.transactions)) for batch in batches),
                     "decided": decided_ns,

@@ -183,7 +183,12 @@ class Offering:
         each = self._ledger.each
         while self._on_the_way + each <= self._plan.outstanding and now_s < self._ends_s:
             node = self._validators.choose(now_s)
-            if node is None or self._next >= len(self._ledger.due_ns) or not self._send_next(node):
+            if node is None:
+                break
+            if self._next >= len(self._ledger.due_ns):
+                self.starved += 1
+                break
+            if not self._send_next(node):
                 break
         # Answers and blocks call again; this is for when there are none.
         return 0.05

@@ -61,7 +61,8 @@ def node_costs(evidence: Evidence, index: int, transactions: int) -> Node:
         else distribution(
             (int(events.blocks[height]["decided"]) - at_ns) // 1_000
             for height, at_ns in events.proposed.items()
-            if height in events.blocks and start_ns <= at_ns < end_ns
+            # Others send a proposal on to whoever lacks it.
+            if start_ns <= at_ns < end_ns and events.blocks.get(height, {}).get("proposer") == index
         ),
         lateness=None
         if events is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from benchmarks.generator.plan import Plan, write_plan
 from benchmarks.measurement.events import read_events
 from benchmarks.measurement.machine import describe_machine
 from benchmarks.measurement.verify_unit import judge, measure_unit
-from benchmarks.results.schema import FORMAT, Configuration, Result, VerifyUnit
+from benchmarks.results.parquet import write_tables
+from benchmarks.results.schema import FORMAT, Configuration, Result, VerifyUnit, write
+from benchmarks.results.summary import summary
 from benchmarks.running.checks import read_chain
 from benchmarks.running.costs import node_costs
 from benchmarks.running.evidence import Evidence, read_requests
@@ -36,20 +39,26 @@ from guildmark.errors import ClusterError
 EVENTS_FILE: Final = "measurement.jsonl"
 DRAIN_EXTRA_S: Final = 30.0
 """Beyond the longest that a taken transaction may wait to be executed or to expire."""
+VERIFY_US_SLOW: Final = 50.0
+"""A machine where it takes longer is busy with something else at the moment, and may not stay so."""
 Progress = Callable[[str], None]
 
 
-def run(configuration: Configuration, directory: Path, progress: Progress) -> Result:
-    """Measure, in `directory`, which is made where there is none and keeps what the network and the generator wrote.
+def run_real(configuration: Configuration, directory: Path, progress: Progress) -> Result:
+    """Measure a network of real processes. Raises as `benchmarks.running.run`.
 
-    Raises:
-        BenchError: it cannot be run. A run that was made and does not count is a result with `errors`.
-        ClusterError: the network did not start.
+    `directory` then holds the result (result.json, summary.txt), the raw events (*.parquet), and of a run that does not
+    count also what the network wrote. One that is not empty gets a directory of the run's own.
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="run-", dir=directory))
-    return RealRun(configuration, place, progress).result()
+    place = Path(tempfile.mkdtemp(prefix="run-", dir=directory)) if any(directory.iterdir()) else directory
+    result, judgement = RealRun(configuration, place, progress).measure()
+    (place / "result.json").write_bytes(write(result))
+    (place / "summary.txt").write_text(summary(result) + "\n", encoding="utf-8")
+    write_tables(place, judgement)
+    clear(place, everything=result.valid)
+    return result
 
 
 class RealRun:
@@ -67,7 +76,7 @@ class RealRun:
         self._errors: list[str] = []
         self._warnings: list[str] = []
 
-    def result(self) -> Result:
+    def measure(self) -> tuple[Result, Judgement]:
         started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._progress("measuring what a signature check costs")
         before_us, samples_before = measure_unit()
@@ -81,7 +90,8 @@ class RealRun:
         self._progress("measuring what a signature check costs, again")
         after_us, samples_after = measure_unit()
         unit = VerifyUnit(before_us, after_us, samples_before, samples_after)
-        return self._judged(started_at, unit, evidence)
+        judgement = Judgement(evidence)
+        return self._judged(started_at, unit, judgement), judgement
 
     def _create(self) -> LocalCluster:
         asked = self._asked
@@ -115,7 +125,7 @@ class RealRun:
             organizations=organizations,
             urls=urls,
             workload_state=msgspec.msgpack.encode(state),
-            rate=self._cores * 1e6 / (asked.validators * verify_us) if asked.rate == "saturate" else asked.rate,
+            rate=saturating(asked, self._cores, verify_us) if asked.rate == "saturate" else asked.rate,
             outstanding=asked.outstanding if saturated else 0,
             follow=saturated,
         )
@@ -238,9 +248,9 @@ class RealRun:
 
     # --- the result
 
-    def _judged(self, started_at: str, unit: VerifyUnit, evidence: Evidence) -> Result:
+    def _judged(self, started_at: str, unit: VerifyUnit, judgement: Judgement) -> Result:
         self._progress("judging")
-        judgement = Judgement(evidence)
+        evidence = judgement.evidence
         warnings, errors = judge(unit)
         throughput = judgement.throughput(unit, self._cores)
         checks, generator = judgement.checks(), judgement.generator(self._cores)
@@ -271,6 +281,11 @@ class RealRun:
         )
 
 
+def saturating(asked: Configuration, cores: int, verify_us: float) -> float:
+    """Units a second that this machine cannot commit: its processors could not even check their signatures."""
+    return cores * 1e6 / (asked.validators * min(verify_us, VERIFY_US_SLOW))
+
+
 def check(configuration: Configuration) -> None:
     """Raises BenchError `configuration.*`."""
     asked = configuration
@@ -281,6 +296,17 @@ def check(configuration: Configuration) -> None:
         raise BenchError("configuration.range", "validators, rate, duration and batch are above 0")
     if asked.accounts < 2 and asked.workload != "opaque":
         raise BenchError("configuration.accounts", "at least 2 accounts")
+
+
+def clear(directory: Path, *, everything: bool) -> None:
+    """Remove what was only needed to run: signed requests, and the network of a run that counts."""
+    for path in directory.glob("chunk-*"):
+        path.unlink()
+    (directory / "requests.npz").unlink(missing_ok=True)
+    if everything:
+        shutil.rmtree(directory / "network", ignore_errors=True)
+        for name in ("plan.msgpack", "generator.log"):
+            (directory / name).unlink(missing_ok=True)
 
 
 def waiting_transactions(url: str) -> int:

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "status": "guildmark.cli.status:status",
     "demo": "guildmark.cli.demo:demo",
     "simulate": "guildmark.cli.simulate:simulate",
+    "bench": "guildmark.cli.bench:bench",
 }
 
 

@@ -1,0 +1,176 @@
+"""`guildmark bench`: measuring networks. Guide: docs/benchmarking.md."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import rich_click as click
+
+from guildmark.cli.bench_analysis import ANALYSIS_COMMANDS
+from guildmark.cli.output import note
+from guildmark.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from benchmarks.results.schema import Configuration
+
+NOT_VALID: Final = 1
+"""Exit code of a run that was made and does not count."""
+REQUESTS_PER_SECOND: Final = 20
+"""Without --batch-submit a request carries as many transactions as make so many requests a second, at most 100."""
+BATCH_MAX: Final = 100
+_SCALAR: Final = re.compile(r"\A-?\d+\Z")
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]  # generic in newer stubs only
+    """Units a second, or `saturate`."""
+
+    name = "R|saturate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if value == "saturate":
+            return "saturate"
+        try:
+            rate = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'saturate'", param, ctx)
+        if not 0 < rate < float("inf"):
+            self.fail("a rate is above 0", param, ctx)
+        return rate
+
+
+@click.group()
+def bench() -> None:
+    """Measure networks: run, sweep, compare, plot. Needs the extra `bench`."""
+
+
+@bench.command("run")
+@click.option("--validators", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option(
+    "--workload",
+    default="transfers",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="transfers, licenses, market, opaque, mixed, or a file with weights.",
+)
+@click.option("--rate", type=Rate(), default="saturate", show_default=True, help="Units offered in a second.")
+@click.option("--arrivals", type=click.Choice(["poisson", "uniform"]), default="poisson", show_default=True)
+@click.option("--duration", type=click.FloatRange(0.5), default=60.0, show_default=True, help="Seconds measured.")
+@click.option("--warmup", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds before that.")
+@click.option(
+    "--batch-submit", type=click.IntRange(1, 1000), help="Transactions in a request; 100 where the rate allows."
+)
+@click.option(
+    "--outstanding", type=click.IntRange(1), default=8_000, show_default=True, help="Saturated: on their way."
+)
+@click.option("--payload", type=click.IntRange(1, 60_000), default=512, show_default=True, help="Bytes, where opaque.")
+@click.option("--accounts", type=click.IntRange(2), default=100_000, show_default=True, help="In the state.")
+@click.option("--faults", default="", metavar="S:ACTION:NODE,...", help="kill, pause, resume, restart at second S.")
+@click.option("--latency", default="", metavar="NAME|FILE", help="Delays between validators: wan, lan or a file.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--node", "node", multiple=True, metavar="TABLE.KEY=VALUE", help="A setting of node.toml.")
+@click.option("--genesis", multiple=True, metavar="KEY=VALUE", help="A parameter of the chain.")
+@click.option("--simulated", metavar="CALIBRATION", help="In virtual time, with the costs of this file or result.")
+@click.option(
+    "--json", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT", help="Where the result goes."
+)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where raw events go; beside OUT by default, and nowhere without it.",
+)
+def run_command(**options: Any) -> int:
+    """Start a network, offer it a load, check what came of it, and say what it cost.
+
+    Exit code 1 means that the result does not count; the summary says why.
+    """
+    from benchmarks.results.schema import write
+    from benchmarks.results.summary import summary
+    from benchmarks.running import run
+
+    configuration = _configuration(options)
+    out: Path | None = options["out"]
+    with _directory(options["directory"], out) as directory, _telling() as progress:
+        result = run(configuration, directory, progress)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(write(result))
+    click.echo(summary(result))
+    return 0 if result.valid else NOT_VALID
+
+
+for _command in ANALYSIS_COMMANDS:
+    bench.add_command(_command)
+
+
+def _configuration(options: dict[str, Any]) -> Configuration:
+    from benchmarks.results.schema import Configuration
+
+    rate, batch = options["rate"], options["batch_submit"]
+    if batch is None:
+        batch = BATCH_MAX if rate == "saturate" else max(1, min(BATCH_MAX, int(rate / REQUESTS_PER_SECOND)))
+    node: dict[str, dict[str, int | float | str | bool]] = {}
+    for name, value in _settings(options["node"], "--node").items():
+        table, dot, key = name.partition(".")
+        if not dot:
+            raise InvalidArgument("bench.node", f"--node: write TABLE.KEY=VALUE, not {name}")
+        node.setdefault(table, {})[key] = value
+    simulated = {"kind": "simulated", "calibration": options["simulated"]} if options["simulated"] else {}
+    return Configuration(
+        **simulated,
+        validators=options["validators"],
+        workload=options["workload"],
+        rate=rate,
+        arrivals=options["arrivals"],
+        duration_s=options["duration"],
+        warmup_s=options["warmup"],
+        batch_submit=batch,
+        outstanding=options["outstanding"],
+        payload_bytes=options["payload"],
+        accounts=options["accounts"],
+        faults=options["faults"],
+        latency=options["latency"],
+        seed=options["seed"],
+        node=node,
+        genesis=_settings(options["genesis"], "--genesis"),
+    )
+
+
+def _settings(values: tuple[str, ...], what: str) -> dict[str, int | float | str | bool]:
+    from guildmark.cli.session import pairs
+
+    found: dict[str, int | float | str | bool] = {}
+    for name, text in pairs(values, what).items():
+        if text in ("true", "false"):
+            found[name] = text == "true"
+        else:
+            found[name] = int(text) if _SCALAR.match(text) else text
+    return found
+
+
+@contextmanager
+def _directory(given: Path | None, out: Path | None) -> Iterator[Path]:
+    """Where the run keeps its files: a temporary place when nobody wants them."""
+    if given is not None or out is not None:
+        yield given if given is not None else out.with_suffix("")  # type: ignore[union-attr]  # one of them is there
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="guildmark-bench-") as place:
+        yield Path(place)
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str], None]]:
+    """What is being done, on standard error: one line that changes on a terminal, else a line each."""
+    if not sys.stderr.isatty():
+        yield note
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update

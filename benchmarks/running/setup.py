@@ -98,9 +98,12 @@ class Sender:
         raise BenchError("setup.timeout", f"a transaction of the setting up was not final after {TIMEOUT_S:.0f} s")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        self._connection.request(method, path, body)
-        response = self._connection.getresponse()
-        data = response.read()
+        try:
+            self._connection.request(method, path, body)
+            response = self._connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise BenchError("setup.unreachable", f"{method} {path}: {error}") from error
         if response.status != 200:
             raise BenchError("setup.refused", f"{method} {path}: {response.status} {data[:300]!r}")
         return data

@@ -21,6 +21,6 @@ def run(configuration: Configuration, directory: Path, progress: Callable[[str],
         from benchmarks.simulated.running import run as simulate
 
         return simulate(configuration, directory, progress)
-    from benchmarks.running.run import run_real
+    from benchmarks.running.real import run_real
 
     return run_real(configuration, directory, progress)

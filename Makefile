@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
 help: ## Print the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment is made once and follows the constraints files. A missing venv package is said in words.
 $(VENV)/bin/python:
@@ -60,6 +60,10 @@ simulate: $(VENV)/.dev ## Search 20,000 seeds for a broken law (hours; goes on w
 mutants: $(VENV)/.dev ## Show that the judges catch every deliberate mistake in the protocol
 	@mkdir -p $(CAMPAIGN)
 	$(BIN)/python -m simulation.mutants --json $(CAMPAIGN)/mutants.json --table $(CAMPAIGN)/mutants.md
+
+.PHONY: bench-smoke
+bench-smoke: $(VENV)/.dev ## Hold a short run to the committed baseline, by ratios (under 2 minutes)
+	$(BIN)/python -m benchmarks.gate
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts

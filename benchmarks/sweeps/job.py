@@ -14,11 +14,13 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.errors import BenchError
 from benchmarks.results.schema import Configuration, Result, write
+from guildmark.errors import GuildmarkError
 
 RUNNER: Final = "benchmarks.running:run"
 """Module and function that make a run."""
+
+RUN_FILES: Final = "run"
 
 Run = Callable[[Configuration, Path, Callable[[str], None]], Result]
 
@@ -27,7 +29,7 @@ class Job(msgspec.Struct, frozen=True):
     name: str
     configuration: Configuration
     directory: str
-    """For raw events and logs, on the machine that does the run."""
+    """On the machine that does the run: the job and its log, and in `run/` whatever the run writes."""
     runner: str = RUNNER
 
 
@@ -46,8 +48,8 @@ def perform(job: Job, progress: Callable[[str], None]) -> Outcome:
     try:
         module, name = job.runner.split(":")
         run: Run = getattr(importlib.import_module(module), name)
-        return Outcome(job.name, write(run(job.configuration, Path(job.directory), progress)))
-    except BenchError as error:
+        return Outcome(job.name, write(run(job.configuration, Path(job.directory) / RUN_FILES, progress)))
+    except GuildmarkError as error:  # it cannot be run, or the network did not start
         return Outcome(job.name, None, error.code, error.message)
     except Exception as error:
         # Whatever a run dies of is what its row says; the trace is in the log.

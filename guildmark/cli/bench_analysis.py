@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
-from guildmark.cli.output import encode, note
+from guildmark.cli.output import encode, note, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from benchmarks.comparison.comparing import Comparison
+    from benchmarks.reproduction.reproducing import Reproduction
     from benchmarks.sweeps.fanout import Fanout
     from benchmarks.sweeps.specification import Cell
     from benchmarks.sweeps.store import Row
@@ -129,5 +131,161 @@ def _print(table: Table) -> None:
     console.print(table)
 
 
-ANALYSIS_COMMANDS: Final[tuple[click.Command, ...]] = (sweep,)
+@click.command()
+@click.argument("results", type=ANY, nargs=-1, required=True)
+@click.option("--out", type=DIRECTORY, required=True, help="Where the pictures go.")
+@click.option("--validation", is_flag=True, help="Simulated against real results, at n = 4 and 7, with the error.")
+@click.option("--json", "json", is_flag=True, help="Print one JSON object.")
+def plot(**options: Any) -> int:
+    """Draw results, from files or directories, as PNG, PDF and SVG, each with its numbers as CSV.
+
+    Latency over throughput, its distribution, both over time, and over the number of validators: whatever the results
+    have the data for. Real and simulated results are drawn apart.
+    """
+    from benchmarks.plots.plotting import plot
+
+    drawn = plot(options["results"], options["out"], validate=options["validation"])
+    for text in drawn.notes:
+        note(text)
+    if options["json"]:
+        click.echo(encode({"files": [str(path) for path in drawn.files], "notes": drawn.notes}))
+    else:
+        for path in drawn.files:
+            if path.suffix == ".png":
+                click.echo(f"{path.with_suffix('')}.{{png,pdf,svg,csv}}")
+    return 0
+
+
+@click.command()
+@click.argument("a", type=ANY)
+@click.argument("b", type=ANY)
+@click.option("--runs", type=click.IntRange(1), default=10, show_default=True, help="Of each side; 5 at least.")
+@click.option("--out", type=DIRECTORY, help="Where runs go and come from; ./A-against-B by default.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the resampling.")
+@click.option("--json", "json", is_flag=True, help="Print one JSON object.")
+def compare(**options: Any) -> int:
+    """Tell whether B differs from A: two TOML files, or two directories of results.
+
+    A file has the fields of a configuration, and may name another checkout or interpreter in [program]. Runs take
+    turns, A, B, A, B; what was run before in --out is not run again. "No difference" is the answer unless the runs show
+    one beyond what A differs from itself by. Exit code 0 either way.
+    """
+    from benchmarks.comparison import comparing
+    from benchmarks.errors import BenchError
+
+    a, b = options["a"], options["b"]
+    if a.is_dir() and b.is_dir():
+        sides = [comparing.read_side(a), comparing.read_side(b)]
+    elif a.is_file() and b.is_file():
+        directory = options["out"] or Path(f"{a.stem}-against-{b.stem}")
+        variants = [comparing.read_variant(a), comparing.read_variant(b)]
+        sides = comparing.run_sides(variants, options["runs"], directory, note)
+    else:
+        raise BenchError("compare.sides", "compare two TOML files, or two directories of results")
+    compared = comparing.compare(*sides, seed=options["seed"])
+    for text in compared.warnings:
+        note(text)
+    if options["json"]:
+        click.echo(encode(_comparison_document(compared)))
+        return 0
+    click.echo(f"A: {sides[0].name}, {len(sides[0].results)} runs    B: {sides[1].name}, {len(sides[1].results)} runs")
+    _print(_comparison_table(compared))
+    return 0
+
+
+def _comparison_document(compared: Comparison) -> dict[str, Any]:
+    lines = [
+        {**{name: getattr(line, name) for name in ("figure", "unit", "better", "a", "b")}, **plain(line.verdict)}
+        for line in compared.lines
+    ]
+    runs = {side: len(getattr(compared, side).results) for side in ("a", "b")}
+    return {"runs": runs, "different": compared.different, "figures": lines, "warnings": compared.warnings}
+
+
+def _comparison_table(compared: Comparison) -> Table:
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    for name in ("figure (median over runs)", "A", "B", "B/A", "95 % interval", "A/A noise", "verdict"):
+        shown.add_column(name, justify="left" if name in ("figure (median over runs)", "verdict") else "right")
+    for line in compared.lines:
+        verdict = line.verdict
+        shown.add_row(
+            _with_unit(line.figure, line.unit),
+            f"{line.a:,.5g}",
+            f"{line.b:,.5g}",
+            f"{verdict.ratio:.3f}",
+            f"{verdict.low:.3f} to {verdict.high:.3f}",
+            f"{verdict.floor:.3f}",
+            verdict.text,
+        )
+    return shown
+
+
+def _with_unit(label: str, unit: str) -> str:
+    return f"{label} ({unit})" if unit else label
+
+
+@click.command()
+@click.argument("results", type=ANY)
+@click.option("--out", type=DIRECTORY, help="Where raw events of the new runs go; nowhere by default.")
+@click.option("--json", "json", is_flag=True, help="Print one JSON object.")
+def reproduce(**options: Any) -> int:
+    """Run the results in a directory (or one file) again, with configuration and seed, and say what agrees.
+
+    Judged are ratios that hold on any machine, within stated tolerances; times are shown beside. Exit code 1 means that
+    a figure does not agree or that the new run does not count.
+    """
+    import tempfile
+
+    from benchmarks.reproduction.reproducing import reproduce
+    from benchmarks.results.reading import read_all
+    from benchmarks.results.schema import write
+    from benchmarks.running import run
+
+    found = []
+    for stored in read_all([options["results"]]):
+        with tempfile.TemporaryDirectory(prefix="guildmark-bench-") as place:
+            directory = options["out"] / stored.path.stem if options["out"] else Path(place)
+            made = reproduce(stored, directory, note, run)
+        if options["out"]:
+            (options["out"] / f"{stored.path.stem}.json").write_bytes(write(made.result))
+        found.append(made)
+        if not options["json"]:
+            _show_reproduction(made)
+    if options["json"]:
+        click.echo(encode([_reproduction_document(made) for made in found]))
+    return 0 if all(made.agrees for made in found) else FAILED
+
+
+def _reproduction_document(made: Reproduction) -> dict[str, Any]:
+    return {
+        "source": str(made.source),
+        "agrees": made.agrees,
+        "figures": [{**plain(line), "ratio": line.ratio, "agrees": line.agrees} for line in made.lines],
+        "machine": [{"fact": name, "then": then, "now": now} for name, then, now in made.machine],
+        "errors": made.errors,
+    }
+
+
+def _show_reproduction(made: Reproduction) -> None:
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    for name in ("figure", "then", "now", "ratio", "tolerance", ""):
+        shown.add_column(name, justify="left" if name in ("figure", "") else "right")
+    for line in made.lines:
+        tolerance = "" if line.tolerance is None else f"{line.tolerance:.0%}".replace("%", " %")
+        verdict = {True: "agrees", False: "DOES NOT AGREE", None: "shown only"}[line.agrees]
+        values = f"{line.then:,.5g}", f"{line.now:,.5g}", f"{line.ratio:.3f}"
+        shown.add_row(_with_unit(line.figure, line.unit), *values, tolerance, verdict)
+    click.echo(str(made.source))
+    _print(shown)
+    for name, then, now in made.machine:
+        click.echo(f"differs: {name}: {then} then, {now} now")
+    for error in made.errors:
+        click.echo(f"the new run does not count: {error}")
+
+
+ANALYSIS_COMMANDS: Final[tuple[click.Command, ...]] = (sweep, plot, compare, reproduce)
 """What the group `bench` adds to its own."""

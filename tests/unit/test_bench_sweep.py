@@ -37,7 +37,7 @@ def sweep(specification: Specification, directory: Path, *, workers: int = 1, re
 
 
 def runs_made(row: Row, directory: Path) -> int:
-    return len(list((directory / row.cell.name).glob("ran-*")))
+    return len(list((directory / row.cell.name / "run").glob("ran-*")))
 
 
 def test_cells_are_the_cross_product_for_each_seed_and_repetition() -> None:
@@ -210,7 +210,7 @@ def test_leaving_a_sweep_stops_what_runs(tmp_path: Path) -> None:
     fanout._start(fanout._waiting.popleft())
     (_, process) = fanout._running["waits"]
     deadline = time.monotonic() + 60
-    while not (tmp_path / "waits" / "ran-0").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "waits" / "run" / "ran-0").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     fanout.close()
     assert process.returncode is not None

@@ -14,8 +14,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.errors import BenchError
-from benchmarks.results.schema import Result, read
-from benchmarks.simulated.calibration import calibrate, describe
+from benchmarks.simulated.calibration import calibrate, describe, load_result
 from benchmarks.simulated.costs import write_costs
 
 SYNCS: Final = 50
@@ -31,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     asked = parser.parse_args(arguments)
     try:
-        results = [load(path) for path in asked.results]
+        results = [load_result(path) for path in asked.results]
         sync_us = measure_sync_us(asked.output.resolve().parent) if asked.sync_us is None else asked.sync_us
         source = f"{asked.results[0].name}: {describe(results[0], len(results) - 1)}"
         costs = calibrate(*results, source=source, sync_us=sync_us)
@@ -41,14 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
     write_costs(costs, asked.output)
     print(msgspec.json.format(msgspec.json.encode(costs), indent=1).decode())
     return 0
-
-
-def load(path: Path) -> Result:
-    """Read a result from a file. Raises BenchError `result.unreadable`."""
-    try:
-        return read(path.read_bytes())
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BenchError("result.unreadable", f"{path}: {error}") from error
 
 
 def measure_sync_us(directory: Path) -> float:

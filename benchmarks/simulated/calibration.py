@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from benchmarks.errors import BenchError
-from benchmarks.results.schema import Result
-from benchmarks.simulated.costs import FORMAT, SHAPE, SYNC_US, Costs, Shape
+from benchmarks.results.schema import Result, read
+from benchmarks.simulated.costs import FORMAT, SHAPE, SYNC_US, Costs, Shape, read_costs
 
 CHECKS_PER_BLOCK_AND_PEER: Final = 4
 """Signatures of each other validator that one validator checks for a block: proposal or batch, prepare, commit,
@@ -72,10 +75,38 @@ def calibrate(result: Result, *others: Result, source: str = "", sync_us: float 
     )
 
 
+def load_result(path: Path) -> Result:
+    """Read a result from a file. Raises BenchError `result.unreadable`."""
+    try:
+        return read(path.read_bytes())
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BenchError("result.unreadable", f"{path}: {error}") from error
+
+
+def load_costs(path: Path) -> Costs:
+    """Read a calibration, or make one from the real result in a file.
+
+    Raises:
+        BenchError: `calibration.unreadable`, `calibration.malformed`, `calibration.unusable`, `result.unreadable`.
+    """
+    if _is_result(path):
+        result = load_result(path)
+        return calibrate(result, source=f"{path.name}: {describe(result)}")
+    return read_costs(path)
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return isinstance(found, dict) and "configuration" in found
+
+
 def describe(result: Result, others: int = 0) -> str:
     """Name a result in a line."""
     asked, machine = result.configuration, result.machine
-    rate = asked.rate if isinstance(asked.rate, str) else f"{asked.rate:g} units/s"
+    rate = asked.rate if isinstance(asked.rate, str) else f"{asked.rate:g} units a second"
     more = f" and {others} more" if others else ""
     return (
         f"{result.started_at}, {machine.processor}, {machine.cores} cores, {asked.validators} validators, "

@@ -24,6 +24,7 @@ from node.core import Admission
 
 PUSHED_BACK_US: Final = 100 * US_PER_MS
 """How long a saturated run sends nothing to a validator that refused something."""
+UNANSWERED: Final = "connection.lost"
 _NS_PER_US: Final = 1_000
 
 
@@ -128,7 +129,7 @@ class Load:
 
     def _on_answer(self, node: int, began_us: int, entries: list[Sent], admissions: list[Admission] | None) -> None:
         if admissions is None:
-            codes = ["connection.lost"] * len(entries)
+            codes = [UNANSWERED] * len(entries)
         else:
             codes = ["" if each.known else each.code for each in admissions]
             self.submission.append((began_us, self._time.now_us - began_us))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from benchmarks.measurement.histogram import NOTHING, distribution
 from benchmarks.measurement.machine import describe_machine
@@ -22,7 +22,7 @@ from benchmarks.results.schema import (
 )
 from benchmarks.simulated.clock import US_PER_S
 from benchmarks.simulated.costs import Costs
-from benchmarks.simulated.load import Load
+from benchmarks.simulated.load import UNANSWERED, Load, Sent
 from benchmarks.simulated.validators import Chronicle, Executed, Validator
 
 
@@ -51,6 +51,8 @@ class Run(NamedTuple):
     after: Sequence[Snapshot]
     """At its end."""
     marks: tuple[Mark, ...]
+    lost_memory_us: dict[int, int]
+    """Validator -> when it was killed for the last time."""
     disturbed: frozenset[int]
     """Validators that did not run from beginning to end."""
     machines: int
@@ -60,17 +62,28 @@ class Run(NamedTuple):
     warnings: tuple[str, ...]
 
 
+LOST_WITH_NODE: Final = "node.lost"
+
+
 class _Commit(NamedTuple):
+    """A transaction that is final, as the validator knows that took it."""
+
     at_us: int
-    latency_us: int
+    intended_us: int
     operations: int
+
+    @property
+    def latency_us(self) -> int:
+        return self.at_us - self.intended_us
 
 
 def result_of(run: Run) -> Result:
     """Judge a run and put its figures together."""
     begin_us = round(run.configuration.warmup_s * US_PER_S)
     end_us = begin_us + round(run.configuration.duration_s * US_PER_S)
-    commits = [commit for commit in _commits(run) if begin_us <= commit.at_us < end_us]
+    final = list(_commits(run))
+    commits = [commit for commit in final if begin_us <= commit.at_us < end_us]
+    due = [commit for commit in final if begin_us <= commit.intended_us < end_us]
     blocks = [
         run.chronicle.blocks[height]
         for height, at_us in run.chronicle.certified_first_us.items()
@@ -79,7 +92,6 @@ def result_of(run: Run) -> Result:
     checks, problems = _check(run)
     within = [entry for entry in run.load.sent.values() if begin_us <= entry.intended_us < end_us]
     submissions = [took_us for at_us, took_us in run.load.submission if begin_us <= at_us < end_us]
-    refused = Counter(entry.code for entry in within if entry.code)
     units = run.load.units_each
     return Result(
         format=FORMAT,
@@ -88,15 +100,15 @@ def result_of(run: Run) -> Result:
         machine=describe_machine(),
         unit=None,
         throughput=_throughput(run, commits, blocks),
-        end_to_end=distribution(commit.latency_us for commit in commits) or NOTHING,
+        end_to_end=distribution([commit.latency_us for commit in due]) or NOTHING,
         submission=distribution(submissions) or NOTHING,
         nodes=tuple(_node(run, index, len(commits), begin_us, end_us) for index in range(len(run.validators))),
         generator=Generator(
             intended=len(within) * units, sent=len(within) * units, cpu_share=0.0, lateness=None, missed=False
         ),
-        refused={code: count * units for code, count in sorted(refused.items()) if code},
+        refused=_refused(run),
         checks=checks,
-        series=_series(commits, begin_us, run.configuration.duration_s),
+        series=_series(commits, due, begin_us, run.configuration.duration_s),
         marks=run.marks,
         warnings=run.warnings,
         errors=tuple(problems),
@@ -105,13 +117,18 @@ def result_of(run: Run) -> Result:
 
 
 def _commits(run: Run) -> Iterable[_Commit]:
-    """Return the load's transactions that a certified block holds as successful."""
-    for height, at_us in sorted(run.chronicle.certified_first_us.items()):
+    """Return the load's transactions that a certified block holds as successful.
+
+    Where the validator that took one did not live to see it: when the last of the others knew.
+    """
+    for height in sorted(run.chronicle.certified_first_us):
         block = run.chronicle.blocks[height]
+        known = [validator.certified_us.get(height, 0) for validator in run.validators]
+        latest = max(known)
         for identifier in block.ids:
             entry = run.load.sent.get(identifier)
             if entry is not None and identifier not in block.refused:
-                yield _Commit(at_us, at_us - entry.intended_us, entry.operations)
+                yield _Commit(known[entry.node] or latest, entry.intended_us, entry.operations)
 
 
 def _throughput(run: Run, commits: Sequence[_Commit], blocks: Sequence[Executed]) -> Throughput:
@@ -159,16 +176,35 @@ def _node(run: Run, index: int, commits: int, begin_us: int, end_us: int) -> Nod
     )
 
 
-def _series(commits: Sequence[_Commit], begin_us: int, duration_s: float) -> tuple[Second, ...]:
+def _series(commits: Sequence[_Commit], due: Sequence[_Commit], begin_us: int, duration_s: float) -> tuple[Second, ...]:
+    """Second by second: what became final, and the latency of what was due."""
+    committed = Counter((commit.at_us - begin_us) // US_PER_S for commit in commits)
     by_second: dict[int, list[int]] = {}
-    for commit in commits:
-        by_second.setdefault((commit.at_us - begin_us) // US_PER_S, []).append(commit.latency_us)
+    for commit in due:
+        by_second.setdefault((commit.intended_us - begin_us) // US_PER_S, []).append(commit.latency_us)
     series = []
     for second in range(int(duration_s)):
         found = sorted(by_second.get(second, []))
         p50, p99 = (found[min(len(found) - 1, len(found) * part // 100)] if found else 0 for part in (50, 99))
-        series.append(Second(second=second, committed=len(found), p50=p50, p99=p99, rss_bytes=0))
+        series.append(Second(second=second, committed=committed[second], p50=p50, p99=p99, rss_bytes=0))
     return tuple(series)
+
+
+def _promised(run: Run, entry: Sent) -> bool:
+    """Whether it was acknowledged by a validator that kept its memory."""
+    return entry.code == "" and entry.intended_us >= run.lost_memory_us.get(entry.node, -1)
+
+
+def _refused(run: Run) -> dict[str, int]:
+    """Code -> units, over the whole load. What nobody acknowledged, and is in a block nevertheless, is no failure."""
+    executed = {identifier for block in run.chronicle.blocks.values() for identifier in block.ids}
+    found: Counter[str] = Counter()
+    for identifier, entry in run.load.sent.items():
+        if entry.code and (entry.code != UNANSWERED or identifier not in executed):
+            found[entry.code] += run.load.units_each
+        elif entry.code == "" and identifier not in executed and not _promised(run, entry):
+            found[LOST_WITH_NODE] += run.load.units_each
+    return dict(sorted(found.items()))
 
 
 def _check(run: Run) -> tuple[Checks, list[str]]:
@@ -181,7 +217,7 @@ def _check(run: Run) -> tuple[Checks, list[str]]:
     if len({validator.certified_height for validator in live}) > 1:
         problems.append("the live validators have not come to one height after the load")
     times = Counter(identifier for block in chronicle.blocks.values() for identifier in block.ids)
-    taken = [identifier for identifier, entry in run.load.sent.items() if entry.code == ""]
+    taken = [identifier for identifier, entry in run.load.sent.items() if _promised(run, entry)]
     once = sum(times[identifier] == 1 for identifier in taken)
     missing = sum(times[identifier] == 0 for identifier in taken)
     twice = sum(count > 1 for count in times.values())

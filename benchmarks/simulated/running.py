@@ -10,10 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.errors import BenchError
-from benchmarks.results.schema import Configuration, Mark, Result
+from benchmarks.results.schema import Configuration, Mark, Result, write
+from benchmarks.results.summary import summary
 from benchmarks.running.faults import Fault, parse_faults
+from benchmarks.simulated.calibration import load_costs
 from benchmarks.simulated.clock import US_PER_S, Time
-from benchmarks.simulated.costs import Costs, read_costs
+from benchmarks.simulated.costs import Costs
 from benchmarks.simulated.load import Load
 from benchmarks.simulated.meter import Meter, StandInAccounts, account_key
 from benchmarks.simulated.network import Wires
@@ -42,7 +44,9 @@ _STEP_US: Final = US_PER_S // 10
 
 
 def run(configuration: Configuration, directory: Path, progress: Callable[[str], None]) -> Result:
-    """Run a simulated configuration with the costs that its `calibration` names; write nothing but what is returned.
+    """Run a simulated configuration with the costs that its `calibration` names: a calibration, or a real result.
+
+    `directory` then holds the result (result.json, summary.txt). There are no raw events.
 
     Raises:
         BenchError: what is asked for cannot be simulated.
@@ -50,10 +54,14 @@ def run(configuration: Configuration, directory: Path, progress: Callable[[str],
     if not configuration.calibration:
         raise BenchError(
             "simulation.calibration",
-            "a simulated run needs a calibration, a file that `python -m benchmarks.simulated.calibrate` writes",
+            "a simulated run needs a calibration, or a real result to make one from",
         )
     path = Path(configuration.calibration)
-    return simulate(configuration, read_costs(path if path.is_absolute() else _find(path, directory)), progress)
+    result = simulate(configuration, load_costs(path if path.is_absolute() else _find(path, directory)), progress)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "result.json").write_bytes(write(result))
+    (directory / "summary.txt").write_text(summary(result) + "\n", encoding="utf-8")
+    return result
 
 
 def _find(path: Path, directory: Path) -> Path:
@@ -89,6 +97,7 @@ class _Simulation:
         self._time = Time(configuration.seed)
         self._chronicle = Chronicle()
         self._marks: list[Mark] = []
+        self._lost_memory_us: dict[int, int] = {}
         self._build(meter)
 
     def _build(self, meter: Meter) -> None:
@@ -172,7 +181,8 @@ class _Simulation:
             return False
         executed = {identifier for block in self._chronicle.blocks.values() for identifier in block.ids}
         return all(
-            entry.code is not None and (entry.code or identifier in executed)
+            identifier in executed
+            or (entry.code is not None and (entry.code or entry.intended_us < self._lost_memory_us.get(entry.node, -1)))
             for identifier, entry in self._load.sent.items()
         )
 
@@ -184,6 +194,8 @@ class _Simulation:
         elif fault.action == "resume":
             validator.process.resume()
         else:
+            if validator.up:
+                self._lost_memory_us[fault.node] = self._time.now_us
             validator.kill()
             if fault.action == "restart":
                 validator.start()
@@ -203,6 +215,7 @@ class _Simulation:
             before=before,
             after=after,
             marks=tuple(self._marks),
+            lost_memory_us=self._lost_memory_us,
             disturbed=frozenset(fault.node for fault in self._faults),
             machines=1 if shared else len(self._validators),
             cores=self._costs.cores if shared else 1,

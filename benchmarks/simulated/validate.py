@@ -1,8 +1,9 @@
 """`python -m benchmarks.simulated.validate REAL4.json REAL7.json`: how far the simulator is off.
 
 Each real run is simulated with its own configuration, all with one calibration: by default from the first of them, so
-that the others tell how well costs carry over to other sizes. What is written is the data of the one plot that may show
-real and simulated figures together, and says the error.
+that the others tell how well costs carry over to other sizes. What is written: validation.json with every figure and
+its error, and the simulated results; from these and the real ones `guildmark bench plot --validate` draws the one chart
+that may show both.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from benchmarks.errors import BenchError
-from benchmarks.results.schema import Result
-from benchmarks.simulated.calibrate import load
-from benchmarks.simulated.calibration import calibrate, describe
-from benchmarks.simulated.costs import Costs, read_costs
+from benchmarks.results.schema import Result, write
+from benchmarks.simulated.calibration import calibrate, describe, load_costs, load_result
+from benchmarks.simulated.costs import Costs
 from benchmarks.simulated.running import simulate
 
 FORMAT: Final = 1
@@ -70,24 +70,31 @@ class Validation(msgspec.Struct, frozen=True):
     cases: tuple[Case, ...]
 
 
+class Pair(NamedTuple):
+    real: Result
+    simulated: Result
+
+
 def validate(
-    reals: Sequence[Result], costs: Costs | None, seconds: float, progress: Callable[[str], None]
-) -> Validation:
-    """Simulate each real run, at most `seconds` of it.
+    reals: Sequence[Result], costs: Costs | None, seconds: float | None, progress: Callable[[str], None]
+) -> tuple[Validation, list[Pair]]:
+    """Simulate each real run, or at most `seconds` of it.
 
     Raises:
         BenchError: a result cannot calibrate, or cannot be simulated.
     """
     own = costs is None
     used = calibrate(reals[0]) if costs is None else costs
-    cases = []
+    cases, pairs = [], []
     for at, real in enumerate(reals):
-        asked = msgspec.structs.replace(
-            real.configuration, kind="simulated", duration_s=min(seconds, real.configuration.duration_s)
-        )
+        whole_s = real.configuration.duration_s
+        duration_s = whole_s if seconds is None else min(seconds, whole_s)
+        asked = msgspec.structs.replace(real.configuration, kind="simulated", duration_s=duration_s)
         progress(f"simulating {describe(real)}")
-        cases.append(_case(real, simulate(asked, used, progress), calibrated=own and at == 0))
-    return Validation(FORMAT, used, tuple(cases))
+        pair = Pair(real, simulate(asked, used, progress))
+        pairs.append(pair)
+        cases.append(_case(*pair, calibrated=own and at == 0))
+    return Validation(FORMAT, used, tuple(cases)), pairs
 
 
 def _case(real: Result, simulated: Result, *, calibrated: bool) -> Case:
@@ -117,20 +124,24 @@ def lines(validation: Validation) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulated.validate", description=__doc__)
     parser.add_argument("results", nargs="+", type=Path, help="real results")
-    parser.add_argument("--calibration", type=Path, help="a file of costs; by default from the first result")
-    parser.add_argument("--seconds", type=float, default=20.0, help="the longest simulated measurement")
-    parser.add_argument("--output", type=Path, help="where the plot's data goes, as JSON")
+    parser.add_argument("--calibration", type=Path, help="a file of costs, or a result; by default the first")
+    parser.add_argument("--seconds", type=float, help="simulate no more of each run than this")
+    parser.add_argument("--output", type=Path, help="a directory for validation.json and the simulated results")
     asked = parser.parse_args(arguments)
     try:
-        reals = [load(path) for path in asked.results]
-        costs = None if asked.calibration is None else read_costs(asked.calibration)
-        validation = validate(reals, costs, asked.seconds, lambda text: print(text, file=sys.stderr))
+        reals = [load_result(path) for path in asked.results]
+        costs = None if asked.calibration is None else load_costs(asked.calibration)
+        validation, pairs = validate(reals, costs, asked.seconds, lambda text: print(text, file=sys.stderr))
     except BenchError as error:
         print(f"{error.code}: {error.message}", file=sys.stderr)
         return 1
     print("\n".join(lines(validation)))
     if asked.output is not None:
-        asked.output.write_bytes(msgspec.json.format(msgspec.json.encode(validation), indent=1) + b"\n")
+        asked.output.mkdir(parents=True, exist_ok=True)
+        data = msgspec.json.format(msgspec.json.encode(validation), indent=1) + b"\n"
+        (asked.output / "validation.json").write_bytes(data)
+        for path, pair in zip(asked.results, pairs, strict=True):
+            (asked.output / f"simulated-{path.stem}.json").write_bytes(write(pair.simulated))
     return 0
 
 

@@ -143,7 +143,8 @@ def test_a_killed_validator_returns_and_nothing_is_lost() -> None:
     assert [mark.text for mark in result.marks] == ["kill 1", "restart 1"]
     assert [node.alive for node in result.nodes] == [True, False, True, True]
     # What it had taken when it died was acknowledged, and may be lost with its memory.
-    assert set(result.refused) <= {"connection.lost"}
+    assert set(result.refused) <= {"connection.lost", "node.lost"}
+    assert result.checks.missing == 0
 
 
 def test_a_paused_validator_catches_up() -> None:
@@ -174,8 +175,14 @@ def test_run_reads_the_calibration_that_the_configuration_names(tmp_path: Path) 
         kind="simulated", duration_s=0.5, warmup_s=0.0, rate=50.0, batch_submit=1, accounts=10, calibration="costs.json"
     )
     heard: list[str] = []
-    assert run(asked, tmp_path, heard.append).calibration == "made up"
+    result = run(asked, tmp_path, heard.append)
+    assert result.calibration == "made up"
     assert heard
+    assert read((tmp_path / "result.json").read_bytes()) == result
+    real = as_real(result)
+    (tmp_path / "real.json").write_bytes(write(real))
+    again = msgspec.structs.replace(asked, calibration="real.json")
+    assert run(again, tmp_path, heard.append).calibration.startswith("real.json: ")
     (tmp_path / "costs.json").write_text("{}")
     for bad, code in ((asked, "calibration.malformed"), (Configuration(kind="simulated"), "simulation.calibration")):
         with pytest.raises(BenchError) as caught:
@@ -236,11 +243,12 @@ def test_the_commands_calibrate_and_state_the_error(tmp_path: Path, capsys: pyte
     costs = tmp_path / "costs.json"
     assert calibrate_main([paths[0], "--output", str(costs)]) == 0
     assert read_costs(costs).source.startswith("real4.json: ")
-    output = tmp_path / "validation.json"
+    output = tmp_path / "validation"
     assert validate_main([*paths, "--seconds", "1", "--output", str(output)]) == 0
     shown = capsys.readouterr().out
     assert "(calibrated from it)" in shown
-    cases = msgspec.json.decode(output.read_bytes())["cases"]
+    cases = msgspec.json.decode((output / "validation.json").read_bytes())["cases"]
+    assert read((output / "simulated-real7.json").read_bytes()).configuration.kind == "simulated"
     assert [(case["validators"], case["calibrated_from_it"]) for case in cases] == [(4, True), (7, False)]
     for case in cases:
         errors = {figure["name"]: figure["error"] for figure in case["figures"]}

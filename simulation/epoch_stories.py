@@ -132,7 +132,7 @@ class EpochRun:
         return sorted(found, reverse=True)
 
     def _rest(self) -> None:
-        """Peace: everyone returns, and the members must agree, all of them voting."""
+        """Peace: everyone returns, who was let in takes its place, and the members must agree, all of them voting."""
         cluster = self.cluster
         faults, cluster.network.faults = cluster.network.faults, NetworkFaults()
         for node in cluster.nodes:
@@ -148,6 +148,7 @@ class EpochRun:
                 len(states) == len(members)
                 and all(state.epoch == epoch and not state.outdated and not state.epoch_end for state in states)
                 and sum(state.voting for state in states) >= len(states) - 1
+                and not any(node.chain.candidates() for node in members if node.chain is not None)
                 and all(identifier in node.executed_ids for node in members)
                 and cluster.agreed(members)
             )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from benchmarks.plots.words import TITLES, caption, label, unit, varying
+from benchmarks.plots.words import TITLES, caption, fills_requests_as_the_rate_allows, label, unit, varying
 from benchmarks.results.reading import Stored
 from benchmarks.results.schema import Mark, Result
 
@@ -153,7 +153,10 @@ def _curve(
 
 def throughput_latency(results: list[Result], end: str) -> Iterator[Chart]:
     """Latency over what was committed, one point an offered rate."""
-    for part, chosen in _parts(results, ("rate", "duration_s", "arrivals"), _rate):
+    apart = ["rate", "duration_s", "arrivals"]
+    if all(fills_requests_as_the_rate_allows(result.configuration) for result in results):
+        apart.append("batch_submit")
+    for part, chosen in _parts(results, apart, _rate):
         lines = [
             _curve(group, style, _rate, lambda r: r.throughput.payloads_per_s, of)
             for group in chosen

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from benchmarks.results.schema import Configuration, Result
+from benchmarks.sweeps.specification import BATCH_MAX, REQUESTS_PER_SECOND, default_batch_submit
 
 TITLES: Final = {"real": "real processes", "simulated": "simulated, virtual time"}
 
@@ -48,35 +49,38 @@ def unit(configuration: Configuration) -> str:
 
 
 def _words(name: str, value: Any, configuration: Configuration) -> str:
-    match name:
-        case "validators":
-            return f"n = {value}"
-        case "workload":
-            return Path(str(value)).stem
-        case "rate":
-            return "saturated" if value == "saturate" else f"{value:,.0f} {_short(configuration)}/s offered"
-        case "duration_s":
-            return f"{value:g} s"
-        case "batch_submit":
-            return f"{value} {unit(configuration)} a request"
-        case "payload_bytes":
-            return f"{value} B payload"
-        case "accounts":
-            return f"{value:,} accounts"
-        case "faults":
-            return f"faults {value}" if value else "no faults"
-        case "latency":
-            return f"delays {Path(value).stem}" if value else "no added delay"
-        case "arrivals":
-            return f"{value} arrivals"
-        case "kind":
-            return str(value)
+    if name == "rate":
+        return "saturated" if value == "saturate" else f"{value:,.0f} {_short(configuration)}/s offered"
+    if name == "batch_submit":
+        counted = unit(configuration)
+        return f"{value} {counted if value != 1 else counted.removesuffix('s')} a request"
+    if name in SENTENCES:
+        return SENTENCES[name](value)
     shown = "default" if value is None else value
     return f"{name.removeprefix('node.').removeprefix('genesis.')} = {shown}"
 
 
+SENTENCES: Final[dict[str, Callable[[Any], str]]] = {
+    "kind": str,
+    "validators": lambda value: f"n = {value}",
+    "workload": lambda value: Path(value).stem,
+    "duration_s": lambda value: f"{value:g} s",
+    "payload_bytes": lambda value: f"{value} B payload",
+    "accounts": lambda value: f"{value:,} accounts",
+    "outstanding": lambda value: f"{value:,} under way",
+    "arrivals": lambda value: f"{value} arrivals",
+    "faults": lambda value: f"faults {value}" if value else "no faults",
+    "latency": lambda value: f"delays {Path(value).stem}" if value else "no added delay",
+}
+
+
 def _short(configuration: Configuration) -> str:
     return "payloads" if unit(configuration) == "payloads" else "tx"
+
+
+def fills_requests_as_the_rate_allows(configuration: Configuration) -> bool:
+    """Whether the size of requests follows from the rate, so that it is not a choice of its own."""
+    return configuration.batch_submit == default_batch_submit(configuration.rate)
 
 
 SHARED: Final = ("validators", "workload", "rate", "arrivals", "accounts", "batch_submit", "faults", "latency")
@@ -89,8 +93,8 @@ def caption(results: Sequence[Result]) -> str:
     first = configurations[0]
     differs = set(varying(configurations, besides=()))
     names = [name for name in SHARED if name not in differs]
-    if first.rate == "saturate" and "arrivals" in names:
-        names.remove("arrivals")
+    if "rate" in names and first.rate == "saturate":
+        names = [name if name != "arrivals" else "outstanding" for name in names]
     for name, wanted in (("faults", first.faults), ("latency", first.latency)):
         if not wanted and name in names:
             names.remove(name)
@@ -98,6 +102,8 @@ def caption(results: Sequence[Result]) -> str:
     if unit(first) == "payloads":
         names.append("payload_bytes")
     parts = [label(first, names)]
+    if "batch_submit" in differs and all(map(fills_requests_as_the_rate_allows, configurations)):
+        parts.append(f"{REQUESTS_PER_SECOND} requests a second, or of {BATCH_MAX} {unit(first)}")
     if "duration_s" not in differs:
         parts.append(f"{first.duration_s:g} s after {first.warmup_s:g} s of warm-up")
     parts.append(_runs(results))

@@ -22,6 +22,9 @@ CELLS_MAX: Final = 10_000
 TABLES: Final = ("node", "genesis")
 """Parameters inside these are named with dots: `genesis.block_bytes_max`, `node.consensus.batch_delay_ms`."""
 
+REQUESTS_PER_SECOND: Final = 20
+BATCH_MAX: Final = 100
+
 Value = int | float | str | bool
 
 
@@ -90,7 +93,10 @@ def _check(specification: Specification) -> None:
 
 
 def configure(base: dict[str, Any], parameters: dict[str, Value]) -> Configuration:
-    """Put parameters into a base. Raises BenchError (`configuration.invalid`)."""
+    """Put parameters into a base; without `batch_submit`, requests are filled as the rate allows.
+
+    Raises BenchError (`configuration.invalid`).
+    """
     merged = msgspec.json.decode(msgspec.json.encode(base))
     for name, value in parameters.items():
         first, *rest = name.split(".")
@@ -101,9 +107,22 @@ def configure(base: dict[str, Any], parameters: dict[str, Value]) -> Configurati
             table = table.setdefault(part, {})
         table[[first, *rest][-1]] = value
     try:
-        return msgspec.convert(merged, Configuration)
+        configuration = msgspec.convert(merged, Configuration)
+        if "batch_submit" in merged:
+            return configuration
+        return msgspec.structs.replace(configuration, batch_submit=default_batch_submit(configuration.rate))
     except msgspec.ValidationError as error:
         raise BenchError("configuration.invalid", str(error)) from error
+
+
+def default_batch_submit(rate: float | str) -> int:
+    """As many transactions a request as make `REQUESTS_PER_SECOND`, at most `BATCH_MAX`.
+
+    A fuller request would let its first transaction wait for its last, and that would be measured as latency.
+    """
+    if isinstance(rate, str):
+        return BATCH_MAX
+    return max(1, min(BATCH_MAX, int(rate / REQUESTS_PER_SECOND)))
 
 
 def read_configuration(path: Path) -> tuple[Configuration, dict[str, Any]]:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 NOT_VALID: Final = 1
 """Exit code of a run that was made and does not count."""
-REQUESTS_PER_SECOND: Final = 20
-"""Without --batch-submit a request carries as many transactions as make so many requests a second, at most 100."""
-BATCH_MAX: Final = 100
 _SCALAR: Final = re.compile(r"\A-?\d+\Z")
 
 
@@ -109,10 +106,11 @@ for _command in ANALYSIS_COMMANDS:
 
 def _configuration(options: dict[str, Any]) -> Configuration:
     from benchmarks.results.schema import Configuration
+    from benchmarks.sweeps.specification import default_batch_submit
 
     rate, batch = options["rate"], options["batch_submit"]
     if batch is None:
-        batch = BATCH_MAX if rate == "saturate" else max(1, min(BATCH_MAX, int(rate / REQUESTS_PER_SECOND)))
+        batch = default_batch_submit(rate)
     node: dict[str, dict[str, int | float | str | bool]] = {}
     for name, value in _settings(options["node"], "--node").items():
         table, dot, key = name.partition(".")

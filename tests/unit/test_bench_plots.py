@@ -62,6 +62,19 @@ def test_repeated_runs_are_one_point_with_their_range() -> None:
     assert panel.y_label == "end-to-end latency (ms)"
 
 
+def test_requests_that_are_filled_as_the_rate_allows_belong_to_one_curve() -> None:
+    made = [
+        result(configuration(rate=rate, batch_submit=batch), rate=1_500 if rate == "saturate" else rate)
+        for rate, batch in ((100, 5), (1_000, 50), ("saturate", 100))
+    ]
+    chart = by_name(charts(stored(*made)))["throughput-latency-real"]
+    assert [line.x for line in chart.panels[0].lines] == [(100, 1_000, 1_500)] * 2
+    assert "20 requests a second, or of 100 transactions" in chart.caption
+    chosen = [result(configuration(rate=rate, batch_submit=1), rate=rate) for rate in (100, 1_000)]
+    chart = by_name(charts(stored(*made, *chosen)))["throughput-latency-real"]
+    assert {line.group for line in chart.panels[0].lines} == {"1 transaction a request"}
+
+
 def test_latency_against_n_has_a_line_a_rate() -> None:
     chart = by_name(charts(stored(*swept())))["latency-against-n-real"]
     (panel,) = chart.panels

@@ -86,6 +86,18 @@ def test_dotted_parameters_go_into_the_tables_of_node_and_genesis() -> None:
     assert made.genesis == {"block_bytes_max": 5}
 
 
+def test_requests_are_filled_as_the_rate_allows_unless_told() -> None:
+    rates = (1, 100, 1_000, 9_000, "saturate")
+    assert [cell.configuration.batch_submit for cell in cells(Specification({}, {"rate": rates}))] == [
+        1,
+        5,
+        50,
+        100,
+        100,
+    ]
+    assert cells(Specification({"batch_submit": 7, "rate": 100}))[0].configuration.batch_submit == 7
+
+
 @pytest.mark.parametrize(
     ("specification", "said"),
     [

@@ -21,6 +21,7 @@ import msgspec
 import numpy
 from numpy.typing import NDArray
 
+from benchmarks.generator.bundles import Bundles
 from benchmarks.generator.connection import Answer
 from benchmarks.generator.nodes import Validators, Waiting
 from benchmarks.generator.plan import Fate, Plan
@@ -35,7 +36,7 @@ EXPIRY_MARGIN_MS: Final = 15_000
 """A chunk that expires sooner is not begun."""
 _TAKEN: Final = b'"code":""'
 
-ChunkSource = Callable[[int], SignedChunk | None]
+ChunkSource = Callable[[int], SignedChunk | Bundles | None]
 """The chunk that holds a request, when it is signed."""
 
 
@@ -105,7 +106,7 @@ class Offering:
         self._ledger = ledger
         self._chunk = chunk
         self._validators = Validators(plan.urls, self._on_node_lost)
-        self._current: SignedChunk | None = None
+        self._current: SignedChunk | Bundles | None = None
         self._next = 0
         self._in_flight = 0
         self._on_the_way = 0
@@ -195,16 +196,14 @@ class Offering:
 
     def _send_next(self, node: int | None) -> bool:
         """Send one request; False when none is signed or nobody would take it."""
+        loop = asyncio.get_running_loop()
+        chosen = self._validators.choose(loop.time()) if node is None else node
+        if chosen is None:
+            chosen = 0  # all are down: it is due nevertheless, and its fate will tell
         body = self._body()
         if body is None:
             self.starved += 1
             return False
-        loop = asyncio.get_running_loop()
-        chosen = self._validators.choose(loop.time()) if node is None else node
-        if chosen is None:
-            if self._plan.outstanding:
-                return False
-            chosen = 0  # all are down: it is due nevertheless, and its fate will tell
         request, ledger = self._next, self._ledger
         self._next += 1
         self._in_flight += 1
@@ -225,7 +224,7 @@ class Offering:
             current = self._current = self._fresh_chunk()
         return None if current is None else current.body(self._next)
 
-    def _fresh_chunk(self) -> SignedChunk | None:
+    def _fresh_chunk(self) -> SignedChunk | Bundles | None:
         while self._next < len(self._ledger.due_ns):
             chunk = self._chunk(self._next)
             if chunk is None or chunk.expires_at_ms > time.time() * 1000 + EXPIRY_MARGIN_MS:

@@ -57,7 +57,12 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def transactions(self) -> int:
         """Transactions in a request: payloads travel in one bundle."""
-        return 1 if self.configuration.workload == "opaque" else self.configuration.batch_submit
+        return self.configuration.batch_submit if self.signed else 1
+
+    @property
+    def signed(self) -> bool:
+        """Whether requests are signed ahead; bundles are made where they are sent."""
+        return self.configuration.workload != "opaque"
 
     @property
     def total_s(self) -> float:

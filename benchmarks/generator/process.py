@@ -21,6 +21,7 @@ import numpy
 import uvloop
 from numpy.typing import NDArray
 
+from benchmarks.generator.bundles import Bundles
 from benchmarks.generator.following import Follower
 from benchmarks.generator.offering import Ledger, Offering
 from benchmarks.generator.plan import AHEAD_MAX, WINDOW_S, Plan, read_plan
@@ -124,7 +125,7 @@ def main(directory: Path) -> None:
     plan = read_plan(directory)
     asked = plan.configuration
     due_ns = due_times(asked.arrivals, plan.rate / plan.units, plan.total_s, asked.seed)
-    stock = Stock(plan, directory, due_ns.copy())
+    stock = Stock(plan, directory, due_ns.copy()) if plan.signed else Bundles(plan, len(due_ns))
     ledger = Ledger(due_ns, plan.transactions)
     if len(due_ns):
         stock.sign_ahead()
@@ -137,7 +138,7 @@ def main(directory: Path) -> None:
     stock.close()
 
 
-async def _offer(plan: Plan, directory: Path, stock: Stock, ledger: Ledger) -> None:
+async def _offer(plan: Plan, directory: Path, stock: Stock | Bundles, ledger: Ledger) -> None:
     offering = Offering(plan, ledger, stock.chunk_of)
     follower = Follower(plan.urls if plan.follow else (), offering.on_certified)
     await offering.connect()
@@ -156,7 +157,8 @@ async def _offer(plan: Plan, directory: Path, stock: Stock, ledger: Ledger) -> N
     await asyncio.to_thread(sys.stdin.readline)  # blocks are followed until the network has nothing left to do
     await follower.stop()
     with (directory / "requests.npz").open("wb") as file:
-        numpy.savez(file, **ledger.arrays())  # type: ignore[arg-type]  # its stubs take the keywords for its own
+        made = {} if isinstance(stock, Stock) else {"ids": stock.identities}
+        numpy.savez(file, **ledger.arrays(), **made)  # type: ignore[arg-type]  # its stubs take them for its own
     say(
         "done",
         began_ns=offering.began_ns,

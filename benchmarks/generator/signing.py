@@ -20,8 +20,6 @@ from benchmarks.generator.plan import CHUNK_TRANSACTIONS, Plan, read_plan
 from benchmarks.workloads.accounts import Accounts
 from benchmarks.workloads.choosing import workload
 from benchmarks.workloads.workload import Facts, Workload
-from ledger.opaque import SALT_BYTES as BUNDLE_SALT_BYTES
-from ledger.opaque import build_bundle
 from ledger.transaction import SALT_BYTES, build, transaction_id
 from node.parents import end_with_parent
 
@@ -52,14 +50,6 @@ class Signer:
         """Return the bytes of transaction `index` and its number of operations."""
         asked = self._plan.configuration
         rng = random.Random(f"{asked.seed} {index}")
-        if not self._workload.signed:
-            data = build_bundle(
-                network_id=self._plan.network_id,
-                expires_at_ms=expires_at_ms,
-                salt=rng.randbytes(BUNDLE_SALT_BYTES),
-                payload=rng.randbytes(asked.payload_bytes * asked.batch_submit),
-            )
-            return data, 0
         sender, operations = self._workload.operations(index, rng)
         data = build(
             network_id=self._plan.network_id,

@@ -29,7 +29,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_submit: int = 100
     """Transactions in one request; payloads in one bundle of the opaque workload."""
     outstanding: int = 8_000
-    """In a saturated run: transactions that may be on their way, neither refused nor certified."""
+    """In a saturated run: units that may be on their way, neither refused nor certified."""
     payload_bytes: int = 512
     """Of an opaque payload, or of the memo of other workloads where it has one."""
     accounts: int = 100_000

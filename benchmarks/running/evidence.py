@@ -73,8 +73,11 @@ def read_requests(directory: Path, plan: Plan, offered: int) -> Requests:
     with numpy.load(directory / "requests.npz") as arrays:
         due_ns = arrays["due_ns"]
         ids, operations = [numpy.empty((0, 32), dtype=numpy.uint8)], [numpy.empty(0, dtype=numpy.uint16)]
+        if not plan.signed:
+            ids.append(arrays["ids"])
+            operations.append(numpy.ones(offered, dtype=numpy.uint16))
         for chunk in chunks_of(plan, len(due_ns)):
-            if chunk.first >= offered:
+            if chunk.first >= offered or not plan.signed:
                 break
             of_chunk = chunk_identities(directory, chunk)
             ids.append(of_chunk[0])

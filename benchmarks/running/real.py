@@ -41,6 +41,8 @@ DRAIN_EXTRA_S: Final = 30.0
 """Beyond the longest that a taken transaction may wait to be executed or to expire."""
 VERIFY_US_SLOW: Final = 50.0
 """A machine where it takes longer is busy with something else at the moment, and may not stay so."""
+OPAQUE_PAYLOADS_MAX: Final = 500_000.0
+"""A second; nobody has got near it."""
 Progress = Callable[[str], None]
 
 
@@ -112,7 +114,8 @@ class RealRun:
         facts = Facts(cluster.network_id, urls, sponsors, accounts, asked.payload_bytes)
         sender = Sender(urls[0], cluster.network_id, lifetime_ms)
         try:
-            open_accounts(sender, sponsors, accounts, self._progress)
+            if self._workload.signed:
+                open_accounts(sender, sponsors, accounts, self._progress)
         finally:
             sender.close()
         self._progress(f"setting up the workload {self._workload.name}")
@@ -126,7 +129,7 @@ class RealRun:
             urls=urls,
             workload_state=msgspec.msgpack.encode(state),
             rate=saturating(asked, self._cores, verify_us) if asked.rate == "saturate" else asked.rate,
-            outstanding=asked.outstanding if saturated else 0,
+            outstanding=max(1, asked.outstanding // units_in_transaction(asked)) if saturated else 0,
             follow=saturated,
         )
 
@@ -281,8 +284,14 @@ class RealRun:
         )
 
 
+def units_in_transaction(asked: Configuration) -> int:
+    return asked.batch_submit if asked.workload == "opaque" else 1
+
+
 def saturating(asked: Configuration, cores: int, verify_us: float) -> float:
     """Units a second that this machine cannot commit: its processors could not even check their signatures."""
+    if asked.workload == "opaque":
+        return OPAQUE_PAYLOADS_MAX
     return cores * 1e6 / (asked.validators * min(verify_us, VERIFY_US_SLOW))
 
 

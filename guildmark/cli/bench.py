@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NOT_VALID: Final = 1
 """Exit code of a run that was made and does not count."""
+OUTSTANDING: Final = 8_000
+OUTSTANDING_OPAQUE: Final = 40_000
 _SCALAR: Final = re.compile(r"\A-?\d+\Z")
 
 
@@ -62,7 +64,7 @@ def bench() -> None:
     "--batch-submit", type=click.IntRange(1, 1000), help="Transactions in a request; 100 where the rate allows."
 )
 @click.option(
-    "--outstanding", type=click.IntRange(1), default=8_000, show_default=True, help="Saturated: on their way."
+    "--outstanding", type=click.IntRange(1), help="Saturated: units on their way; 8000, or 40000 opaque payloads."
 )
 @click.option("--payload", type=click.IntRange(1, 60_000), default=512, show_default=True, help="Bytes, where opaque.")
 @click.option("--accounts", type=click.IntRange(2), default=100_000, show_default=True, help="In the state.")
@@ -127,7 +129,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         duration_s=options["duration"],
         warmup_s=options["warmup"],
         batch_submit=batch,
-        outstanding=options["outstanding"],
+        outstanding=options["outstanding"] or (OUTSTANDING_OPAQUE if options["workload"] == "opaque" else OUTSTANDING),
         payload_bytes=options["payload"],
         accounts=options["accounts"],
         faults=options["faults"],

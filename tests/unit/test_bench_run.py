@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import random
+import time
+from pathlib import Path
 
+import msgspec
 import numpy
 import pytest
 
 from benchmarks.errors import BenchError
+from benchmarks.generator.bundles import Bundles
+from benchmarks.generator.plan import Plan
 from benchmarks.generator.schedule import due_times
 from benchmarks.measurement.histogram import distribution
 from benchmarks.measurement.verify_unit import judge, measure_unit
-from benchmarks.results.schema import VerifyUnit
+from benchmarks.results.schema import Configuration, VerifyUnit
 from benchmarks.running.costs import cpu_between
 from benchmarks.running.faults import Fault, parse_faults
 from benchmarks.running.sampling import Sample
 from benchmarks.workloads.accounts import Accounts
 from benchmarks.workloads.choosing import workload
 from benchmarks.workloads.workload import Facts
+from ledger.opaque import decode_bundle
 
 NETWORK = bytes(32)
 
@@ -107,3 +113,48 @@ def test_a_transfer_follows_from_seed_and_index_and_never_goes_to_its_sender() -
 def test_an_unknown_workload_is_refused() -> None:
     with pytest.raises(BenchError, match=r"workload\.unknown"):
         workload("juggling")
+
+
+def test_a_bundle_made_by_patching_is_the_ledgers_own() -> None:
+    configuration = Configuration(workload="opaque", payload_bytes=64, batch_submit=10, seed=5)
+    plan = Plan(configuration, NETWORK, 120_000, (), (), b"\x80", 1.0, 0, False)
+    bundles = Bundles(plan, 3)
+    salts = set()
+    for request in range(3):
+        (made,) = msgspec.msgpack.decode(bytes(bundles.body(request)), type=list[bytes])
+        decoded = decode_bundle(made)
+        assert decoded.id == bytes(bundles.identities[request])
+        assert len(decoded.body.payload) == 640
+        assert decoded.body.network_id == NETWORK
+        assert abs(decoded.body.expires_at_ms - time.time() * 1000 - 60_000) < 10_000
+        salts.add(decoded.body.salt)
+    assert len(salts) == 3
+
+
+def test_a_workload_file_is_read_and_its_mistakes_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("operations = 2\nprice = 3\n[weights]\npurchase = 1\ntransfer = 9\n")
+    made = workload(str(path))
+    assert made.name == "mine"
+    accounts = Accounts(NETWORK, 1, 20, ["a"])
+    state = {"assets": [bytes(32)] * 4, "offers": [bytes([at]) * 32 for at in range(4)], "offers_expire_at_ms": 9}
+    made.load(Facts(NETWORK, (), (), accounts, 0), state)
+    kinds = []
+    for index in range(300):
+        sender, operations = made.operations(index, random.Random(index))
+        assert len(operations) == 2
+        kinds.append(type(operations[0]).__name__)
+        if kinds[-1] == "Purchase":
+            assert sender.account not in {accounts[at].account for at in range(4)}  # an owner may not buy
+            assert len({operation.offer for operation in operations}) == 2  # type: ignore[attr-defined]
+    assert 10 <= kinds.count("Purchase") <= 60
+    for wrong in (
+        "[weights]\njuggling = 1",
+        "[weights]\npurchase = 0",
+        "price = 3",
+        "[weights]\npurchase = 1\n[x]",
+        "]",
+    ):
+        path.write_text(wrong)
+        with pytest.raises(BenchError, match=r"workload\.malformed"):
+            workload(str(path))

@@ -57,8 +57,8 @@ NODES: Final[tuple[Mutant, ...]] = (
         "transaction-executed-twice",
         "a transaction id that was executed is executed again",
         (
-            "ledger.execution:BlockExecutor._judge",
-            "if transaction.id in self._fresh or transaction.id in self._replay:",
+            "ledger.execution:BlockExecutor._judge_common",
+            "if mark is Mark.EXECUTED and (identifier in self._fresh or identifier in self._replay):",
             "if False:",
         ),
         runs="nodes",

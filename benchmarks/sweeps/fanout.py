@@ -128,8 +128,11 @@ class LocalFanout:
 
 def _collect(job: Job, code: int) -> Outcome:
     directory = Path(job.directory)
+    answer = directory / "outcome.json"
     try:
-        return msgspec.json.decode((directory / "outcome.json").read_bytes(), type=Outcome)
+        outcome = msgspec.json.decode(answer.read_bytes(), type=Outcome)
+        answer.unlink()
+        return outcome
     except (OSError, msgspec.MsgspecError):
         lines = (directory / "job.log").read_text(encoding="utf-8", errors="replace").split("\n")
         last = " | ".join([line.strip() for line in lines if line.strip()][-LOG_LINES:])

@@ -249,6 +249,7 @@ def reproduce(**options: Any) -> int:
             directory = options["out"] / stored.path.stem if options["out"] else Path(place)
             made = reproduce(stored, directory, note, run)
         if options["out"]:
+            options["out"].mkdir(parents=True, exist_ok=True)
             (options["out"] / f"{stored.path.stem}.json").write_bytes(write(made.result))
         found.append(made)
         if not options["json"]:

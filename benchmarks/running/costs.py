@@ -31,7 +31,7 @@ def rss_at(samples: dict[str, list[Sample]], at_ns: int) -> int:
     total = 0
     for name, of_one in samples.items():
         before = [sample for sample in of_one if sample.at_ns <= at_ns]
-        if name != "generator" and before:
+        if name.isdecimal() and before:
             total += before[-1].rss_bytes
     return total
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from benchmarks.results.parquet import write_tables
 from benchmarks.results.schema import FORMAT, Configuration, Result, VerifyUnit, write
 from benchmarks.results.summary import summary
 from benchmarks.running.checks import read_chain
-from benchmarks.running.costs import node_costs
+from benchmarks.running.costs import cpu_share, node_costs
+from benchmarks.running.delays import Relays, one_way_ms
 from benchmarks.running.evidence import Evidence, read_requests
 from benchmarks.running.faults import FaultSchedule, parse_faults
 from benchmarks.running.judging import Judgement
@@ -36,6 +37,7 @@ from guildmark.cluster import probe
 from guildmark.cluster.local import LocalCluster
 from guildmark.errors import ClusterError
 
+RELAYS: Final = "relays"
 EVENTS_FILE: Final = "measurement.jsonl"
 DRAIN_EXTRA_S: Final = 30.0
 """Beyond the longest that a taken transaction may wait to be executed or to expire."""
@@ -74,6 +76,7 @@ class RealRun:
         self._progress = progress
         self._workload = workload(configuration.workload)
         self._faults = parse_faults(configuration.faults, configuration.validators, configuration.duration_s)
+        self._delays_ms = one_way_ms(configuration.latency, configuration.validators) if configuration.latency else []
         self._cores = len(os.sched_getaffinity(0))
         self._errors: list[str] = []
         self._warnings: list[str] = []
@@ -83,12 +86,16 @@ class RealRun:
         self._progress("measuring what a signature check costs")
         before_us, samples_before = measure_unit()
         cluster = self._create()
+        relays = Relays(cluster, self._delays_ms, self._directory) if self._delays_ms else None
         try:
             self._progress("starting the network")
             cluster.start()
-            evidence = self._load(cluster, self._plan(cluster, before_us))
+            others = {} if relays is None else {RELAYS: relays.process_id}
+            evidence = self._load(cluster, self._plan(cluster, before_us), others)
         finally:
             cluster.stop()
+            if relays is not None:
+                relays.stop()
         self._progress("measuring what a signature check costs, again")
         after_us, samples_after = measure_unit()
         unit = VerifyUnit(before_us, after_us, samples_before, samples_after)
@@ -137,11 +144,11 @@ class RealRun:
         account = cluster.account(organization)
         return Identity(account.id, account.key, organization)
 
-    def _load(self, cluster: LocalCluster, plan: Plan) -> Evidence:
+    def _load(self, cluster: LocalCluster, plan: Plan, others: Mapping[str, int]) -> Evidence:
         write_plan(self._directory, plan)
         first = self._height(cluster)
         generator = Generator(self._directory)
-        sampler = Sampler({"generator": generator.process_id, **self._process_ids(cluster)})
+        sampler = Sampler({"generator": generator.process_id, **others, **self._process_ids(cluster)})
         schedule = FaultSchedule(self._faults, cluster, lambda node: self._restarted(sampler, cluster, node))
         try:
             generator.wait("ready", 120.0, self._on_signing)
@@ -262,6 +269,9 @@ class RealRun:
         self._warnings += [
             f"validator {node.index} dropped {node.events_dropped} events" for node in nodes if node.events_dropped
         ]
+        if RELAYS in evidence.samples:
+            share = cpu_share(evidence.samples[RELAYS], evidence.start_ns, evidence.end_ns, self._cores)
+            self._warnings.append(f"the relays that delay links took {share:.1%} of all processors")
         if not throughput.transactions:
             self._errors.append("nothing was committed in the measured part")
         return Result(

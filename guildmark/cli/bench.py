@@ -69,7 +69,7 @@ def bench() -> None:
 @click.option("--payload", type=click.IntRange(1, 60_000), default=512, show_default=True, help="Bytes, where opaque.")
 @click.option("--accounts", type=click.IntRange(2), default=100_000, show_default=True, help="In the state.")
 @click.option("--faults", default="", metavar="S:ACTION:NODE,...", help="kill, pause, resume, restart at second S.")
-@click.option("--latency", default="", metavar="NAME|FILE", help="Delays between validators: wan, lan or a file.")
+@click.option("--latency", default="", metavar="wan|FILE", help="Delays between validators.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--node", "node", multiple=True, metavar="TABLE.KEY=VALUE", help="A setting of node.toml.")
 @click.option("--genesis", multiple=True, metavar="KEY=VALUE", help="A parameter of the chain.")

@@ -59,6 +59,8 @@ class NetworkFile(msgspec.Struct, frozen=True):
     nodes: tuple[Addresses, ...]
     settings: dict[str, dict[str, Any]]
     """Tables of node.toml that hold for every node."""
+    addresses: dict[str, dict[str, str]] = {}
+    """Index of a node -> where it finds other nodes, by their ids, when not at their own addresses."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -184,7 +186,11 @@ def write_network_file(directory: Path, file: NetworkFile) -> None:
         tables["api"] = {"listen": f"127.0.0.1:{entry.api_port}", **tables.get("api", {})}
         tables["p2p"] = {
             "listen": f"127.0.0.1:{entry.p2p_port}",
-            "addresses": {key: value for key, value in addresses.items() if key != entry.node_id},
+            "addresses": {
+                key: value
+                for key, value in {**addresses, **file.addresses.get(str(index), {})}.items()
+                if key != entry.node_id
+            },
             **tables.get("p2p", {}),
         }
         (directory / f"node-{index}" / "node.toml").write_text(_toml(tables), encoding="utf-8")

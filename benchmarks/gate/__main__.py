@@ -59,7 +59,11 @@ def _record(run: Run, runs: int, path: Path) -> int:
 
 def _check(run: Run, baseline: Baseline, out: Path | None) -> int:
     for attempt in range(1, ATTEMPTS + 1):
-        lines = judge(baseline, _one(run, baseline.configuration))
+        result = _one(run, baseline.configuration)
+        if result.errors and attempt < ATTEMPTS:
+            print(f"does not count, one more run: {'; '.join(result.errors)}", file=sys.stderr)
+            continue
+        lines = judge(baseline, result)
         if out is not None:
             found = [{**msgspec.to_builtins(line), "ratio": line.ratio, "passes": line.passes} for line in lines]
             out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")

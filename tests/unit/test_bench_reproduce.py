@@ -122,7 +122,8 @@ def test_runs_that_do_not_count_make_no_baseline_and_pass_no_gate(tmp_path: Path
         make_baseline([result(CONFIG), bad])
     with pytest.raises(BenchError, match="missed its rate"):
         judge(make_baseline([result(CONFIG)]), bad)
-    assert gate_with(baseline_file(tmp_path), bad) == 1
+    assert gate_with(baseline_file(tmp_path), bad, bad) == 1
+    assert gate_with(baseline_file(tmp_path), bad, result(CONFIG)) == 0
 
 
 def test_a_baseline_is_the_median_of_its_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

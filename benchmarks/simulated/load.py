@@ -63,7 +63,8 @@ class Load:
         self._validators = validators
         self._chronicle = chronicle
         self._each = configuration.batch_submit if workload.signed else 1
-        self._end_us = round((configuration.warmup_s + configuration.duration_s) * US_PER_S)
+        self.start_us = 0
+        self._end_us = 0
         self._next_node = 0
         self._on_the_way = 0
         self._not_before_us = [0] * len(validators)
@@ -78,12 +79,15 @@ class Load:
         return max(self._each, self._asked.outstanding // self.units_each)
 
     def start(self) -> None:
+        """Begin now."""
+        self.start_us = self._time.now_us
+        seconds = self._asked.warmup_s + self._asked.duration_s
+        self._end_us = self.start_us + round(seconds * US_PER_S)
         if self._asked.rate == "saturate":
             self._chronicle.on_certified = self._on_certified
             self._fill()
             return
         per_request = self._asked.batch_submit
-        seconds = self._end_us / US_PER_S
         for due_ns in due_times(self._asked.arrivals, self._asked.rate / per_request, seconds, self._asked.seed):
             self._time.after(int(due_ns) // _NS_PER_US, self._send_to_next)
 
@@ -152,7 +156,7 @@ class Load:
                 salt=rng.randbytes(BUNDLE_SALT_BYTES),
                 payload=rng.randbytes(asked.payload_bytes * asked.batch_submit),
             )
-            return data, 0
+            return data, 1
         sender, operations = self._workload.operations(index, rng)
         data = build(
             network_id=self._network_id,

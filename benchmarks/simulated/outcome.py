@@ -79,7 +79,7 @@ class _Commit(NamedTuple):
 
 def result_of(run: Run) -> Result:
     """Judge a run and put its figures together."""
-    begin_us = round(run.configuration.warmup_s * US_PER_S)
+    begin_us = run.load.start_us + round(run.configuration.warmup_s * US_PER_S)
     end_us = begin_us + round(run.configuration.duration_s * US_PER_S)
     final = list(_commits(run))
     commits = [commit for commit in final if begin_us <= commit.at_us < end_us]
@@ -199,6 +199,8 @@ def _refused(run: Run) -> dict[str, int]:
     """Code -> units, over the whole load. What nobody acknowledged, and is in a block nevertheless, is no failure."""
     executed = {identifier for block in run.chronicle.blocks.values() for identifier in block.ids}
     found: Counter[str] = Counter()
+    for block in run.chronicle.blocks.values():
+        found.update(code for identifier, code in block.refused.items() if identifier in run.load.sent)
     for identifier, entry in run.load.sent.items():
         if entry.code and (entry.code != UNANSWERED or identifier not in executed):
             found[entry.code] += run.load.units_each

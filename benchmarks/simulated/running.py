@@ -12,9 +12,10 @@ import msgspec
 from benchmarks.errors import BenchError
 from benchmarks.results.schema import Configuration, Mark, Result, write
 from benchmarks.results.summary import summary
+from benchmarks.running.delays import one_way_ms
 from benchmarks.running.faults import Fault, parse_faults
 from benchmarks.simulated.calibration import load_costs
-from benchmarks.simulated.clock import US_PER_S, Time
+from benchmarks.simulated.clock import US_PER_MS, US_PER_S, Time
 from benchmarks.simulated.costs import Costs
 from benchmarks.simulated.load import Load
 from benchmarks.simulated.meter import Meter, StandInAccounts, account_key
@@ -22,16 +23,21 @@ from benchmarks.simulated.network import Wires
 from benchmarks.simulated.outcome import Run, Snapshot, result_of, snapshot
 from benchmarks.simulated.ports import Surroundings, Tally
 from benchmarks.simulated.processors import Machine, Process
+from benchmarks.simulated.trading import set_up
 from benchmarks.simulated.validators import Chronicle, Validator, make_genesis, make_members
-from benchmarks.workloads.accounts import SALT
+from benchmarks.workloads.accounts import SALT, Identity
 from benchmarks.workloads.choosing import workload
-from benchmarks.workloads.workload import Facts, Simple, Workload
+from benchmarks.workloads.trade import Trade
+from benchmarks.workloads.workload import Facts, Simple
 from ledger.errors import InvalidGenesis
-from ledger.genesis import network_id
+from ledger.genesis import network_id, validator_account_id
+from ledger.operations import Operation
 from ledger.parameters import Parameters
+from ledger.transaction import SALT_BYTES, build, transaction_id
 from node.configuration import Configuration as NodeConfiguration
+from node.core import Admission
 from node.core_settings import core_configuration
-from simulation.latency import LatencyMatrix, local_area, wide_area
+from simulation.latency import LatencyMatrix, LinkDelay, local_area, wide_area
 from simulation.signatures import share_decoding
 
 VALIDATORS_MAX: Final = 128
@@ -40,6 +46,8 @@ ACCOUNTS_MAX: Final = 1_000
 CREDITS_EACH: Final = 1_000_000_000
 DRAIN_S: Final = 30
 """How long after the load what is on its way may take."""
+GARBAGE_AT_ONCE: Final = 100_000
+"""A run makes few cycles, and a collection looks at every record of every node."""
 _STEP_US: Final = US_PER_S // 10
 
 
@@ -76,13 +84,12 @@ def simulate(configuration: Configuration, costs: Costs, progress: Callable[[str
     meter = Meter()
     with meter.counting():
         simulated = _Simulation(configuration, costs, meter, progress)
-        frozen = gc.isenabled()
-        gc.disable()  # a run makes few cycles, and a collection looks at every record of every node
+        before = gc.get_threshold()
+        gc.set_threshold(GARBAGE_AT_ONCE, *before[1:])
         try:
             return simulated.run()
         finally:
-            if frozen:
-                gc.enable()
+            gc.set_threshold(*before)
 
 
 class _Simulation:
@@ -98,14 +105,16 @@ class _Simulation:
         self._chronicle = Chronicle()
         self._marks: list[Mark] = []
         self._lost_memory_us: dict[int, int] = {}
+        self._made = 0
+        """Transactions of the setting up."""
         self._build(meter)
 
     def _build(self, meter: Meter) -> None:
         asked, costs, n = self._asked, self._costs, self._asked.validators
         if not 1 <= n <= VALIDATORS_MAX:
             raise BenchError("simulation.validators", f"1 to {VALIDATORS_MAX} validators, not {n}")
-        chosen = _workload(asked)
-        parameters = _parameters(asked, opaque=not chosen.signed)
+        self._workload = chosen = workload(asked.workload)
+        self._parameters = parameters = _parameters(asked, opaque=not chosen.signed)
         members = make_members(n, meter)
         organizations = tuple(f"member-{index}" for index in range(n))
         count = min(asked.accounts, ACCOUNTS_MAX)
@@ -113,7 +122,11 @@ class _Simulation:
         genesis = make_genesis(members, parameters, organizations, keys, SALT, CREDITS_EACH)
         network = network_id(genesis)
         accounts = StandInAccounts(network, asked.seed, count, organizations)
-        chosen.load(Facts(network, (), (), accounts, asked.payload_bytes), {})
+        self._facts = Facts(network, (), (), accounts, asked.payload_bytes)
+        self._members = [
+            Identity(validator_account_id(network, organization, key.public_key), key, organization)
+            for organization, key in zip(organizations, members.keys, strict=True)
+        ]
         wires = Wires(self._time, self._latencies)
         shared = Machine(self._time, costs.cores) if self._latencies is None else None
         slowdown = 1 / (1 - costs.generator_share) if shared is not None else 1.0
@@ -152,21 +165,83 @@ class _Simulation:
             for other in self._validators:
                 if other is not validator:
                     validator.connect(other.index)
-        begin_us = round(asked.warmup_s * US_PER_S)
-        for fault in self._faults:
-            time.after(begin_us + fault.at_s * US_PER_S, lambda fault=fault: self._disturb(fault))  # type: ignore[misc]
+        self._set_up()
         self._load.start()
+        begin_us = self._load.start_us + round(asked.warmup_s * US_PER_S)
+        for fault in self._faults:
+            after_us = begin_us - time.now_us + fault.at_s * US_PER_S
+            time.after(after_us, lambda fault=fault: self._disturb(fault))  # type: ignore[misc]
         self._pass(begin_us)
         before = [snapshot(validator) for validator in self._validators]
-        self._pass(begin_us + round(asked.duration_s * US_PER_S))
+        self._pass(self._load.start_us + round((asked.warmup_s + asked.duration_s) * US_PER_S))
         after = [snapshot(validator) for validator in self._validators]
         self._drain()
         return result_of(self._record(before, after))
 
+    def _set_up(self) -> None:
+        """Let the network do what the workload's transactions need."""
+        state: dict[str, Any] = {}
+        if isinstance(self._workload, Trade):
+            self._progress(f"setting up the workload {self._workload.name}")
+            state = set_up(self._workload, self._facts, self._parameters, self._members, self)
+        elif self._workload.signed and not isinstance(self._workload, Simple):
+            raise BenchError("simulation.workload", f"nobody knows how to set up {self._asked.workload} here")
+        self._workload.load(self._facts, state)
+
+    # --- trading.Network
+
+    @property
+    def now_ms(self) -> int:
+        return self._time.now_ms
+
+    def make(self, sender: Identity, operations: Sequence[Operation]) -> bytes:
+        self._made += 1
+        return build(
+            network_id=self._facts.network_id,
+            sender=sender.account,
+            key=sender.key,
+            operations=operations,
+            expires_at_ms=self._time.now_ms + self._parameters.lifetime_ms * 3 // 4,
+            salt=self._made.to_bytes(SALT_BYTES, "big"),
+        )
+
+    def commit(self, transactions: Sequence[bytes]) -> None:
+        refused: list[str] = []
+
+        def answered(admissions: list[Admission] | None) -> None:
+            refused.extend(each.code for each in admissions or () if each.code)
+
+        wanted = {transaction_id(data) for data in transactions}
+        self._validators[0].submit(transactions, answered)
+        end_us = self._time.now_us + DRAIN_S * US_PER_S
+        while not wanted <= (final := self._final()).keys():
+            self._time.run_until(self._time.now_us + _STEP_US)
+            if refused or self._chronicle.fatal or self._time.now_us > end_us:
+                reasons = [*refused, *self._chronicle.fatal, "not final in time"]
+                raise BenchError("setup.refused", f"the network cannot be set up: {reasons[0]}")
+        codes = sorted({final[identifier] for identifier in wanted} - {""})
+        if codes:
+            raise BenchError("setup.refused", f"the network cannot be set up: {', '.join(codes)}")
+
+    def wait(self, duration_ms: int) -> None:
+        self._time.run_until(self._time.now_us + duration_ms * US_PER_MS)
+
+    def _final(self) -> dict[bytes, str]:
+        """Id -> code, of all transactions that are final at every validator."""
+        height = min(validator.certified_height for validator in self._validators)
+        return {
+            identifier: block.refused.get(identifier, "")
+            for at, block in self._chronicle.blocks.items()
+            if at <= height
+            for identifier in block.ids
+        }
+
+    # --- the load
+
     def _pass(self, end_us: int) -> None:
         while self._time.now_us < end_us and not self._chronicle.fatal:
             self._time.run_until(min(end_us, self._time.now_us + US_PER_S))
-            second = self._time.now_us // US_PER_S
+            second = (self._time.now_us - self._load.start_us) // US_PER_S
             self._progress(f"second {second}: block {max(validator.height for validator in self._validators)}")
 
     def _drain(self) -> None:
@@ -224,10 +299,10 @@ class _Simulation:
 
 
 def matrix(name: str, n: int) -> LatencyMatrix | None:
-    """Return the links that a configuration names; None for validators on one machine.
+    """Return the links that a configuration names, `lan` beside those of real runs; None for validators on one machine.
 
     Raises:
-        BenchError: `simulation.latency`.
+        BenchError: `latency.unknown`, `latency.malformed`.
     """
     if not name:
         return None
@@ -235,16 +310,10 @@ def matrix(name: str, n: int) -> LatencyMatrix | None:
         return local_area(n)
     if name == "wan":
         return wide_area(n)
-    raise BenchError("simulation.latency", f"{name!r}: a simulated network knows lan and wan, or none")
-
-
-def _workload(asked: Configuration) -> Workload:
-    chosen = workload(asked.workload)
-    if getattr(type(chosen), "set_up", None) is not Simple.set_up:
-        raise BenchError(
-            "simulation.workload", f"{asked.workload}: only workloads that need nothing but accounts are simulated"
-        )
-    return chosen
+    rows = one_way_ms(name, n)
+    return LatencyMatrix(
+        tuple(tuple(LinkDelay(round(ms), round(ms)) for ms in row) for row in rows), tuple(map(str, range(n)))
+    )
 
 
 def _parameters(asked: Configuration, *, opaque: bool) -> Parameters:

@@ -87,6 +87,8 @@ def validate(
     used = calibrate(reals[0]) if costs is None else costs
     cases, pairs = [], []
     for at, real in enumerate(reals):
+        if real.configuration.latency:
+            raise BenchError("validation.latency", "with latencies, simulated validators have machines of their own")
         whole_s = real.configuration.duration_s
         duration_s = whole_s if seconds is None else min(seconds, whole_s)
         asked = msgspec.structs.replace(real.configuration, kind="simulated", duration_s=duration_s)

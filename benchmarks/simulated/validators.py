@@ -30,8 +30,8 @@ class Executed(NamedTuple):
     hash: bytes
     ids: tuple[bytes, ...]
     """Of the transactions that have a receipt."""
-    refused: frozenset[bytes]
-    """Those of them whose receipt is a refusal."""
+    refused: dict[bytes, str]
+    """Of those whose receipt is a refusal: its code."""
     batches: int
 
 
@@ -52,7 +52,7 @@ class Chronicle:
         known = self.blocks.get(height)
         if known is None:
             ids = tuple(outcome.id for outcome in block.outcomes if outcome.receipt is not None and outcome.id)
-            refused = frozenset(receipt.id for receipt in block.receipts if receipt.code)
+            refused = {receipt.id: receipt.code for receipt in block.receipts if receipt.code}
             self.blocks[height] = Executed(block.block_hash, ids, refused, batches)
         elif known.hash != block.block_hash and not self.disagreement:
             self.disagreement = f"validator {index} has another block {height}"

@@ -61,7 +61,7 @@ def read_parameters(path: Path) -> Parameters:
         raise BenchError("workload.malformed", f"{path}: {error}") from error
 
 
-class _State(msgspec.Struct):
+class State(msgspec.Struct):
     """What setting up has made."""
 
     assets: list[bytes]
@@ -83,23 +83,32 @@ class Trade:
         self._weights = [weight for weight in parameters.weights.values() if weight]
         if not self._kinds:
             raise BenchError("workload.malformed", f"{name}: no kind of transaction has a weight above 0")
-        self._terms = Terms(rights=("inference",), price=parameters.price)
-        self._digest = terms_digest(self._terms)
+        self.terms = Terms(rights=("inference",), price=parameters.price)
+        self._digest = terms_digest(self.terms)
 
     def set_up(self, facts: Facts) -> dict[str, Any]:
         """Register the assets and offer licenses on them; takes as long as a commitment must age, and a little more."""
-        count = min(self._parameters.assets, len(facts.accounts) // 4)
-        if self._kinds == ["transfer"]:
-            count = 0
-        elif not count:
-            raise BenchError("workload.accounts", f"{self.name} needs at least 4 accounts")
-        state: dict[str, Any] = msgspec.to_builtins(asyncio.run(self._make(facts, count)), builtin_types=(bytes,))
+        made = asyncio.run(self._make(facts, self.assets(len(facts.accounts))))
+        state: dict[str, Any] = msgspec.to_builtins(made, builtin_types=(bytes,))
         return state
 
-    async def _make(self, facts: Facts, count: int) -> _State:
+    def assets(self, accounts: int) -> int:
+        """Return how many of the first accounts own an asset each.
+
+        Raises:
+            BenchError: `workload.accounts`.
+        """
+        if self._kinds == ["transfer"]:
+            return 0
+        count = min(self._parameters.assets, accounts // 4)
+        if not count:
+            raise BenchError("workload.accounts", f"{self.name} needs at least 4 accounts")
+        return count
+
+    async def _make(self, facts: Facts, count: int) -> State:
         async with AsyncClient(list(facts.urls), network_id=facts.network_id) as client:
             made = await asyncio.gather(*(self._register(client, facts.accounts[at], at) for at in range(count)))
-        return _State(
+        return State(
             [asset for asset, _, _ in made], [offer for _, offer, _ in made], min([e for _, _, e in made], default=0)
         )
 
@@ -111,12 +120,12 @@ class Trade:
             path.write_bytes(random.Random(f"artifact {number} {owner.account.hex()}").randbytes(ARTIFACT_BYTES))
             registered = await acting.assets.register(path, kind="dataset", name=f"data set {number}")
         await acting.artifacts.wait_held(registered.cid, HELD_TIMEOUT_S)
-        offer = await acting.licenses.offer(registered.asset, self._terms)
+        offer = await acting.licenses.offer(registered.asset, self.terms)
         return bytes.fromhex(registered.asset), bytes.fromhex(offer.offer), offer.expires_at_ms
 
     def load(self, facts: Facts, state: Mapping[str, Any]) -> None:
         self._accounts = facts.accounts
-        self._state = msgspec.convert(dict(state), _State)
+        self._state = msgspec.convert(dict(state), State)
 
     def operations(self, index: int, rng: random.Random) -> tuple[Identity, Sequence[Operation]]:  # noqa: ARG002
         (kind,) = rng.choices(self._kinds, self._weights)
@@ -128,7 +137,7 @@ class Trade:
             owner = rng.randrange(len(self._state.assets))
             # One transaction makes one offer under the same terms on an asset.
             return self._accounts[owner], (
-                Offer(self._state.assets[owner], self._terms, self._state.offers_expire_at_ms),
+                Offer(self._state.assets[owner], self.terms, self._state.offers_expire_at_ms),
             )
         offers = self._state.offers
         buyer = rng.randrange(len(offers), len(self._accounts))

@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks.errors import BenchError
 from benchmarks.results.schema import Configuration, Result, VerifyUnit, read, write
-from benchmarks.simulated import running
 from benchmarks.simulated.calibrate import main as calibrate_main
 from benchmarks.simulated.calibration import calibrate
 from benchmarks.simulated.clock import Time
@@ -19,7 +18,6 @@ from benchmarks.simulated.costs import FORMAT, SHAPE, Costs, read_costs, write_c
 from benchmarks.simulated.processors import Charge, Machine, Process, Thread
 from benchmarks.simulated.running import run, simulate
 from benchmarks.simulated.validate import main as validate_main
-from benchmarks.workloads.workload import Simple
 
 UNIT_US = 40.0
 COSTS = Costs(
@@ -120,20 +118,22 @@ def test_sixteen_validators_on_three_continents() -> None:
     assert result.end_to_end.p50 > 150_000
 
 
-class Bundles(Simple):
-    name = "opaque"
-    signed = False
+@pytest.mark.parametrize("name", ["licenses", "market", "mixed"])
+def test_trade_is_set_up_in_virtual_time_too(name: str) -> None:
+    result = measured(workload=name, rate=100.0, duration_s=1.0)
+    assert result.errors == ()
+    assert result.refused == {}
+    assert result.throughput.transactions > 50
 
 
-def test_bundles_are_ordered_and_no_client_s_signature_is_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "workload", lambda _: Bundles())
+def test_bundles_are_ordered_and_no_client_s_signature_is_paid_for() -> None:
     asked: dict[str, Any] = {"workload": "opaque", "rate": 4_000.0, "batch_submit": 50, "payload_bytes": 512}
     result = measured(msgspec.structs.replace(COSTS, workload="opaque"), **asked)
     assert result.errors == ()
     throughput = result.throughput
     assert throughput.payloads == 50 * throughput.transactions
     assert throughput.payloads_per_s == pytest.approx(4_000, rel=0.3)
-    assert (throughput.utilization, throughput.operations) == (0.0, 0)
+    assert (throughput.utilization, throughput.operations) == (0.0, throughput.transactions)
     assert result.warnings == ()
 
 
@@ -156,7 +156,7 @@ def test_a_paused_validator_catches_up() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"latency": "moon"}, "simulation.latency"),
+        ({"latency": "moon"}, "latency.unknown"),
         ({"validators": 129}, "simulation.validators"),
         ({"genesis": {"window": 1}}, "simulation.genesis"),
         ({"node": {"consensus": {"turn_ms": 1}}}, "simulation.node"),

@@ -39,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     lifetime_ms: int
     """The chain's parameter."""
     organizations: tuple[str, ...]
+    account_salt: bytes
     urls: tuple[str, ...]
     workload_state: bytes
     """MessagePack of what the workload's setting up returned."""

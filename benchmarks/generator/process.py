@@ -35,6 +35,7 @@ SATURATED_SHARE: Final = 0.8
 """Of a lifetime: how long transactions of a saturated run can be used."""
 SIGNING_US_GUESS: Final = 35
 """A first guess of what making one transaction takes."""
+SIGNINGS_MAX: Final = 3
 START_MS: Final = 3_000
 """A first guess of how long the signing processes take to start."""
 
@@ -59,14 +60,14 @@ class Stock:
     def sign_ahead(self) -> None:
         """Sign what can be signed before the beginning.
 
-        Expiries count from the beginning, and when that is follows from how long the signing takes: where the guess was
-        far off, everything is signed again.
+        Expiries count from the beginning, and when that is follows from how long the signing takes: where it took much
+        longer than was guessed everything is signed again, and where it was faster the beginning waits.
         """
         plan = self._plan
         ahead = [chunk for chunk in self.chunks if chunk.first * plan.units < AHEAD_MAX]
         count = sum(chunk.requests for chunk in ahead) * plan.transactions
         guess_ms = START_MS + int(count * SIGNING_US_GUESS / 1000 / len(os.sched_getaffinity(0)))
-        for _ in range(2):
+        for _ in range(SIGNINGS_MAX):
             began_ms = time.time_ns() // 1_000_000
             self._base_ms = began_ms + guess_ms
             done = 0
@@ -75,9 +76,11 @@ class Stock:
                 done += chunk.requests * plan.transactions
                 say("signed", transactions=done, of=count)
             took_ms = time.time_ns() // 1_000_000 - began_ms
-            if abs(took_ms - guess_ms) <= plan.lifetime_ms // 6:
+            if took_ms <= guess_ms + plan.lifetime_ms // 6:
                 break
             guess_ms = took_ms
+        early_ms = self._base_ms - time.time_ns() // 1_000_000
+        time.sleep(max(0, early_ms) / 1000)
         self._asked = len(ahead)
 
     @property

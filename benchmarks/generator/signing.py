@@ -42,7 +42,7 @@ class Signer:
         asked = plan.configuration
         self._plan = plan
         self._workload: Workload = workload(asked.workload)
-        accounts = Accounts(plan.network_id, asked.seed, asked.accounts, plan.organizations)
+        accounts = Accounts(plan.network_id, asked.seed, asked.accounts, plan.organizations, plan.account_salt)
         facts = Facts(plan.network_id, plan.urls, (), accounts, asked.payload_bytes)
         self._workload.load(facts, msgspec.msgpack.decode(plan.workload_state))
 

@@ -60,9 +60,10 @@ def configuration_line(asked: Configuration) -> str:
         rate,
         f"{asked.duration_s:.0f} s after {asked.warmup_s:.0f} s",
         f"{asked.batch_submit} a request",
-        f"{asked.accounts:,} accounts",
         f"seed {asked.seed}",
     ]
+    if asked.workload != "opaque":
+        parts.insert(-1, f"{asked.accounts:,} accounts")
     if asked.rate == "saturate":
         parts.append(f"{asked.outstanding:,} on their way")
     if asked.faults:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks.errors import BenchError
-from benchmarks.workloads.accounts import SALT, Accounts, Identity
+from benchmarks.workloads.accounts import Accounts, Identity
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.operations import Operation
@@ -144,7 +144,7 @@ def _openings(sender: Sender, sponsors: Sequence[Identity], accounts: Accounts) 
     for index in range(len(accounts)):
         opened = accounts[index]
         operations = by_organization[opened.organization]
-        operations.append(OpenAccount(opened.key.public_key, SALT, ""))
+        operations.append(OpenAccount(opened.key.public_key, accounts.salt, ""))
         operations.append(Transfer(opened.account, CREDITS_EACH))
         if len(operations) >= 2 * ACCOUNTS_EACH:
             yield sender.make(sponsor_of[opened.organization], tuple(operations))

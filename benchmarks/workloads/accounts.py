@@ -28,7 +28,11 @@ class Identity(NamedTuple):
 class Accounts:
     """Accounts 0 to `count` - 1, spread evenly over the organizations; each is derived when first asked for."""
 
-    def __init__(self, network_id: bytes, seed: int, count: int, organizations: Sequence[str]) -> None:
+    def __init__(
+        self, network_id: bytes, seed: int, count: int, organizations: Sequence[str], salt: bytes = SALT
+    ) -> None:
+        """`salt` (16 bytes) tells accounts of the same keys apart."""
+        self.salt = salt
         self._network_id = network_id
         self._seed = seed
         self._organizations = tuple(organizations)
@@ -42,6 +46,6 @@ class Accounts:
         if found is None:
             key = SigningKey(tagged_hash("benchmark-account", encode((self._seed, index))))
             organization = self._organizations[index % len(self._organizations)]
-            found = Identity(account_id(self._network_id, organization, key.public_key, SALT), key, organization)
+            found = Identity(account_id(self._network_id, organization, key.public_key, self.salt), key, organization)
             self._known[index] = found
         return found

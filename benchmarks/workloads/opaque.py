@@ -1,6 +1,6 @@
 """Ordering alone: bundles of bytes that nobody signs, reads or executes, so that results can stand beside others' that
-measure that. A bundle carries as many payloads as a request would carry transactions, and is one unit to the network. No accounts are
-opened.
+measure that. A bundle carries as many payloads as a request would carry transactions, and is one unit to the network.
+No accounts are opened.
 """
 
 from __future__ import annotations

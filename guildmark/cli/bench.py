@@ -16,7 +16,7 @@ from guildmark.cli.output import note
 from guildmark.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from benchmarks.results.schema import Configuration
+    from benchmarks.results.schema import Configuration, Result
 
 NOT_VALID: Final = 1
 """Exit code of a run that was made and does not count."""
@@ -94,12 +94,40 @@ def run_command(**options: Any) -> int:
     configuration = _configuration(options)
     out: Path | None = options["out"]
     with _directory(options["directory"], out) as directory, _telling() as progress:
-        result = run(configuration, directory, progress)
+        if options["urls"]:
+            result = _attached(configuration, options, directory, progress)
+        else:
+            result = run(configuration, directory, progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(write(result))
     click.echo(summary(result))
     return 0 if result.valid else NOT_VALID
+
+
+def _attached(
+    configuration: Configuration, options: dict[str, Any], directory: Path, progress: Callable[[str], None]
+) -> Result:
+    """Measure a network that somebody else runs."""
+    import msgspec
+
+    from benchmarks.running.real import run_attached
+    from benchmarks.workloads.accounts import Identity
+    from guildmark.sync import Client
+    from guildmark.wallet import Wallet, passphrase_from_environment
+
+    fixed = [name for name in ("faults", "latency", "node", "genesis", "simulated") if options[name]]
+    if fixed:
+        raise InvalidArgument("bench.attach", f"a running network takes no {', '.join('--' + name for name in fixed)}")
+    if not options["wallet"] or not options["account"]:
+        raise InvalidArgument("bench.attach", "--attach needs --wallet and --account: an account of the genesis")
+    sponsor = Wallet(options["wallet"]).open(options["account"], passphrase_from_environment(options["wallet"]) or "")
+    urls = list(options["urls"])
+    with Client(urls, sponsor) as client:
+        organization = str(client.accounts.get()["organization"])
+        validators = int(client.status()["validators"])
+    attached = msgspec.structs.replace(configuration, validators=validators)
+    return run_attached(attached, urls, Identity(sponsor.id, sponsor.key, organization), directory, progress)
 
 
 for _command in ANALYSIS_COMMANDS:

@@ -117,7 +117,7 @@ def test_an_unknown_workload_is_refused() -> None:
 
 def test_a_bundle_made_by_patching_is_the_ledgers_own() -> None:
     configuration = Configuration(workload="opaque", payload_bytes=64, batch_submit=10, seed=5)
-    plan = Plan(configuration, NETWORK, 120_000, (), (), b"\x80", 1.0, 0, False)
+    plan = Plan(configuration, NETWORK, 120_000, (), bytes(16), (), b"\x80", 1.0, 0, False)
     bundles = Bundles(plan, 3)
     salts = set()
     for request in range(3):

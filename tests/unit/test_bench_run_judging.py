@@ -87,7 +87,7 @@ def evidence(
         for node in range(2)
     }
     return Evidence(
-        plan=Plan(asked, bytes(32), 120_000, ("a",), ("", ""), b"\x80", 10.0, outstanding, False),
+        plan=Plan(asked, bytes(32), 120_000, ("a",), bytes(16), ("", ""), b"\x80", 10.0, outstanding, False),
         requests=Requests(
             due_ns=due,
             sent_ns=due + sent_late_ns,

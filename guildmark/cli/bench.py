@@ -74,6 +74,9 @@ def bench() -> None:
 @click.option("--node", "node", multiple=True, metavar="TABLE.KEY=VALUE", help="A setting of node.toml.")
 @click.option("--genesis", multiple=True, metavar="KEY=VALUE", help="A parameter of the chain.")
 @click.option("--simulated", metavar="CALIBRATION", help="In virtual time, with the costs of this file or result.")
+@click.option("--attach", "urls", multiple=True, metavar="URL", help="A running network's nodes, and no own network.")
+@click.option("--wallet", type=click.Path(path_type=Path, file_okay=False), envvar="GUILDMARK_WALLET")
+@click.option("--account", envvar="GUILDMARK_ACCOUNT", help="With --attach: the key that opens and pays the accounts.")
 @click.option(
     "--json", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT", help="Where the result goes."
 )

@@ -79,8 +79,8 @@ def run_sides(
 ) -> list[Side]:
     """Run A, B, A, B, ... so that whatever changes with time meets both alike; return both sides.
 
-    Run i of both has the same seed, `seed + i`, thus the same load. What a directory has already is not run again.
-    Raises BenchError.
+    Run i of both has the same seed, `seed + i`, thus the same load. Runs that the directory has already, and that count,
+    are not run again. Raises BenchError.
     """
     programs = [Program(**variant.program) for variant in variants]
     stores = [Store(directory / side) for side in SIDES]
@@ -91,7 +91,7 @@ def run_sides(
             configuration = msgspec.structs.replace(variant.configuration, seed=variant.configuration.seed + run - 1)
             cell = Cell(f"run-{run:03d}", {}, configuration, run)
             row = stores[index].row(cell)
-            if row.state == "open":
+            if row.state != "done":
                 stores[index].forget(cell)
                 row = _run(cell, stores[index], programs[index], runner)
             if row.state == "done" and row.result is not None:

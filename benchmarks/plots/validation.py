@@ -15,7 +15,7 @@ from benchmarks.results.schema import Result
 
 SIZES: Final = (4, 7)
 """Validators at which both must be there."""
-APART: Final = ("kind", "validators", "calibration")
+APART: Final = ("kind", "validators", "calibration", "duration_s")
 
 
 class Deviation(msgspec.Struct, frozen=True):

@@ -134,7 +134,7 @@ def _print(table: Table) -> None:
 @click.command()
 @click.argument("results", type=ANY, nargs=-1, required=True)
 @click.option("--out", type=DIRECTORY, required=True, help="Where the pictures go.")
-@click.option("--validation", is_flag=True, help="Simulated against real results, at n = 4 and 7, with the error.")
+@click.option("--validate", is_flag=True, help="Simulated against real results, at n = 4 and 7, with the error.")
 @click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 def plot(**options: Any) -> int:
     """Draw results, from files or directories, as PNG, PDF and SVG, each with its numbers as CSV.
@@ -144,7 +144,7 @@ def plot(**options: Any) -> int:
     """
     from benchmarks.plots.plotting import plot
 
-    drawn = plot(options["results"], options["out"], validate=options["validation"])
+    drawn = plot(options["results"], options["out"], validate=options["validate"])
     for text in drawn.notes:
         note(text)
     if options["json"]:

@@ -78,7 +78,7 @@ def test_plots_of_a_sweep_are_made_and_named(capsys: pytest.CaptureFixture[str])
         ".svg",
         ".csv",
     }
-    assert run("plot", "rates", "--out", "pictures", "--validation") == 1
+    assert run("plot", "rates", "--out", "pictures", "--validate") == 1
     assert "n = 4 and 7" in capsys.readouterr().err
 
 

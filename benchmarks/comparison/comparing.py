@@ -79,8 +79,8 @@ def run_sides(
 ) -> list[Side]:
     """Run A, B, A, B, ... so that whatever changes with time meets both alike; return both sides.
 
-    Run i of both has the same seed, `seed + i`, thus the same load. Runs that the directory has already, and that count,
-    are not run again. Raises BenchError.
+    Run i of both has the same seed, `seed + i`, thus the same load. What the directory has already, and counts, is not
+    run again. Raises BenchError.
     """
     programs = [Program(**variant.program) for variant in variants]
     stores = [Store(directory / side) for side in SIDES]

@@ -122,6 +122,7 @@ class LocalFanout:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=self._program.environment(),
+                start_new_session=True,  # Ctrl-C is for us; it reaches them once, by close()
             )
         self._running[job.name] = job, process
 

@@ -16,6 +16,7 @@ import msgspec
 
 from benchmarks.results.schema import Configuration, Result, write
 from guildmark.errors import GuildmarkError
+from node.parents import end_with_parent
 
 RUNNER: Final = "benchmarks.running:run"
 """Module and function that make a run."""
@@ -60,6 +61,7 @@ def perform(job: Job, progress: Callable[[str], None]) -> Outcome:
 
 
 def main() -> int:
+    end_with_parent()
     job_path, outcome_path = map(Path, sys.argv[1:3])
     job = msgspec.json.decode(job_path.read_bytes(), type=Job)
     outcome = perform(job, lambda text: print(text, file=sys.stderr, flush=True))

@@ -127,6 +127,8 @@ def run(configuration: Configuration, directory: Path, progress: Callable[[str],
         case 903:
             return result(configuration, errors=("the generator missed its rate",))
         case 904:
+            (directory / "pid.partial").write_text(str(os.getpid()))
+            (directory / "pid.partial").rename(directory / "pid")
             signal.pause()
     rate = 2_000.0 if configuration.rate == "saturate" else configuration.rate
     return result(configuration, rate=rate, seed=configuration.seed)

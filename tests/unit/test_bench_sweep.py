@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -215,18 +219,41 @@ def test_a_result_of_another_configuration_is_not_taken(tmp_path: Path) -> None:
         sweep(Specification(SHORT), tmp_path)
 
 
-def test_leaving_a_sweep_stops_what_runs(tmp_path: Path) -> None:
-    fanout = LocalFanout()
-    fanout.submit(Job("waits", Configuration(seed=904), str(tmp_path / "waits"), RUNNER))
-    outcomes = fanout.outcomes()
-    fanout._start(fanout._waiting.popleft())
-    (_, process) = fanout._running["waits"]
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_run_outlives_its_sweep(tmp_path: Path, how: signal.Signals) -> None:
+    code = f"""
+from pathlib import Path
+from benchmarks.results.schema import Configuration
+from benchmarks.sweeps.fanout import LocalFanout
+from benchmarks.sweeps.job import Job
+with LocalFanout() as fanout:
+    fanout.submit(Job("waits", Configuration(seed=904), {str(tmp_path)!r}, {RUNNER!r}))
+    list(fanout.outcomes())
+"""
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    sweeping = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL
+    )
+    pid = tmp_path / "run" / "pid"
+    until(pid.exists)
+    sweeping.send_signal(how)
+    sweeping.wait(60)
+    until(lambda: ended(pid.read_text()))
+
+
+def ended(pid: str) -> bool:
+    """Whether a process is gone, or waits for nothing but somebody to ask for its exit code."""
+    try:
+        return "State:\tZ" in Path("/proc", pid, "status").read_text()
+    except OSError:
+        return True
+
+
+def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not (tmp_path / "waits" / "run" / "ran-0").exists() and time.monotonic() < deadline:
+    while not holds():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    fanout.close()
-    assert process.returncode is not None
-    assert list(outcomes) == []
 
 
 def test_another_checkout_runs_its_own_code(tmp_path: Path) -> None:
@@ -271,8 +298,6 @@ def test_a_ray_cluster_does_the_same_jobs(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_ray_that_is_not_there_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     from benchmarks.sweeps.ray_fanout import RayFanout
 
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -63,11 +63,13 @@ class Signer:
 
 
 class SignedChunk:
-    """Finished requests, read back."""
+    """Finished requests, read back. They can be read once."""
 
     def __init__(self, directory: Path, chunk: Chunk) -> None:
         self.chunk = chunk
-        self.bodies = (directory / f"chunk-{chunk.number}.bodies").read_bytes()
+        path = directory / f"chunk-{chunk.number}.bodies"
+        self.bodies = path.read_bytes()
+        path.unlink()  # a long run signs more than anybody wants to keep
         with numpy.load(directory / f"chunk-{chunk.number}.npz") as arrays:
             self.ends: NDArray[numpy.int64] = arrays["ends"]
             self.expires_at_ms = int(arrays["expires_at_ms"].min())

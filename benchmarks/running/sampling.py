@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Final, NamedTuple
 import psutil  # type: ignore[import-untyped]  # ships no types
 
 PERIOD_S: Final = 1.0
+LOOKS_PER_SEARCH: Final = 15
 
 
 class Sample(NamedTuple):
@@ -21,20 +21,34 @@ class Sample(NamedTuple):
     rss_bytes: int
 
 
-def look(process_id: int) -> Sample | None:
-    """Return what a process and its children have used so far; None when it has ended."""
-    try:
-        process = psutil.Process(process_id)
-        family = [process, *process.children(recursive=True)]
+class Family:
+    """A process and its descendants, found again now and then: finding them reads about every process there is."""
+
+    def __init__(self, process_id: int) -> None:
+        self._process_id = process_id
+        self._members: list[psutil.Process] = []
+        self._looks = 0
+
+    def look(self) -> Sample | None:
+        """Return what they have used so far; None when the process has ended."""
+        try:
+            if self._looks % LOOKS_PER_SEARCH == 0:
+                process = psutil.Process(self._process_id)
+                self._members = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return None
+        self._looks += 1
         cpu_s, rss_bytes = 0.0, 0
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess), member.oneshot():
-                times = member.cpu_times()
-                cpu_s += times.user + times.system
-                rss_bytes += member.memory_info().rss
+        for member in self._members:
+            try:
+                with member.oneshot():
+                    times = member.cpu_times()
+                    cpu_s += times.user + times.system
+                    rss_bytes += member.memory_info().rss
+            except psutil.NoSuchProcess:
+                if member.pid == self._process_id:
+                    return None
         return Sample(time.monotonic_ns(), cpu_s, rss_bytes)
-    except psutil.NoSuchProcess:
-        return None
 
 
 class Sampler:
@@ -42,7 +56,7 @@ class Sampler:
 
     def __init__(self, processes: Mapping[str, int]) -> None:
         self.samples: dict[str, list[Sample]] = {name: [] for name in processes}
-        self._processes = dict(processes)
+        self._families = {name: Family(process_id) for name, process_id in processes.items()}
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -58,7 +72,7 @@ class Sampler:
     def replace(self, name: str, process_id: int) -> None:
         """A process was started anew."""
         with self._lock:
-            self._processes[name] = process_id
+            self._families[name] = Family(process_id)
 
     def stop(self) -> None:
         self._stop.set()
@@ -67,8 +81,8 @@ class Sampler:
     def look(self) -> None:
         """Look now, beside the regular times."""
         with self._lock:
-            for name, process_id in self._processes.items():
-                sample = look(process_id)
+            for name, family in self._families.items():
+                sample = family.look()
                 if sample is not None:
                     self.samples[name].append(sample)
 

@@ -78,7 +78,7 @@ def bench() -> None:
 @click.option("--wallet", type=click.Path(path_type=Path, file_okay=False), envvar="GUILDMARK_WALLET")
 @click.option("--account", envvar="GUILDMARK_ACCOUNT", help="With --attach: the key that opens and pays the accounts.")
 @click.option(
-    "--json", "out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT", help="Where the result goes."
+    "--json", "json", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT", help="Where the result goes."
 )
 @click.option(
     "--directory",
@@ -90,12 +90,13 @@ def run_command(**options: Any) -> int:
 
     Exit code 1 means that the result does not count; the summary says why.
     """
+    _need_extra()
     from benchmarks.results.schema import write
     from benchmarks.results.summary import summary
     from benchmarks.running import run
 
     configuration = _configuration(options)
-    out: Path | None = options["out"]
+    out: Path | None = options["json"]
     with _directory(options["directory"], out) as directory, _telling() as progress:
         if options["urls"]:
             result = _attached(configuration, options, directory, progress)
@@ -106,6 +107,14 @@ def run_command(**options: Any) -> int:
         out.write_bytes(write(result))
     click.echo(summary(result))
     return 0 if result.valid else NOT_VALID
+
+
+def _need_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("hdrh", "numpy", "polars") if find_spec(name) is None]
+    if missing:
+        raise InvalidArgument("bench.extra", f"{', '.join(missing)} not installed: pip install 'guildmark[bench]'")
 
 
 def _attached(

@@ -11,6 +11,7 @@ milliseconds, `{"round_trip_ms": [[0, 80, ...], ...]}`, row from, column to.
 from __future__ import annotations
 
 import asyncio
+import functools
 import subprocess
 import sys
 from collections import deque
@@ -216,11 +217,16 @@ class _Accepted(_End):
 async def serve(relays: list[Relay]) -> None:
     """Relay until cancelled."""
     loop = asyncio.get_running_loop()
-    for relay in relays:
-        await loop.create_server(lambda relay=relay: _Accepted(relay), "127.0.0.1", relay.port)  # type: ignore[misc]
-    sys.stdout.write("relaying\n")
-    sys.stdout.flush()
-    await asyncio.Event().wait()
+    servers = [
+        await loop.create_server(functools.partial(_Accepted, relay), "127.0.0.1", relay.port) for relay in relays
+    ]
+    try:
+        sys.stdout.write("relaying\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+    finally:
+        for server in servers:
+            server.close()
 
 
 def main(path: Path) -> None:

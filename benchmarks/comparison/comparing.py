@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from benchmarks.comparison.figures import ANY_MACHINE, SAME_MACHINE, Figure, values
+from benchmarks.comparison.figures import ANY_MACHINE, SAME_MACHINE, Figure, telling, values
 from benchmarks.comparison.statistics import Verdict, judge
 from benchmarks.errors import BenchError
 from benchmarks.results.reading import read_all
@@ -133,7 +133,8 @@ def compare(a: Side, b: Side, *, seed: int = 1) -> Comparison:
     if len(kinds) > 1:
         raise BenchError("compare.kinds", "a simulated run cannot be compared with a real one")
     here = len({_hardware(result.machine) for side in (a, b) for result in side.results}) == 1
-    lines = [_line(figure, a, b, seed) for figure in (SAME_MACHINE if here else ANY_MACHINE)]
+    figures = telling((*a.results, *b.results), SAME_MACHINE if here else ANY_MACHINE)
+    lines = [_line(figure, a, b, seed) for figure in figures]
     return Comparison(a, b, tuple(line for line in lines if line), tuple(_warnings(a, b, here)))
 
 

@@ -27,9 +27,10 @@ def _positive(value: float) -> float | None:
 
 
 def _of_nodes(result: Result, of: Callable[[Node], float]) -> float | None:
-    """The mean over validators that ran from beginning to end."""
+    """The mean over validators that ran from beginning to end, of one payload where a transaction is a bundle."""
     values = [of(node) for node in result.nodes if node.alive]
-    return _positive(fmean(values)) if values else None
+    payloads = result.throughput.payloads
+    return _positive(fmean(values) * result.throughput.transactions / payloads) if values and payloads else None
 
 
 def _verify_us(result: Result) -> float | None:
@@ -91,6 +92,17 @@ SAME_MACHINE: Final = (THROUGHPUT, P50, P99, CPU, BYTES, MESSAGES)
 """For runs of one machine."""
 ANY_MACHINE: Final = (UTILIZATION, P50_CHECKS, P99_CHECKS, CPU_CHECKS, BYTES, MESSAGES)
 """For runs of different machines: a `check` is one signature check there."""
+LATENCIES: Final = (P50, P99, P50_CHECKS, P99_CHECKS)
+
+
+def telling(results: Iterable[Result], figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
+    """The figures that say something of these runs: latency is none where a run was saturated.
+
+    There it is the number of transactions on their way by the throughput, which is judged already.
+    """
+    if any(result.configuration.rate == "saturate" for result in results):
+        return tuple(figure for figure in figures if figure not in LATENCIES)
+    return figures
 
 
 def values(figure: Figure, results: Iterable[Result]) -> list[float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -245,7 +246,7 @@ def merged(results: Iterable[Result]) -> tuple[tuple[float, ...], tuple[float, .
 def over_time(stored: Sequence[Stored], end: str) -> Iterator[Chart]:
     """Throughput and latency in each second, with what was done to the network."""
     few = len(stored) <= OVER_TIME_MAX
-    for item in stored:
+    for item, name in zip(stored, _names([item.path for item in stored]), strict=True):
         result, series = item.result, item.result.series
         if not series or not (few or result.marks):
             continue
@@ -264,5 +265,14 @@ def over_time(stored: Sequence[Stored], end: str) -> Iterator[Chart]:
             Panel(x_label, "latency (ms)", lines, log_y=True, x_end=last),
         )
         title = f"Throughput and latency over time ({TITLES[result.configuration.kind]})"
-        name = f"over-time-{item.path.stem}{end}"
-        yield Chart(name, title, panels, caption([result]), stacked=True, marks=result.marks)
+        yield Chart(f"over-time-{name}{end}", title, panels, caption([result]), stacked=True, marks=result.marks)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Name results by their files, with the directory where that is not enough."""
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{path.parent.name}-{path.stem}" for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names, 1)]
+    return names

@@ -107,7 +107,10 @@ def caption(results: Sequence[Result]) -> str:
     if "duration_s" not in differs:
         parts.append(f"{first.duration_s:g} s after {first.warmup_s:g} s of warm-up")
     parts.append(_runs(results))
-    return "; ".join(part for part in parts if part) + ". " + _made_on(results)
+    said = "; ".join(part for part in parts if part) + ". " + _made_on(results)
+    if any(configuration.rate == "saturate" for configuration in configurations):
+        said += " Latency of a saturated run is what was under way by the throughput."
+    return said
 
 
 def _runs(results: Sequence[Result]) -> str:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,7 @@ from benchmarks.results.schema import (
 MACHINE = Machine("AMD EPYC 9R14", 2, 24 << 30, "6.18.0", "3.11.7", {"pynacl": "1.6.2"}, "0123456789ab")
 
 
+@cache
 def latency(median_us: float, *, spread: float = 0.35, count: int = 2_000, seed: int = 1) -> Latency:
     """A lognormal distribution with its histogram."""
     rng = random.Random(seed)

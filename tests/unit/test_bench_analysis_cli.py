@@ -84,7 +84,11 @@ def test_plots_of_a_sweep_are_made_and_named(capsys: pytest.CaptureFixture[str])
 
 def side(name: str, cpu: float) -> Path:
     for seed in range(6):
-        made = result(msgspec.convert({"duration_s": 5.0, "seed": seed}, Configuration), cpu_us=cpu + seed, seed=seed)
+        made = result(
+            msgspec.convert({"duration_s": 5.0, "rate": 1_000, "seed": seed}, Configuration),
+            cpu_us=cpu + seed,
+            seed=seed,
+        )
         Path(name).mkdir(exist_ok=True)
         Path(name, f"{seed}.json").write_bytes(write(made))
     return Path(name)

@@ -11,6 +11,7 @@ import pytest
 from bench_kit import MACHINE, result
 
 from benchmarks.comparison.comparing import Side, compare, read_side, read_variant, run_sides
+from benchmarks.comparison.figures import cpu_us
 from benchmarks.comparison.statistics import RUNS_MIN, judge
 from benchmarks.errors import BenchError
 from benchmarks.results.schema import Configuration, write
@@ -116,6 +117,21 @@ def test_runs_of_different_machines_are_compared_in_signature_checks() -> None:
     assert cpu.verdict.ratio == pytest.approx(1)
     assert any("machines differ" in warning for warning in compared.warnings)
     assert any("not quiet" in warning for warning in compared.warnings)
+
+
+def test_latency_of_saturated_runs_is_not_judged() -> None:
+    saturated = [msgspec.structs.replace(r.configuration, rate="saturate") for r in side("a", 150).results]
+    runs = tuple(result(configuration, rate=1_000) for configuration in saturated)
+    figures = [line.figure for line in compare(Side("a", runs), Side("b", runs)).lines]
+    assert "throughput" in figures
+    assert not [figure for figure in figures if "latency" in figure]
+
+
+def test_costs_of_bundles_are_those_of_a_payload() -> None:
+    one = result(Configuration(rate=1_000, workload="opaque"), cpu_us=1_000)
+    bundled = msgspec.structs.replace(one, throughput=msgspec.structs.replace(one.throughput, transactions=600))
+    assert one.throughput.payloads == 60_000
+    assert cpu_us(bundled) == pytest.approx(10)
 
 
 def test_simulated_and_real_runs_are_not_compared() -> None:

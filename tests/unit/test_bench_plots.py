@@ -147,6 +147,22 @@ def test_of_many_results_only_those_with_faults_get_a_chart_over_time() -> None:
     assert [name for name in made if name.startswith("over-time")] == ["over-time-r8-real"]
 
 
+def test_results_of_one_name_do_not_overwrite_each_other() -> None:
+    one, other = result(configuration()), result(configuration(rate=500))
+    for paths, names in (
+        (("a/result.json", "b/result.json"), {"over-time-a-result-real", "over-time-b-result-real"}),
+        (("x/a/r.json", "y/a/r.json"), {"over-time-1-a-r-real", "over-time-2-a-r-real"}),
+    ):
+        made = charts([Stored(Path(path), each) for path, each in zip(paths, (one, other), strict=True)])
+        assert {chart.name for chart in made if chart.stacked} == names
+
+
+def test_a_saturated_runs_latency_is_explained() -> None:
+    made = [result(configuration(rate=rate), rate=1_500) for rate in (1_000, "saturate")]
+    assert "under way by the throughput" in by_name(charts(stored(*made)))["throughput-latency-real"].caption
+    assert "under way" not in by_name(charts(stored(*swept())))["throughput-latency-real"].caption
+
+
 def test_marks_close_to_each_other_do_not_cover_each_other() -> None:
     marks = tuple(Mark(at, "kill node 1") for at in (0.0, 0.2, 2.5, 5.0))
     chart = by_name(charts(stored(result(configuration(), marks=marks))))["over-time-r0-real"]

@@ -93,7 +93,9 @@ def _figure(chart: Chart) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    caption = textwrap.wrap(re.sub(r"(\w) = (\w)", "\\1\u00a0=\u00a0\\2", chart.caption), CAPTION_COLUMNS)
+    caption = textwrap.wrap(
+        re.sub(r"(\w) = (\w)", "\\1\u00a0=\u00a0\\2", chart.caption), CAPTION_COLUMNS, break_on_hyphens=False
+    )
     entries = _entries(chart)
     columns = _legend_columns(entries)
     legend_rows = math.ceil(len(entries) / columns) if entries else 0

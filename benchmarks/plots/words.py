@@ -68,7 +68,7 @@ SENTENCES: Final[dict[str, Callable[[Any], str]]] = {
     "payload_bytes": lambda value: f"{value} B payload",
     "accounts": lambda value: f"{value:,} accounts",
     "outstanding": lambda value: f"{value:,} under way",
-    "arrivals": lambda value: f"{value} arrivals",
+    "arrivals": lambda value: f"{'Poisson' if value == 'poisson' else value} arrivals",
     "faults": lambda value: f"faults {value}" if value else "no faults",
     "latency": lambda value: f"delays {Path(value).stem}" if value else "no added delay",
 }
@@ -109,7 +109,7 @@ def caption(results: Sequence[Result]) -> str:
     parts.append(_runs(results))
     said = "; ".join(part for part in parts if part) + ". " + _made_on(results)
     if any(configuration.rate == "saturate" for configuration in configurations):
-        said += " Latency of a saturated run is what was under way by the throughput."
+        said += " Latency of a saturated run is what was under way, divided by the throughput."
     return said
 
 

@@ -159,7 +159,7 @@ def test_results_of_one_name_do_not_overwrite_each_other() -> None:
 
 def test_a_saturated_runs_latency_is_explained() -> None:
     made = [result(configuration(rate=rate), rate=1_500) for rate in (1_000, "saturate")]
-    assert "under way by the throughput" in by_name(charts(stored(*made)))["throughput-latency-real"].caption
+    assert "under way, divided by the throughput" in by_name(charts(stored(*made)))["throughput-latency-real"].caption
     assert "under way" not in by_name(charts(stored(*swept())))["throughput-latency-real"].caption
 
 

@@ -171,6 +171,13 @@ class BatchesReleased(_Value, frozen=True):
     items: tuple[bytes, ...]
 
 
+class BatchHeld(_Value, frozen=True):
+    """A batch, of this replica or another, has come to be held here: what it holds may be looked at before it is
+    ordered."""
+
+    batch: Batch
+
+
 Effect: TypeAlias = (
     Persist
     | Send
@@ -184,6 +191,7 @@ Effect: TypeAlias = (
     | Outdated
     | EvidenceFound
     | BatchesReleased
+    | BatchHeld
 )
 
 

@@ -132,9 +132,19 @@ def block_hash(header: Header) -> Digest:
     return tagged_hash("block-header", encode(header))
 
 
-def transactions_root(ids: Sequence[bytes], batches: Sequence[BlockBatch]) -> Digest:
-    """Return the root over a block's body; `ids` are those of the executed transactions, in order."""
-    leaves = [encode((batch.author, batch.number, batch.marks, _rest(batch))) for batch in batches]
+def transactions_root(
+    ids: Sequence[bytes], batches: Sequence[BlockBatch], rests: Sequence[list[bytes]] | None = None
+) -> Digest:
+    """Return the root over a block's body; `ids` are those of the executed transactions, in order.
+
+    `rests` holds what else of each batch is covered, where the caller has it at hand: the signatures of executed
+    transactions, nothing of executed bundles, and the whole of the others.
+    """
+    if rests is None:
+        rests = [_rest(batch) for batch in batches]
+    leaves = [
+        encode((batch.author, batch.number, batch.marks, rest)) for batch, rest in zip(batches, rests, strict=True)
+    ]
     return tagged_hash("transactions-root", list_root(ids) + list_root(leaves))
 
 

@@ -32,7 +32,6 @@ from ledger.execution import (
     DecidedProposal,
     Executed,
     Outcome,
-    Verified,
     check_role,
     lifetime_mark,
     read_parameters,
@@ -203,12 +202,9 @@ class Chain:
         height: int,
         proposal: DecidedProposal,
         batches: Sequence[DecidedBatch],
-        verified: Verified | None = None,
         expected_hash: bytes | None = None,
     ) -> ExecutedBlock:
         """Execute what was decided for `height` and make it the head.
-
-        `verified` tells of a signed transaction whether its signature is already known to be good.
 
         Raises:
             InvalidBlock: `block.height`, or `block.mismatch` when the result has another hash than `expected_hash`;
@@ -225,7 +221,6 @@ class Chain:
             height=height,
             parent_time_ms=self.head.timestamp_ms,
             proposal=proposal,
-            verified=verified,
             facts=self._facts,
         )
         executed = executor.run(batches)
@@ -252,9 +247,7 @@ class Chain:
             next_validators=() if executed.closed.next_set is None else executed.closed.next_set.validators,
         )
 
-    def replay(
-        self, data: bytes, verified: Verified | None = None, expected_hash: bytes | None = None
-    ) -> ExecutedBlock:
+    def replay(self, data: bytes, expected_hash: bytes | None = None) -> ExecutedBlock:
         """Execute an encoded block that was executed elsewhere (a peer's, or a file's) and require the same result.
 
         The block must be what its own header says, and the header the one of `expected_hash` (a certificate's).
@@ -269,7 +262,7 @@ class Chain:
         # A block's time is at least its parent's + 1 ms, so taking the offset off again leads to the same time.
         proposal = DecidedProposal(header.proposer, header.timestamp_ms - self.registry.clock_offset_ms(self._state))
         batches = [DecidedBatch(batch.author, batch.number, batch.transactions) for batch in block.batches]
-        return self.execute(header.height, proposal, batches, verified, block_hash(header))
+        return self.execute(header.height, proposal, batches, block_hash(header))
 
     def _seal(self, proposal: DecidedProposal, executed: Executed, pending: PendingUpdate) -> Header:
         parent, chosen = self.head, executed.closed.next_set
@@ -281,7 +274,7 @@ class Chain:
             epoch=executed.closed.epoch,
             proposer=proposal.proposer,
             timestamp_ms=executed.time_ms,
-            transactions_root=transactions_root(executed.ids, executed.batches),
+            transactions_root=transactions_root(executed.ids, executed.batches, executed.rests),
             receipts_root=receipts_root(executed.receipts),
             state_root=pending.root,
             validator_set_hash=parent.next_validator_set_hash,

@@ -8,7 +8,7 @@ next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -29,9 +29,6 @@ from primitives.identifiers import AccountId
 
 _PARAMETERS: Final = Table[Parameters](b"parameters", Parameters)
 
-Verified = Callable[[bytes], bool]
-"""(signed transaction) -> True when its signature is known to be good; False means unknown, and it is then checked."""
-
 
 class DecidedProposal(msgspec.Struct, frozen=True):
     """What consensus decided about a block besides its batches."""
@@ -45,6 +42,8 @@ class DecidedBatch(msgspec.Struct, frozen=True):
     author: int
     number: int
     transactions: Sequence[bytes]
+    verified: bytes = b""
+    """One byte a transaction, not 0 where its signature is known to be good; empty where nothing is known."""
 
 
 class Outcome(NamedTuple):
@@ -68,6 +67,7 @@ class Executed:
         "messages",
         "outcomes",
         "receipts",
+        "rests",
         "swept",
         "time_ms",
         "view",
@@ -77,6 +77,8 @@ class Executed:
         self.view = view
         self.time_ms = time_ms
         self.batches: list[BlockBatch] = []
+        self.rests: list[list[bytes]] = []
+        """Of each batch what `transactions_root` covers beside the ids: signatures, and what did not execute."""
         self.receipts: list[Receipt] = []
         self.messages: list[str] = []
         self.outcomes: list[Outcome] = []
@@ -88,10 +90,10 @@ class Executed:
     def record(self, identifier: bytes, code: str, message: str, context: Context | None) -> int:
         """Add a receipt and return its index; without a context nothing else remains."""
         assert len(code) <= CODE_CHARACTERS_MAX
-        events = () if context is None else tuple(encode(event) for event in context.events)
+        events = () if context is None else tuple([encode(event) for event in context.events])
         self.receipts.append(Receipt(identifier, code, events))
         self.messages.append(message)
-        if context is not None:
+        if context is not None and context.artifacts:
             self.artifacts.extend(context.artifacts)
         return len(self.receipts) - 1
 
@@ -119,7 +121,6 @@ class BlockExecutor:
         "_parameters",
         "_registry",
         "_replay",
-        "_verified",
     )
 
     def __init__(
@@ -132,7 +133,6 @@ class BlockExecutor:
         height: int,
         parent_time_ms: int,
         proposal: DecidedProposal,
-        verified: Verified | None,
         facts: ChainFacts,
     ) -> None:
         view = StateView(state)
@@ -142,7 +142,6 @@ class BlockExecutor:
         self._network_id = network_id
         self._height = height
         self._parameters = read_parameters(view)
-        self._verified = verified
         self._facts = facts
         self._executed = Executed(view, time_ms)
         self._fresh: set[bytes] = set()
@@ -152,9 +151,18 @@ class BlockExecutor:
         """Execute the block. Called once."""
         executed = self._executed
         self._sweep()
+        executed.view.forget_order()
         for batch in batches:
-            marks = bytes(self._transaction(data) for data in batch.transactions)
+            verified = batch.verified or bytes(len(batch.transactions))
+            rest: list[bytes] = []
+            marks = bytes(
+                [
+                    self._transaction(data, known_good, rest)
+                    for data, known_good in zip(batch.transactions, verified, strict=True)
+                ]
+            )
             executed.batches.append(BlockBatch(batch.author, batch.number, tuple(batch.transactions), marks))
+            executed.rests.append(rest)
         executed.closed = epochs.close_block(executed.view, self._height, self._parameters.window)
         return executed
 
@@ -183,20 +191,25 @@ class BlockExecutor:
             executed.record(deadline.id, "", "", context)
         executed.swept = len(executed.receipts)
 
-    def _transaction(self, data: bytes) -> Mark:
+    def _transaction(self, data: bytes, known_good: int, rest: list[bytes]) -> Mark:
         executed = self._executed
         if self._parameters.opaque_bundles is True and is_bundle(data):
-            return self._bundle(data)
+            mark = self._bundle(data)
+            rest.append(data if mark else b"")
+            return mark
         try:
             transaction = decode_transaction(data, self._registry)
         except InvalidTransaction:
             executed.outcomes.append(Outcome(_id_of(data), Mark.MALFORMED, None))
+            rest.append(data)
             return Mark.MALFORMED
-        mark, role = self._judge(transaction)
+        mark, role = self._judge(transaction, known_good)
         if mark is not Mark.EXECUTED:
             executed.outcomes.append(Outcome(transaction.id, mark, None))
+            rest.append(data)
             return mark
         assert role is not None
+        rest.append(transaction.signature)
         self._fresh.add(transaction.id)
         executed.ids.append(transaction.id)
         executed.outcomes.append(Outcome(transaction.id, mark, self._apply(transaction, role)))
@@ -219,7 +232,7 @@ class BlockExecutor:
         executed.outcomes.append(Outcome(bundle.id, mark, receipt))
         return mark
 
-    def _judge(self, transaction: DecodedTransaction) -> tuple[Mark, str | None]:
+    def _judge(self, transaction: DecodedTransaction, known_good: int) -> tuple[Mark, str | None]:
         """Say whether `transaction` executes in this block, cheapest questions first, and with which key role."""
         body = transaction.body
         mark = self._judge_common(transaction.id, body.network_id, body.expires_at_ms)
@@ -228,7 +241,6 @@ class BlockExecutor:
         role = self._registry.key_role(self._executed.view, body.sender, body.signer)
         if role is None:
             return Mark.UNKNOWN_SIGNER, None
-        known_good = self._verified is not None and self._verified(transaction.data)
         if not known_good and not transaction.verify():
             return Mark.BAD_SIGNATURE, None
         return Mark.EXECUTED, role
@@ -245,17 +257,18 @@ class BlockExecutor:
     def _apply(self, transaction: DecodedTransaction, role: str) -> int:
         """Run all operations, or none. Return the receipt's index."""
         executed, registry = self._executed, self._registry
-        body = transaction.body
-        view = executed.view.child()
+        body, view = transaction.body, executed.view
         context = self._context(view, body.sender, body.signer, transaction.id)
+        view.set_savepoint()
         try:
             for operation in body.operations:
                 check_role(registry, role, operation)
             for operation in body.operations:
                 registry.handlers[type(operation)](context, operation)
         except OperationError as error:
+            view.roll_back()
             return executed.record(transaction.id, error.code, error.message, None)
-        executed.view.apply(view)
+        view.release()
         return executed.record(transaction.id, "", "", context)
 
 

@@ -10,7 +10,7 @@ one. There is no nonce: replay is prevented by the lifetime (`ledger/replay.py`)
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -19,7 +19,7 @@ import msgspec
 from ledger.errors import InvalidTransaction
 from ledger.opaque import decode_bundle, is_bundle
 from ledger.operations import Operation, Registry, default_registry
-from primitives.codec import CodecError, decode, encode
+from primitives.codec import CodecError, decode, encode, reader
 from primitives.digest import Digest, domain, tagged_hash
 from primitives.finality import Bytes32, Bytes64, Natural
 from primitives.keys import SigningKey, verify
@@ -127,8 +127,11 @@ def _check_operations(body: bytes, operations: Sequence[Operation]) -> None:
 
 
 @lru_cache(maxsize=16)
-def _body_type(registry: Registry) -> Any:
-    return TransactionBody[registry.union]  # type: ignore[name-defined]  # the union is known at run time only
+def _read_body(registry: Registry) -> Callable[[bytes], TransactionBody[Any]]:
+    return reader(TransactionBody[registry.union])  # type: ignore[name-defined]  # the union is known at run time only
+
+
+_read_signed: Final[Callable[[bytes], SignedTransaction]] = reader(SignedTransaction)
 
 
 def decode_transaction(data: bytes, registry: Registry | None = None) -> DecodedTransaction:
@@ -141,13 +144,38 @@ def decode_transaction(data: bytes, registry: Registry | None = None) -> Decoded
         raise InvalidTransaction("transaction.too_large", f"{len(data)} bytes; at most {TRANSACTION_BYTES_MAX}")
     registry = registry or default_registry()
     try:
-        signed = decode(data, SignedTransaction)
-        body: TransactionBody[Any] = decode(signed.body, _body_type(registry))
+        signed = _read_signed(data)
+        body = _read_body(registry)(signed.body)
     except CodecError as error:
         raise InvalidTransaction("transaction.malformed", str(error)) from error
-    if len(body.memo.encode()) > MEMO_BYTES_MAX:
+    if body.memo and len(body.memo.encode()) > MEMO_BYTES_MAX:
         raise InvalidTransaction("transaction.malformed", f"a memo has at most {MEMO_BYTES_MAX} bytes of UTF-8")
     return DecodedTransaction(tagged_hash("transaction", signed.body), body, signed.body, signed.signature, data)
+
+
+class _Signer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a body, whatever follows."""
+
+    version: int
+    network_id: bytes
+    sender: bytes
+    signer: bytes
+
+
+_read_signer: Final[Callable[[bytes], _Signer]] = msgspec.msgpack.Decoder(_Signer).decode
+
+
+def signature_holds(data: bytes) -> bool:
+    """Tell whether the signer named in a transaction signed it, without knowing its operations.
+
+    Of what is no well-formed transaction the answer means nothing; `decode_transaction` refuses it.
+    """
+    try:
+        signed = _read_signed(data)
+        signer = _read_signer(signed.body).signer
+    except (CodecError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return verify(signer, _SIGNATURE + signed.body, signed.signature)
 
 
 def transaction_id(data: bytes) -> Digest:
@@ -159,6 +187,6 @@ def transaction_id(data: bytes) -> Digest:
     if is_bundle(data):
         return decode_bundle(data).id
     try:
-        return tagged_hash("transaction", decode(data, SignedTransaction).body)
+        return tagged_hash("transaction", _read_signed(data).body)
     except CodecError as error:
         raise InvalidTransaction("transaction.malformed", str(error)) from error

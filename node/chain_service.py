@@ -3,7 +3,6 @@ values, so that the owner can be a thread or a process."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -139,13 +138,12 @@ class ChainService:
         height: int,
         proposal: DecidedProposal,
         batches: Sequence[DecidedBatch],
-        verified: frozenset[bytes],
     ) -> BlockResult | KnownBlock:
-        """Execute a decision, unless synchronization was faster. `verified` holds SHA-256 of signed transactions."""
+        """Execute a decision, unless synchronization was faster."""
         known = self._chain.header(height)
         if known is not None:
             return KnownBlock(height, block_hash(known), known.epoch_end)
-        block = self._chain.execute(height, proposal, batches, lambda data: hashlib.sha256(data).digest() in verified)
+        block = self._chain.execute(height, proposal, batches)
         return self._result(block, [(batch.author, batch.number) for batch in batches])
 
     def add_certificate(self, certificate: FinalityCertificate, durably: bool) -> int:

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 from consensus.engine import (
     BatchClosed,
     BatchesReleased,
+    BatchHeld,
     Broadcast,
     Certified,
     Diverged,
@@ -40,7 +41,16 @@ Transmit = Callable[[Message, tuple[int, ...] | None], None]
 """Sends a message to replicas, or to all others (None)."""
 
 Outward: TypeAlias = (
-    Send | Broadcast | Execute | Certified | SyncNeeded | Diverged | Outdated | EvidenceFound | BatchesReleased
+    Send
+    | Broadcast
+    | Execute
+    | Certified
+    | SyncNeeded
+    | Diverged
+    | Outdated
+    | EvidenceFound
+    | BatchesReleased
+    | BatchHeld
 )
 """Effects that wait for the records before them."""
 
@@ -70,6 +80,8 @@ class EffectHandler(Protocol):
     def on_evidence(self, effect: EvidenceFound) -> None: ...
 
     def on_released(self, effect: BatchesReleased) -> None: ...
+
+    def on_batch_held(self, effect: BatchHeld) -> None: ...
 
 
 class ConsensusDriver:
@@ -253,6 +265,8 @@ class ConsensusDriver:
                     handler.on_evidence(effect)
                 case BatchesReleased():
                     handler.on_released(effect)
+                case BatchHeld():
+                    handler.on_batch_held(effect)
 
     def _start_timer(self, timer: TimerKind, delay_ms: int) -> None:
         self._stop_timer(timer)

@@ -7,17 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from consensus.messages import Batch
 from ledger.block import Mark
 from ledger.chain import ExecutedBlock
 from ledger.errors import InvalidTransaction
-from ledger.opaque import is_bundle
 from ledger.transaction import transaction_id
+from node.batch_verdicts import BatchVerdicts
 from node.batcher import Batcher, BatchLimits
 from node.chain_service import Verdict
 from node.pool import Entry, Pool, PoolLimits
 from node.ports import Clock, ExecutorPort, VerifierPort
-from node.verifier import Verdicts
 
 RESUBMITTED_AT_ONCE: Final = 1_000
 """Transactions in one request to the ledger when a batch of an earlier life comes back."""
@@ -58,7 +56,7 @@ class Intake:
         self._clock = clock
         self._executor = executor
         self._verifier = verifier
-        self._verdicts = Verdicts()
+        self.batch_verdicts = BatchVerdicts(verifier)
         self._batcher = Batcher(clock, self.pool, batches, close)
 
     def submit(self, transactions: Sequence[bytes], done: Done) -> None:
@@ -84,11 +82,10 @@ class Intake:
             and verdict.id not in self.pool
             and not self.pool.refusal(verdict.sender, len(transaction))
         ]
-        known = dict.fromkeys((transaction for transaction in fresh if transaction in self._verdicts), True)
-        to_verify = [transaction for transaction in dict.fromkeys(fresh) if transaction not in known]
+        to_verify = list(dict.fromkeys(fresh))
 
         def verified(found: list[bool] | None) -> None:
-            signatures = None if found is None else known | dict(zip(to_verify, found, strict=True))
+            signatures = None if found is None else dict(zip(to_verify, found, strict=True))
             admissions = [
                 self._take(transaction, verdict, signatures)
                 for transaction, verdict in zip(data, verdicts, strict=True)
@@ -115,15 +112,10 @@ class Intake:
         elif not signatures[transaction]:
             return Admission(verdict.id, "transaction.bad_signature", "the signature does not verify")
         else:
-            self._verdicts.remember(transaction)
             code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
         if code:
             return Admission(verdict.id, code, "too many transactions wait; try again later")
         return Admission(verdict.id)
-
-    def known_signatures(self, batches: Sequence[Batch]) -> frozenset[bytes]:
-        """Return the hashes of those signed transactions in `batches` whose signature was checked here."""
-        return self._verdicts.known([item for batch in batches for item in batch.items if not is_bundle(item)])
 
     def on_executed(self, block: ExecutedBlock) -> list[bytes]:
         """Take notice of a block; return the ids that left the pool because their time is over."""

@@ -5,12 +5,14 @@ Performs those effects of the engine that are not about storage, links or time, 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from consensus.engine import (
     BatchClosed,
     BatchesReleased,
+    BatchHeld,
     BlockExecuted,
     Certified,
     Diverged,
@@ -22,6 +24,7 @@ from consensus.engine import (
     Synchronized,
     SyncNeeded,
 )
+from consensus.messages import Batch
 from ledger.errors import InvalidBlock
 from ledger.execution import DecidedBatch, DecidedProposal
 from node.announcements import Announcements
@@ -65,6 +68,8 @@ class LedgerSide:
         self._offers = TransactionOffers(ports.clock, ports.links)
         self._on_fatal = on_fatal
         self._stopped = False
+        self._to_execute: deque[tuple[Sequence[Batch], Callable[[list[bytes]], None]]] = deque()
+        """Decisions, no more than the window has sequences, whose signatures may still be being checked."""
         self._deadlines = DeadlineOffers(ports.clock, epochs.replica_id, lambda: self.driver.handle(BatchClosed(())))
         self.synchronizer = Synchronizer(
             ports.clock,
@@ -88,8 +93,6 @@ class LedgerSide:
 
     def on_execute(self, effect: Execute) -> None:
         proposal = DecidedProposal(effect.proposal.proposer, effect.proposal.timestamp_ms)
-        batches = [DecidedBatch(batch.author, batch.number, batch.items) for batch in effect.batches]
-        known = self._intake.known_signatures(effect.batches)
 
         def executed(result: Any, error: BaseException | None) -> None:
             if self._stopped:
@@ -106,7 +109,30 @@ class LedgerSide:
             self.driver.handle(BlockExecuted(header.height, result.block.block_hash, header.epoch_end))
             self._intake.poll()
 
-        self._executor.call("execute", (effect.sequence, proposal, batches, known), executed)
+        def checked(verdicts: list[bytes]) -> None:
+            batches = [
+                DecidedBatch(batch.author, batch.number, batch.items, verified)
+                for batch, verified in zip(effect.batches, verdicts, strict=True)
+            ]
+            self._executor.call("execute", (effect.sequence, proposal, batches), executed)
+
+        self._to_execute.append((effect.batches, checked))
+        if len(self._to_execute) == 1:
+            self._execute_checked()
+
+    def _execute_checked(self) -> None:
+        """Hand over decisions, in their order, whose signatures are no longer being checked."""
+        while self._to_execute and not self._stopped:
+            batches, checked = self._to_execute[0]
+            verdicts = self._intake.batch_verdicts.take(batches, self._execute_checked)
+            if verdicts is None:
+                return
+            self._to_execute.popleft()
+            checked(verdicts)
+
+    def on_batch_held(self, effect: BatchHeld) -> None:
+        batch = effect.batch
+        self._intake.batch_verdicts.on_held(batch, own=batch.author == self._epochs.replica_id)
 
     def on_certified(self, effect: Certified) -> None:
         certificate = effect.certificate

@@ -1,60 +1,24 @@
-"""Signatures, each checked once in the node's life: off the deciding thread on arrival, remembered until the block.
-
-A verdict is kept by the hash of the whole signed transaction. The id would not do: it does not cover the signature, and
-the same body may come with a bad one first.
-"""
+"""Signatures of transactions, checked off the deciding thread."""
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ledger.errors import InvalidTransaction
-from ledger.transaction import decode_transaction
+from ledger.transaction import signature_holds
 from primitives.keys import verify
 
 JOB_TRANSACTIONS_MAX: Final = 64
 """Signatures checked before the result is reported; about 2.5 ms."""
 JOBS_MAX: Final = 4_096
 """Jobs waiting; more are refused, and their senders told to come again."""
-VERDICTS_MAX: Final = 200_000
-"""Good signatures remembered, 32 bytes each beside the table; the oldest is forgotten, and then checked again."""
-
-
-class Verdicts:
-    """Signed transactions whose signature is known to be good."""
-
-    def __init__(self, verdicts_max: int = VERDICTS_MAX) -> None:
-        self._good: OrderedDict[bytes, None] = OrderedDict()
-        self._max = verdicts_max
-
-    def remember(self, transaction: bytes) -> None:
-        self._good[hashlib.sha256(transaction).digest()] = None
-        if len(self._good) > self._max:
-            self._good.popitem(last=False)
-
-    def known(self, transactions: Sequence[bytes]) -> frozenset[bytes]:
-        """Return the hashes of those that are known to be good."""
-        hashes = (hashlib.sha256(transaction).digest() for transaction in transactions)
-        return frozenset(digest for digest in hashes if digest in self._good)
-
-    def __contains__(self, transaction: bytes) -> bool:
-        return hashlib.sha256(transaction).digest() in self._good
 
 
 def check_signatures(transactions: Sequence[bytes]) -> list[bool]:
-    """Check each transaction's signature; malformed bytes have none."""
-    verdicts = []
-    for data in transactions:
-        try:
-            verdicts.append(decode_transaction(data).verify())
-        except InvalidTransaction:
-            verdicts.append(False)
-    return verdicts
+    """Check each transaction's signature; what has none is False, like a bad one."""
+    return [signature_holds(data) for data in transactions]
 
 
 class InlineVerifier:

@@ -7,6 +7,7 @@ NUL byte and are followed by one, so no tag's prefix is a prefix of another's in
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final, NewType
 
 Digest = NewType("Digest", bytes)
@@ -17,6 +18,7 @@ ZERO_DIGEST: Final = Digest(bytes(DIGEST_BYTES))
 _PREFIX: Final = b"guildmark/"
 
 
+@lru_cache(maxsize=256)
 def domain(tag: str) -> bytes:
     """Return the byte prefix that separates the domain `tag` (ASCII, no NUL) from every other."""
     encoded = tag.encode("ascii")

@@ -24,6 +24,9 @@ TABLES: Final = ("node", "genesis")
 
 REQUESTS_PER_SECOND: Final = 20
 BATCH_MAX: Final = 100
+OUTSTANDING: Final = 8_000
+OUTSTANDING_OPAQUE: Final = 40_000
+"""Payloads."""
 
 Value = int | float | str | bool
 
@@ -93,7 +96,7 @@ def _check(specification: Specification) -> None:
 
 
 def configure(base: dict[str, Any], parameters: dict[str, Value]) -> Configuration:
-    """Put parameters into a base; without `batch_submit`, requests are filled as the rate allows.
+    """Put parameters into a base; `batch_submit` and `outstanding` fit the rate and workload unless they are there.
 
     Raises BenchError (`configuration.invalid`).
     """
@@ -108,11 +111,18 @@ def configure(base: dict[str, Any], parameters: dict[str, Value]) -> Configurati
         table[[first, *rest][-1]] = value
     try:
         configuration = msgspec.convert(merged, Configuration)
-        if "batch_submit" in merged:
-            return configuration
-        return msgspec.structs.replace(configuration, batch_submit=default_batch_submit(configuration.rate))
     except msgspec.ValidationError as error:
         raise BenchError("configuration.invalid", str(error)) from error
+    defaults = {
+        "batch_submit": default_batch_submit(configuration.rate),
+        "outstanding": default_outstanding(configuration.workload),
+    }
+    return msgspec.structs.replace(configuration, **{k: v for k, v in defaults.items() if k not in merged})
+
+
+def default_outstanding(workload: str) -> int:
+    """As many as keep every pool filled in a saturated run."""
+    return OUTSTANDING_OPAQUE if workload == "opaque" else OUTSTANDING
 
 
 def default_batch_submit(rate: float | str) -> int:

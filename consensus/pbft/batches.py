@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from consensus.engine import BatchesReleased
+from consensus.engine import BatchesReleased, BatchHeld
 from consensus.errors import Refusal
 from consensus.messages import BATCH_BYTES_MAX, ITEMS_PER_BATCH_MAX, Batch, BatchRequest, Proposal
 from consensus.pbft.numbers import FinishedNumbers
@@ -45,6 +45,7 @@ def author_batches(state: State, items: tuple[bytes, ...]) -> None:
         state.persist(HeldBatch(batch))
         hold(state, batch)
         state.broadcast(batch)
+        state.emit(BatchHeld(batch))
 
 
 def batch_bytes_max(state: State) -> int:
@@ -97,6 +98,7 @@ def receive_batch(state: State, batch: Batch) -> bool:
             raise Refusal("two_batches_with_one_number", batch.author)
     state.persist(HeldBatch(batch))
     hold(state, batch)
+    state.emit(BatchHeld(batch))
     return True
 
 

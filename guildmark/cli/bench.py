@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 NOT_VALID: Final = 1
 """Exit code of a run that was made and does not count."""
-OUTSTANDING: Final = 8_000
-OUTSTANDING_OPAQUE: Final = 40_000
 _SCALAR: Final = re.compile(r"\A-?\d+\Z")
 
 
@@ -148,7 +146,7 @@ for _command in ANALYSIS_COMMANDS:
 
 def _configuration(options: dict[str, Any]) -> Configuration:
     from benchmarks.results.schema import Configuration
-    from benchmarks.sweeps.specification import default_batch_submit
+    from benchmarks.sweeps.specification import default_batch_submit, default_outstanding
 
     rate, batch = options["rate"], options["batch_submit"]
     if batch is None:
@@ -169,7 +167,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         duration_s=options["duration"],
         warmup_s=options["warmup"],
         batch_submit=batch,
-        outstanding=options["outstanding"] or (OUTSTANDING_OPAQUE if options["workload"] == "opaque" else OUTSTANDING),
+        outstanding=options["outstanding"] or default_outstanding(options["workload"]),
         payload_bytes=options["payload"],
         accounts=options["accounts"],
         faults=options["faults"],

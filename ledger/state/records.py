@@ -11,8 +11,8 @@ from ledger.state.store import Store
 from ledger.state.tree import StateTree
 
 STATE_PREFIX: Final = b"s"
-CACHE_RECORDS_MAX: Final = 65_536
-"""Records held in memory; at the bound the longest held goes."""
+CACHE_RECORDS_MAX: Final = 262_144
+"""Records held in memory, some 300 bytes each; at the bound the longest held goes."""
 
 
 class StateRecords:

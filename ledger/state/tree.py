@@ -131,7 +131,7 @@ class StateTree:
         if not entries:
             return PendingUpdate(self.root, {}, self._top)
         writer = _Writer(self._nodes, entries)
-        top = writer.descend("", 0, len(entries))
+        top = writer.descend("", self._nodes.get(""), 0, len(entries))
         return PendingUpdate(self.root, writer.written, top)
 
 
@@ -153,38 +153,35 @@ class _Writer:
         self.entries = entries
         self.written: dict[str, bytes | None] = {}
 
-    def descend(self, path: str, start: int, end: int) -> bytes:
-        """Apply entries[start:end], all below `path`. Return the new hash of the node there, empty when it is gone."""
-        node = self.nodes.get(path)
+    def descend(self, path: str, node: bytes | None, start: int, end: int) -> bytes:
+        """Apply entries[start:end], all below `path`, where `node` is. Return the new hash there, empty when it is
+        gone."""
         if node is None or len(node) == _LEAF_BYTES:
             return self._replace(path, node, start, end)
-        depth = len(path)
-        entries = self.entries
-        changed: list[tuple[str, bytes]] = []
-        while start < end:
-            nibble = entries[start][0][depth]
-            stop = self._span(path + nibble, start, end)
-            changed.append((nibble, self.descend(path + nibble, start, stop)))
-            start = stop
-        return self._splice(path, node, changed)
-
-    def _span(self, path: str, start: int, end: int) -> int:
-        """Return the end of the run of entries below `path` that begins at `start`."""
-        entries = self.entries
-        if end - start > _SPAN_SCANNED_MAX:
-            # "g" sorts behind every hexadecimal digit.
-            return bisect_left(entries, (path + "g",), start, end)
-        stop = start + 1
-        while stop < end and entries[stop][0].startswith(path):
-            stop += 1
-        return stop
-
-    def _splice(self, path: str, node: bytes, changed: list[tuple[str, bytes]]) -> bytes:
-        """Put the changed children's hashes into a branch."""
+        entries, node_at = self.entries, self.nodes.get
+        below = len(path) + 1
         bitmap = node[0] << 8 | node[1]
         fresh = bytearray(node)
-        for nibble, child in changed:
-            bit = _BIT[nibble]
+        while start < end:
+            hexed, leaf, hashed = entries[start]
+            child_path = hexed[:below]
+            stop = start + 1
+            if stop < end and entries[stop][0].startswith(child_path):
+                stop = self._span(child_path, stop, end)
+            child_node = node_at(child_path)
+            if (
+                hashed is not None
+                and stop - start == 1
+                and child_node is not None
+                and len(child_node) == _LEAF_BYTES
+                and child_node[:32] == leaf[:32]
+            ):  # what most entries are: another value of a record that stands alone
+                self.written[child_path] = leaf
+                child = hashed
+            else:
+                child = self.descend(child_path, child_node, start, stop)
+            start = stop
+            bit = _BIT[child_path[-1]]
             offset = 2 + 32 * (bitmap & (bit - 1)).bit_count()
             if bitmap & bit:
                 if child:
@@ -199,9 +196,19 @@ class _Writer:
             return self._shrink(path, bitmap, fresh)
         fresh[0] = bitmap >> 8
         fresh[1] = bitmap & 255
-        branch = bytes(fresh)
-        self.written[path] = branch
+        self.written[path] = branch = bytes(fresh)
         return hashlib.sha256(_BRANCH + branch).digest()
+
+    def _span(self, path: str, start: int, end: int) -> int:
+        """Return the end of the run of entries below `path` to which the one at `start` belongs."""
+        entries = self.entries
+        if end - start > _SPAN_SCANNED_MAX:
+            # "g" sorts behind every hexadecimal digit.
+            return bisect_left(entries, (path + "g",), start, end)
+        stop = start + 1
+        while stop < end and entries[stop][0].startswith(path):
+            stop += 1
+        return stop
 
     def _shrink(self, path: str, bitmap: int, fresh: bytearray) -> bytes:
         """Finish a branch that is left with at most one child: a lone leaf moves up, a lone branch stays below."""

@@ -1,18 +1,21 @@
 """Reads and buffered writes over the flat state.
 
-A view never writes through: its changes are collected, so that an operation, a transaction and a block can each be
-given up without a trace. Views nest: a block's view over the store, a transaction's over the block's.
+A view never writes through: its changes are collected, so that a transaction and a block can each be given up without a
+trace. Views nest; the changes since a savepoint can be taken back, which costs a transaction less than a view of its
+own.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from primitives.codec import decode, encode
+from primitives.codec import encode, own_reader
 
 T = TypeVar("T")
+
+_ABSENT: Final[Any] = object()
 
 
 class Readable(Protocol):
@@ -28,13 +31,15 @@ class Readable(Protocol):
 class StateView:
     """Buffered changes over a `Readable`."""
 
-    __slots__ = ("_base", "_changes", "_order")
+    __slots__ = ("_base", "_changes", "_order", "_undo")
 
     def __init__(self, base: Readable) -> None:
         self._base = base
         self._changes: dict[bytes, bytes | None] = {}
         self._order: list[bytes] | None = None
         """The changed keys, sorted; kept from the first `iterate` on, so that iterating does not sort each time."""
+        self._undo: dict[bytes, Any] | None = None
+        """Key -> what the changes held at the savepoint, for keys that were changed since."""
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._changes:
@@ -48,9 +53,36 @@ class StateView:
         self._set(key, None)
 
     def _set(self, key: bytes, value: bytes | None) -> None:
-        if self._order is not None and key not in self._changes:
+        changes, undo = self._changes, self._undo
+        if undo is not None and key not in undo:
+            undo[key] = changes.get(key, _ABSENT)
+        if self._order is not None and key not in changes:
             insort(self._order, key)
-        self._changes[key] = value
+        changes[key] = value
+
+    def set_savepoint(self) -> None:
+        """Remember how things are, until `release` or `roll_back`. There is one savepoint at a time."""
+        self._undo = {}
+
+    def release(self) -> None:
+        """Keep what was changed since the savepoint."""
+        self._undo = None
+
+    def roll_back(self) -> None:
+        """Take back what was changed since the savepoint."""
+        assert self._undo is not None
+        for key, value in self._undo.items():
+            if value is not _ABSENT:
+                self._changes[key] = value
+                continue
+            del self._changes[key]
+            if self._order is not None:
+                del self._order[bisect_left(self._order, key)]
+        self._undo = None
+
+    def forget_order(self) -> None:
+        """Nobody may iterate for long: the keys are sorted again when somebody does."""
+        self._order = None
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield live records under `prefix` in order of key. The view must not be changed meanwhile."""
@@ -84,7 +116,7 @@ class StateView:
 
     def apply(self, child: StateView) -> None:
         """Take over the changes of `child`."""
-        if self._order is None:
+        if self._order is None and self._undo is None:
             self._changes.update(child._changes)
             return
         for key, value in child._changes.items():
@@ -101,21 +133,25 @@ class Table(Generic[T]):
     Every part but the last must have a fixed width or carry its length: keys of different records must not collide.
     """
 
-    __slots__ = ("prefix", "record")
+    __slots__ = ("_read", "prefix", "record")
 
     def __init__(self, prefix: bytes, record: Any) -> None:
         self.prefix = prefix
         self.record = record
+        self._read = own_reader(record)
 
     def key(self, *parts: bytes) -> bytes:
         return self.prefix + b"".join(parts)
 
     def get(self, view: Readable, *parts: bytes) -> T | None:
-        value = view.get(self.key(*parts))
-        return None if value is None else decode(value, self.record)
+        value = view.get(self.prefix + b"".join(parts))
+        if value is None:
+            return None
+        record: T = self._read(value)
+        return record
 
     def put(self, view: StateView, record: T, *parts: bytes) -> None:
-        view.put(self.key(*parts), encode(record))
+        view.put(self.prefix + b"".join(parts), encode(record))
 
     def delete(self, view: StateView, *parts: bytes) -> None:
         view.delete(self.key(*parts))
@@ -124,4 +160,4 @@ class Table(Generic[T]):
         """Yield (the key after this table's prefix and `parts`, record) in order of key."""
         start = self.key(*parts)
         for key, value in view.iterate(start):
-            yield key[len(start) :], decode(value, self.record)
+            yield key[len(start) :], self._read(value)

@@ -26,6 +26,28 @@ class NestedViews(RuleBasedStateMachine):
         self.store.write_batch({b"a/1": b"stored", b"b/1": b"stored", b"c": b"stored"})
         self.views = [StateView(self.store)]
         self.models: list[dict[bytes, bytes]] = [dict(self.store.iterate(b""))]
+        self.saved: dict[int, dict[bytes, bytes]] = {}
+        """Depth of a view with a savepoint -> its model then."""
+
+    @precondition(lambda self: len(self.views) not in self.saved)
+    @rule()
+    def set_savepoint(self) -> None:
+        self.views[-1].set_savepoint()
+        self.saved[len(self.views)] = dict(self.models[-1])
+
+    @precondition(lambda self: len(self.views) in self.saved)
+    @rule(keep=st.booleans())
+    def leave_savepoint(self, keep: bool) -> None:
+        before = self.saved.pop(len(self.views))
+        if keep:
+            self.views[-1].release()
+        else:
+            self.views[-1].roll_back()
+            self.models[-1] = before
+
+    @rule()
+    def forget_order(self) -> None:
+        self.views[-1].forget_order()
 
     @rule(key=KEYS, value=st.binary(max_size=2))
     def put(self, key: bytes, value: bytes) -> None:
@@ -46,6 +68,7 @@ class NestedViews(RuleBasedStateMachine):
     @precondition(lambda self: len(self.views) > 1)
     @rule(keep=st.booleans())
     def ascend(self, keep: bool) -> None:
+        self.saved.pop(len(self.views), None)
         child, model = self.views.pop(), self.models.pop()
         if keep:
             self.views[-1].apply(child)
@@ -58,7 +81,7 @@ class NestedViews(RuleBasedStateMachine):
 
     @rule()
     def write_out(self) -> None:
-        if len(self.views) == 1:
+        if len(self.views) == 1 and not self.saved:
             self.store.write_batch(self.views[0].changes())
             self.views = [StateView(self.store)]
 

@@ -288,6 +288,9 @@ class Host:
     def on_EvidenceFound(self, effect: engine.EvidenceFound) -> None:
         self.evidence.append(effect.evidence)
 
+    def on_BatchHeld(self, effect: engine.BatchHeld) -> None:
+        pass
+
     def on_BatchesReleased(self, effect: engine.BatchesReleased) -> None:
         """As the pool does: offer it again a little later, for as long as this life lasts."""
         incarnation = self.incarnation

@@ -99,6 +99,8 @@ def test_requests_are_filled_as_the_rate_allows_unless_told() -> None:
         100,
         100,
     ]
+    assert cells(Specification({"workload": "opaque"}))[0].configuration.outstanding == 40_000
+    assert cells(Specification({"outstanding": 9}))[0].configuration.outstanding == 9
     assert cells(Specification({"batch_submit": 7, "rate": 100}))[0].configuration.batch_submit == 7
 
 

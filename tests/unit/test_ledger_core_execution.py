@@ -165,15 +165,12 @@ def test_verified_transactions_are_not_verified_again_and_others_are() -> None:
     good = kit.transaction(Put(b"k", 1))
     signed = decode(good, SignedTransaction)
     unsigned = encode(SignedTransaction(signed.body, bytes(64)))
-    asked: list[bytes] = []
-
-    def verified(data: bytes) -> bool:
-        asked.append(data)
-        return data == unsigned
-
-    assert marks(kit.execute(unsigned, verified=verified)) == [Mark.EXECUTED]
-    assert asked == [unsigned]
-    assert marks(kit.execute(kit.transaction(Put(b"k", 2)), verified=lambda _: False)) == [Mark.EXECUTED]
+    other = kit.transaction(Put(b"k", 2))
+    batches = [DecidedBatch(0, 1, (unsigned, other), b"\x01\x00")]
+    assert marks(kit.execute_batches(batches)) == [Mark.EXECUTED, Mark.EXECUTED]
+    assert marks(kit.execute_batches([DecidedBatch(0, 2, (unsigned,))])) == [Mark.DUPLICATE]
+    third = encode(SignedTransaction(decode(kit.transaction(Put(b"k", 3)), SignedTransaction).body, bytes(64)))
+    assert marks(kit.execute_batches([DecidedBatch(0, 3, (third,), b"\x00")])) == [Mark.BAD_SIGNATURE]
 
 
 def test_block_time_rises_by_at_least_one_and_follows_the_offset() -> None:

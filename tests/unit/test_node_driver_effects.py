@@ -12,6 +12,7 @@ from node_core_kit import Clock, Disk, Jobs
 from consensus.engine import (
     BatchClosed,
     BatchesReleased,
+    BatchHeld,
     BlockExecuted,
     Broadcast,
     Certified,
@@ -31,7 +32,7 @@ from consensus.engine import (
     SyncNeeded,
     TimerExpired,
 )
-from consensus.messages import BatchRequest, Message, Proposal
+from consensus.messages import Batch, BatchRequest, Message, Proposal
 from node.consensus_driver import EVENTS_WAITING_MAX, OUTWARD_WAITING_MAX, ConsensusDriver
 from node.failures import NodeFailure
 from node.journal import FILE_NAME, REWRITE_BYTES_MIN, Journal
@@ -132,6 +133,9 @@ class World:
     def on_released(self, effect: BatchesReleased) -> None:
         self._note("released", effect.items)
 
+    def on_batch_held(self, effect: BatchHeld) -> None:
+        self._note("held", effect.batch.number)
+
 
 def broadcast(number: int) -> Broadcast:
     return Broadcast(message(number))
@@ -147,6 +151,7 @@ OUTWARD: list[Effect] = [
     Diverged(CERTIFICATE, bytes(32)),
     Outdated(1, 2),
     BatchesReleased((b"item",)),
+    BatchHeld(Batch(0, 0, 0, 7, bytes(32), (), bytes(64))),
 ]
 
 

@@ -289,7 +289,7 @@ class Host:
     def on_sync_needed(self, effect: Any) -> None:
         raise AssertionError
 
-    on_diverged = on_outdated = on_evidence = on_sync_needed
+    on_diverged = on_outdated = on_evidence = on_batch_held = on_sync_needed
 
 
 def closed(name: str) -> BatchClosed:

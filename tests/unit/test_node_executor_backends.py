@@ -125,8 +125,8 @@ def run_blocks(backend: Backend) -> list[Any]:
         items = transfers(height)
         answers.append(backend.ask("admit", list(items), START_MS))
         decided = DecidedProposal(height % 4, START_MS + height), [DecidedBatch(1, height, items)]
-        answers.append(backend.ask("execute", height, *decided, frozenset()))
-    answers.append(backend.ask("execute", 3, DecidedProposal(0, START_MS), [], frozenset()))
+        answers.append(backend.ask("execute", height, *decided))
+    answers.append(backend.ask("execute", 3, DecidedProposal(0, START_MS), []))
     answers.append(backend.ask("head"))
     answers.append(backend.ask("query", "organizations.list", {}))
     answers.append(backend.ask("prove", b"some key"))
@@ -145,7 +145,7 @@ def test_thread_and_process_give_the_same_answers_and_the_same_roots(start: Call
 def test_a_refusal_is_an_answer_with_its_kind_and_code(kind: str, start: Callable[[str], Backend]) -> None:
     backend = start(kind)
     with pytest.raises(InvalidBlock) as caught:
-        backend.ask("execute", 7, DecidedProposal(0, START_MS), [], frozenset())
+        backend.ask("execute", 7, DecidedProposal(0, START_MS), [])
     assert caught.value.code == "block.height"
     with pytest.raises(LedgerError) as refused:
         backend.ask("query", "no.such.query", {})
@@ -191,7 +191,7 @@ def test_what_the_process_wrote_is_there_after_a_stop(tmp_path: Path) -> None:
         executor = ThreadExecutor(partial(process.open, tmp_path, encoded), desk.post, desk.fatal.append)
         executor.start(lambda *_: None)
         height = desk.ask(executor, "head").header.height
-        desk.ask(executor, "execute", height + 1, DecidedProposal(0, START_MS), [], frozenset())
+        desk.ask(executor, "execute", height + 1, DecidedProposal(0, START_MS), [])
         heights.append(height)
         executor.stop()
         process.stop()
@@ -281,7 +281,7 @@ def test_a_full_queue_refuses_reads_but_never_decisions() -> None:
     with pytest.raises(ExecutorBusy):
         desk.ask(executor, "head")
     answers: list[Any] = []
-    executor.call("execute", (1, DecidedProposal(0, START_MS), [], frozenset()), lambda *got: answers.append(got))
+    executor.call("execute", (1, DecidedProposal(0, START_MS), []), lambda *got: answers.append(got))
     waiting.go_on(None)
     desk.wait(lambda: answers)
     assert answers[0][0].block.header.height == 1

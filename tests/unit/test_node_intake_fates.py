@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,19 +141,6 @@ def test_a_ledger_that_refuses_to_judge_is_an_answer_too() -> None:
     counter = Counter()
     counter.executor.service = Busy()
     assert [answer.code for answer in counter.submit(transfer(1), transfer(2))] == ["executor.busy"] * 2
-
-
-def test_verified_signatures_are_known_to_the_block_by_the_whole_bytes() -> None:
-    """A7: the id does not cover the signature, so the verdict must."""
-    counter, data = Counter(), transfer()
-    counter.submit(data)
-    bad = with_bad_signature(data)
-
-    class Closed:
-        items = (data, bad)
-
-    known = counter.intake.known_signatures([Closed()])  # type: ignore[list-item]  # only items are read
-    assert known == {hashlib.sha256(data).digest()}
 
 
 def test_an_executed_transaction_leaves_the_pool() -> None:

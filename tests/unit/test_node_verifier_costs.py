@@ -10,18 +10,21 @@ from typing import Any
 import pytest
 from node_core_kit import Clock, Executor
 
+from consensus.messages import Batch
 from ledger.chain import Chain
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import network_id, organization_account
 from ledger.modules.credits.operations import Transfer
 from ledger.state.store import MemoryStore
 from ledger.transaction import DecodedTransaction, build
-from node import verifier
+from node import batch_verdicts, verifier
+from node.batch_verdicts import BatchVerdicts
 from node.batcher import BatchLimits
 from node.chain_service import ChainService
 from node.intake import Admission, Intake
 from node.pool import PoolLimits
-from node.verifier import JOB_TRANSACTIONS_MAX, JOBS_MAX, ThreadVerifier, Verdicts, check_signatures
+from node.verifier import JOB_TRANSACTIONS_MAX, JOBS_MAX, ThreadVerifier, check_signatures
+from primitives.list_root import list_root
 from simulation.cluster import make_genesis, seeded_key
 from simulation.world import START_MS
 
@@ -91,17 +94,6 @@ def test_a_transaction_twice_in_one_submission_is_checked_once() -> None:
     assert desk.heard == [["", "known", ""]]
 
 
-def test_what_was_checked_is_not_checked_again_when_it_comes_back() -> None:
-    desk = Desk()
-    desk.submit(transfer(1))
-    desk.verifier.go_on()
-    for identifier in list(desk.intake.pool._entries):
-        desk.intake.pool.remove(identifier)
-    desk.submit(transfer(1))
-    assert len(desk.verifier.checked) == 1
-    assert desk.heard == [[""], [""]]
-
-
 def test_a_bad_signature_beside_the_good_one_is_told_apart_whatever_comes_first() -> None:
     """A7: the id does not cover the signature."""
     for first, second in ((transfer(1), spoiled(transfer(1))), (spoiled(transfer(1)), transfer(1))):
@@ -111,7 +103,6 @@ def test_a_bad_signature_beside_the_good_one_is_told_apart_whatever_comes_first(
         codes = dict(zip((first, second), desk.heard[0], strict=True))
         assert codes[transfer(1)] == ""
         assert codes[spoiled(transfer(1))] in ("transaction.bad_signature", "known")
-        assert desk.intake.known_signatures([]) == frozenset()
 
 
 def test_what_there_is_no_room_for_is_not_checked() -> None:
@@ -145,12 +136,79 @@ def test_what_left_the_pool_while_others_were_checked_is_not_called_bad() -> Non
     assert desk.heard[1] == ["pool.full", ""]
 
 
-def test_a_block_checks_no_signature_that_was_checked_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+# --- batches
+
+
+def batch(*items: bytes, number: int = 1, author: int = 1) -> Batch:
+    return Batch(0, author, 0, number, list_root(items), items, bytes(64))
+
+
+class Checks:
+    """The verdicts of batches, and what was made of them."""
+
+    def __init__(self) -> None:
+        self.verifier = SlowVerifier()
+        self.verdicts = BatchVerdicts(self.verifier)
+        self.changes = 0
+
+    def take(self, *batches: Batch) -> list[bytes] | None:
+        def changed() -> None:
+            self.changes += 1
+
+        return self.verdicts.take(batches, changed)
+
+
+def test_a_batch_is_checked_when_it_is_held_and_its_verdicts_go_with_the_decision() -> None:
+    checks, held = Checks(), batch(transfer(1), spoiled(transfer(2)), b"rubbish")
+    checks.verdicts.on_held(held, own=False)
+    checks.verdicts.on_held(held, own=False)
+    assert checks.take(held) is None
+    checks.verifier.go_on()
+    assert checks.changes == 1
+    assert checks.take(held) == [b"\x01\x00\x00"]
+    assert checks.verifier.checked == list(held.items)
+
+
+def test_a_batch_of_our_own_was_checked_when_its_transactions_came() -> None:
+    checks, own, empty = Checks(), batch(transfer(1)), batch(number=2)
+    checks.verdicts.on_held(own, own=True)
+    checks.verdicts.on_held(empty, own=False)
+    assert checks.take(own, empty) == [b"\x01", b""]
+    assert checks.verifier.checked == []
+
+
+def test_of_batches_of_an_earlier_life_nothing_is_known() -> None:
+    assert Checks().take(batch(transfer(1))) == [b""]
+
+
+def test_a_busy_verifier_leaves_a_batch_to_the_executor() -> None:
+    class Busy:
+        def verify(self, _: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
+            answer(None)
+
+    verdicts = BatchVerdicts(Busy())
+    verdicts.on_held(batch(transfer(1)), own=False)
+    assert verdicts.take([batch(transfer(1))], lambda: None) == [b""]
+
+
+def test_verdicts_of_batches_are_bounded_and_who_waits_for_a_forgotten_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_verdicts, "BATCHES_MAX", 2)
+    checks = Checks()
+    batches = [batch(transfer(number), number=number) for number in range(1, 4)]
+    checks.verdicts.on_held(batches[0], own=False)
+    assert checks.take(batches[0]) is None
+    checks.verdicts.on_held(batches[1], own=False)
+    checks.verdicts.on_held(batches[2], own=False)
+    assert checks.changes == 1
+    checks.verifier.go_on()
+    assert checks.take(*batches) == [b"", b"\x01", b"\x01"]
+
+
+def test_a_block_checks_no_signature_that_is_known_to_be_good(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once in a node's life: a verdict goes with the decision to the ledger."""
     desk = Desk()
-    desk.submit(transfer(1))
-    desk.verifier.go_on()
-    known = desk.intake._verdicts.known([transfer(1), transfer(2)])
     calls: list[bytes] = []
 
     def counted(transaction: DecodedTransaction) -> bool:
@@ -158,18 +216,9 @@ def test_a_block_checks_no_signature_that_was_checked_on_arrival(monkeypatch: py
         return True
 
     monkeypatch.setattr(DecodedTransaction, "verify", counted)
-    batches = [DecidedBatch(0, 1, (transfer(1), transfer(2)))]
-    desk.executor.service.execute(1, DecidedProposal(0, START_MS), batches, known)
+    batches = [DecidedBatch(0, 1, (transfer(1), transfer(2)), b"\x01\x00")]
+    desk.executor.service.execute(1, DecidedProposal(0, START_MS), batches)
     assert calls == [transfer(2)]
-
-
-def test_verdicts_are_bounded_and_forget_the_oldest() -> None:
-    verdicts = Verdicts(3)
-    items = [bytes([number]) for number in range(5)]
-    for item in items:
-        verdicts.remember(item)
-    assert [item in verdicts for item in items] == [False, False, True, True, True]
-    assert len(verdicts.known(items)) == 3
 
 
 # --- the thread

@@ -35,7 +35,10 @@ def key_role(view: Readable, account: bytes, key: bytes) -> str | None:
     record = ACCOUNTS.get(view, account)
     if record is None:
         return None
-    return next((entry.role for entry in record.keys if entry.key == key), None)
+    for entry in record.keys:
+        if entry.key == key:
+            return entry.role
+    return None
 
 
 def may_sign(role: str, operation_type: type[msgspec.Struct]) -> bool:
@@ -101,6 +104,7 @@ def require_party(view: Readable, account_id: bytes, code: str) -> Account:
     record = ACCOUNTS.get(view, account_id)
     if record is None:
         raise OperationError(code, "no such account on this network")
-    if all(entry.role == "validator" for entry in record.keys):
-        raise OperationError(code, "a validator's account can neither own nor spend")
-    return record
+    for entry in record.keys:
+        if entry.role != "validator":
+            return record
+    raise OperationError(code, "a validator's account can neither own nor spend")

@@ -39,6 +39,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start."""
     latency: str = ""
     """A matrix of delays between validators; empty for none beside the machine's own."""
+    attach: tuple[str, ...] = ()
+    """APIs of a network that somebody else runs; empty starts one."""
     seed: int = 1
     node: dict[str, dict[str, int | float | str | bool]] = {}
     """Tables of node.toml."""

@@ -68,6 +68,8 @@ def configuration_line(asked: Configuration) -> str:
         parts.append(f"{asked.outstanding:,} on their way")
     if asked.faults:
         parts.append(f"faults {asked.faults}")
+    if asked.attach:
+        parts.append(f"attached to {' '.join(asked.attach)}")
     if asked.latency:
         parts.append(f"latency {asked.latency}")
     settings = [f"{table}.{name}={value}" for table, values in asked.node.items() for name, value in values.items()]

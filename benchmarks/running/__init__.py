@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.errors import BenchError
 from benchmarks.results.schema import Configuration, Result
 
 __all__ = ["run"]
@@ -21,6 +22,8 @@ def run(configuration: Configuration, directory: Path, progress: Callable[[str],
         from benchmarks.simulated.running import run as simulate
 
         return simulate(configuration, directory, progress)
+    if configuration.attach:
+        raise BenchError("attach.account", "a running network is measured by `guildmark bench run --attach` only")
     from benchmarks.running.real import run_real
 
     return run_real(configuration, directory, progress)

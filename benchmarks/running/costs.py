@@ -10,7 +10,7 @@ from benchmarks.measurement.events import NodeEvents
 from benchmarks.measurement.histogram import distribution
 from benchmarks.results.schema import Node
 from benchmarks.running.evidence import Evidence
-from benchmarks.running.sampling import Sample
+from benchmarks.running.sampling import MACHINE, OURSELVES, Sample
 
 
 def cpu_between(samples: list[Sample], start_ns: int, end_ns: int) -> float:
@@ -24,6 +24,13 @@ def cpu_between(samples: list[Sample], start_ns: int, end_ns: int) -> float:
 def cpu_share(samples: list[Sample], start_ns: int, end_ns: int, cores: int) -> float:
     """Share of all processors."""
     return cpu_between(samples, start_ns, end_ns) / ((end_ns - start_ns) / 1e9 * cores)
+
+
+def foreign_share(evidence: Evidence, cores: int) -> float:
+    """Share of all processors that went to what is not ours over the measured part."""
+    begin, end = evidence.start_ns, evidence.end_ns
+    busy = cpu_share(evidence.samples.get(MACHINE, []), begin, end, cores)
+    return max(0.0, busy - cpu_share(evidence.samples.get(OURSELVES, []), begin, end, cores))
 
 
 def rss_at(samples: dict[str, list[Sample]], at_ns: int) -> int:

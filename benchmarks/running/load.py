@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmarks.running.evidence import Evidence, read_requests
 from benchmarks.running.faults import FaultSchedule
 from benchmarks.running.network import Network
 from benchmarks.running.offerer import Generator
-from benchmarks.running.sampling import Sampler
+from benchmarks.running.sampling import OURSELVES, Sampler
 from guildmark.cluster import probe
 from guildmark.errors import ClusterError
 
@@ -60,7 +61,7 @@ class Load:
         write_plan(self._directory, plan)
         first = self._common_height(list(range(len(network.urls))))
         generator = Generator(self._directory)
-        sampler = self.sampler = Sampler({GENERATOR: generator.process_id, **self._processes})
+        sampler = self.sampler = Sampler({GENERATOR: generator.process_id, OURSELVES: os.getpid(), **self._processes})
         try:
             generator.wait("ready", READY_TIMEOUT_S, self._on_signing)
             sampler.start()

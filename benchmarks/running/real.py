@@ -17,7 +17,7 @@ from benchmarks.measurement.verify_unit import judge, measure_unit
 from benchmarks.results.parquet import write_tables
 from benchmarks.results.schema import FORMAT, Configuration, Result, VerifyUnit, write
 from benchmarks.results.summary import summary
-from benchmarks.running.costs import cpu_share, node_costs
+from benchmarks.running.costs import cpu_share, foreign_share, node_costs
 from benchmarks.running.delays import Relays, one_way_ms
 from benchmarks.running.evidence import Evidence
 from benchmarks.running.faults import FaultSchedule, parse_faults
@@ -29,6 +29,8 @@ from benchmarks.workloads.accounts import SALT, Identity
 from benchmarks.workloads.choosing import workload
 from guildmark.cluster.local import LocalCluster
 
+FOREIGN_WARNED: Final = 0.03
+"""Share of all processors."""
 RELAYS: Final = "relays"
 EVENTS_FILE: Final = "measurement.jsonl"
 STOP_TIMEOUT_S: Final = 10.0
@@ -50,16 +52,14 @@ def run_real(configuration: Configuration, directory: Path, progress: Progress) 
     return _kept(place, *_OwnNetwork(configuration, place, progress).measure())
 
 
-def run_attached(
-    configuration: Configuration, urls: list[str], sponsor: Identity, directory: Path, progress: Progress
-) -> Result:
-    """Measure a running network through the APIs at `urls`; `sponsor` opens and pays the accounts.
+def run_attached(configuration: Configuration, sponsor: Identity, directory: Path, progress: Progress) -> Result:
+    """Measure the running network of `configuration.attach`; `sponsor` opens and pays the accounts.
 
     Raises as `run_real`. Nobody else should use the network meanwhile: what others send counts as load that nobody
     offered, and keeps the checks waiting.
     """
     check(configuration)
-    place, network = _place(directory), Attached(urls)
+    place, network = _place(directory), Attached(configuration.attach)
     started_at, errors = _now(), list[str]()
     # Other accounts than those of an earlier run with the same seed.
     plan = prepare(configuration, network, [sponsor], os.urandom(len(SALT)), 0.0, progress, follow=True)
@@ -158,10 +158,16 @@ def _result(
     nodes = tuple(
         node_costs(evidence, index, throughput.transactions) for index in range(asked.validators if unit else 0)
     )
-    dropped = [f"validator {node.index} dropped {node.events_dropped} events" for node in nodes if node.events_dropped]
+    notes = [f"validator {node.index} dropped {node.events_dropped} events" for node in nodes if node.events_dropped]
     if RELAYS in evidence.samples:
         share = cpu_share(evidence.samples[RELAYS], evidence.start_ns, evidence.end_ns, cores)
-        dropped.append(f"the relays that delay links took {share:.1%} of all processors")
+        notes.append(f"the relays that delay links took {share:.1%} of all processors")
+    foreign = foreign_share(evidence, cores)
+    if foreign > FOREIGN_WARNED:
+        notes.append(f"other programs took {foreign:.1%} of all processors")
+    impossible = []
+    if throughput.utilization > 1:
+        impossible.append("a utilization above 1 cannot be: something else ran while the unit was measured")
     empty = [] if throughput.transactions else ["nothing was committed in the measured part"]
     return Result(
         format=FORMAT,
@@ -178,8 +184,8 @@ def _result(
         checks=checks,
         series=judgement.series(),
         marks=evidence.marks,
-        warnings=(*warnings, *of_unit[0], *dropped),
-        errors=(*errors, *empty, *judgement.errors, *of_unit[1]),
+        warnings=(*warnings, *of_unit[0], *notes),
+        errors=(*errors, *empty, *impossible, *judgement.errors, *of_unit[1]),
     )
 
 

@@ -29,6 +29,10 @@ class Family:
         self._members: list[psutil.Process] = []
         self._looks = 0
 
+    def search(self) -> None:
+        """Look for descendants at the next look."""
+        self._looks = 0
+
     def look(self) -> Sample | None:
         """Return what they have used so far; None when the process has ended."""
         try:
@@ -51,11 +55,24 @@ class Family:
         return Sample(time.monotonic_ns(), cpu_s, rss_bytes)
 
 
+OURSELVES: Final = "runner"
+"""Who orders all this, and every process that it has started: all that is ours."""
+MACHINE: Final = "machine"
+"""Everything that runs, ours or not; what a hypervisor took counts as busy."""
+
+
+def look_at_machine() -> Sample:
+    times = psutil.cpu_times()
+    idle_s = times.idle + getattr(times, "iowait", 0.0)
+    # guest and guest_nice are part of user and nice.
+    return Sample(time.monotonic_ns(), sum(times[:8]) - idle_s, 0)
+
+
 class Sampler:
-    """Looks once a second, from a thread of its own, at named processes."""
+    """Looks once a second, from a thread of its own, at named processes and at the whole machine."""
 
     def __init__(self, processes: Mapping[str, int]) -> None:
-        self.samples: dict[str, list[Sample]] = {name: [] for name in processes}
+        self.samples: dict[str, list[Sample]] = {name: [] for name in (*processes, MACHINE)}
         self._families = {name: Family(process_id) for name, process_id in processes.items()}
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -73,6 +90,8 @@ class Sampler:
         """A process was started anew."""
         with self._lock:
             self._families[name] = Family(process_id)
+            for family in self._families.values():
+                family.search()
 
     def stop(self) -> None:
         self._stop.set()
@@ -81,6 +100,7 @@ class Sampler:
     def look(self) -> None:
         """Look now, beside the regular times."""
         with self._lock:
+            self.samples[MACHINE].append(look_at_machine())
             for name, family in self._families.items():
                 sample = family.look()
                 if sample is not None:

@@ -136,8 +136,8 @@ def _attached(
     with Client(urls, sponsor) as client:
         organization = str(client.accounts.get()["organization"])
         validators = int(client.status()["validators"])
-    attached = msgspec.structs.replace(configuration, validators=validators)
-    return run_attached(attached, urls, Identity(sponsor.id, sponsor.key, organization), directory, progress)
+    attached = msgspec.structs.replace(configuration, attach=tuple(urls), validators=validators)
+    return run_attached(attached, Identity(sponsor.id, sponsor.key, organization), directory, progress)
 
 
 for _command in ANALYSIS_COMMANDS:
@@ -194,12 +194,16 @@ def _settings(values: tuple[str, ...], what: str) -> dict[str, int | float | str
 def _directory(given: Path | None, out: Path | None) -> Iterator[Path]:
     """Where the run keeps its files: a temporary place when nobody wants them."""
     if given is not None or out is not None:
-        yield given if given is not None else out.with_suffix("")  # type: ignore[union-attr]  # one of them is there
+        yield given if out is None or given is not None else _beside(out)  # type: ignore[misc]  # one of them is there
         return
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="guildmark-bench-") as place:
         yield Path(place)
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix("") if out.suffix else out.with_name(out.name + "-events")
 
 
 @contextmanager

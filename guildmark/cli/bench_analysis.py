@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rich_click as click
 
 from guildmark.cli.output import encode, note, plain
+from guildmark.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,6 +26,19 @@ FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 ANY: Final = click.Path(path_type=Path, exists=True)
 
 
+RUNNING: Final = ("hdrh", "numpy", "polars")
+"""What a run needs that plain installations do not have."""
+
+
+def _need(*packages: str) -> None:
+    """Raises InvalidArgument (`bench.extra`)."""
+    from importlib.util import find_spec
+
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise InvalidArgument("bench.extra", f"{', '.join(missing)} not installed: pip install 'guildmark[bench]'")
+
+
 @click.command()
 @click.argument("specification", type=FILE)
 @click.option("--out", type=DIRECTORY, help="Where results go and come from; the file's name without .toml by default.")
@@ -38,6 +52,7 @@ def sweep(**options: Any) -> int:
 
     Exit code 1 means that a run failed or does not count; the table says why.
     """
+    _need(*RUNNING)
     from benchmarks.errors import BenchError
     from benchmarks.sweeps import specification as file
     from benchmarks.sweeps.store import Store
@@ -142,6 +157,7 @@ def plot(**options: Any) -> int:
     Latency over throughput, its distribution, both over time, and over the number of validators: whatever the results
     have the data for. Real and simulated results are drawn apart.
     """
+    _need("hdrh", "matplotlib")
     from benchmarks.plots.plotting import plot
 
     drawn = plot(options["results"], options["out"], validate=options["validate"])
@@ -170,6 +186,7 @@ def compare(**options: Any) -> int:
     turns, A, B, A, B; what was run before in --out is not run again. "No difference" is the answer unless the runs show
     one beyond what A differs from itself by. Exit code 0 either way.
     """
+    _need(*RUNNING)
     from benchmarks.comparison import comparing
     from benchmarks.errors import BenchError
 
@@ -236,6 +253,7 @@ def reproduce(**options: Any) -> int:
     Judged are ratios that hold on any machine, within stated tolerances; times are shown beside. Exit code 1 means that
     a figure does not agree or that the new run does not count.
     """
+    _need(*RUNNING)
     import tempfile
 
     from benchmarks.reproduction.reproducing import reproduce

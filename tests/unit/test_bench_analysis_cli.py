@@ -126,6 +126,14 @@ def test_a_result_is_run_again_and_held_against_itself(
     assert not any(each["agrees"] for each in found)
 
 
+def test_without_the_extra_it_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = swept()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for arguments in (("sweep", path), ("plot", "rates", "--out", "p"), ("compare", path, path), ("reproduce", path)):
+        assert run(*arguments) == 2
+        assert "pip install 'guildmark[bench]'" in capsys.readouterr().err
+
+
 def test_help_of_the_commands_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom guildmark.cli import main\n"

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.results.schema import Result, read
 from guildmark.cli.main import run
+from guildmark.testing.clusters import TestCluster
 
 pytestmark = pytest.mark.cluster
 
@@ -68,3 +69,18 @@ def test_a_saturated_run_with_a_killed_validator_loses_nothing_that_others_took(
     assert result.checks.missing == 0
     assert result.checks.agreed_height > 0
     assert result.throughput.transactions > 0
+
+
+@pytest.mark.timeout(240)
+def test_a_running_network_is_measured_from_outside(guildmark_cluster: TestCluster, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    urls = [part for url in guildmark_cluster.urls for part in ("--attach", url)]
+    sponsor = ["--wallet", str(guildmark_cluster.wallet.directory), "--account", guildmark_cluster.accounts[0]]
+    load = ["--workload", "mixed", "--rate", "40", "--duration", "2", "--warmup", "0.5", "--accounts", "20"]
+    assert run(["bench", "run", *urls, *sponsor, *load, "--json", str(out)]) == 0
+    result = read(out.read_bytes())
+    assert result.checks.acknowledged == result.checks.found_once > 0
+    assert result.configuration.attach == tuple(guildmark_cluster.urls)
+    assert result.unit is None
+    assert result.nodes == ()
+    assert any("attached" in warning for warning in result.warnings)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from consensus.messages import Batch
+from ledger.opaque import is_bundle
 from node.ports import VerifierPort
 
 BATCHES_MAX: Final = 16_384
@@ -33,7 +34,8 @@ class BatchVerdicts:
             return
         while len(self._found) >= BATCHES_MAX:
             self._forget(next(iter(self._found)))
-        if own or not batch.items:
+        if own or all(map(is_bundle, batch.items)):
+            # Nothing to check, or checked already. What a byte says of a bundle is asked by nobody.
             self._found[digest] = b"\x01" * len(batch.items)
             return
         self._found[digest] = None

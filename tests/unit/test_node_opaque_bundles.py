@@ -7,6 +7,7 @@ from typing import Any
 
 from node_core_kit import Clock, Executor
 
+from consensus.messages import Batch
 from ledger.chain import Chain
 from ledger.genesis import network_id, organization_account
 from ledger.modules.credits.operations import Transfer
@@ -14,11 +15,13 @@ from ledger.opaque import build_bundle
 from ledger.parameters import Parameters
 from ledger.state.store import MemoryStore
 from ledger.transaction import build, transaction_id
+from node.batch_verdicts import BatchVerdicts
 from node.batcher import BatchLimits
 from node.chain_service import ChainService
 from node.intake import Admission, Intake
 from node.pool import NOBODY, Entry, Pool, PoolLimits
 from node.verifier import check_signatures
+from primitives.list_root import list_root
 from simulation.cluster import SimulatedCluster, make_genesis, seeded_key
 from simulation.network import NetworkFaults
 
@@ -33,6 +36,10 @@ def bundle(network: bytes, now_ms: int, number: int, **changes: Any) -> bytes:
         "payload": bytes(5_000),
     }
     return build_bundle(**(fields | changes))
+
+
+def made(number: int, *items: bytes) -> Batch:
+    return Batch(0, 1, number, number, list_root(items), items, bytes(64))
 
 
 class Verifier:
@@ -87,6 +94,17 @@ def test_a_bundle_is_taken_without_a_check_of_any_signature() -> None:
     assert (second.code, again.code, again.known) == ("", "", True)
     assert desk.verifier.checked == [signed]
     assert desk.closed == [(opaque, signed)]
+
+
+def test_a_batch_of_bundles_is_not_sent_to_be_checked() -> None:
+    desk = Desk()
+    verdicts = BatchVerdicts(desk.verifier)
+    opaque, signed = desk.bundle(1), desk.transfer()
+    pure, mixed = made(1, opaque, opaque), made(2, opaque, signed)
+    for batch in (pure, mixed):
+        verdicts.on_held(batch, own=False)
+    assert desk.verifier.checked == [opaque, signed]
+    assert [bytes(found)[-1] for found in verdicts.take([pure, mixed], lambda: None) or ()] == [1, 1]
 
 
 def test_a_busy_verifier_does_not_keep_bundles_out() -> None:

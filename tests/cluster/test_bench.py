@@ -23,8 +23,9 @@ def measure(tmp_path: Path, *arguments: str) -> tuple[int, Result]:
 
 
 def without_drift(result: Result) -> list[str]:
-    """What else is wrong: on a machine that does other things too, the unit moves."""
-    return [error for error in result.errors if "signature check moved" not in error]
+    """What else is wrong: on a machine that does other things too, the unit is none."""
+    of_unit = ("signature check moved", "a utilization above 1")
+    return [error for error in result.errors if not any(what in error for what in of_unit)]
 
 
 @pytest.mark.timeout(240)

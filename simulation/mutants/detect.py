@@ -56,19 +56,29 @@ def runner(mutant: Mutant) -> Callable[[int], object]:
 
 
 def catch_in_range(mutant: Mutant, number: int, seeds_max: int | None = None) -> Catch | None:
-    """Play the seeds of a range until one catches the mutant.
+    """Play the seeds of a range until one catches the mutant, and does not end badly without it.
 
     Any exception counts: a replica that cannot go on is as dead as one that lies.
     """
-    play, first = runner(mutant), number * RANGE_SEEDS
-    with patched(mutant.edits):
-        for seed in range(first, first + (seeds_max or SEEDS_MAX[mutant.runs])):
-            try:
-                play(seed)
-            except Exception as error:
-                law = str(error).split(" (at ")[0]
-                by = law if isinstance(error, AssertionError) and law else f"{type(error).__name__}: {law}"
-                return Catch(seed - first + 1, seed, by[:160])
+    first = number * RANGE_SEEDS
+    for seed in range(first, first + (seeds_max or SEEDS_MAX[mutant.runs])):
+        with patched(mutant.edits):
+            catch = _ends_badly(mutant, seed)
+        if catch is not None:
+            without = _ends_badly(mutant, seed)
+            if without is not None:
+                raise RuntimeError(f"seed {seed} ends badly without {mutant.name} too: {without}")
+            return Catch(seed - first + 1, seed, catch[:160])
+    return None
+
+
+def _ends_badly(mutant: Mutant, seed: int) -> str | None:
+    """Return what a seed ends with: a broken law, or another error."""
+    try:
+        runner(mutant)(seed)
+    except Exception as error:
+        law = str(error).split(" (at ")[0]
+        return law if isinstance(error, AssertionError) and law else f"{type(error).__name__}: {law}"
     return None
 
 

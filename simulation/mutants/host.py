@@ -180,6 +180,8 @@ class Host:
                     self._fetch(certificate)
                 case engine.BatchesReleased(items=items):
                     self._offer_later(items)
+                case engine.BatchHeld():
+                    pass
                 case _:
                     raise AssertionError(f"nobody performs {effect}")
 

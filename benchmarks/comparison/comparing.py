@@ -16,7 +16,8 @@ from benchmarks.results.schema import Configuration, Machine, Result
 from benchmarks.sweeps.fanout import LocalFanout, Program
 from benchmarks.sweeps.job import RUNNER, Job
 from benchmarks.sweeps.specification import Cell, read_configuration
-from benchmarks.sweeps.store import Store
+from benchmarks.sweeps.store import Row, Store
+from benchmarks.sweeps.sweep import keep
 
 SIDES: Final = ("A", "B")
 
@@ -105,12 +106,12 @@ def run_sides(
     ]
 
 
-def _run(cell: Cell, store: Store, program: Program, runner: str) -> Any:
+def _run(cell: Cell, store: Store, program: Program, runner: str) -> Row:
     directory = store.working_directory(cell).resolve()
     with LocalFanout(program=program) as fanout:
         fanout.submit(Job(cell.name, cell.configuration, str(directory), runner))
         (outcome,) = fanout.outcomes()
-    return store.keep(cell, outcome)
+    return keep(store, cell, outcome)
 
 
 def read_side(directory: Path) -> Side:

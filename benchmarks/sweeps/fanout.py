@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 import msgspec
+from msgspec.structs import asdict
 
 from benchmarks.errors import BenchError
+from benchmarks.results.schema import Configuration
 from benchmarks.sweeps.job import Job, Outcome
 
 POLL_S: Final = 0.05
@@ -56,6 +58,14 @@ class Program:
 
     def command(self, job: Path, outcome: Path) -> list[str]:
         return [str(self.python), "-P", "-m", "benchmarks.sweeps.job", str(job), str(outcome)]
+
+    def describe(self, job: Job) -> bytes:
+        """The job's file. Another revision is told only what was chosen, as it may not know every field."""
+        if self.checkout is None:
+            return msgspec.json.encode(job)
+        default = Configuration()
+        asked = {name: value for name, value in asdict(job.configuration).items() if value != getattr(default, name)}
+        return msgspec.json.encode(asdict(job) | {"configuration": asked})
 
     def environment(self) -> dict[str, str]:
         paths = [str(self.checkout)] if self.checkout else [path for path in sys.path if path]
@@ -114,7 +124,7 @@ class LocalFanout:
         directory.mkdir(parents=True, exist_ok=True)
         request, answer, log = (directory / name for name in ("job.json", "outcome.json", "job.log"))
         answer.unlink(missing_ok=True)
-        request.write_bytes(msgspec.json.encode(job))
+        request.write_bytes(self._program.describe(job))
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 self._program.command(request, answer),
@@ -136,6 +146,6 @@ def _collect(job: Job, code: int) -> Outcome:
         return outcome
     except (OSError, msgspec.MsgspecError):
         lines = (directory / "job.log").read_text(encoding="utf-8", errors="replace").split("\n")
-        last = " | ".join([line.strip() for line in lines if line.strip()][-LOG_LINES:])
+        last = " | ".join([line.strip() for line in lines if line.strip(" ^~")][-LOG_LINES:])
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Outcome(job.name, None, "run.died", f"the process ended with {how}{': ' if last else ''}{last}")

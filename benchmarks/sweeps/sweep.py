@@ -56,7 +56,7 @@ def run_sweep(
     for cell in waiting.values():
         fanout.submit(Job(cell.name, cell.configuration, str(store.working_directory(cell).resolve()), runner))
     for outcome in fanout.outcomes():
-        row = _keep(store, waiting[outcome.name], outcome)
+        row = keep(store, waiting[outcome.name], outcome)
         rows[outcome.name] = row
         progress(row, len(rows), len(cells))
     every = tuple(rows.get(cell.name, Row(cell)) for cell in cells)
@@ -64,7 +64,8 @@ def run_sweep(
     return every
 
 
-def _keep(store: Store, cell: Cell, outcome: Outcome) -> Row:
+def keep(store: Store, cell: Cell, outcome: Outcome) -> Row:
+    """Store what became of a cell; a result that is not this cell's is a failure."""
     try:
         return store.keep(cell, outcome)
     except BenchError as error:  # the runner gave something that is not this cell's result

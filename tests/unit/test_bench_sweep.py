@@ -275,6 +275,15 @@ def test_another_checkout_runs_its_own_code(tmp_path: Path) -> None:
     assert "the other checkout" in outcome.message
 
 
+def test_another_revision_is_told_only_what_was_chosen(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks" / "sweeps").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "sweeps" / "job.py").touch()
+    job = Job("one", Configuration(rate=500, node={"batching": {"a": 1}}), "somewhere")
+    told = msgspec.json.decode(Program(checkout=str(tmp_path)).describe(job))
+    assert told["configuration"] == {"rate": 500, "node": {"batching": {"a": 1}}}
+    assert msgspec.convert(told, Job) == job == msgspec.json.decode(Program().describe(job), type=Job)
+
+
 def test_only_virtual_time_may_share_a_machine() -> None:
     assert may_run_side_by_side(cells(Specification({"kind": "simulated"})))
     assert not may_run_side_by_side(cells(Specification({}, {"kind": ("simulated", "real")})))

@@ -18,8 +18,8 @@ import msgspec
 from msgspec.structs import asdict
 
 from benchmarks.errors import BenchError
-from benchmarks.results.schema import Configuration
 from benchmarks.sweeps.job import Job, Outcome
+from benchmarks.sweeps.specification import chosen
 
 POLL_S: Final = 0.05
 STOP_TIMEOUT_S: Final = 30.0
@@ -63,9 +63,7 @@ class Program:
         """The job's file. Another revision is told only what was chosen, as it may not know every field."""
         if self.checkout is None:
             return msgspec.json.encode(job)
-        default = Configuration()
-        asked = {name: value for name, value in asdict(job.configuration).items() if value != getattr(default, name)}
-        return msgspec.json.encode(asdict(job) | {"configuration": asked})
+        return msgspec.json.encode(asdict(job) | {"configuration": chosen(job.configuration)})
 
     def environment(self) -> dict[str, str]:
         paths = [str(self.checkout)] if self.checkout else [path for path in sys.path if path]

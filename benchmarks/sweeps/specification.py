@@ -153,8 +153,15 @@ def cell_name(parameters: dict[str, Value], configuration: Configuration, repeti
     words = [f"{name.rsplit('.', 1)[-1]}-{parameters[name]}" for name in sorted(parameters)]
     words += [f"seed-{configuration.seed}", f"run-{repetition}"]
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", "_".join(words))[:120]
-    digest = hashlib.sha256(msgspec.json.encode(configuration, order="sorted")).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(chosen(configuration), order="sorted")).hexdigest()
     return f"{plain}_{digest[:8]}"
+
+
+def chosen(configuration: Configuration) -> dict[str, Any]:
+    """The fields that are not at their defaults: another revision, with other fields, understands these too."""
+    default = Configuration()
+    fields = msgspec.structs.asdict(configuration).items()
+    return {name: value for name, value in fields if value != getattr(default, name)}
 
 
 def _toml(path: Path, code: str) -> dict[str, Any]:

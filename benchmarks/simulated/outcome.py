@@ -212,6 +212,7 @@ def _refused(run: Run) -> dict[str, int]:
 def _check(run: Run) -> tuple[Checks, list[str]]:
     """Ask what is asked of a real network after its load."""
     chronicle, problems = run.chronicle, list(run.chronicle.fatal)
+    problems += [complaint for validator in run.validators for complaint in validator.tally.complaints[:1]]
     if chronicle.disagreement:
         problems.append(chronicle.disagreement)
     live = [validator for validator in run.validators if validator.up]

@@ -37,6 +37,8 @@ class Tally(msgspec.Struct):
     """Height -> when this node first sent its proposal."""
     consensus: list[tuple[int, int]] = []
     """(decided at, from proposal to decision), in microseconds, of what this node proposed."""
+    complaints: list[str] = []
+    """About peers, which all keep the protocol."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -227,7 +229,7 @@ class ChargedPorts:
         self._registered = {peer.node_id for peer in peers}
 
     def misbehaved(self, node_id: str, reason: str) -> None:
-        raise AssertionError(f"node {self._around.index} accuses {node_id}: {reason}")
+        self._around.tally.complaints.append(f"validator {self._around.index} complains of {node_id}: {reason}")
 
 
 def _run_all(actions: Sequence[Callable[[], object]]) -> None:

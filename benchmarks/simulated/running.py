@@ -113,6 +113,8 @@ class _Simulation:
         asked, costs, n = self._asked, self._costs, self._asked.validators
         if not 1 <= n <= VALIDATORS_MAX:
             raise BenchError("simulation.validators", f"1 to {VALIDATORS_MAX} validators, not {n}")
+        if asked.attach:
+            raise BenchError("simulation.attach", "a simulated network is not one that runs elsewhere")
         self._workload = chosen = workload(asked.workload)
         self._parameters = parameters = _parameters(asked, opaque=not chosen.signed)
         members = make_members(n, meter)

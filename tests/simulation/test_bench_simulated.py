@@ -157,6 +157,7 @@ def test_a_paused_validator_catches_up() -> None:
     ("changes", "code"),
     [
         ({"latency": "moon"}, "latency.unknown"),
+        ({"attach": ("http://127.0.0.1:1",)}, "simulation.attach"),
         ({"validators": 129}, "simulation.validators"),
         ({"genesis": {"window": 1}}, "simulation.genesis"),
         ({"node": {"consensus": {"turn_ms": 1}}}, "simulation.node"),

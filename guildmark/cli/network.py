@@ -35,7 +35,7 @@ def creation_options(function: Any) -> Any:
                 metavar="NAME=ORGANIZATION:CREDITS",
                 help="An account of the genesis with its credits in minor units; may be repeated.",
             ),
-            click.option("--parameter", "parameters", multiple=True, metavar="NAME=NUMBER", help="A chain parameter."),
+            click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A chain parameter."),
             click.option(
                 "--setting", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="A setting of every node.toml."
             ),
@@ -79,7 +79,7 @@ def create(
         validators=validators,
         organizations=list(pairs(organizations, "--organization").items()) or None,
         accounts=_plans(plans),
-        genesis={"name": name, **{key: _number(key, text) for key, text in pairs(parameters, "--parameter").items()}},
+        genesis={"name": name, **{key: _value(key, text) for key, text in pairs(parameters, "--parameter").items()}},
         node=_settings(settings),
         passphrase=passphrase,
     )
@@ -116,6 +116,10 @@ def _settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         number = int(text) if text.isascii() and text.isdigit() else None
         tables.setdefault(table, {})[key] = flag if flag is not None else number if number is not None else text
     return tables
+
+
+def _value(what: str, text: str) -> int | bool:
+    return text == "true" if text in ("true", "false") else _number(what, text)
 
 
 def _number(what: str, text: str) -> int:

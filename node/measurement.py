@@ -9,7 +9,6 @@ in nanoseconds, which all processes of a machine share.
     {"event": "proposed", "height", "at"}           first sent, by the primary alone
     {"event": "second", "at", "view", "lateness_us": [...], "gc": [count, longest, sum in us], "cpu_us", "rss_bytes",
      "bytes_sent", "messages_sent": {channel: count}, "dropped"}
-    {"event": "view", "view", "at"}
 """
 
 from __future__ import annotations
@@ -81,7 +80,6 @@ class Measurement:
         self._pause_began_ns = 0
         self._statistics: Callable[[], Statistics] | None = None
         self._view: Callable[[], int] | None = None
-        self._last_view = -1
         self._stopped = False
 
     def start(
@@ -141,14 +139,10 @@ class Measurement:
 
     def _on_lateness(self, late_us: int) -> None:
         self._lateness_us.append(late_us)
-        assert self._view is not None
-        view = self._view()
-        if view != self._last_view:
-            self._last_view = view
-            self._file.write({"event": "view", "view": view, "at": time.monotonic_ns()})
 
     def _on_second(self, _late_us: int) -> None:
         assert self._statistics is not None
+        assert self._view is not None
         statistics, usage = self._statistics(), resource.getrusage(resource.RUSAGE_SELF)
         pauses, self._pauses_us = self._pauses_us, []
         lateness, self._lateness_us = self._lateness_us, []
@@ -156,7 +150,7 @@ class Measurement:
             {
                 "event": "second",
                 "at": time.monotonic_ns(),
-                "view": self._last_view,
+                "view": self._view(),
                 "lateness_us": lateness,
                 "gc": [len(pauses), max(pauses, default=0), sum(pauses)],
                 "cpu_us": int((usage.ru_utime + usage.ru_stime) * 1e6),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -37,6 +38,8 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self.down = False
+        self.unanswered = 0
+        """Requests that were offered and are neither answered nor given up."""
         self.paused_until_s = 0.0
         """The loop's time until which the node asked not to be sent more."""
 
@@ -94,11 +97,12 @@ class Node:
         if connection in self._idle:
             self._idle.remove(connection)
         if self._open == 0 and not self._closed:
-            self._fail()
-            self.connect()
+            self.connect()  # a server also ends what was idle for long: only who cannot be reached is down
 
     def _fail(self) -> None:
         """Nobody answers there: what waits was never sent, and somebody else can have it."""
+        if self._closed:
+            return
         if not self.down:
             self.down = True
             self._on_lost()
@@ -114,13 +118,16 @@ class Validators:
         self.nodes = [Node(url, on_lost) for url in urls]
         self._next = 0
 
-    def choose(self, now_s: float) -> int | None:
-        """Return whose turn it is; None while nobody takes anything."""
+    def choose(self, now_s: float, unanswered_max: int = sys.maxsize) -> int | None:
+        """Return whose turn it is; None while nobody takes anything.
+
+        Who has not answered `unanswered_max` requests is passed over.
+        """
         count = len(self.nodes)
         for step in range(count):
             index = (self._next + step) % count
             node = self.nodes[index]
-            if not node.down and node.paused_until_s <= now_s:
+            if not node.down and node.paused_until_s <= now_s and node.unanswered < unanswered_max:
                 self._next = (index + 1) % count
                 return index
         return None

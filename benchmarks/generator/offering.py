@@ -113,6 +113,8 @@ class Offering:
         """Transactions taken or sent, and not certified as far as is known."""
         self._ends_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._share = max(1, plan.outstanding // plan.transactions // max(1, len(plan.urls)))
+        """Requests that one validator may leave unanswered in a saturated run."""
         self.began_ns = 0
         self.starved = 0
         """Times that a request was wanted and none was signed."""
@@ -183,7 +185,8 @@ class Offering:
     def _fill(self, now_s: float) -> float | None:
         each = self._ledger.each
         while self._on_the_way + each <= self._plan.outstanding and now_s < self._ends_s:
-            node = self._validators.choose(now_s)
+            # Who has stopped answering must not end up with everything that is on its way.
+            node = self._validators.choose(now_s, self._share)
             if node is None:
                 break
             if self._next >= len(self._ledger.due_ns):
@@ -208,15 +211,30 @@ class Offering:
         self._next += 1
         self._in_flight += 1
         self._on_the_way += ledger.each
-        ledger.node[request] = chosen
         if self._plan.outstanding:
             ledger.due_ns[request] = time.monotonic_ns()
+        self._offer(request, body, chosen, len(self._validators.nodes))
+        return True
+
+    def _offer(self, request: int, body: memoryview, chosen: int, attempts: int) -> None:
+        """Give a request to a validator; to another one where it could not even be sent."""
+        ledger, node = self._ledger, self._validators.nodes[chosen]
+        ledger.node[request] = chosen
+        node.unanswered += 1
 
         def sent() -> None:
             ledger.sent_ns[request] = time.monotonic_ns()
 
-        self._validators.nodes[chosen].offer(Waiting(body, sent, lambda answer: self._on_answer(request, answer)))
-        return True
+        def answered(answer: Answer | None) -> None:
+            node.unanswered -= 1
+            if answer is None and not ledger.sent_ns[request] and attempts > 1:
+                other = self._validators.choose(asyncio.get_running_loop().time())
+                if other is not None:
+                    self._offer(request, body, other, attempts - 1)
+                    return
+            self._on_answer(request, answer)
+
+        node.offer(Waiting(body, sent, answered))
 
     def _body(self) -> memoryview | None:
         current = self._current

@@ -20,8 +20,6 @@ class NodeEvents(NamedTuple):
     proposed: dict[int, int]
     """Height -> when this node first sent the proposal."""
     seconds: list[dict[str, Any]]
-    views: list[tuple[int, int]]
-    """(time, view)"""
 
     @property
     def dropped(self) -> int:
@@ -40,7 +38,7 @@ class NodeEvents(NamedTuple):
 
 def read_events(path: Path) -> NodeEvents:
     """Read a file; a last line that was cut off by a kill is left out."""
-    events = NodeEvents({}, [], {}, [], [])
+    events = NodeEvents({}, [], {}, [])
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -59,6 +57,4 @@ def read_events(path: Path) -> NodeEvents:
             events.proposed.setdefault(event["height"], event["at"])
         elif kind == "second":
             events.seconds.append(event)
-        elif kind == "view":
-            events.views.append((event["at"], event["view"]))
     return events

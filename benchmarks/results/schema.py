@@ -31,7 +31,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outstanding: int = 8_000
     """In a saturated run: units that may be on their way, neither refused nor certified."""
     payload_bytes: int = 512
-    """Of an opaque payload, or of the memo of other workloads where it has one."""
+    """Of an opaque payload; other workloads have none."""
     accounts: int = 100_000
     """In the state before the load begins."""
     faults: str = ""

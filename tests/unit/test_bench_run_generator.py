@@ -272,3 +272,32 @@ def unused_port() -> int:
     from guildmark.cluster.ports import choose_ports
 
     return choose_ports(1)[0]
+
+
+def test_a_validator_that_stops_answering_does_not_get_everything_that_is_on_its_way() -> None:
+    answered = 0
+
+    async def answer(body: bytes) -> bytes:
+        nonlocal answered
+        answered += 1
+        return taken(2)
+
+    async def never(body: bytes) -> bytes:
+        await asyncio.sleep(1.0)
+        return b""
+
+    async def run() -> Ledger:
+        async with server(answer) as good, server(never) as silent:
+            made, ledger = offering((good, silent), [0] * 1_000, total_s=0.5, outstanding=40)
+            await made.connect()
+            running = asyncio.ensure_future(made.run())
+            for _ in range(20):
+                await asyncio.sleep(0.02)
+                made.on_certified(2 * answered)  # more than there are: everything that was answered
+            await running
+            return ledger
+
+    ledger = asyncio.run(run())
+    sent_to = ledger.node[ledger.node >= 0].tolist()
+    assert sent_to.count(1) == 10  # its share of 40 transactions, two in a request
+    assert sent_to.count(0) > 100

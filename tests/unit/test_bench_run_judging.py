@@ -82,7 +82,6 @@ def evidence(
             list(certified),
             {},
             [],
-            [],
         )
         for node in range(2)
     }
@@ -234,11 +233,10 @@ def test_events_of_a_killed_node_are_read_without_their_torn_line(tmp_path: Any)
         {"event": "proposed", "height": 4, "at": 5},
         {"event": "proposed", "height": 4, "at": 9},
         {"event": "second", "dropped": 2},
-        {"event": "view", "view": 1, "at": 3},
     ]
     path.write_bytes(b"\n".join(map(msgspec.json.encode, lines)) + b'\n{"event": "blo')
     events = read_events(path)
     assert events.certified_at() == {4: 10, 5: 20, 6: 20}
     assert events.proposed == {4: 5}
-    assert (list(events.blocks), events.dropped, events.views) == ([4], 2, [(3, 1)])
+    assert (list(events.blocks), events.dropped) == ([4], 2)
     assert read_events(tmp_path / "none").blocks == {}

@@ -161,6 +161,15 @@ class NodeServices:
         return (await self.submit_many([data]))[0]
 
     async def submit_many(self, transactions: list[bytes]) -> list[Submitted]:
+        return [
+            Submitted(admission.id.hex(), admission.code, admission.message, admission.known)
+            for admission in await self._submit(transactions)
+        ]
+
+    async def submit_codes(self, transactions: list[bytes]) -> list[str]:
+        return [admission.code for admission in await self._submit(transactions)]
+
+    async def _submit(self, transactions: list[bytes]) -> list[Admission]:
         future: asyncio.Future[list[Admission]] = asyncio.get_running_loop().create_future()
 
         def done(admissions: list[Admission]) -> None:
@@ -169,10 +178,7 @@ class NodeServices:
 
         self._status.on_submitted()
         self._core.submit(transactions, done)
-        return [
-            Submitted(admission.id.hex(), admission.code, admission.message, admission.known)
-            for admission in await future
-        ]
+        return await future
 
     async def transaction(self, identifier: bytes) -> TransactionState:
         # Asked first: a transaction that executes between the two questions is then pending, never unknown.

@@ -178,6 +178,10 @@ class Services(Protocol):
 
     async def submit_many(self, transactions: list[bytes]) -> list[Submitted]: ...
 
+    async def submit_codes(self, transactions: list[bytes]) -> list[str]:
+        """Return of each why it was refused; empty when it was taken, or is known."""
+        ...
+
     async def transaction(self, identifier: bytes) -> TransactionState: ...
 
     async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:

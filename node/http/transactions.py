@@ -41,6 +41,15 @@ class BulkResults(msgspec.Struct, frozen=True):
     results: tuple[BulkResult, ...]
 
 
+class BatchResult(msgspec.Struct, frozen=True):
+    """What became of the transactions of a batch, without a word for each that was taken."""
+
+    taken: int
+    """Taken now, or known already."""
+    refused: dict[str, list[int]]
+    """Code -> positions in the list, from 0."""
+
+
 class Accepted(msgspec.Struct, frozen=True):
     id: str
     state: str
@@ -60,14 +69,30 @@ async def submit(api: Api, request: Request) -> web.StreamResponse:
 
 async def submit_bulk(api: Api, request: Request) -> web.StreamResponse:
     """Take up to 1000 signed transactions, each judged for itself."""
+    submitted = await api.services.submit_many(_list_of(request.body))
+    return json_response(BulkResults(tuple(BulkResult(each.id, "" if each.known else each.code) for each in submitted)))
+
+
+async def submit_batch(api: Api, request: Request) -> web.StreamResponse:
+    """Take up to 1000 signed transactions with one short answer; the client knows their ids."""
+    codes = await api.services.submit_codes(_list_of(request.body))
+    refused: dict[str, list[int]] = {}
+    for position, code in enumerate(codes):
+        if code:
+            refused.setdefault(code, []).append(position)
+    taken = len(codes) - sum(map(len, refused.values()))
+    if not taken and all(code.startswith("pool.") for code in refused):
+        raise of_code(next(iter(refused)), "too many transactions wait; try again later", refused=refused)
+    return json_response(BatchResult(taken, refused))
+
+
+def _list_of(body: bytes) -> list[bytes]:
     try:
-        transactions: list[bytes] = decode(request.body, _Bulk)
+        return decode(body, _Bulk)
     except CodecError as error:
         raise malformed(
             f"the body is a MessagePack list of 1 to {BULK_TRANSACTIONS_MAX} byte strings: {error}"
         ) from error
-    submitted = await api.services.submit_many(transactions)
-    return json_response(BulkResults(tuple(BulkResult(each.id, "" if each.known else each.code) for each in submitted)))
 
 
 async def show(api: Api, request: Request) -> web.StreamResponse:
@@ -114,6 +139,14 @@ ROUTES: Final = (
         "Submit many signed transactions",
         body_bytes_max=BULK_BYTES_MAX,
         answer=BulkResults,
+    ),
+    Route(
+        "POST",
+        "/v1/transactions:batch",
+        submit_batch,
+        "Submit many signed transactions, with one answer for all",
+        body_bytes_max=BULK_BYTES_MAX,
+        answer=BatchResult,
     ),
     Route(
         "GET",

@@ -72,6 +72,7 @@ class FakeServices:
         self.states: dict[str, TransactionState] = {}
         self.answers: dict[tuple[str, tuple[tuple[str, str | int], ...]], Any] = {}
         self.submitted: list[bytes] = []
+        self.full = False
         self.reasons: tuple[str, ...] = ()
         self.crash = False
 
@@ -114,6 +115,11 @@ class FakeServices:
 
     async def submit_many(self, transactions: list[bytes]) -> list[Submitted]:
         return [await self.submit(data) for data in transactions]
+
+    async def submit_codes(self, transactions: list[bytes]) -> list[str]:
+        if self.full:
+            return ["pool.full"] * len(transactions)
+        return [(await self.submit(data)).code for data in transactions]
 
     async def transaction(self, identifier: bytes) -> TransactionState:
         return self.states.get(identifier.hex(), TransactionState(identifier.hex(), "unknown"))

@@ -57,6 +57,23 @@ def test_a_bad_signature_is_refused_with_the_id_it_would_have_had() -> None:
     asyncio.run(check())
 
 
+def test_a_batch_is_answered_by_what_was_refused_of_it() -> None:
+    async def check() -> None:
+        good, other = transaction("a"), transaction("b")
+        async with served() as api, aiohttp.ClientSession() as session:
+            url = api.url + "/v1/transactions:batch"
+            answer = await session.post(url, data=encode([good, b"junk", good, other]))
+            assert await answer.json() == {"taken": 3, "refused": {"transaction.malformed": [1]}}
+            assert (await (await session.post(url, data=encode([b"junk"]))).json())["taken"] == 0
+            api.services.full = True
+            full = await session.post(url, data=encode([good, other]))
+            assert (full.status, full.headers["Retry-After"]) == (429, "1")
+            assert (await full.json())["refused"] == {"pool.full": [0, 1]}
+            assert (await session.post(url, data=encode({"a": 1}))).status == 400
+
+    asyncio.run(check())
+
+
 def test_a_bulk_submission_judges_each_transaction_for_itself() -> None:
     async def check() -> None:
         good, other = transaction("a"), transaction("b")

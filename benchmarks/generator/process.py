@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generator.bundles import Bundles
 from benchmarks.generator.following import Follower
-from benchmarks.generator.offering import Ledger, Offering
+from benchmarks.generator.offering import EXPIRY_MARGIN_MS, Ledger, Offering
 from benchmarks.generator.plan import AHEAD_MAX, WINDOW_S, Plan, read_plan
 from benchmarks.generator.schedule import due_times
 from benchmarks.generator.signing import Chunk, SignedChunk, begin_worker, chunks_of, sign_chunk
@@ -35,6 +35,8 @@ SATURATED_SHARE: Final = 0.8
 """Of a lifetime: how long transactions of a saturated run can be used."""
 SIGNING_US_GUESS: Final = 35
 """A first guess of what making one transaction takes."""
+SLOW_SHARE: Final = 0.2
+"""Of the rate that no network reaches: a slower one would leave unsent what a long saturated run begins with."""
 SIGNINGS_MAX: Final = 3
 START_MS: Final = 3_000
 """A first guess of how long the signing processes take to start."""
@@ -64,7 +66,7 @@ class Stock:
         longer than was guessed everything is signed again, and where it was faster the beginning waits.
         """
         plan = self._plan
-        ahead = [chunk for chunk in self.chunks if chunk.first * plan.units < AHEAD_MAX]
+        ahead = [chunk for chunk in self.chunks if chunk.number < 2 or chunk.first * plan.units < self._ahead_max()]
         count = sum(chunk.requests for chunk in ahead) * plan.transactions
         guess_ms = START_MS + int(count * SIGNING_US_GUESS / 1000 / len(os.sched_getaffinity(0)))
         for _ in range(SIGNINGS_MAX):
@@ -83,6 +85,18 @@ class Stock:
         time.sleep(max(0, early_ms) / 1000)
         self._asked = len(ahead)
 
+    def _ahead_max(self) -> int:
+        """Transactions to sign before the beginning.
+
+        In a saturated run nobody knows when they are used, so a long one begins with few: they must not expire unsent
+        however slow the network is.
+        """
+        plan = self._plan
+        usable_ms = plan.lifetime_ms * SATURATED_SHARE - EXPIRY_MARGIN_MS
+        if plan.outstanding and plan.total_s * 1000 > usable_ms:
+            return int(plan.rate * WINDOW_S * SLOW_SHARE)
+        return AHEAD_MAX
+
     @property
     def complete(self) -> bool:
         return self._asked >= len(self.chunks)
@@ -98,7 +112,8 @@ class Stock:
             return
         chunk = self.chunks[self._asked]
         if self._plan.outstanding:
-            due = chunk.first - next_request <= AHEAD_MAX // self._plan.units // 4
+            per_ns = next_request / max(1, elapsed_ns)
+            due = chunk.first - next_request <= max(2 * chunk.requests, per_ns * WINDOW_S * 1e9)
         else:
             due = int(self._due_ns[chunk.first]) <= elapsed_ns + int(WINDOW_S * 1e9)
         if due:

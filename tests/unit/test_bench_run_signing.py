@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
 import numpy
 import pytest
 
-from benchmarks.generator.plan import Plan, read_plan, write_plan
+from benchmarks.generator.plan import AHEAD_MAX, Plan, read_plan, write_plan
 from benchmarks.generator.process import SATURATED_SHARE, Stock
 from benchmarks.generator.signing import Chunk, SignedChunk, Signer, chunk_identities, chunks_of, write_chunk
 from benchmarks.results.schema import Configuration
@@ -77,3 +78,37 @@ def test_expiries_count_from_when_a_request_is_due(tmp_path: Path, outstanding: 
     else:
         assert found == [base_ms + at * 1_000 + 60_000 for at in (4, 5, 6)]
     stock.close()
+
+
+def test_a_long_saturated_run_begins_with_few_and_signs_as_they_are_used(tmp_path: Path) -> None:
+    """What is signed long before it is used would expire; a short run has everything signed before it begins."""
+
+    def stock(duration_s: float, outstanding: int) -> Stock:
+        asked = Configuration(accounts=10, batch_submit=100, warmup_s=0.0, duration_s=duration_s)
+        made = plan(configuration=asked, outstanding=outstanding, rate=10_000.0)
+        return Stock(made, tmp_path, numpy.arange(int(duration_s * 100), dtype=numpy.int64) * 10_000_000)
+
+    short, long, open_loop = stock(60.0, 100), stock(600.0, 100), stock(600.0, 0)
+    assert short._ahead_max() == open_loop._ahead_max() == AHEAD_MAX
+    assert long._ahead_max() == 60_000
+    asked: list[Chunk] = []
+
+    class Pool:
+        def submit(self, function: object, chunk: Chunk, expires: object) -> Future[Chunk]:
+            asked.append(chunk)
+            done: Future[Chunk] = Future()
+            done.set_result(chunk)
+            return done
+
+    long._pool.shutdown()
+    long._pool = Pool()  # type: ignore[assignment]  # enough of one
+    long._asked = 3  # 600 requests
+    second = 1_000_000_000
+    for _ in range(4):
+        long.keep_ahead(50, 2 * second)  # 25 requests a second: 30 s are 750
+    assert [chunk.first for chunk in asked] == [600, 800]
+    for elapsed in range(3, 20):
+        long.keep_ahead(25 * elapsed, elapsed * second)
+    assert asked[-1].first - 25 * 19 <= 750 < asked[-1].first + 200 - 25 * 19
+    short.close()
+    open_loop.close()

@@ -14,7 +14,7 @@ from benchmarks.generator.connection import Answer, Connection, request_head
 CONNECTIONS_MAX: Final = 128
 """To one validator. With so many requests unanswered, further ones wait in the generator, and their latency runs on."""
 RECONNECT_S: Final = 0.5
-PATH: Final = "/v1/transactions/bulk"
+PATH: Final = "/v1/transactions:batch"
 
 
 class Waiting(NamedTuple):

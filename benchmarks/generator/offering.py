@@ -34,18 +34,14 @@ ANSWERS_WAIT_S: Final = 15.0
 """How long answers are waited for after the last request."""
 EXPIRY_MARGIN_MS: Final = 15_000
 """A chunk that expires sooner is not begun."""
-_TAKEN: Final = b'"code":""'
+_ALL_TAKEN: Final = b'"refused":{}'
 
 ChunkSource = Callable[[int], SignedChunk | Bundles | None]
 """The chunk that holds a request, when it is signed."""
 
 
-class _BulkResult(msgspec.Struct):
-    code: str
-
-
-class _BulkResults(msgspec.Struct):
-    results: list[_BulkResult]
+class _Batch(msgspec.Struct):
+    refused: dict[str, list[int]]
 
 
 class _Problem(msgspec.Struct):
@@ -75,13 +71,13 @@ class Ledger:
         if answer.status != 200:
             self.fate[first:last] = self._code(_problem(answer.body))
             return 0
-        if answer.body.count(_TAKEN) == self.each:
-            self.fate[first:last] = Fate.ACKNOWLEDGED
+        self.fate[first:last] = Fate.ACKNOWLEDGED
+        if _ALL_TAKEN in answer.body:
             return self.each
-        found = msgspec.json.decode(answer.body, type=_BulkResults).results
-        for at, result in enumerate(found):
-            self.fate[first + at] = self._code(result.code) if result.code else Fate.ACKNOWLEDGED
-        return sum(not result.code for result in found)
+        refused = msgspec.json.decode(answer.body, type=_Batch).refused
+        for code, positions in refused.items():
+            self.fate[[first + at for at in positions]] = self._code(code)
+        return self.each - sum(map(len, refused.values()))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {

@@ -32,13 +32,8 @@ TIMEOUT_S: Final = 120.0
 """Without any progress."""
 
 
-class _Result(msgspec.Struct):
-    id: str
-    code: str
-
-
-class _Results(msgspec.Struct):
-    results: list[_Result]
+class _Batch(msgspec.Struct):
+    refused: dict[str, list[int]]
 
 
 class _State(msgspec.Struct):
@@ -74,9 +69,8 @@ class Sender:
         Raises:
             BenchError: `setup.refused`.
         """
-        answer = self._ask("POST", "/v1/transactions/bulk", msgspec.msgpack.encode(list(transactions)))
-        results = msgspec.json.decode(answer, type=_Results).results
-        refused = next((result.code for result in results if result.code), "")
+        answer = self._ask("POST", "/v1/transactions:batch", msgspec.msgpack.encode(list(transactions)))
+        refused = ", ".join(msgspec.json.decode(answer, type=_Batch).refused)
         if refused:
             raise BenchError("setup.refused", f"the network refuses to be set up: {refused}")
 

@@ -27,7 +27,9 @@ BODY = msgspec.msgpack.encode([b"a", b"b"])
 
 
 def taken(count: int, code: str = "") -> bytes:
-    body = msgspec.json.encode({"results": [{"id": "", "code": code} for _ in range(count)]})
+    """What `POST /v1/transactions:batch` answers; with a code, all are refused."""
+    refused = {code: list(range(count))} if code else {}
+    body = msgspec.json.encode({"taken": 0 if code else count, "refused": refused})
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
@@ -188,7 +190,7 @@ def test_an_answer_in_pieces_is_put_together_and_the_next_one_begins_where_it_en
             connection.data_received(data[byte : byte + 1])
         data = data[len(taken(1)) :]
     assert [answer.status for answer in answers if answer is not None] == [200, 200]
-    assert [answer.body.count(b'"code"') for answer in answers if answer is not None] == [1, 2]
+    assert [answer.body.count(b"pool.full") for answer in answers if answer is not None] == [0, 1]
 
 
 def test_blocks_are_counted_once_however_many_validators_tell_of_them() -> None:

@@ -30,12 +30,14 @@ def summary(result: Result) -> str:
         f"{throughput.transactions_per_batch:,.0f} a batch",
     )
     lines += _row("end to end", latency_line(result.end_to_end))
+    lines += _consensus(result)
     for node in result.nodes:
         lines += _row(
             f"validator {node.index}",
             f"{node.cpu_us_per_transaction:.0f} us CPU, {node.sent_bytes_per_transaction:,.0f} B sent a transaction; "
             f"{node.rss_max_bytes / 2**20:.0f} MiB" + ("" if node.alive else "; disturbed"),
         )
+    lines += _loops(result)
     lines += _row("generator", f"{result.generator.cpu_share:.1%} of all processors")
     if result.refused:
         lines += _row("refused", ", ".join(f"{code} {count:,}" for code, count in result.refused.items()))
@@ -82,6 +84,23 @@ def latency_line(latency: Latency) -> str:
         return "nothing"
     figures = {"p50": latency.p50, "p90": latency.p90, "p99": latency.p99, "p99.9": latency.p999, "max": latency.max}
     return ", ".join(f"{name} {microseconds / 1000:,.1f} ms" for name, microseconds in figures.items())
+
+
+def _consensus(result: Result) -> list[str]:
+    """From proposal to decision, of the validator that proposed most."""
+    found = [(node.consensus.count, node.index, node.consensus) for node in result.nodes if node.consensus is not None]
+    if not found:
+        return []
+    _, index, latency = max(found, key=lambda entry: entry[0])
+    return _row("consensus", f"{latency_line(latency)} (validator {index})")
+
+
+def _loops(result: Result) -> list[str]:
+    late = [node.lateness.p99 for node in result.nodes if node.lateness is not None]
+    if not late:
+        return []
+    longest = max(node.gc_pause_max_us for node in result.nodes)
+    return _row("event loops", f"p99 {max(late) / 1000:,.1f} ms late, longest collection {longest / 1000:,.1f} ms")
 
 
 def _counts(result: Result) -> str:

@@ -186,15 +186,18 @@ def test_a_stream_tells_of_certified_blocks_and_ends_for_who_lags() -> None:
 
 def test_a_stream_without_ids_makes_nobody_collect_them() -> None:
     async def check() -> None:
-        async with served() as api, aiohttp.ClientSession() as session:
-            async with session.get(api.url + "/v1/events?ids=0") as stream:
-                await stream.content.readline()
-                assert api.api.waiters.listening
-                assert not api.api.waiters.wants_ids
-                api.api.waiters.on_certified(BlockSummary(6, "ab" * 32, (), 1000))
-                lines = [await stream.content.readline() for _ in range(4)]
-                told = msgspec.json.decode(lines[3].removeprefix(b"data: "))
-                assert told == {"height": 6, "block_hash": "ab" * 32, "count": 1000}
+        async with (
+            served() as api,
+            aiohttp.ClientSession() as session,
+            session.get(api.url + "/v1/events?ids=0") as got,
+        ):
+            await got.content.readline()
+            assert api.api.waiters.listening
+            assert not api.api.waiters.wants_ids
+            api.api.waiters.on_certified(BlockSummary(6, "ab" * 32, (), 1000))
+            lines = [await got.content.readline() for _ in range(4)]
+            told = msgspec.json.decode(lines[3].removeprefix(b"data: "))
+            assert told == {"height": 6, "block_hash": "ab" * 32, "count": 1000}
 
     asyncio.run(check())
 

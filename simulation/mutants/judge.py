@@ -37,6 +37,7 @@ from consensus.pbft.records import (
     AskedForView,
     EnteredView,
     HeldBatch,
+    LastPosition,
     Prepared,
     Record,
     SignedCheckpoint,
@@ -163,8 +164,8 @@ class Judge:
             self._note(index, mine, record)
 
     def on_rewritten(self, host: Host, records: list[bytes]) -> None:
-        """R1: what replaces the log keeps the votes of this view, what they rest on, and the seals above the stable
-        checkpoint."""
+        """R1: what replaces the log keeps the votes of this view, what they rest on, the wish for a later one, the last
+        position, and the seals above the stable checkpoint."""
         index, state = host.index, host.replica._state
         if not self._correct(index):
             return
@@ -178,6 +179,13 @@ class Judge:
                 self._fail("R1", index, f"truncates away its {message.kind} of {content_key(message)}")
         if lacking := {sequence for sequence in mine.prepared if sequence > state.low} - certified:
             self._fail("R1", index, f"truncates away the prepared certificates of {sorted(lacking)}")
+        views = [record.view_change.new_view for record in kept if isinstance(record, AskedForView)]
+        views += [record.new_view.view for record in kept if isinstance(record, EnteredView)]
+        if mine.left_below > max(views, default=0):
+            self._fail("R1", index, f"truncates away that it left the views below {mine.left_below}")
+        last = max((record.position for record in kept if isinstance(record, LastPosition)), default=0)
+        if last < (used := max((getattr(message, "position", 0) for message in mine.messages), default=0)):
+            self._fail("R1", index, f"truncates away that it used the position {used}")
         held = {record.batch.digest for record in kept if isinstance(record, HeldBatch)}
         for record in kept:
             if isinstance(record, Accepted) and not held >= set(record.pre_prepare.proposal.batches):

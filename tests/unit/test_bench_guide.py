@@ -18,6 +18,9 @@ from node.configuration import parse
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "benchmarking.md").read_text()
 TOML = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+SWEEPS = [text for text in TOML if "[parameters]" in text]
+WORKLOADS = [text for text in TOML if "[weights]" in text]
+SIDES = [text for text in TOML if text not in SWEEPS and text not in WORKLOADS]
 COMMANDS = [
     line.removeprefix("$ guildmark bench ").split()
     for block in re.findall(r"```console\n(.*?)```", GUIDE, re.DOTALL)
@@ -28,12 +31,13 @@ COMMANDS = [
 
 def test_the_sweep_of_the_guide_is_ten_runs(tmp_path: Path) -> None:
     path = tmp_path / "load.toml"
-    path.write_text(TOML[0])
+    (text,) = SWEEPS
+    path.write_text(text)
     assert len(cells(read_specification(path))) == 10
     assert "here ten" in GUIDE
 
 
-@pytest.mark.parametrize("text", TOML[1:])
+@pytest.mark.parametrize("text", SIDES)
 def test_the_sides_of_a_comparison_in_the_guide_are_configurations(text: str, tmp_path: Path) -> None:
     document = tomllib.loads(text)
     document.pop("program", None)
@@ -44,6 +48,13 @@ def test_the_sides_of_a_comparison_in_the_guide_are_configurations(text: str, tm
         for table, values in made.node.items()
     ]
     parse("\n".join(lines).encode(), tmp_path / "node.toml")
+
+
+@pytest.mark.parametrize("text", WORKLOADS)
+def test_the_mixtures_of_the_guide_are_workloads(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert workload(str(path)).name == "mine"
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -118,7 +118,7 @@ class Stock:
             due = int(self._due_ns[chunk.first]) <= elapsed_ns + int(WINDOW_S * 1e9)
         if due:
             self._asked += 1
-            self._under_way = self._pool.submit(sign_chunk, chunk, self._expiries(chunk))
+            self._under_way = self._pool.submit(sign_chunk, chunk, self._expiries(chunk), beside_load=True)
 
     def chunk_of(self, request: int) -> SignedChunk | None:
         size = self.chunks[0].requests

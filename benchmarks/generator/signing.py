@@ -24,7 +24,7 @@ from ledger.transaction import SALT_BYTES, build, transaction_id
 from node.parents import end_with_parent
 
 NICENESS: Final = 10
-"""Signing for later windows must not take processors from the network under test."""
+"""Of signing beside the load: it must not take processors from the network under test."""
 
 
 class Chunk(NamedTuple):
@@ -99,14 +99,15 @@ def begin_worker(directory: Path, parent: int) -> None:
     """Get a signing process ready."""
     global _signer, _directory  # noqa: PLW0603 - a pool's process has no other place for what it keeps
     end_with_parent(parent)
-    os.nice(NICENESS)
     _directory = directory
     _signer = Signer(read_plan(directory))
 
 
-def sign_chunk(chunk: Chunk, expires_at_ms: NDArray[numpy.int64]) -> Chunk:
+def sign_chunk(chunk: Chunk, expires_at_ms: NDArray[numpy.int64], *, beside_load: bool = False) -> Chunk:
     """Write a chunk; `expires_at_ms` has one value a request. Runs in a signing process."""
     assert _signer is not None
+    if beside_load and os.nice(0) < NICENESS:
+        os.nice(NICENESS)
     write_chunk(_signer, read_plan(_directory), _directory, chunk, expires_at_ms)
     return chunk
 

@@ -20,7 +20,7 @@ from benchmarks.running.sampling import OURSELVES, Sampler
 from guildmark.cluster import probe
 from guildmark.errors import ClusterError
 
-READY_TIMEOUT_S: Final = 120.0
+READY_TIMEOUT_S: Final = 300.0
 """Without any word of the generator while it signs ahead."""
 STOP_EXTRA_S: Final = 60.0
 DRAIN_EXTRA_S: Final = 30.0

@@ -94,7 +94,8 @@ def test_a_long_saturated_run_begins_with_few_and_signs_as_they_are_used(tmp_pat
     asked: list[Chunk] = []
 
     class Pool:
-        def submit(self, function: object, chunk: Chunk, expires: object) -> Future[Chunk]:
+        def submit(self, function: object, chunk: Chunk, expires: object, *, beside_load: bool) -> Future[Chunk]:
+            assert beside_load
             asked.append(chunk)
             done: Future[Chunk] = Future()
             done.set_result(chunk)

@@ -3,6 +3,7 @@ cache."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -23,7 +24,8 @@ class StateRecords:
     def __init__(self, store: Store, tree: StateTree) -> None:
         self._store = store
         self._tree = tree
-        self._cache: dict[bytes, bytes | None] = {}
+        # Of a plain dictionary the first key is found by walking over all that were deleted before it.
+        self._cache: OrderedDict[bytes, bytes | None] = OrderedDict()
 
     def get(self, key: bytes) -> bytes | None:
         """Return the record, or None.
@@ -38,7 +40,7 @@ class StateRecords:
         if value is None and self._tree.holds(key):
             raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
         if len(cache) >= CACHE_RECORDS_MAX:
-            del cache[next(iter(cache))]
+            cache.popitem(last=False)
         cache[key] = value
         return value
 

@@ -6,7 +6,6 @@ kernel ends it too.
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from ledger.chain import Chain
 from ledger.errors import LedgerError
 from ledger.genesis import parse
 from ledger.state.store import LevelStore
+from node import memory
 from node.chain_service import ChainService
 from node.evidence_judge import ConsensusJudge
 from node.executor_pipe import receive, send
@@ -35,8 +35,7 @@ def serve(connection: Connection) -> None:
                     directory, genesis = arguments
                     store = LevelStore(Path(directory))
                     service = ChainService(Chain.open(store, parse(genesis), judge=ConsensusJudge()))
-                    gc.collect()
-                    gc.freeze()  # what was loaded stays: the collector need not look at it again
+                    memory.settle()
                     result = None
                 else:
                     result = getattr(service, method)(*arguments)

@@ -7,7 +7,6 @@ standard output. Stop: the same backwards. Nothing is promised by a clean stop t
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -20,7 +19,7 @@ import uvloop
 
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis, LedgerError
-from node import configuration, keys, logs
+from node import configuration, keys, logs, memory
 from node.assembly import Node, NodeFiles
 from node.data_directory import DataDirectory
 from node.failures import ConfigurationError, DirectoryUnusable, ExitCode, NodeFailure
@@ -93,7 +92,7 @@ async def _serve(files: NodeFiles) -> int:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if started.done():
             _announce(_started(started))
-            _settle_memory()
+            memory.settle()
             await ending
         else:
             started.cancel()
@@ -115,12 +114,6 @@ def _announce(listening: dict[str, str]) -> None:
     log.info("listening", **listening)
     sys.stdout.write(msgspec.json.encode({"event": "listening", **listening}).decode() + "\n")
     sys.stdout.flush()
-
-
-def _settle_memory() -> None:
-    """What was loaded stays: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
 
 
 def _exit_code(error: BaseException | None) -> int:

@@ -3,29 +3,31 @@ cache."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from ledger.errors import StorageError
 from ledger.state.store import Store
 from ledger.state.tree import StateTree
 
 STATE_PREFIX: Final = b"s"
-CACHE_RECORDS_MAX: Final = 262_144
-"""Records held in memory, some 300 bytes each; at the bound the longest held goes."""
+CACHE_RECORDS_MAX: Final = 524_288
+"""Records held in memory, some 300 bytes each, in two generations of half as many: when the young one is full, the old
+one goes. Plain dictionaries of bytes, because the garbage collector passes those over."""
+
+_ABSENT: Final[Any] = object()
 
 
 class StateRecords:
     """Reads of the state at the head."""
 
-    __slots__ = ("_cache", "_store", "_tree")
+    __slots__ = ("_old", "_store", "_tree", "_young")
 
     def __init__(self, store: Store, tree: StateTree) -> None:
         self._store = store
         self._tree = tree
-        # Of a plain dictionary the first key is found by walking over all that were deleted before it.
-        self._cache: OrderedDict[bytes, bytes | None] = OrderedDict()
+        self._young: dict[bytes, bytes | None] = {}
+        self._old: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return the record, or None.
@@ -33,16 +35,16 @@ class StateRecords:
         Raises:
             StorageError: `storage.damaged` also when the store has lost a record that the tree commits to.
         """
-        cache = self._cache
-        if key in cache:
-            return cache[key]
-        value = self._store.get(STATE_PREFIX + key)
-        if value is None and self._tree.holds(key):
-            raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
-        if len(cache) >= CACHE_RECORDS_MAX:
-            cache.popitem(last=False)
-        cache[key] = value
-        return value
+        value = self._young.get(key, _ABSENT)
+        if value is not _ABSENT:
+            return value  # type: ignore[no-any-return]  # bytes or None
+        value = self._old.get(key, _ABSENT)
+        if value is _ABSENT:
+            value = self._store.get(STATE_PREFIX + key)
+            if value is None and self._tree.holds(key):
+                raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
+        self._hold(key, value)
+        return value  # type: ignore[no-any-return]
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         cut = len(STATE_PREFIX)
@@ -50,8 +52,11 @@ class StateRecords:
             yield key[cut:], value
 
     def written(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Follow a batch that has just been written to the store."""
-        cache = self._cache
+        """Follow a batch that has just been written to the store: what was written will likely be read."""
         for key, value in changes.items():
-            if key in cache:
-                cache[key] = value
+            self._hold(key, value)
+
+    def _hold(self, key: bytes, value: bytes | None) -> None:
+        if len(self._young) >= CACHE_RECORDS_MAX // 2:
+            self._young, self._old = {}, self._young
+        self._young[key] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from consensus.engine import Certified
 from consensus.errors import Refusal
 from consensus.messages import Batch, Checkpoint, PrePrepare, Signed, Status, ViewChange
 from consensus.pbft import batches, checkpoints, entering, ordering, standing
@@ -156,6 +157,16 @@ def redo_entered(state: State, record: EnteredView) -> None:
         checkpoints.learn_end(state, reissue.stable.epoch_end)
         if state.highest_certificate is None or reissue.stable.height > state.highest_certificate.height:
             state.highest_certificate = reissue.stable
+
+
+def restore_certificate(state: State, in_ledger: FinalityCertificate | None) -> None:
+    """Give the ledger a certificate that the log knows by a view that was entered, and the ledger lost unsynced.
+
+    Without it the ledger could show nobody the blocks up to there, and the watermark has passed them.
+    """
+    stable = state.stable
+    if stable is not None and stable != in_ledger and stable.height <= state.last_executed:
+        state.emit(Certified(stable))
 
 
 def resume(state: State) -> None:

@@ -90,6 +90,7 @@ class Replica:
         """
         self._state = State(configuration, validators, replica_id, signer, verifier)
         self._state.gated = gated
+        self._stable_in_ledger = stable
         recovery.recover(self._state, records, last_executed, last_block, stable)
 
     def distrust_log(self) -> None:
@@ -111,6 +112,7 @@ class Replica:
         if state.configuration.heartbeat_ms:
             state.start_timer("heartbeat", state.configuration.heartbeat_ms)
         standing.doubt_empty_log(state)
+        recovery.restore_certificate(state, self._stable_in_ledger)
         standing.try_to_open(state)  # alone in its set, a replica is its own quorum
         recovery.resume(state)
         return self._finish()

@@ -9,6 +9,7 @@ from consensus_harness import World, promises
 from consensus_kit import (
     Solo,
     batch,
+    certificate,
     commit,
     new_view,
     of,
@@ -21,7 +22,7 @@ from consensus_kit import (
     view_change,
 )
 
-from consensus.engine import BatchClosed, Effect, Execute, PeerConnected, ReplicaId
+from consensus.engine import BatchClosed, Certified, Effect, Execute, PeerConnected, ReplicaId
 from consensus.errors import ConsensusError
 from consensus.messages import Message, ViewChangeRequest, encode_message
 
@@ -144,6 +145,21 @@ def test_records_retained_by_a_truncated_log_are_enough() -> None:
     assert further.number == own.number + 1
     assert further.position > own.position
     assert after.replica.retained_records()[2:4] == kept[2:4]
+
+
+def test_a_certificate_that_only_the_log_still_has_goes_to_the_ledger_again() -> None:
+    """R3, L2: lost there unsynced, and passed by the watermark here, it would let nobody fetch the blocks up to it."""
+    before = Solo(1)
+    stable = certificate(3, GOOD)
+    changes = [view_change(replica, 2, stable=stable) for replica in (0, 2, 3)]
+    before.receive(*changes, new_view(2, changes))
+    assert before.replica.status().view == 2
+    after = restarted(before, last_executed=4, last_block=(GOOD, 0))
+    assert of(after.effects, Certified) == [Certified(stable)]
+    known = restarted(before, last_executed=4, last_block=(GOOD, 0), stable=stable)
+    assert of(known.effects, Certified) == []
+    behind = restarted(before, last_executed=2, last_block=(GOOD, 0))
+    assert of(behind.effects, Certified) == []
 
 
 def test_a_block_executed_before_the_crash_is_signed_after_it_and_only_once() -> None:

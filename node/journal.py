@@ -93,8 +93,7 @@ class ParsedLog(NamedTuple):
 
 def file_head(secret: bytes, head: LogHead = LogHead()) -> bytes:  # noqa: B008 - an immutable value
     """Return the bytes that a log begins with."""
-    checksum = hashlib.sha256(secret + _FILE_NUMBERS.pack(*head)).digest()[:8]
-    return _MAGIC + _FILE_HEAD.pack(_mark(secret), checksum, *head)
+    return _MAGIC + _FILE_HEAD.pack(_mark(secret), _head_checksum(secret, head), *head)
 
 
 def frame(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:
@@ -112,10 +111,11 @@ def parse(secret: bytes, data: bytes) -> ParsedLog:
     """
     if len(data) < _FILE_HEAD_BYTES:
         raise JournalDamaged(f"{FILE_NAME} has lost its beginning")
-    _, _, *numbers = _FILE_HEAD.unpack_from(data, len(_MAGIC))
+    _, checksum, *numbers = _FILE_HEAD.unpack_from(data, len(_MAGIC))
     head = LogHead(*numbers)
     if data[:_FILE_HEAD_BYTES] != file_head(secret, head):
-        if _mark(secret) not in data:
+        # Nobody else could have made either of them: one that is left shows whose log it was.
+        if _mark(secret) not in data and checksum != _head_checksum(secret, head):
             raise JournalForeign(f"{FILE_NAME} belongs to another signing key, or is not a vote log")
         raise JournalDamaged(f"{FILE_NAME} is damaged at its beginning")
     records: list[LogRecord] = []
@@ -154,6 +154,10 @@ def _records_behind(secret: bytes, data: bytes, offset: int) -> Iterator[LogReco
 
 def _mark(secret: bytes) -> bytes:
     return hashlib.sha256(b"mark" + secret).digest()[:8]
+
+
+def _head_checksum(secret: bytes, head: LogHead) -> bytes:
+    return hashlib.sha256(secret + _FILE_NUMBERS.pack(*head)).digest()[:8]
 
 
 def _checksum(secret: bytes, position: int, durable: int, payload: bytes) -> bytes:

@@ -23,6 +23,7 @@ from consensus.messages import (
     ViewChange,
     ViewChangeRequest,
 )
+from node.journal import FILE_NAME
 from p2p.channels import Channel
 from primitives.quorum import quorum
 from simulation.signatures import decode_once
@@ -45,7 +46,9 @@ class DurableLog:
         self._recent: deque[bytes] = deque(maxlen=SYNCS_REMEMBERED)
         self._file = bytearray()
 
-    def on_durable(self, _name: str, data: bytes, replaces: bool) -> None:
+    def on_durable(self, name: str, data: bytes, replaces: bool) -> None:
+        if name != FILE_NAME:
+            return  # a damaged log, put aside
         if replaces:
             self._recent.clear()
             self._file.clear()

@@ -146,6 +146,16 @@ def test_a_flipped_bit_before_the_last_sync_is_damage_and_the_log_is_put_aside()
         assert disk.durable[DAMAGED_FILE_NAME] == bytes(damaged)
 
 
+@pytest.mark.parametrize("records", [RECORDS, []])
+def test_one_wrong_bit_anywhere_in_the_beginning_makes_no_strangers_log_of_ours(records: list[bytes]) -> None:
+    """D1, R5: not even without a record, which would show whose it is."""
+    data = written(records)
+    for offset in range(len(file_head(SECRET))):
+        spoiled = bytearray(data)
+        spoiled[offset] ^= 1
+        assert "damaged" in reopened(bytes(spoiled)).damage
+
+
 def test_the_next_damaged_log_takes_the_place_of_the_last() -> None:
     """D1: the damaged one does not become the log by being read again."""
     disk = Disk()

@@ -108,7 +108,7 @@ class RayFanout:
     def _slots(self, share: bool) -> list[str]:
         """The machines' ids, each as often as it may have jobs at one time."""
         slots = []
-        for machine in self._ray.nodes():  # type: ignore[no-untyped-call]
+        for machine in self._ray.nodes():
             if machine["Alive"]:
                 slots += [machine["NodeID"]] * (int(machine["Resources"].get("CPU", 0)) if share else 1)
         return slots

@@ -81,6 +81,14 @@ def rejoins(cluster: Any, load: Load, lose: Callable[[Path], None]) -> list[str]
 
     Return what it said of itself meanwhile.
     """
+    with cluster.client(node=0) as client:
+        epoch, height = client.status()["epoch"], client.status()["height"]
+
+    def has_voted() -> bool:
+        signed = signers_by_height(cluster, height)
+        return any(found == epoch and LOST in signers for found, signers in signed.values())
+
+    wait(has_voted, 30)  # who has promised nothing in the epoch has lost nothing
     cluster.kill(LOST)
     lose(cluster.nodes[LOST].directory)
     load.wait_for(20)

@@ -172,10 +172,12 @@ class BatchesReleased(_Value, frozen=True):
 
 
 class BatchHeld(_Value, frozen=True):
-    """A batch, of this replica or another, has come to be held here: what it holds may be looked at before it is
-    ordered."""
+    """A batch has come to be held here: what it holds may be looked at before it is ordered."""
 
     batch: Batch
+    made_here: bool
+    """Of items that the node gave to this engine. One that merely came in this replica's name may hold anything: an
+    earlier life has made it, or somebody who has the key."""
 
 
 Effect: TypeAlias = (

@@ -1,7 +1,8 @@
 """Signatures in batches, checked off the deciding thread as soon as a batch is held, while it is being ordered.
 
 What a batch's transactions are worth is known by the digest of the batch, so nothing is hashed to ask for it, and no
-signature is checked twice. A batch of our own was checked transaction by transaction when it was admitted.
+signature is checked twice. A batch that was made here was checked transaction by transaction when it was admitted; one that
+came in our name was not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from consensus.messages import Batch
 from ledger.opaque import is_bundle
 from node.ports import VerifierPort
 
-BATCHES_MAX: Final = 16_384
+BATCHES_MAX: Final = 4_096
 """Batches remembered, a byte a transaction; the oldest is forgotten, and the executor then checks it itself."""
 
 
@@ -27,25 +28,25 @@ class BatchVerdicts:
         """None while it is being checked."""
         self._waiting: dict[bytes, list[Callable[[], None]]] = {}
 
-    def on_held(self, batch: Batch, *, own: bool) -> None:
-        """Have a batch checked, unless it is our own."""
+    def on_held(self, batch: Batch, *, checked: bool) -> None:
+        """Have a batch checked, unless its transactions were when they were admitted here."""
         digest = batch.digest
         if digest in self._found:
             return
         while len(self._found) >= BATCHES_MAX:
             self._forget(next(iter(self._found)))
-        if own or all(map(is_bundle, batch.items)):
+        if checked or all(map(is_bundle, batch.items)):
             # Nothing to check, or checked already. What a byte says of a bundle is asked by nobody.
             self._found[digest] = b"\x01" * len(batch.items)
             return
         self._found[digest] = None
 
-        def checked(found: list[bool] | None) -> None:
+        def answered(found: list[bool] | None) -> None:
             if digest in self._found:
                 self._found[digest] = b"" if found is None else bytes(found)
             self._wake(digest)
 
-        self._verifier.verify(batch.items, checked)
+        self._verifier.verify(batch.items, answered)
 
     def take(self, batches: Sequence[Batch], changed: Callable[[], None]) -> list[bytes] | None:
         """Return the verdicts of `batches` and forget them; None while one is being checked: `changed` is called then.

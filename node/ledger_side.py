@@ -131,8 +131,7 @@ class LedgerSide:
             checked(verdicts)
 
     def on_batch_held(self, effect: BatchHeld) -> None:
-        batch = effect.batch
-        self._intake.batch_verdicts.on_held(batch, own=batch.author == self._epochs.replica_id)
+        self._intake.batch_verdicts.on_held(effect.batch, checked=effect.made_here)
 
     def on_certified(self, effect: Certified) -> None:
         certificate = effect.certificate

@@ -45,7 +45,7 @@ def author_batches(state: State, items: tuple[bytes, ...]) -> None:
         state.persist(HeldBatch(batch))
         hold(state, batch)
         state.broadcast(batch)
-        state.emit(BatchHeld(batch))
+        state.emit(BatchHeld(batch, True))
 
 
 def batch_bytes_max(state: State) -> int:
@@ -98,7 +98,7 @@ def receive_batch(state: State, batch: Batch) -> bool:
             raise Refusal("two_batches_with_one_number", batch.author)
     state.persist(HeldBatch(batch))
     hold(state, batch)
-    state.emit(BatchHeld(batch))
+    state.emit(BatchHeld(batch, False))
     return True
 
 

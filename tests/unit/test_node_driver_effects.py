@@ -151,7 +151,7 @@ OUTWARD: list[Effect] = [
     Diverged(CERTIFICATE, bytes(32)),
     Outdated(1, 2),
     BatchesReleased((b"item",)),
-    BatchHeld(Batch(0, 0, 0, 7, bytes(32), (), bytes(64))),
+    BatchHeld(Batch(0, 0, 0, 7, bytes(32), (), bytes(64)), False),
 ]
 
 

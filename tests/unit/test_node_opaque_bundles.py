@@ -102,7 +102,7 @@ def test_a_batch_of_bundles_is_not_sent_to_be_checked() -> None:
     opaque, signed = desk.bundle(1), desk.transfer()
     pure, mixed = made(1, opaque, opaque), made(2, opaque, signed)
     for batch in (pure, mixed):
-        verdicts.on_held(batch, own=False)
+        verdicts.on_held(batch, checked=False)
     assert desk.verifier.checked == [opaque, signed]
     assert [bytes(found)[-1] for found in verdicts.take([pure, mixed], lambda: None) or ()] == [1, 1]
 

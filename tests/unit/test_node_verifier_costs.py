@@ -160,8 +160,8 @@ class Checks:
 
 def test_a_batch_is_checked_when_it_is_held_and_its_verdicts_go_with_the_decision() -> None:
     checks, held = Checks(), batch(transfer(1), spoiled(transfer(2)), b"rubbish")
-    checks.verdicts.on_held(held, own=False)
-    checks.verdicts.on_held(held, own=False)
+    checks.verdicts.on_held(held, checked=False)
+    checks.verdicts.on_held(held, checked=False)
     assert checks.take(held) is None
     checks.verifier.go_on()
     assert checks.changes == 1
@@ -171,8 +171,8 @@ def test_a_batch_is_checked_when_it_is_held_and_its_verdicts_go_with_the_decisio
 
 def test_a_batch_of_our_own_was_checked_when_its_transactions_came() -> None:
     checks, own, empty = Checks(), batch(transfer(1)), batch(number=2)
-    checks.verdicts.on_held(own, own=True)
-    checks.verdicts.on_held(empty, own=False)
+    checks.verdicts.on_held(own, checked=True)
+    checks.verdicts.on_held(empty, checked=False)
     assert checks.take(own, empty) == [b"\x01", b""]
     assert checks.verifier.checked == []
 
@@ -187,7 +187,7 @@ def test_a_busy_verifier_leaves_a_batch_to_the_executor() -> None:
             answer(None)
 
     verdicts = BatchVerdicts(Busy())
-    verdicts.on_held(batch(transfer(1)), own=False)
+    verdicts.on_held(batch(transfer(1)), checked=False)
     assert verdicts.take([batch(transfer(1))], lambda: None) == [b""]
 
 
@@ -197,10 +197,10 @@ def test_verdicts_of_batches_are_bounded_and_who_waits_for_a_forgotten_one_goes_
     monkeypatch.setattr(batch_verdicts, "BATCHES_MAX", 2)
     checks = Checks()
     batches = [batch(transfer(number), number=number) for number in range(1, 4)]
-    checks.verdicts.on_held(batches[0], own=False)
+    checks.verdicts.on_held(batches[0], checked=False)
     assert checks.take(batches[0]) is None
-    checks.verdicts.on_held(batches[1], own=False)
-    checks.verdicts.on_held(batches[2], own=False)
+    checks.verdicts.on_held(batches[1], checked=False)
+    checks.verdicts.on_held(batches[2], checked=False)
     assert checks.changes == 1
     checks.verifier.go_on()
     assert checks.take(*batches) == [b"", b"\x01", b"\x01"]

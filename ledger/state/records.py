@@ -35,16 +35,16 @@ class StateRecords:
         Raises:
             StorageError: `storage.damaged` also when the store has lost a record that the tree commits to.
         """
-        value = self._young.get(key, _ABSENT)
+        value: bytes | None = self._young.get(key, _ABSENT)
         if value is not _ABSENT:
-            return value  # type: ignore[no-any-return]  # bytes or None
+            return value
         value = self._old.get(key, _ABSENT)
         if value is _ABSENT:
             value = self._store.get(STATE_PREFIX + key)
             if value is None and self._tree.holds(key):
                 raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
         self._hold(key, value)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         cut = len(STATE_PREFIX)

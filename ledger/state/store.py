@@ -29,7 +29,6 @@ BLOOM_BITS: Final = 10
 LOCK_NAME: Final = "LOCK-guildmark"
 
 _CHECK: Final = domain("stored-value")
-_sha256: Final = hashlib.sha256
 _RESYNC: Final = (
     "stop the node, move the ledger's directory away (nothing else) and let the node synchronize from its peers"
 )
@@ -156,12 +155,11 @@ class LevelStore:
         self._check_open()
         try:
             batch = self._db.write_batch(sync=sync)
-            put = batch.put
             for key, value in changes.items():
                 if value is None:
                     batch.delete(key)
                 else:
-                    put(key, _check_of(key, value) + value)
+                    batch.put(key, _check_of(key, value) + value)
             batch.write()
         except plyvel.Error as error:
             # LevelDB refuses all later writes after a failed one until it is opened again; a failed fsync may have
@@ -202,7 +200,7 @@ class LevelStore:
 
 def _check_of(key: bytes, value: bytes) -> bytes:
     # The key's length first: no other key and value run together to the same bytes.
-    return _sha256(b"%b%b%b%b" % (_CHECK, len(key).to_bytes(4, "big"), key, value)).digest()[:CHECK_BYTES]
+    return hashlib.sha256(_CHECK + len(key).to_bytes(4, "big") + key + value).digest()[:CHECK_BYTES]
 
 
 def _lock(path: Path) -> int:

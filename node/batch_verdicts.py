@@ -1,8 +1,8 @@
 """Signatures in batches, checked off the deciding thread as soon as a batch is held, while it is being ordered.
 
 What a batch's transactions are worth is known by the digest of the batch, so nothing is hashed to ask for it, and no
-signature is checked twice. A batch that was made here was checked transaction by transaction when it was admitted; one that
-came in our name was not.
+signature is checked twice. A batch that was made here was checked transaction by transaction when it was admitted; one
+that came in our name was not.
 """
 
 from __future__ import annotations

@@ -1,13 +1,17 @@
 """A 16-ary Merkle tree over the records of the state, in memory.
 
 A record lives at the path of sha256(key), nibble by nibble, but only as deep as it must to stand alone: the shape, and
-so the root, depends on the set of records and on nothing else. Nodes are single `bytes` values under their path:
+so the root, depends on the set of records and on nothing else.
 
     leaf     64 bytes: sha256(key), hash of the value
     branch   2 bytes: which of the 16 children exist (bit i = child i), then their hashes, rising
 
     leaf hash    = H("state-leaf", leaf)          value hash = H("state-value", value)
     branch hash  = H("state-branch", branch)      root       = H("state-root", hash of the top node; nothing when empty)
+
+In memory a leaf is its bytes, and a branch is a list: first what is hashed of it (domain and content), then the nodes
+of its children, rising. A node refers to its children rather than naming them, because a large tree is far from the
+processor: what costs is every place in memory that a descent visits.
 
 The tree holds hashes only and is rebuilt from the flat records when a chain opens. `update` computes a new root without
 touching the tree, so that a block that does not match leaves no trace; `commit` makes the change real.
@@ -18,7 +22,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from primitives.digest import Digest, domain, tagged_hash
 
@@ -27,12 +31,21 @@ _LEAF: Final = domain("state-leaf")
 _BRANCH: Final = domain("state-branch")
 _NIBBLES: Final = "0123456789abcdef"
 _BIT: Final = {nibble: 1 << index for index, nibble in enumerate(_NIBBLES)}
-_LEAF_BYTES: Final = 64
+_BITMAP_AT: Final = len(_BRANCH)
+_BEFORE_HASHES: Final = len(_BRANCH) + 2 - 32
+"""Where the hash of the child at place 0 of a branch's list would be; the first child's place is 1."""
 _SPAN_SCANNED_MAX: Final = 32
 """Up to so many changes under a node are told apart one by one; more by bisection."""
 
-_Entry = tuple[str, bytes, bytes | None]
-"""(sha256(key) in hex, leaf, leaf hash); an empty leaf and None for a deletion."""
+_Entry = tuple[str, bytes, bytes, bytes | None]
+"""(sha256(key) in hex, sha256(key), leaf, leaf hash); an empty leaf and None for a deletion."""
+_Branch = list[Any]
+"""[domain and content, child, ...]"""
+_Node = bytes | _Branch
+_Made = tuple[bytes, _Node | None]
+"""(hash, node) of what now stands at a place; empty and None when nothing does."""
+
+_NOTHING: Final[_Made] = (b"", None)
 
 
 def value_hash(value: bytes) -> bytes:
@@ -59,205 +72,229 @@ EMPTY_ROOT: Final = root_of(b"")
 class PendingUpdate:
     """A computed but not yet applied change; valid for the tree as it was when `update` ran."""
 
-    __slots__ = ("base", "nodes", "root", "top")
+    __slots__ = ("base", "hashed", "root", "staged", "top")
 
-    def __init__(self, base: Digest, nodes: dict[str, bytes | None], top: bytes) -> None:
+    def __init__(self, base: Digest, made: _Made, staged: list[tuple[_Branch, bytes, list[tuple[int, _Node]]]]) -> None:
         self.base = base
-        self.nodes = nodes
-        self.top = top
-        self.root = root_of(top)
+        self.hashed, self.top = made
+        self.root = root_of(self.hashed)
+        self.staged = staged
+        """What becomes of branches that keep their children's places: (branch, new content, [(place, new child)])."""
 
 
 class StateTree:
     """The tree over one state. Not thread-safe."""
 
-    __slots__ = ("_nodes", "_top", "root")
+    __slots__ = ("_hashed", "_top", "root")
 
     def __init__(self) -> None:
-        self._nodes: dict[str, bytes] = {}
-        self._top = b""
+        self._hashed, self._top = _NOTHING
         self.root: Digest = EMPTY_ROOT
 
     @classmethod
     def build(cls, records: Iterable[tuple[bytes, bytes]]) -> StateTree:
         """Build the tree of `records` (key, value), whose keys are distinct, in any order."""
         tree = cls()
-        entries = [_entry(key, value) for key, value in records]
-        entries.sort()
-        tree.commit(tree._pending(entries))
+        tree.commit(tree._pending(_entries(records)))
         return tree
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> PendingUpdate:
         """Compute the effect of `changes` (key -> new value, None deletes) without applying it."""
-        entries = [_entry(key, value) for key, value in changes.items()]
-        entries.sort()
-        return self._pending(entries)
+        return self._pending(_entries(changes.items()))
 
     def commit(self, pending: PendingUpdate) -> None:
         """Apply `pending`, which must have been computed on the tree as it is."""
         assert pending.base == self.root
-        nodes = self._nodes
-        for path, node in pending.nodes.items():
-            if node is None:
-                nodes.pop(path, None)
-            else:
-                nodes[path] = node
-        self._top = pending.top
-        self.root = pending.root
+        for branch, content, children in pending.staged:
+            branch[0] = content
+            for place, child in children:
+                branch[place] = child
+        self._hashed, self._top, self.root = pending.hashed, pending.top, pending.root
 
     def __len__(self) -> int:
         """Return the number of records; walks the nodes."""
-        return sum(len(node) == _LEAF_BYTES for node in self._nodes.values())
+        count, waiting = 0, [] if self._top is None else [self._top]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, bytes):
+                count += 1
+            else:
+                waiting += node[1:]
+        return count
 
     def path(self, key: bytes) -> list[bytes]:
         """Return the nodes from the top towards `key`: branches, then the leaf where the way ends in one."""
-        hexed = hashlib.sha256(key).hexdigest()
         found: list[bytes] = []
-        for depth in range(len(hexed)):
-            node = self._nodes.get(hexed[:depth])
+        node = self._top
+        for nibble in hashlib.sha256(key).hexdigest():
             if node is None:
                 break
-            found.append(node)
-            if len(node) == _LEAF_BYTES:
+            if isinstance(node, bytes):
+                found.append(node)
                 break
+            content = node[0]
+            found.append(content[_BITMAP_AT:])
+            bitmap, bit = _bitmap(content), _BIT[nibble]
+            node = node[1 + (bitmap & (bit - 1)).bit_count()] if bitmap & bit else None
         return found
 
     def holds(self, key: bytes) -> bool:
         """Tell whether a record of `key` is in the state."""
         path = self.path(key)
-        return bool(path) and len(path[-1]) == _LEAF_BYTES and path[-1][:32] == hashlib.sha256(key).digest()
+        return bool(path) and len(path[-1]) == 64 and path[-1].startswith(hashlib.sha256(key).digest())
 
     def _pending(self, entries: list[_Entry]) -> PendingUpdate:
         if not entries:
-            return PendingUpdate(self.root, {}, self._top)
-        writer = _Writer(self._nodes, entries)
-        top = writer.descend("", self._nodes.get(""), 0, len(entries))
-        return PendingUpdate(self.root, writer.written, top)
+            return PendingUpdate(self.root, (self._hashed, self._top), [])
+        update = _Update(entries)
+        top = self._top
+        made = (
+            update.descend(top, 0, 0, len(entries))
+            if isinstance(top, list)
+            else update.replace(top, 0, 0, len(entries))
+        )
+        return PendingUpdate(self.root, made, update.staged)
 
 
-def _entry(key: bytes, value: bytes | None) -> _Entry:
-    path = hashlib.sha256(key)
-    if value is None:
-        return path.hexdigest(), b"", None
-    leaf = path.digest() + hashlib.sha256(_VALUE + value).digest()
-    return path.hexdigest(), leaf, hashlib.sha256(_LEAF + leaf).digest()
+def _bitmap(content: bytes) -> int:
+    bitmap: int = content[_BITMAP_AT] << 8 | content[_BITMAP_AT + 1]
+    return bitmap
 
 
-class _Writer:
-    """One batch of sorted entries on its way down. `written` overlays the nodes; each path is visited at most once."""
+def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:
+    sha256 = hashlib.sha256
+    entries: list[_Entry] = []
+    for key, value in changes:
+        hashed = sha256(key)
+        path = hashed.digest()
+        if value is None:
+            entries.append((hashed.hexdigest(), path, b"", None))
+        else:
+            leaf = path + sha256(_VALUE + value).digest()
+            entries.append((hashed.hexdigest(), path, leaf, sha256(_LEAF + leaf).digest()))
+    entries.sort()
+    return entries
 
-    __slots__ = ("entries", "nodes", "written")
 
-    def __init__(self, nodes: dict[str, bytes], entries: list[_Entry]) -> None:
-        self.nodes = nodes
+class _Update:
+    """One batch of sorted entries on its way down. Each branch is visited at most once, and none is changed."""
+
+    __slots__ = ("entries", "staged")
+
+    def __init__(self, entries: list[_Entry]) -> None:
         self.entries = entries
-        self.written: dict[str, bytes | None] = {}
+        self.staged: list[tuple[_Branch, bytes, list[tuple[int, _Node]]]] = []
 
-    def descend(self, path: str, node: bytes | None, start: int, end: int) -> bytes:
-        """Apply entries[start:end], all below `path`, where `node` is. Return the new hash there, empty when it is
-        gone."""
-        if node is None or len(node) == _LEAF_BYTES:
-            return self._replace(path, node, start, end)
-        entries, node_at = self.entries, self.nodes.get
-        below = len(path) + 1
-        bitmap = node[0] << 8 | node[1]
-        fresh = bytearray(node)
-        while start < end:
-            hexed, leaf, hashed = entries[start]
-            child_path = hexed[:below]
-            stop = start + 1
-            if stop < end and entries[stop][0].startswith(child_path):
-                stop = self._span(child_path, stop, end)
-            child_node = node_at(child_path)
-            if (
-                hashed is not None
-                and stop - start == 1
-                and child_node is not None
-                and len(child_node) == _LEAF_BYTES
-                and child_node[:32] == leaf[:32]
-            ):  # what most entries are: another value of a record that stands alone
-                self.written[child_path] = leaf
-                child = hashed
-            else:
-                child = self.descend(child_path, child_node, start, stop)
-            start = stop
-            bit = _BIT[child_path[-1]]
-            offset = 2 + 32 * (bitmap & (bit - 1)).bit_count()
-            if bitmap & bit:
-                if child:
-                    fresh[offset : offset + 32] = child
-                else:
-                    del fresh[offset : offset + 32]
-                    bitmap ^= bit
-            elif child:
-                fresh[offset:offset] = child
-                bitmap |= bit
-        if bitmap & (bitmap - 1) == 0:
-            return self._shrink(path, bitmap, fresh)
-        fresh[0] = bitmap >> 8
-        fresh[1] = bitmap & 255
-        self.written[path] = branch = bytes(fresh)
-        return hashlib.sha256(_BRANCH + branch).digest()
-
-    def _span(self, path: str, start: int, end: int) -> int:
-        """Return the end of the run of entries below `path` to which the one at `start` belongs."""
+    def descend(self, node: _Branch, depth: int, start: int, end: int) -> _Made:
+        """Apply entries[start:end], all below `node`, which is at `depth`. Return what is then there: `node` itself
+        when each of its children keeps its place, else another list."""
         entries = self.entries
+        content = node[0]
+        fresh = bytearray(content)
+        bitmap = _bitmap(content)
+        children = node
+        changed: list[tuple[int, _Node]] = []
+        while start < end:
+            hexed, path, leaf, hashed = entries[start]
+            nibble = hexed[depth]
+            stop = start + 1
+            if stop < end and entries[stop][0][depth] == nibble:
+                stop = self._span(depth, stop, end)
+            bit = _BIT[nibble]
+            place = 1 + (bitmap & (bit - 1)).bit_count()
+            at = _BEFORE_HASHES + 32 * place
+            if bitmap & bit:
+                child = children[place]
+                if child.__class__ is list:
+                    hashed, made = self.descend(child, depth + 1, start, stop)
+                elif hashed is not None and stop - start == 1 and child.startswith(path):
+                    made = leaf  # what most entries are: another value of a record that stands alone
+                else:
+                    hashed, made = self.replace(child, depth + 1, start, stop)
+                if made is not None:
+                    assert hashed is not None
+                    fresh[at : at + 32] = hashed
+                    if made is not child:
+                        changed.append((place, made))
+                else:
+                    children = _settled(children, node, changed)
+                    del children[place]
+                    del fresh[at : at + 32]
+                    bitmap ^= bit
+            else:
+                hashed, made = self.replace(None, depth + 1, start, stop)
+                if made is not None:
+                    children = _settled(children, node, changed)
+                    children.insert(place, made)
+                    fresh[at:at] = hashed
+                    bitmap |= bit
+            start = stop
+        if children is node and bitmap & (bitmap - 1):
+            content = bytes(fresh)
+            self.staged.append((node, content, changed))
+            return hashlib.sha256(content).digest(), node
+        children = _settled(children, node, changed)
+        if bitmap == 0:
+            return _NOTHING
+        if bitmap & (bitmap - 1) == 0 and isinstance(children[1], bytes):
+            return bytes(fresh[-32:]), children[1]  # a lone leaf moves up; a lone branch stays below
+        fresh[_BITMAP_AT : _BITMAP_AT + 2] = bitmap.to_bytes(2, "big")
+        children[0] = content = bytes(fresh)
+        return hashlib.sha256(content).digest(), children
+
+    def _span(self, depth: int, start: int, end: int) -> int:
+        """Return the end of the run of entries that share the nibble at `depth` with the one before `start`."""
+        entries = self.entries
+        hexed = entries[start][0]
         if end - start > _SPAN_SCANNED_MAX:
             # "g" sorts behind every hexadecimal digit.
-            return bisect_left(entries, (path + "g",), start, end)
+            return bisect_left(entries, (hexed[: depth + 1] + "g",), start, end)
+        nibble = hexed[depth]
         stop = start + 1
-        while stop < end and entries[stop][0].startswith(path):
+        while stop < end and entries[stop][0][depth] == nibble:
             stop += 1
         return stop
 
-    def _shrink(self, path: str, bitmap: int, fresh: bytearray) -> bytes:
-        """Finish a branch that is left with at most one child: a lone leaf moves up, a lone branch stays below."""
-        if bitmap == 0:
-            self.written[path] = None
-            return b""
-        child_path = path + _NIBBLES[bitmap.bit_length() - 1]
-        child = self.written.get(child_path) or self.nodes[child_path]
-        if len(child) == _LEAF_BYTES:
-            self.written[child_path] = None
-            self.written[path] = child
-            return bytes(fresh[2:])
-        fresh[0] = bitmap >> 8
-        fresh[1] = bitmap & 255
-        self.written[path] = bytes(fresh)
-        return branch_hash(bytes(fresh))
-
-    def _replace(self, path: str, leaf: bytes | None, start: int, end: int) -> bytes:
-        """Apply entries where there is no node yet, or a lone leaf."""
-        entries = [entry for entry in self.entries[start:end] if entry[2] is not None]
+    def replace(self, leaf: bytes | None, depth: int, start: int, end: int) -> _Made:
+        """Apply entries[start:end] at a place at `depth` where there is no node yet, or a lone leaf."""
+        entries = [entry for entry in self.entries[start:end] if entry[3] is not None]
         if leaf is not None:
             hexed = leaf[:32].hex()
             index = bisect_left(self.entries, (hexed,), start, end)
             if index == end or self.entries[index][0] != hexed:
-                entries.append((hexed, leaf, leaf_hash(leaf)))
+                entries.append((hexed, leaf[:32], leaf, leaf_hash(leaf)))
                 entries.sort()
-        if not entries:
-            if leaf is not None:
-                self.written[path] = None
-            return b""
-        return self._grow(path, entries)
+        return _grow(entries, depth, 0, len(entries)) if entries else _NOTHING
 
-    def _grow(self, path: str, entries: list[_Entry]) -> bytes:
-        """Build the subtree of `entries` (no deletions) at `path`."""
-        if len(entries) == 1:
-            _, leaf, hashed = entries[0]
-            assert hashed is not None
-            self.written[path] = leaf
-            return hashed
-        depth = len(path)
-        bitmap = 0
-        children: list[bytes] = []
-        start = 0
-        while start < len(entries):
-            nibble = entries[start][0][depth]
-            stop = bisect_left(entries, (path + nibble + "g",), start)
-            children.append(self._grow(path + nibble, entries[start:stop]))
-            bitmap |= _BIT[nibble]
-            start = stop
-        branch = bitmap.to_bytes(2, "big") + b"".join(children)
-        self.written[path] = branch
-        return hashlib.sha256(_BRANCH + branch).digest()
+
+def _settled(children: _Branch, node: _Branch, changed: list[tuple[int, _Node]]) -> _Branch:
+    """Return a list of children that may change its shape, with `changed` in it: places hold until then."""
+    if children is node:
+        children = node.copy()
+    for place, child in changed:
+        children[place] = child
+    changed.clear()
+    return children
+
+
+def _grow(entries: list[_Entry], depth: int, start: int, end: int) -> _Made:
+    """Build the subtree at `depth` of entries[start:end], of which there is one at least and none a deletion."""
+    if end - start == 1:
+        _, _, leaf, hashed = entries[start]
+        assert hashed is not None
+        return hashed, leaf
+    bitmap = 0
+    hashes: list[bytes] = [_BRANCH, b""]
+    branch: _Branch = [b""]
+    while start < end:
+        hexed = entries[start][0]
+        # "g" sorts behind every hexadecimal digit.
+        stop = bisect_left(entries, (hexed[: depth + 1] + "g",), start, end)
+        hashed, child = _grow(entries, depth + 1, start, stop)
+        hashes.append(hashed)
+        branch.append(child)
+        bitmap |= _BIT[hexed[depth]]
+        start = stop
+    hashes[1] = bitmap.to_bytes(2, "big")
+    branch[0] = content = b"".join(hashes)
+    return hashlib.sha256(content).digest(), branch

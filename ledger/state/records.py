@@ -11,9 +11,11 @@ from ledger.state.store import Store
 from ledger.state.tree import StateTree
 
 STATE_PREFIX: Final = b"s"
-CACHE_RECORDS_MAX: Final = 524_288
-"""Records held in memory, some 300 bytes each, in two generations of half as many: when the young one is full, the old
-one goes. Plain dictionaries of bytes, because the garbage collector passes those over."""
+CACHE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Memory for records, in two generations of half of it: when the young one is full, the old one goes. Plain
+dictionaries of bytes, because the garbage collector passes those over."""
+RECORD_OVERHEAD_BYTES: Final = 192
+"""What a record in a dictionary takes beside its key and value, about."""
 
 _ABSENT: Final[Any] = object()
 
@@ -21,13 +23,15 @@ _ABSENT: Final[Any] = object()
 class StateRecords:
     """Reads of the state at the head."""
 
-    __slots__ = ("_old", "_store", "_tree", "_young")
+    __slots__ = ("_old", "_room", "_store", "_tree", "_young")
 
     def __init__(self, store: Store, tree: StateTree) -> None:
         self._store = store
         self._tree = tree
         self._young: dict[bytes, bytes | None] = {}
         self._old: dict[bytes, bytes | None] = {}
+        self._room = CACHE_BYTES_MAX // 2
+        """Bytes that the young generation may still take."""
 
     def get(self, key: bytes) -> bytes | None:
         """Return the record, or None.
@@ -57,6 +61,14 @@ class StateRecords:
             self._hold(key, value)
 
     def _hold(self, key: bytes, value: bytes | None) -> None:
-        if len(self._young) >= CACHE_RECORDS_MAX // 2:
+        held = self._young.get(key, _ABSENT)
+        cost = 0 if value is None else len(value)
+        if held is _ABSENT:
+            cost += RECORD_OVERHEAD_BYTES + len(key)
+        elif held is not None:
+            cost -= len(held)
+        if cost > self._room:
             self._young, self._old = {}, self._young
+            self._room = CACHE_BYTES_MAX // 2
         self._young[key] = value
+        self._room -= cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -26,8 +27,9 @@ class SimulatedDisk:
         """How many bytes of each file are durable: files only grow, but for what is durable at once."""
         self._powerless = False
         self.syncs = 0
-        self.failure: OSError | None = None
-        """What every write and sync answers from now on, having written nothing; None for a disk that works."""
+        self.failure: int | None = None
+        """The error number that every write and sync answers with from now on, having written nothing; None for a disk
+        that works. A number, because an error that was raised keeps alive all that it came through."""
         self.on_durable: Callable[[str, bytes, bool], None] = lambda *_: None
         """Hears of what became durable: file, bytes, and whether they replace the file. The checker's."""
 
@@ -104,7 +106,7 @@ class SimulatedDisk:
 
     def replace(self, name: str, data: bytes) -> None:
         if self.failure is not None:
-            raise self.failure
+            raise OSError(self.failure, os.strerror(self.failure))
         if not self._powerless or self._chance.random() < 0.5:
             self._current[name] = bytearray(data)
             self._durable[name] = len(data)
@@ -137,7 +139,7 @@ class SimulatedDisk:
         if self._powerless:
             raise PowerLost
         if self.failure is not None:
-            raise self.failure
+            raise OSError(self.failure, os.strerror(self.failure))
 
 
 class SimulatedFile:

@@ -6,6 +6,7 @@ node that is to crash is down already), and then it is not counted.
 
 from __future__ import annotations
 
+import errno
 import random
 from typing import Annotated, Final, Literal, TypeAlias, get_args
 
@@ -78,8 +79,6 @@ SKEW_MS_MAX: Final = 5_000
 SLOW_MS_MAX: Final = 400
 REPLICAS_MAX: Final = 128
 ROUND_MS_MAX: Final = 86_400_000
-NO_SPACE: Final = OSError(28, "No space left on device")
-BROKEN: Final = OSError(5, "Input/output error")
 
 
 class PlanError(ValueError):
@@ -250,7 +249,8 @@ class FaultMaker:
         if not node.up or sum(not other.up for other in cluster.nodes) >= self._down_max:
             return False
         if fault.kind in ("disk-full", "disk-error"):
-            node.disk.failure = NO_SPACE if fault.kind == "disk-full" else BROKEN  # it ends itself at its next write
+            # It ends itself at its next write.
+            node.disk.failure = errno.ENOSPC if fault.kind == "disk-full" else errno.EIO
         else:
             node.crash(power_loss)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from guildmark.cli.main import run as guildmark
 from guildmark.cli.simulate import simulate
 from simulation import campaign, invariants
 from simulation.campaign import CampaignMismatch, run_campaign, run_seed
-from simulation.faults import Fault, Plan, Planner, Round
+from simulation.faults import Fault, FaultKind, Plan, Planner, Round
 from simulation.hostile import Options, Run, replay, run_hostile
 from simulation.shrink import shrink
 
@@ -146,3 +147,13 @@ def test_workers_change_nothing_but_the_time() -> None:
     alone = run_campaign([4], range(8), options, workers=1)
     together = run_campaign([4], range(8), options, workers=2)
     assert (alone.decided, alone.messages) == (together.decided, together.messages)
+
+
+@pytest.mark.parametrize("kind", ["crash", "disk-full", "disk-error"])
+def test_nothing_of_a_run_outlives_it(kind: FaultKind) -> None:
+    """I13: a campaign of thousands of seeds takes the memory of one, whatever befell the disks."""
+    rounds = (Round(200, (Fault("crash", 1),)), Round(200, (Fault("restart", 1),)), Round(200, (Fault(kind, 1),)))
+    assert replay(Plan(3, 4, "hostile", rounds)).faults[kind] >= 1
+    gc.collect()
+    kept = {"Run", "SimulatedCluster", "SimulatedNode", "World"}
+    assert not [found for found in gc.get_objects() if type(found).__name__ in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import pytest
@@ -213,7 +214,7 @@ def test_a_failing_fsync_ends_a_node_which_returns_unharmed(victim: int) -> None
     """D4, D5: full disk or broken one; nothing is sent that was not written, and it is not tried twice."""
     cluster = worked(34)
     node = cluster.nodes[victim]
-    node.disk.failure = OSError(28, "No space left on device")
+    node.disk.failure = errno.ENOSPC
     work(cluster)
     assert not node.up
     assert [type(failure) for failure in node.failures] == [JournalFailed]

@@ -45,6 +45,9 @@ _Node = bytes | _Branch
 _Made = tuple[bytes, _Node | None]
 """(hash, node) of what now stands at a place; empty and None when nothing does."""
 
+_Change = tuple[_Branch, int, Any]
+"""(branch, place in its list, what becomes of that)"""
+
 _NOTHING: Final[_Made] = (b"", None)
 
 
@@ -74,12 +77,12 @@ class PendingUpdate:
 
     __slots__ = ("base", "hashed", "root", "staged", "top")
 
-    def __init__(self, base: Digest, made: _Made, staged: list[tuple[_Branch, bytes, list[tuple[int, _Node]]]]) -> None:
+    def __init__(self, base: Digest, made: _Made, staged: list[_Change]) -> None:
         self.base = base
         self.hashed, self.top = made
         self.root = root_of(self.hashed)
         self.staged = staged
-        """What becomes of branches that keep their children's places: (branch, new content, [(place, new child)])."""
+        """What becomes of branches that keep their children's places: (branch, place, what is there now)."""
 
 
 class StateTree:
@@ -105,10 +108,8 @@ class StateTree:
     def commit(self, pending: PendingUpdate) -> None:
         """Apply `pending`, which must have been computed on the tree as it is."""
         assert pending.base == self.root
-        for branch, content, children in pending.staged:
-            branch[0] = content
-            for place, child in children:
-                branch[place] = child
+        for branch, place, now in pending.staged:
+            branch[place] = now
         self._hashed, self._top, self.root = pending.hashed, pending.top, pending.root
 
     def __len__(self) -> int:
@@ -147,12 +148,7 @@ class StateTree:
         if not entries:
             return PendingUpdate(self.root, (self._hashed, self._top), [])
         update = _Update(entries)
-        top = self._top
-        made = (
-            update.descend(top, 0, 0, len(entries))
-            if isinstance(top, list)
-            else update.replace(top, 0, 0, len(entries))
-        )
+        made = update.apply(self._top, 0, 0, len(entries))
         return PendingUpdate(self.root, made, update.staged)
 
 
@@ -183,11 +179,19 @@ class _Update:
 
     def __init__(self, entries: list[_Entry]) -> None:
         self.entries = entries
-        self.staged: list[tuple[_Branch, bytes, list[tuple[int, _Node]]]] = []
+        self.staged: list[_Change] = []
 
-    def descend(self, node: _Branch, depth: int, start: int, end: int) -> _Made:
-        """Apply entries[start:end], all below `node`, which is at `depth`. Return what is then there: `node` itself
-        when each of its children keeps its place, else another list."""
+    def apply(self, node: _Node | None, depth: int, start: int, end: int) -> _Made:
+        """Apply entries[start:end] at the place at `depth` where `node` is. Return what is there then."""
+        if not isinstance(node, list):
+            return self._replace(node, depth, start, end)
+        if end - start == 1 and (hashed := self._follow(node, depth, start)) is not None:
+            return hashed, node
+        return self._descend(node, depth, start, end)
+
+    def _descend(self, node: _Branch, depth: int, start: int, end: int) -> _Made:
+        """Apply entries[start:end], all below `node`, which is at `depth`. What is then there is `node` itself when
+        each of its children keeps its place, else another list."""
         entries = self.entries
         content = node[0]
         fresh = bytearray(content)
@@ -195,43 +199,33 @@ class _Update:
         children = node
         changed: list[tuple[int, _Node]] = []
         while start < end:
-            hexed, path, leaf, hashed = entries[start]
-            nibble = hexed[depth]
+            nibble = entries[start][0][depth]
             stop = start + 1
             if stop < end and entries[stop][0][depth] == nibble:
                 stop = self._span(depth, stop, end)
             bit = _BIT[nibble]
             place = 1 + (bitmap & (bit - 1)).bit_count()
             at = _BEFORE_HASHES + 32 * place
-            if bitmap & bit:
-                child = children[place]
-                if child.__class__ is list:
-                    hashed, made = self.descend(child, depth + 1, start, stop)
-                elif hashed is not None and stop - start == 1 and child.startswith(path):
-                    made = leaf  # what most entries are: another value of a record that stands alone
-                else:
-                    hashed, made = self.replace(child, depth + 1, start, stop)
-                if made is not None:
-                    assert hashed is not None
-                    fresh[at : at + 32] = hashed
-                    if made is not child:
-                        changed.append((place, made))
-                else:
-                    children = _settled(children, node, changed)
+            child = children[place] if bitmap & bit else None
+            hashed, made = self.apply(child, depth + 1, start, stop)
+            start = stop
+            if child is not None and made is not None:
+                fresh[at : at + 32] = hashed
+                if made is not child:
+                    changed.append((place, made))
+            elif child is not made:
+                children = _settled(children, node, changed)
+                bitmap ^= bit
+                if made is None:
                     del children[place]
                     del fresh[at : at + 32]
-                    bitmap ^= bit
-            else:
-                hashed, made = self.replace(None, depth + 1, start, stop)
-                if made is not None:
-                    children = _settled(children, node, changed)
+                else:
                     children.insert(place, made)
                     fresh[at:at] = hashed
-                    bitmap |= bit
-            start = stop
         if children is node and bitmap & (bitmap - 1):
             content = bytes(fresh)
-            self.staged.append((node, content, changed))
+            self.staged.append((node, 0, content))
+            self.staged += [(node, place, child) for place, child in changed]
             return hashlib.sha256(content).digest(), node
         children = _settled(children, node, changed)
         if bitmap == 0:
@@ -241,6 +235,36 @@ class _Update:
         fresh[_BITMAP_AT : _BITMAP_AT + 2] = bitmap.to_bytes(2, "big")
         children[0] = content = bytes(fresh)
         return hashlib.sha256(content).digest(), children
+
+    def _follow(self, node: _Branch, depth: int, index: int) -> bytes | None:
+        """Apply the one entry below `node` if it is what most are: another value of a record that is there, so that
+        every branch on its way keeps its shape. Return the new hash of `node`, or None with nothing done."""
+        hexed, path, leaf, hashed = self.entries[index]
+        way: list[tuple[_Branch, int]] = []
+        below: Any = node
+        while below.__class__ is list:
+            content = below[0]
+            bitmap = content[_BITMAP_AT] << 8 | content[_BITMAP_AT + 1]
+            bit = _BIT[hexed[depth]]
+            if not bitmap & bit:
+                return None
+            place = 1 + (bitmap & (bit - 1)).bit_count()
+            way.append((below, place))
+            below = below[place]
+            depth += 1
+        if hashed is None or not below.startswith(path):
+            return None
+        staged, sha256 = self.staged.append, hashlib.sha256
+        branch, place = way[-1]
+        staged((branch, place, leaf))
+        while way:
+            branch, place = way.pop()
+            content = branch[0]
+            at = _BEFORE_HASHES + 32 * place
+            content = content[:at] + hashed + content[at + 32 :]
+            staged((branch, 0, content))
+            hashed = sha256(content).digest()
+        return hashed
 
     def _span(self, depth: int, start: int, end: int) -> int:
         """Return the end of the run of entries that share the nibble at `depth` with the one before `start`."""
@@ -255,8 +279,12 @@ class _Update:
             stop += 1
         return stop
 
-    def replace(self, leaf: bytes | None, depth: int, start: int, end: int) -> _Made:
+    def _replace(self, leaf: bytes | None, depth: int, start: int, end: int) -> _Made:
         """Apply entries[start:end] at a place at `depth` where there is no node yet, or a lone leaf."""
+        if leaf is not None and end - start == 1:
+            _, path, fresh, hashed = self.entries[start]
+            if hashed is not None and leaf.startswith(path):
+                return hashed, fresh
         entries = [entry for entry in self.entries[start:end] if entry[3] is not None]
         if leaf is not None:
             hexed = leaf[:32].hex()

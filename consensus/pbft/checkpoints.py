@@ -169,9 +169,14 @@ def on_synchronized(state: State, certificate: FinalityCertificate, executed: tu
 
 
 def notice_lag(state: State) -> None:
-    """A Status period after we learned of a certified height, its decisions did not come by themselves: synchronize."""
-    if state.certified_at_last_status > state.last_delivered:
+    """A Status period after we learned of a certified height, its decisions did not come by themselves: synchronize.
+
+    While decisions do come, if late, blocks that are fetched would only have their signatures checked a second time: a
+    loaded replica would fall behind by catching up. One that falls out of the window synchronizes whatever comes.
+    """
+    if state.certified_at_last_status > state.last_delivered and not state.delivered_since_status:
         ask_for_synchronization(state)
+    state.delivered_since_status = False
     if state.highest_certificate is not None:
         state.certified_at_last_status = state.highest_certificate.height
 

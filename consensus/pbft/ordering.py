@@ -226,5 +226,6 @@ def deliver(state: State) -> None:
             batches.request_missing(state, lacking, state.others)
             return
         state.last_delivered += 1
+        state.delivered_since_status = True
         held = tuple(state.batches[digest] for digest in proposal.batches)
         state.emit(Execute(state.last_delivered, proposal, held))

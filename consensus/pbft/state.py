@@ -171,6 +171,8 @@ class State:
         self.certificate_holders: set[int] = set()
         self.certified_at_last_status = base
         """The highest certified height that we knew of a Status period ago."""
+        self.delivered_since_status = False
+        """Whether decisions of ours went to the ledger in this Status period."""
         self.diverged_at: int | None = None
         self.repairs_left: dict[int, int] = {}
         """Messages that each replica may still be sent for its Status, until our next Status period."""

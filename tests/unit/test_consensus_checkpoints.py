@@ -112,6 +112,18 @@ def test_a_certified_height_that_does_not_come_by_itself_is_synchronized() -> No
     assert solo.replica.status().last_executed == 3
 
 
+def test_a_replica_whose_decisions_come_late_waits_for_them() -> None:
+    """L6: fetched blocks would cost it the signatures again, and it would fall behind by catching up."""
+    solo = Solo(1)
+    solo.receive(status(2, 3))
+    solo.expire("status")
+    decided(solo)
+    assert of(solo.expire("status"), SyncNeeded) == []
+    assert solo.replica.status().last_decided == 1
+    (needed,) = of(solo.expire("status"), SyncNeeded)  # nothing came since
+    assert needed.certificate.height == 3
+
+
 def test_a_height_beyond_the_window_is_synchronized_at_once() -> None:
     """L6."""
     solo = Solo(1)

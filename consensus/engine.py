@@ -260,6 +260,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def stable_checkpoint(self) -> int:
+        """The height up to which nothing is retained: a certificate proves it."""
+        ...
+
+    @property
     def proven(self) -> bool:
         """Whether the vote log is known to hold all that this replica promised."""
         ...

@@ -142,5 +142,5 @@ def block_records(block: Block, results: BlockResults) -> Changes:
         _HEIGHT: number,
     }
     for index in range(results.swept, len(results.receipts)):
-        changes[b"t" + results.receipts[index].id] = encode(_Location(height, index))
+        changes[b"t" + results.receipts[index].id] = encode((height, index))  # a _Location
     return changes

@@ -377,6 +377,10 @@ class Chain:
         results = self._results(height)
         return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
 
+    def has_executed(self, transaction_id: bytes) -> bool:
+        """Tell whether a transaction or bundle executed, however long ago."""
+        return transaction_id in self._replay or self.archive.location(transaction_id) is not None
+
     def admission_error(self, transaction: DecodedTransaction | DecodedBundle, now_ms: int) -> LedgerError | None:
         """Say why a transaction or bundle would not execute if it were ordered now; None when nothing is against it.
 
@@ -390,7 +394,7 @@ class Chain:
             mark = Mark.MALFORMED
         elif body.network_id != self.network_id:
             mark = Mark.FOREIGN
-        elif transaction.id in self._replay or self.archive.location(transaction.id) is not None:
+        elif transaction.id in self._replay:  # what executed before that has expired
             mark = Mark.DUPLICATE
         else:
             mark = lifetime_mark(body.expires_at_ms, time_ms, parameters.lifetime_ms)

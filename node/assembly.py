@@ -323,7 +323,9 @@ class Node:
 
     def _own_readings(self, replication: Replication) -> Iterator[Reading]:
         yield Reading("guildmark_executor_queue", "Requests waiting for the ledger", self._executor.waiting)
-        yield Reading("guildmark_verifier_queue", "Jobs waiting for the verifier", self._verifier.waiting)
+        yield Reading(
+            "guildmark_verifier_queue", "Transactions whose signatures wait to be checked", self._verifier.waiting
+        )
         yield Reading("guildmark_artifacts_pending", "Versions not yet held and stated", replication.pending)
         if self._api is not None and self._api_server is not None:
             server = self._api_server

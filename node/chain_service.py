@@ -12,7 +12,7 @@ import msgspec
 from ledger import deadlines, epochs, ownership_certificate
 from ledger.block import Block, Header, block_hash, decode_block, transactions_root
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
-from ledger.errors import InvalidBlock, InvalidTransaction
+from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.opaque import decode_bundle, is_bundle
 from ledger.transaction import decode_transaction, transaction_id
@@ -162,12 +162,10 @@ class ChainService:
             transaction = decode_transaction(data)
         except InvalidTransaction as error:
             return Verdict(b"", error.code, error.message)
-        if self._chain.transaction_status(transaction.id).state == "executed":
-            return Verdict(transaction.id, known=True)
-        body = transaction.body
         refusal = self._chain.admission_error(transaction, now_ms)
         if refusal is not None:
-            return Verdict(transaction.id, refusal.code, refusal.message)
+            return self._refused(transaction.id, refusal)
+        body = transaction.body
         return Verdict(transaction.id, sender=body.sender, expires_at_ms=body.expires_at_ms)
 
     def _admit_bundle(self, data: bytes, now_ms: int) -> Verdict:
@@ -175,12 +173,17 @@ class ChainService:
             bundle = decode_bundle(data)
         except InvalidTransaction as error:
             return Verdict(b"", error.code, error.message)
-        if self._chain.transaction_status(bundle.id).state == "executed":
-            return Verdict(bundle.id, known=True)
         refusal = self._chain.admission_error(bundle, now_ms)
         if refusal is not None:
-            return Verdict(bundle.id, refusal.code, refusal.message)
+            return self._refused(bundle.id, refusal)
         return Verdict(bundle.id, sender=NOBODY, expires_at_ms=bundle.body.expires_at_ms, signed=False)
+
+    def _refused(self, identifier: bytes, refusal: LedgerError) -> Verdict:
+        """What executed once would not execute now either; it is known, which is no error. Only here is it looked up on
+        disk."""
+        if self._chain.has_executed(identifier):
+            return Verdict(identifier, known=True)
+        return Verdict(identifier, refusal.code, refusal.message)
 
     # --- synchronization
 

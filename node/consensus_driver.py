@@ -191,7 +191,7 @@ class ConsensusDriver:
         return self._journal.wants_rewrite and self._stable() <= self._ledger_height
 
     def _stable(self) -> int:
-        return self.engine.status().stable_checkpoint
+        return self.engine.stable_checkpoint
 
     def _take_events(self) -> None:
         for _ in range(EVENTS_PER_SYNC_MAX):

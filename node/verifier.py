@@ -10,10 +10,10 @@ from typing import Final
 from ledger.transaction import signature_holds
 from primitives.keys import verify
 
-JOB_TRANSACTIONS_MAX: Final = 64
-"""Signatures checked before the result is reported; about 2.5 ms."""
-JOBS_MAX: Final = 4_096
-"""Jobs waiting; more are refused, and their senders told to come again."""
+PART_TRANSACTIONS: Final = 64
+"""Signatures checked before the thread looks whether it should stop; about 2.5 ms."""
+WAITING_MAX: Final = 262_144
+"""Transactions waiting; with so many, more are refused, and their senders told to come again."""
 
 
 def check_signatures(transactions: Sequence[bytes]) -> list[bool]:
@@ -34,43 +34,45 @@ class ThreadVerifier:
     def __init__(self, post: Callable[[Callable[[], None]], None]) -> None:
         self._post = post
         self._jobs: queue.SimpleQueue[tuple[Sequence[bytes], Callable[[list[bool]], None]] | None] = queue.SimpleQueue()
+        self._given = self._checked = 0
+        """Transactions, each counted by one thread."""
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="verifier", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        return self._jobs.qsize()
+        """Transactions not checked yet."""
+        return self._given - self._checked
 
     def verify(self, transactions: Sequence[bytes], answer: Callable[[list[bool] | None], None]) -> None:
-        """Check in jobs of at most 64; the answer comes when all are done. A full queue answers None."""
-        if not transactions or self._jobs.qsize() >= JOBS_MAX:
+        """Check all; the answer comes when that is done. A full queue answers None."""
+        if not transactions or self.waiting >= WAITING_MAX:
             self._post(lambda: answer(None if transactions else []))
             return
-        verdicts: list[bool] = []
-        for start in range(0, len(transactions), JOB_TRANSACTIONS_MAX):
-
-            def part(found: list[bool]) -> None:
-                verdicts.extend(found)
-                if len(verdicts) == len(transactions):
-                    answer(verdicts)
-
-            self._jobs.put((transactions[start : start + JOB_TRANSACTIONS_MAX], part))
+        self._given += len(transactions)
+        self._jobs.put((transactions, answer))
 
     @property
     def stopped(self) -> bool:
         return self._stopped
 
     def stop(self) -> None:
-        """Finish the job under way and end; what waits is not checked, and nobody hears of it."""
+        """Finish the part under way and end; what waits is not checked, and nobody hears of it."""
         self._stopped = True
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._stopped:
+        while (job := self._jobs.get()) is not None:
             transactions, answer = job
-            found = check_signatures(transactions)
+            found: list[bool] = []
+            while len(found) < len(transactions):
+                if self._stopped:
+                    return
+                found += check_signatures(transactions[len(found) : len(found) + PART_TRANSACTIONS])
+            self._checked += len(transactions)
+            # Once a job: every word to the deciding thread wakes it.
             self._post(lambda answer=answer, found=found: answer(found))  # type: ignore[misc]
 
 

@@ -16,7 +16,7 @@ from consensus.messages import PrePrepare, decode_message
 from ledger.errors import LedgerError
 from node.chain_service import ChainService
 from node.ports import Answer, RegisteredPeer
-from node.verifier import JOB_TRANSACTIONS_MAX, check_signatures
+from node.verifier import PART_TRANSACTIONS, check_signatures
 from p2p.channels import Channel
 from simulation.world import Handle
 
@@ -192,8 +192,8 @@ class ChargedPorts:
             if len(found) == len(transactions):
                 self._back(lambda: answer(found))
 
-        for start in range(0, len(transactions), JOB_TRANSACTIONS_MAX):
-            part = transactions[start : start + JOB_TRANSACTIONS_MAX]
+        for start in range(0, len(transactions), PART_TRANSACTIONS):
+            part = transactions[start : start + PART_TRANSACTIONS]
             self._then(lambda part=part: self._verifier.post(job(part)))  # type: ignore[misc]
 
     # --- Links

@@ -128,6 +128,10 @@ class Replica:
         """Whether the log is known to hold all that this replica promised."""
         return not (self._state.gated or self._state.outdated)
 
+    @property
+    def stable_checkpoint(self) -> int:
+        return self._state.low
+
     def undecided_items(self, authors: frozenset[int]) -> tuple[bytes, ...]:
         return batches.undecided_items(self._state, authors)
 

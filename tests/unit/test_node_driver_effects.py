@@ -80,6 +80,10 @@ class ScriptedEngine:
     def proven(self) -> bool:
         return True
 
+    @property
+    def stable_checkpoint(self) -> int:
+        return self.stable
+
     def undecided_items(self, authors: frozenset[int]) -> tuple[bytes, ...]:
         return ()
 

@@ -241,6 +241,10 @@ class Scripted:
     def proven(self) -> bool:
         return True
 
+    @property
+    def stable_checkpoint(self) -> int:
+        return self.stable
+
     def status(self) -> EngineStatus:
         values: dict[str, Any] = dict.fromkeys(EngineStatus.__struct_fields__, 0)
         return EngineStatus(**(values | {"stable_checkpoint": self.stable}))

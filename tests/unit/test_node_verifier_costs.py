@@ -23,7 +23,7 @@ from node.batcher import BatchLimits
 from node.chain_service import ChainService
 from node.intake import Admission, Intake
 from node.pool import PoolLimits
-from node.verifier import JOB_TRANSACTIONS_MAX, JOBS_MAX, ThreadVerifier, check_signatures
+from node.verifier import PART_TRANSACTIONS, ThreadVerifier, check_signatures
 from primitives.list_root import list_root
 from simulation.cluster import make_genesis, seeded_key
 from simulation.world import START_MS
@@ -250,10 +250,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     event.set()
 
 
-def test_many_are_checked_in_small_jobs_and_answered_together_in_order() -> None:
+def test_many_are_checked_in_small_parts_and_answered_together_in_order() -> None:
     post = Post()
     thread = ThreadVerifier(post)
-    items = [transfer(salt) if salt % 3 else spoiled(transfer(salt)) for salt in range(2 * JOB_TRANSACTIONS_MAX + 5)]
+    items = [transfer(salt) if salt % 3 else spoiled(transfer(salt)) for salt in range(2 * PART_TRANSACTIONS + 5)]
     answers: list[list[bool] | None] = []
     thread.verify([*items, b"no transaction"], answers.append)
     post.wait(lambda: answers)
@@ -271,16 +271,24 @@ def test_nothing_to_check_is_answered() -> None:
     assert answers == [[]]
 
 
-def test_a_full_queue_says_so_and_calls_no_signature_bad(gate: threading.Event) -> None:
+def test_a_full_queue_says_so_and_calls_no_signature_bad(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I13: what waits is counted in transactions, whatever the size of the jobs."""
+    monkeypatch.setattr(verifier, "WAITING_MAX", 1_000)
     post = Post()
     thread = ThreadVerifier(post)
     answers: list[list[bool] | None] = []
-    for _ in range(JOBS_MAX + 2):  # one may be under way already
-        thread.verify([b"x"], answers.append)
+    for _ in range(3):
+        thread.verify([b"x"] * 500, answers.append)
     post.wait(lambda: answers)
+    assert answers == [None]
+    assert thread.waiting == 1_000
     gate.set()
+    post.wait(lambda: len(answers) == 3)
+    assert thread.waiting == 0
     thread.stop()
-    assert answers[0] is None
+    assert answers[1:] == [[False] * 500] * 2
 
 
 def test_a_stop_does_not_check_what_waits(gate: threading.Event) -> None:

@@ -377,10 +377,6 @@ class Chain:
         results = self._results(height)
         return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
 
-    def has_executed(self, transaction_id: bytes) -> bool:
-        """Tell whether a transaction or bundle executed, however long ago."""
-        return transaction_id in self._replay or self.archive.location(transaction_id) is not None
-
     def admission_error(self, transaction: DecodedTransaction | DecodedBundle, now_ms: int) -> LedgerError | None:
         """Say why a transaction or bundle would not execute if it were ordered now; None when nothing is against it.
 

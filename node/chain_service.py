@@ -164,7 +164,7 @@ class ChainService:
             return Verdict(b"", error.code, error.message)
         refusal = self._chain.admission_error(transaction, now_ms)
         if refusal is not None:
-            return self._refused(transaction.id, refusal)
+            return _refused(self._chain, transaction.id, refusal)
         body = transaction.body
         return Verdict(transaction.id, sender=body.sender, expires_at_ms=body.expires_at_ms)
 
@@ -175,15 +175,8 @@ class ChainService:
             return Verdict(b"", error.code, error.message)
         refusal = self._chain.admission_error(bundle, now_ms)
         if refusal is not None:
-            return self._refused(bundle.id, refusal)
+            return _refused(self._chain, bundle.id, refusal)
         return Verdict(bundle.id, sender=NOBODY, expires_at_ms=bundle.body.expires_at_ms, signed=False)
-
-    def _refused(self, identifier: bytes, refusal: LedgerError) -> Verdict:
-        """What executed once would not execute now either; it is known, which is no error. Only here is it looked up on
-        disk."""
-        if self._chain.has_executed(identifier):
-            return Verdict(identifier, known=True)
-        return Verdict(identifier, refusal.code, refusal.message)
 
     # --- synchronization
 
@@ -324,6 +317,16 @@ class ChainService:
     def prepare_ownership(self, asset: bytes) -> ownership_certificate.Prepared:
         """Gather what an ownership certificate needs at the head; its height's certificate may not be there yet."""
         return ownership_certificate.prepare(self._chain, asset)
+
+
+def _refused(chain: Chain, identifier: bytes, refusal: LedgerError) -> Verdict:
+    """What executed once, however long ago, would not execute now either: it is known, which is no error.
+
+    So a transaction is looked up on disk only when something is against it.
+    """
+    if chain.archive.location(identifier) is not None:
+        return Verdict(identifier, known=True)
+    return Verdict(identifier, refusal.code, refusal.message)
 
 
 def _decode_header(data: bytes) -> Header:

@@ -14,6 +14,8 @@ from ledger.errors import LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import network_id, organization_account
 from ledger.modules.credits.operations import Transfer
+from ledger.parameters import LIFETIME_MS_MAX
+from ledger.replay import BUCKET_MS
 from ledger.state.store import MemoryStore
 from ledger.transaction import build, transaction_id
 from node.batcher import RETRY_MS, BatchLimits
@@ -119,6 +121,17 @@ def test_what_is_pending_or_executed_is_known_and_not_verified_again() -> None:
     counter.execute(data)
     assert counter.submit(data) == [Admission(transaction_id(data), known=True)]
     assert counter.verifier.asked == [data]
+
+
+def test_what_executed_long_ago_is_known_though_its_id_is_held_no_more() -> None:
+    """It has expired meanwhile, like what never executed: only the disk tells them apart."""
+    counter, data, never = Counter(), transfer(1), transfer(2)
+    counter.execute(data)
+    counter.clock.advance(LIFETIME_MS_MAX + 2 * BUCKET_MS)
+    counter.execute()
+    counter.execute(transfer(3, lifetime_ms=LIFETIME_MS_MAX + 3 * BUCKET_MS))
+    answers = counter.submit(data, never)
+    assert [(answer.known, answer.code) for answer in answers] == [(True, ""), (False, "transaction.expired")]
 
 
 @pytest.mark.parametrize(

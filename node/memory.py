@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-THRESHOLDS: Final = (20_000, 20, 100)
+THRESHOLDS: Final = (100_000, 20, 100)
 """Allocations before the youngest are looked at, of those looks before the middle ones are, of these before all are: a
 look at all takes tens of milliseconds with a large state. Python's defaults are made for small programs, and look at
 all the oftener the more is frozen."""

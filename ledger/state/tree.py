@@ -161,13 +161,12 @@ def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:
     sha256 = hashlib.sha256
     entries: list[_Entry] = []
     for key, value in changes:
-        hashed = sha256(key)
-        path = hashed.digest()
+        path = sha256(key).digest()
         if value is None:
-            entries.append((hashed.hexdigest(), path, b"", None))
+            entries.append((path.hex(), path, b"", None))
         else:
             leaf = path + sha256(_VALUE + value).digest()
-            entries.append((hashed.hexdigest(), path, leaf, sha256(_LEAF + leaf).digest()))
+            entries.append((path.hex(), path, leaf, sha256(_LEAF + leaf).digest()))
     entries.sort()
     return entries
 

@@ -8,7 +8,6 @@ beginning, or after their signing where that is later.
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.generator.plan import CHUNK_TRANSACTIONS, Plan, read_plan
 from benchmarks.workloads.accounts import Accounts
 from benchmarks.workloads.choosing import workload
-from benchmarks.workloads.workload import Facts, Workload
+from benchmarks.workloads.workload import Facts, Workload, numbers_of
 from ledger.transaction import SALT_BYTES, build, transaction_id
 from node.parents import end_with_parent
 
@@ -49,7 +48,7 @@ class Signer:
     def transaction(self, index: int, expires_at_ms: int) -> tuple[bytes, int]:
         """Return the bytes of transaction `index` and its number of operations."""
         asked = self._plan.configuration
-        rng = random.Random(asked.seed << 48 | index)  # a number: a text would cost as much as half a signature
+        rng = numbers_of(asked.seed, index)
         sender, operations = self._workload.operations(index, rng)
         data = build(
             network_id=self._plan.network_id,

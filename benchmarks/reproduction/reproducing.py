@@ -41,8 +41,7 @@ TOLERANCES: Final[tuple[tuple[Figure, float | None], ...]] = (
 )
 """How far a figure may be from what it was, as a share; None where it is shown and not judged.
 
-The first two scattered by up to a tenth between quiet runs of one machine; messages depend on how many blocks the load
-fell into, and latency on what else the machine did.
+Messages depend on how many blocks the load fell into, and latency on what else the machine did.
 """
 SIMULATED: Final[tuple[Figure, ...]] = (THROUGHPUT, P50, P99, CPU, BYTES, MESSAGES)
 """All judged, with no tolerance at all."""

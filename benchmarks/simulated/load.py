@@ -6,7 +6,6 @@ earlier ones; saturated, so many transactions are kept on their way that no pool
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 import msgspec
@@ -16,7 +15,7 @@ from benchmarks.results.schema import Configuration
 from benchmarks.simulated.clock import US_PER_MS, US_PER_S, Time
 from benchmarks.simulated.costs import LOOPBACK_US
 from benchmarks.simulated.validators import Chronicle, Validator
-from benchmarks.workloads.workload import Workload
+from benchmarks.workloads.workload import Workload, numbers_of
 from ledger.opaque import SALT_BYTES as BUNDLE_SALT_BYTES
 from ledger.opaque import build_bundle
 from ledger.transaction import SALT_BYTES, build, transaction_id
@@ -147,7 +146,7 @@ class Load:
 
     def _make(self, index: int) -> tuple[bytes, int]:
         asked = self._asked
-        rng = random.Random(f"{asked.seed} {index}")
+        rng = numbers_of(asked.seed, index)
         expires_at_ms = self._time.now_ms + self._lifetime_ms // 2
         if not self._workload.signed:
             data = build_bundle(

@@ -28,6 +28,11 @@ class Facts(msgspec.Struct, frozen=True):
     payload_bytes: int
 
 
+def numbers_of(seed: int, index: int) -> random.Random:
+    """Return the generator of numbers of transaction `index`, in real runs and in virtual time alike."""
+    return random.Random(seed << 48 | index)  # seeding by a text would cost as much as half a signature
+
+
 class Workload(Protocol):
     """Transactions by index."""
 

@@ -230,6 +230,8 @@ class EngineStatus(msgspec.Struct, frozen=True):
     """How long work may wait before the primary is suspected, as things stand."""
     failed_views: int = 0
     """Views in a row that decided nothing."""
+    highest_certified: int = 0
+    """The highest block that is known to be certified, executed here or not."""
     own_batches_waiting: int = 0
     """This replica's own batches that no proposal names yet; beyond a bound further ones come back."""
 

@@ -170,5 +170,5 @@ def _core_readings(core: CoreStatus) -> Iterator[Reading]:
     yield Reading("guildmark_payloads_refused", "Payloads that were no messages", core.refused_payloads, kind="counter")
     yield Reading("guildmark_messages_dropped", "Messages given up: slow disk", core.messages_dropped, kind="counter")
     yield Reading("guildmark_consensus_batches_waiting", "Available undecided batches", engine.batches_waiting)
-    target = core.sync_target
-    yield Reading("guildmark_sync_blocks_behind", "Blocks to fetch", 0 if target is None else target - core.height)
+    certified = max(engine.highest_certified, core.sync_target or 0)
+    yield Reading("guildmark_sync_blocks_behind", "Certified blocks not executed here", max(0, certified - core.height))

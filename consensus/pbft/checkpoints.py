@@ -172,13 +172,15 @@ def notice_lag(state: State) -> None:
     """A Status period after we learned of a certified height, its decisions did not come by themselves: synchronize.
 
     While decisions do come, if late, blocks that are fetched would only have their signatures checked a second time: a
-    loaded replica would fall behind by catching up. One that falls out of the window synchronizes whatever comes.
+    loaded replica would fall behind by catching up. So it is given some periods; not more, or a primary that lets us
+    have one batch a period would decide how far behind we are.
     """
-    if state.certified_at_last_status > state.last_delivered and not state.delivered_since_status:
+    known = state.certified_at_status
+    late, too_late = known[-1] > state.last_delivered, known[0] > state.last_delivered
+    if too_late or (late and not state.delivered_since_status):
         ask_for_synchronization(state)
     state.delivered_since_status = False
-    if state.highest_certificate is not None:
-        state.certified_at_last_status = state.highest_certificate.height
+    known.append(known[-1] if state.highest_certificate is None else state.highest_certificate.height)
 
 
 def ask_for_synchronization(state: State) -> None:

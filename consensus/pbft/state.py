@@ -6,7 +6,7 @@ has no behavior of the protocol in it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Final
 
 from consensus.engine import (
@@ -46,6 +46,8 @@ from consensus.ports import Signer, Verifier
 from consensus.validators import ValidatorSet
 from primitives.finality import FinalityCertificate
 
+LATE_PERIODS_MAX: Final = 8
+"""Status periods that a replica waits for decisions which come, but later than their certificates."""
 EVIDENCE_PER_REPLICA_MAX: Final = 16
 """Contradictions reported of one replica in a process's life; more prove nothing new."""
 
@@ -169,8 +171,8 @@ class State:
         self.checkpoints: dict[int, dict[int, Checkpoint]] = {}
         self.highest_certificate: FinalityCertificate | None = None
         self.certificate_holders: set[int] = set()
-        self.certified_at_last_status = base
-        """The highest certified height that we knew of a Status period ago."""
+        self.certified_at_status = deque([base], LATE_PERIODS_MAX)
+        """The highest certified height that we knew of in each of the last Status periods, oldest first."""
         self.delivered_since_status = False
         """Whether decisions of ours went to the ledger in this Status period."""
         self.diverged_at: int | None = None

@@ -50,6 +50,7 @@ def describe(state: State) -> EngineStatus:
         failed_views=state.views_without_progress,
         epoch_end=state.epoch_end,
         outdated=state.outdated,
+        highest_certified=max(state.low, 0 if state.highest_certificate is None else state.highest_certificate.height),
         own_batches_waiting=len(state.waiting.get(-1 if state.replica_id is None else state.replica_id, ())),
     )
 
@@ -74,6 +75,8 @@ def missing(state: State) -> list[str]:
             sentences.append(f"view {wish} is asked for by {names(asking)}; its primary, {primary}, has to begin it")
     if state.epoch_end and not state.ended:
         sentences.append(f"the epoch ends with block {state.epoch_end}")
+    if (known := state.certified_at_status[-1]) > state.last_executed:
+        sentences.append(f"block {known} is certified, and block {state.last_executed} the last that executed here")
     for sequence, slot in sorted(state.slots.items()):
         if slot.decided:
             continue

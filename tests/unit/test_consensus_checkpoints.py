@@ -22,6 +22,7 @@ from consensus_kit import (
 
 from consensus.engine import BatchClosed, Certified, Diverged, EvidenceFound, Execute, Synchronized, SyncNeeded
 from consensus.messages import Status
+from consensus.pbft.state import LATE_PERIODS_MAX
 
 A, B = batch(2, 1, b"a"), batch(3, 1, b"b")
 X = proposal(0, A)
@@ -122,6 +123,22 @@ def test_a_replica_whose_decisions_come_late_waits_for_them() -> None:
     assert solo.replica.status().last_decided == 1
     (needed,) = of(solo.expire("status"), SyncNeeded)  # nothing came since
     assert needed.certificate.height == 3
+
+
+def test_a_replica_that_is_given_a_decision_now_and_then_does_not_wait_for_ever() -> None:
+    """L6: a primary that lets it have one batch a period does not decide how far behind it is."""
+    solo = Solo(1)
+    solo.receive(status(2, 15))
+    assert solo.replica.status().highest_certified == 15
+    asked = []
+    for period in range(1, LATE_PERIODS_MAX + 3):
+        held = batch(2, period, b"item")
+        content = proposal(0, held)
+        solo.receive(held, pre_prepare(0, period, content), prepare(2, 0, period, content))
+        solo.receive(commit(0, 0, period, content), commit(2, 0, period, content))
+        assert solo.replica.status().last_decided == period
+        asked.append(bool(of(solo.expire("status"), SyncNeeded)))
+    assert asked == [False] * LATE_PERIODS_MAX + [True] * 2
 
 
 def test_a_height_beyond_the_window_is_synchronized_at_once() -> None:

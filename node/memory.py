@@ -6,9 +6,10 @@ import gc
 from typing import Final
 
 THRESHOLDS: Final = (100_000, 20, 100)
-"""Allocations before the youngest are looked at, of those looks before the middle ones are, of these before all are: a
-look at all takes tens of milliseconds with a large state. Python's defaults are made for small programs, and look at
-all the oftener the more is frozen."""
+"""What may be there more than at the last look before the youngest are looked at (about as much as a large block makes,
+and gives back), of those looks before the middle ones are, of these before all are: a look at all takes tens of
+milliseconds with a large state. Python's defaults are made for small programs, and look at all the oftener the more is
+frozen."""
 
 
 def settle() -> None:

@@ -29,7 +29,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 def numbers_of(seed: int, index: int) -> random.Random:
-    """Return the generator of numbers of transaction `index`, in real runs and in virtual time alike."""
+    """Return the generator of numbers of signed transaction `index`, in real runs and in virtual time alike."""
     return random.Random(seed << 48 | index)  # seeding by a text would cost as much as half a signature
 
 

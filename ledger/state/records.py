@@ -61,14 +61,11 @@ class StateRecords:
             self._hold(key, value)
 
     def _hold(self, key: bytes, value: bytes | None) -> None:
+        cost = RECORD_OVERHEAD_BYTES + len(key) + (0 if value is None else len(value))
         held = self._young.get(key, _ABSENT)
-        cost = 0 if value is None else len(value)
-        if held is _ABSENT:
-            cost += RECORD_OVERHEAD_BYTES + len(key)
-        elif held is not None:
-            cost -= len(held)
-        if cost > self._room:
+        freed = 0 if held is _ABSENT else RECORD_OVERHEAD_BYTES + len(key) + (0 if held is None else len(held))
+        if cost - freed > self._room:
             self._young, self._old = {}, self._young
-            self._room = CACHE_BYTES_MAX // 2
+            self._room, freed = CACHE_BYTES_MAX // 2, 0
         self._young[key] = value
-        self._room -= cost
+        self._room -= cost - freed

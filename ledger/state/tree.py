@@ -172,7 +172,8 @@ def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:
 
 
 class _Update:
-    """One batch of sorted entries on its way down. Each branch is visited at most once, and none is changed."""
+    """One batch of sorted entries on its way down. No branch is changed: what would change in place is `staged`, and a
+    branch whose shape changes is copied."""
 
     __slots__ = ("entries", "staged")
 
@@ -180,15 +181,20 @@ class _Update:
         self.entries = entries
         self.staged: list[_Change] = []
 
-    def apply(self, node: _Node | None, depth: int, start: int, end: int) -> _Made:
-        """Apply entries[start:end] at the place at `depth` where `node` is. Return what is there then."""
+    def apply(self, node: _Node | None, depth: int, start: int, end: int, *, follow: bool = True) -> _Made:
+        """Apply entries[start:end] at the place at `depth` where `node` is. Return what is there then.
+
+        `follow` is False below a branch from which the one entry could not be followed.
+        """
         if not isinstance(node, list):
             return self._replace(node, depth, start, end)
-        if end - start == 1 and (hashed := self._follow(node, depth, start)) is not None:
+        if end - start > 1:
+            return self._descend(node, depth, start, end, follow=True)
+        if follow and (hashed := self._follow(node, depth, start)) is not None:
             return hashed, node
-        return self._descend(node, depth, start, end)
+        return self._descend(node, depth, start, end, follow=False)
 
-    def _descend(self, node: _Branch, depth: int, start: int, end: int) -> _Made:
+    def _descend(self, node: _Branch, depth: int, start: int, end: int, *, follow: bool) -> _Made:
         """Apply entries[start:end], all below `node`, which is at `depth`. What is then there is `node` itself when
         each of its children keeps its place, else another list."""
         entries = self.entries
@@ -206,7 +212,7 @@ class _Update:
             place = 1 + (bitmap & (bit - 1)).bit_count()
             at = _BEFORE_HASHES + 32 * place
             child = children[place] if bitmap & bit else None
-            hashed, made = self.apply(child, depth + 1, start, stop)
+            hashed, made = self.apply(child, depth + 1, start, stop, follow=follow)
             start = stop
             if child is not None and made is not None:
                 fresh[at : at + 32] = hashed

@@ -291,6 +291,26 @@ def test_a_full_queue_says_so_and_calls_no_signature_bad(
     assert answers[1:] == [[False] * 500] * 2
 
 
+def test_a_stop_does_not_wait_for_the_end_of_a_large_job(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[int] = []
+    inner = verifier.check_signatures
+    monkeypatch.setattr(verifier, "check_signatures", lambda part: checked.append(len(part)) or inner(part))
+    post = Post()
+    thread = ThreadVerifier(post)
+    thread.verify([b"x"] * (100 * PART_TRANSACTIONS), lambda _: None)
+    stopping = threading.Thread(target=thread.stop)
+    stopping.start()
+    while not thread.stopped:
+        pass
+    gate.set()
+    stopping.join(WAIT_S)
+    assert not stopping.is_alive()
+    assert len(checked) <= 1
+    assert post.callbacks.empty()
+
+
 def test_a_stop_does_not_check_what_waits(gate: threading.Event) -> None:
     post = Post()
     thread = ThreadVerifier(post)

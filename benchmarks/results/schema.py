@@ -14,7 +14,7 @@ FORMAT: Final = 1
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that was asked for. The same configuration and seed offer the same load."""
+    """All that was asked for. The same configuration and seed offer the same load, with one revision of the program."""
 
     kind: Literal["real", "simulated"] = "real"
     validators: int = 4

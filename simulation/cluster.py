@@ -93,6 +93,7 @@ class SimulatedCluster:
         for index, adversary in sorted((adversaries or {}).items()):
             self.corrupt(index, adversary)
         self.network.on_send = self._send
+        self.network.on_arrival = self.invariants.on_arrival
 
     # --- who is who
 

@@ -13,9 +13,9 @@ import msgspec
 from ledger.parameters import Parameters
 from simulation.cluster import SimulatedCluster
 from simulation.governance import Consortium
-from simulation.invariants import InvariantViolated
 from simulation.network import NetworkFaults
 from simulation.node import DiskCopy
+from simulation.promises import InvariantViolated
 
 WINDOW: Final = 16
 PEACE_LIMIT_MS: Final = 120_000

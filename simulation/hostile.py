@@ -16,9 +16,9 @@ from simulation.byzantine.member import ByzantineMember
 from simulation.byzantine.mixtures import draw_any
 from simulation.cluster import SimulatedCluster
 from simulation.faults import FaultMaker, Plan, Planner, Round
-from simulation.invariants import InvariantViolated
 from simulation.latency import ProfileName, latencies, timeouts
 from simulation.network import NetworkFaults
+from simulation.promises import InvariantViolated
 from simulation.signatures import SignatureKind
 from simulation.world import START_MS
 

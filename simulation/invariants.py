@@ -12,6 +12,7 @@ Each check costs as much as what changed, not as much as what there is.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from consensus.pbft.early import EARLY_MESSAGES_MAX
@@ -24,7 +25,8 @@ from p2p.channels import Channel
 from primitives.finality import FinalityCertificate, verify_certificate
 from primitives.quorum import fault_bound, quorum
 from simulation.node import SimulatedNode
-from simulation.wire_laws import InvariantViolated, WireLaws
+from simulation.promises import InvariantViolated
+from simulation.wire_laws import WireLaws
 from simulation.world import World
 
 __all__ = ["InvariantViolated", "Invariants"]
@@ -46,7 +48,7 @@ class Invariants:
         self._nodes = nodes
         self._faulty = faulty
         self._sets: dict[int, list[int]] = {}
-        self._wire = WireLaws(len(nodes), faulty, self.members)
+        self._wire = WireLaws(len(nodes), faulty, self.members, lambda index: (nodes[index].lives, nodes[index].up))
         self.submitted: set[bytes] = set()
         """Ids of all transactions that the simulated accounts ever signed."""
         self.accounts: Container[bytes] = ()
@@ -57,8 +59,8 @@ class Invariants:
         """(node, life) -> (epoch, view, stable checkpoint, last executed)."""
         self._certified = [0] * len(nodes)
         self._looks = 0
-        for node, log in zip(nodes, self._wire.logs, strict=True):
-            node.disk.on_durable = log.on_durable
+        for node in nodes:
+            node.disk.on_durable = partial(self._wire.promises.on_durable, node.index)
 
     @property
     def agreed_height(self) -> int:
@@ -197,6 +199,10 @@ class Invariants:
     def on_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
         """A correct node sends: I5, I6, I8."""
         self._wire.on_sent(sender, channel, payload)
+
+    def on_arrival(self, receiver: int, payload: bytes) -> None:
+        """Something reaches a node, correct or not."""
+        self._wire.promises.on_arrival(receiver, payload)
 
     def on_adversary_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
         """What Byzantine members say binds nobody; it is only looked at."""

@@ -49,6 +49,8 @@ class Network:
         self._slow: dict[tuple[int, int], int] = {}
         self.on_send: Send = self.transmit
         """Gets what the nodes send, and passes it on to `transmit`: the checker's and the adversaries' place."""
+        self.on_arrival: Callable[[int, bytes], None] = lambda *_: None
+        """Hears of each payload that reaches a node, before it does: receiver, payload. The checker's."""
 
     def attach(self, node: int, deliver: Deliver) -> None:
         """A node came up."""
@@ -131,4 +133,5 @@ class Network:
         # A node that crashed and came back is another target: what was under way to the old one is gone.
         if self._deliver.get(receiver) is target:
             self._world.trace.note(f"{self._world.now_ms} {sender}>{receiver} {channel.name} {len(payload)}")
+            self.on_arrival(receiver, payload)
             target(sender, channel, payload)

@@ -6,72 +6,42 @@ and with it I1 as seen from the votes.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Container, Sequence
+from typing import TypeAlias
 
 from consensus.messages import (
-    Batch,
     BatchRequest,
-    Checkpoint,
     Commit,
     Message,
     NewView,
     Prepare,
     PrePrepare,
     Status,
-    ViewChange,
     ViewChangeRequest,
 )
-from node.journal import FILE_NAME
 from p2p.channels import Channel
 from primitives.quorum import quorum
+from simulation.promises import InvariantViolated, Life, Promises
 from simulation.signatures import decode_once
-
-SYNCS_REMEMBERED: Final = 4
-"""The newest bytes that became durable in each node's vote log; older ones are looked up in the file."""
 
 Slot: TypeAlias = tuple[int, int]
 """(epoch, sequence)"""
 
 
-class InvariantViolated(AssertionError):
-    """The run found a bug. The message names the invariant; the seed replays it."""
-
-
-class DurableLog:
-    """What is durable in one node's vote log, as its disk says."""
-
-    def __init__(self) -> None:
-        self._recent: deque[bytes] = deque(maxlen=SYNCS_REMEMBERED)
-        self._file = bytearray()
-
-    def on_durable(self, name: str, data: bytes, replaces: bool) -> None:
-        if name != FILE_NAME:
-            return  # a damaged log, put aside
-        if replaces:
-            self._recent.clear()
-            self._file.clear()
-        self._recent.appendleft(data)
-        self._file += data
-
-    def holds(self, signature: bytes) -> bool:
-        return any(signature in data for data in self._recent) or signature in self._file
-
-
 class WireLaws:
     """Checks all messages of one run."""
 
-    def __init__(self, n: int, faulty: Container[int], members: Callable[[int], Sequence[int]]) -> None:
+    def __init__(
+        self, n: int, faulty: Container[int], members: Callable[[int], Sequence[int]], life: Callable[[int], Life]
+    ) -> None:
         """Args:
         faulty: Byzantine nodes, which may sign what they like.
         members: (epoch) -> the nodes in its set, in order of replica id.
+        life: (node) -> which life it is in, and whether it is up.
         """
         self._faulty = faulty
         self._members = members
-        self.logs = [DurableLog() for _ in range(n)]
-        self._promises: dict[tuple[object, ...], bytes] = {}
-        """What was promised -> its content."""
+        self.promises = Promises(n, faulty, life)
         self._committers: dict[tuple[int, int, int, bytes], set[int]] = {}
         """(epoch, view, sequence, digest) -> who said that it committed it."""
         self._committed: dict[Slot, tuple[int, bytes]] = {}
@@ -93,15 +63,7 @@ class WireLaws:
             if isinstance(message, Commit):
                 self._count_commit(message)
             return
-        fresh = False
-        for key, content in promises(message):
-            known = self._promises.get(key)
-            if known is None:
-                self._promises[key] = content
-                fresh = True
-            elif known != content:
-                raise InvariantViolated(f"I5: replica {message.replica} signed two contents for {key}")
-        if fresh:
+        if self.promises.note(message, payload, sender, signer):
             self._on_promise(sender, signer, message)
 
     def on_adversary_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
@@ -116,7 +78,7 @@ class WireLaws:
             self._count_commit(message)
 
     def _on_promise(self, sender: int, signer: int, message: Message) -> None:
-        if sender == signer and not self.logs[sender].holds(message.signature):  # type: ignore[union-attr]
+        if sender == signer and not self.promises.logs[sender].holds(message.signature):  # type: ignore[union-attr]
             raise InvariantViolated(f"I6: node {sender} sent a {message.kind} that its vote log does not hold")
         match message:
             case Commit():
@@ -156,22 +118,3 @@ class WireLaws:
                 f"I8: sequence {message.sequence} was committed in view {message.view}, but view {accepted_view} "
                 "orders another proposal"
             )
-
-
-def promises(message: Message) -> Iterator[tuple[tuple[object, ...], bytes]]:
-    """Yield what a message commits its signer to: (what, content)."""
-    match message:
-        case PrePrepare() | Prepare() | Commit():
-            yield (message.kind, message.replica, message.epoch, message.view, message.sequence), message.digest
-        case Checkpoint():
-            yield ("checkpoint", message.replica, message.epoch, message.sequence), message.block_hash
-        case ViewChange():
-            yield ("view-change", message.replica, message.epoch, message.new_view), message.digest
-        case Batch():
-            yield ("batch", message.author, message.epoch, message.number), message.digest
-        case NewView():
-            yield ("new-view", message.replica, message.epoch, message.view), message.signature
-            for inner in message.pre_prepares:
-                yield ("pre-prepare", inner.replica, message.epoch, inner.view, inner.sequence), inner.digest
-    if not isinstance(message, Checkpoint | Status | BatchRequest | ViewChangeRequest):
-        yield ("position", message.replica, message.epoch, message.position), message.signature

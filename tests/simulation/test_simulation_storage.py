@@ -11,7 +11,8 @@ from ledger.parameters import Parameters
 from node.journal import FILE_NAME, Journal, JournalFailed
 from simulation.cluster import SimulatedCluster
 from simulation.disk import SimulatedStore
-from simulation.hostile import make_peace
+from simulation.faults import Fault, Plan, Round
+from simulation.hostile import make_peace, replay
 from simulation.network import NetworkFaults
 
 ROUNDS = 6
@@ -224,3 +225,15 @@ def test_a_failing_fsync_ends_a_node_which_returns_unharmed(victim: int) -> None
     node.disk.failure = None
     cluster.restart(victim)
     make_peace(cluster)
+
+
+def test_a_disk_may_be_lost_with_a_promise_that_nobody_heard() -> None:
+    """R5: the primary proposes, the power goes everywhere before anybody hears of it, and its disk is replaced."""
+    rounds = (
+        Round(373, (Fault("crash", 0, amount=1),)),
+        Round(176),
+        Round(36, (Fault("restart", 0),)),
+        Round(45, (Fault("blackout", 2, amount=1),)),
+        Round(398, (Fault("lost-disk", 2),)),
+    )
+    assert replay(Plan(4267, 4, "hostile", rounds)).faults["lost-disk"] == 1

@@ -1,15 +1,18 @@
 """What messages promise, and who knows of it. I5: over all lives, nobody promises two things that exclude each other.
 
-One thing excuses a replica: nothing is left of what it promised before. A message that was under way, or had just come,
-when the power went everywhere, and upon which nobody had acted durably, is known to the log that it was written to and
-to nothing else. Who loses that log as well can be told by nobody that it ever spoke; and nobody can use what it said.
+One thing excuses a replica: that hardly anybody can know what it promised before. Who lost its log is let vote again
+when a quorum, itself included, knows of nothing newer; so f others that do know, and whose word comes late or not at
+all, do not stop it. That happens when the power goes everywhere while its words are under way. As one of the f that
+may fail, it can do no harm: what was agreed upon is the matter of the other laws.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterator
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+import msgpack  # type: ignore[import-untyped]
 
 from consensus.messages import (
     Batch,
@@ -25,11 +28,19 @@ from consensus.messages import (
     ViewChangeRequest,
 )
 from node.journal import FILE_NAME
+from primitives.quorum import fault_bound
 
+_SEEN: Final = b"\xa4seen"
+"""How `consensus.pbft.records.SeenPositions` begins."""
+PAIRS_BYTES_MAX: Final = 4_096
 SYNCS_REMEMBERED: Final = 4
 """The newest bytes that became durable in each node's vote log; older ones are looked up in the file."""
 
 Key: TypeAlias = tuple[object, ...]
+Signer: TypeAlias = tuple[int, int]
+"""(epoch, replica)"""
+Origin: TypeAlias = tuple[Signer, int]
+"""(signer, position in its log)"""
 Life: TypeAlias = tuple[int, bool]
 """(which life a node is in, whether it is up)"""
 
@@ -52,11 +63,33 @@ class DurableLog:
         self._recent.appendleft(data)
         self._file += data
 
-    def __len__(self) -> int:
-        return len(self._file)
+    def seen(self, replica: int) -> int:
+        """Return how far the log says that `replica` was seen to sign, in the epoch that the log is of."""
+        highest, at = 0, -1
+        while (at := self._file.find(_SEEN, at + 1)) >= 0:
+            pairs = msgpack_pairs(self._file, at + len(_SEEN))
+            highest = max([highest, *(position for known, position in pairs if known == replica)])
+        return highest
 
     def holds(self, signature: bytes) -> bool:
         return any(signature in data for data in self._recent) or signature in self._file
+
+
+class _Promise(NamedTuple):
+    content: bytes
+    signature: bytes
+    origin: Origin | None
+    """None for what bears no position; nothing excuses that."""
+
+
+def msgpack_pairs(data: bytes | bytearray, at: int) -> list[tuple[int, int]]:
+    """Read a list of pairs of numbers that begins at `at`, whatever is behind it; nothing where there is none."""
+    unpacker = msgpack.Unpacker(max_buffer_size=0)
+    unpacker.feed(bytes(data[at : at + PAIRS_BYTES_MAX]))
+    try:
+        return [(first, second) for first, second in unpacker.unpack()]
+    except (msgpack.UnpackException, TypeError, ValueError):
+        return []
 
 
 class Promises:
@@ -64,17 +97,15 @@ class Promises:
 
     def __init__(self, n: int, faulty: Container[int], life: Callable[[int], Life]) -> None:
         self.logs = [DurableLog() for _ in range(n)]
+        self._enough = fault_bound(n) + 1
+        """One of so many others is heard by every replica that hears a quorum."""
         self._faulty = faulty
         self._life = life
-        self._content: dict[Key, bytes] = {}
-        self._unheard: dict[bytes, list[Key]] = {}
-        """Payloads that nobody may remember yet -> what they were the first to promise."""
-        self._unheard_in: dict[Key, tuple[bytes, bytes]] = {}
-        """The same by promise -> (payload, signature)."""
-        self._heard: list[tuple[int, list[bytes]]] = [(0, []) for _ in range(n)]
-        """By node: (a life, what reached it in that life since its log last became longer)."""
-        self._void: set[bytes] = set()
-        """Payloads of which nothing was left when their signer promised otherwise."""
+        self._first: dict[Key, _Promise] = {}
+        self._origins: dict[bytes, Origin] = {}
+        """Of each payload that a correct member signed and sent."""
+        self._heard: list[tuple[int, dict[Signer, int]]] = [(0, {}) for _ in range(n)]
+        """By node: (a life, the highest position of each member that reached it in that life)."""
 
     def note(self, message: Message, payload: bytes, sender: int, signer: int) -> bool:
         """Take note of what is sent. Tell whether it promises something that was not promised before.
@@ -82,63 +113,58 @@ class Promises:
         Raises:
             InvariantViolated: I5.
         """
-        fresh: list[Key] = []
+        origin = _origin(message)
+        if origin is not None and sender == signer:
+            self._origins[payload] = origin
+        fresh = False
         for key, content in promises(message):
-            known = self._content.get(key)
-            if known not in (None, content):
-                self._excuse(key, signer)
+            known = self._first.get(key)
+            if known is not None and known.content != content:
+                self._excuse(key, known, signer)
                 known = None
             if known is None:
-                self._content[key] = content
-                fresh.append(key)
-        if fresh and sender == signer:
-            self._unheard[payload] = fresh
-            signature: bytes = message.signature  # type: ignore[union-attr]  # a request promises nothing
-            self._unheard_in.update(dict.fromkeys(fresh, (payload, signature)))
-        return bool(fresh)
+                signature: bytes = message.signature  # type: ignore[union-attr]  # a request promises nothing
+                self._first[key] = _Promise(content, signature, origin if sender == signer else None)
+                fresh = True
+        return fresh
 
     def on_arrival(self, receiver: int, payload: bytes) -> None:
         """Something reaches a node."""
-        if payload in self._void:
-            raise InvariantViolated("I5: a message arrived after its signer had promised otherwise")
-        if payload not in self._unheard:
-            return
-        if receiver in self._faulty:
-            self._remember(payload)
+        origin = self._origins.get(payload)
+        if origin is None:
             return
         life, _ = self._life(receiver)
         if self._heard[receiver][0] != life:
-            self._heard[receiver] = (life, [])
-        self._heard[receiver][1].append(payload)
+            self._heard[receiver] = (life, {})
+        signer, position = origin
+        heard = self._heard[receiver][1]
+        heard[signer] = max(position, heard.get(signer, 0))
 
     def on_durable(self, index: int, name: str, data: bytes, replaces: bool) -> None:
-        """A node's disk changed. With each vote a log says how far the others were seen to sign."""
-        if name != FILE_NAME:
-            return  # a damaged log, put aside
-        life, heard = self._heard[index]
-        survived = replaces and len(data) > len(self.logs[index])  # what was not synced, after a loss of power
-        if life == self._life(index)[0] or survived:
-            for payload in heard:
-                self._remember(payload)
-            heard.clear()
-        self.logs[index].on_durable(data, replaces)
+        """A node's disk changed."""
+        if name == FILE_NAME:  # else it is a damaged log, put aside
+            self.logs[index].on_durable(data, replaces)
 
-    def _remember(self, payload: bytes) -> None:
-        """From now on somebody may remember it for ever."""
-        for key in self._unheard.pop(payload, ()):
-            self._unheard_in.pop(key, None)
-
-    def _excuse(self, key: Key, signer: int) -> None:
-        """Void what was promised before, if nothing is left of it."""
-        payload, signature = self._unheard_in.get(key, (b"", b""))
-        remembered = any(
-            payload in heard and self._life(node) == (life, True) for node, (life, heard) in enumerate(self._heard)
-        )
-        if not payload or remembered or self.logs[signer].holds(signature):
+    def _excuse(self, key: Key, before: _Promise, signer: int) -> None:
+        """Let pass what contradicts `before`, if hardly anybody else can know of that."""
+        if before.origin is None or self.logs[signer].holds(before.signature) or self._known(before.origin, signer):
             raise InvariantViolated(f"I5: node {signer} signed two contents for {key}")
-        self._void.add(payload)
-        for promised in self._unheard.pop(payload):
-            del self._unheard_in[promised], self._content[promised]
+
+    def _known(self, origin: Origin, signer: int) -> bool:
+        """Tell whether so many others know of this position, or a later one, that a quorum cannot do without them."""
+        (epoch, replica), position = origin
+        knowing = 0
+        for node, (life, heard) in enumerate(self._heard):
+            if node != signer and node not in self._faulty:
+                remembers = self._life(node) == (life, True) and heard.get((epoch, replica), 0) >= position
+                knowing += remembers or self.logs[node].seen(replica) >= position
+        return knowing >= self._enough
+
+
+def _origin(message: Message) -> Origin | None:
+    if isinstance(message, Checkpoint | Status | BatchRequest | ViewChangeRequest):
+        return None
+    return (message.epoch, message.replica), message.position
 
 
 def promises(message: Message) -> Iterator[tuple[tuple[object, ...], bytes]]:

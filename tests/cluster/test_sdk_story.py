@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,20 @@ from ledger.modules.assets.operations import Derivation, Metric, Provenance
 
 pytestmark = pytest.mark.cluster
 PRICE = 100_000
+HELD_TIMEOUT_S = 60
 
 
 def write(path: Path, size_bytes: int = 1_500_000) -> Path:
     path.write_bytes(os.urandom(size_bytes))
     return path
+
+
+def wait_complete(client: Client, root: str) -> None:
+    """Wait for the client's node: a quorum, which a purchase needs, may be without it."""
+    deadline = time.monotonic() + HELD_TIMEOUT_S
+    while not client.artifacts.whereabouts(root)["complete"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_model_is_registered_sold_downloaded_and_proven(
@@ -75,6 +85,7 @@ def test_a_model_is_registered_sold_downloaded_and_proven(
     for node in range(len(guildmark_cluster.nodes)):
         with guildmark_cluster.client(buyer, node) as elsewhere:
             elsewhere.wait_for_height(grant.height)
+            wait_complete(elsewhere, model.cid)
             copy = elsewhere.assets.download(model.asset, tmp_path / f"copy-{node}")
         assert copy.read_bytes() == (tmp_path / "model").read_bytes()
 

@@ -274,6 +274,7 @@ class FaultMaker:
         else:
             node.restore_copy(copy)
         self.forgetful.add(index)
+        self._cluster.invariants.on_forgotten(index)
         return True
 
     def note_recovered(self) -> None:

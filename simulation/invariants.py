@@ -204,6 +204,10 @@ class Invariants:
         """Something reaches a node, correct or not."""
         self._wire.promises.on_arrival(receiver, payload)
 
+    def on_forgotten(self, index: int) -> None:
+        """A node's log is lost, old, or damaged."""
+        self._wire.promises.on_lost(index)
+
     def on_adversary_sent(self, sender: int, channel: Channel, payload: bytes) -> None:
         """What Byzantine members say binds nobody; it is only looked at."""
         self._wire.on_adversary_sent(sender, channel, payload)

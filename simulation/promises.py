@@ -1,15 +1,17 @@
 """What messages promise, and who knows of it. I5: over all lives, nobody promises two things that exclude each other.
 
-One thing excuses a replica: that hardly anybody can know what it promised before. Who lost its log is let vote again
-when a quorum, itself included, knows of nothing newer; so f others that do know, and whose word comes late or not at
-all, do not stop it. That happens when the power goes everywhere while its words are under way. As one of the f that
-may fail, it can do no harm: what was agreed upon is the matter of the other laws.
+One thing excuses a replica that lost its log: that hardly anybody can know what it promised before. It is let vote
+again when a quorum, itself included, knows of nothing newer; so a few others that do know, and whose word comes late or
+not at all, do not stop it. That happens when the power goes everywhere while its words are under way. As one of the f
+that may fail, it can do no harm: what was agreed upon is the matter of the other laws. How far others know is read from
+what reached them in the life that they are in, and from what their logs said when it lost its own; that a log says so
+in time is a matter of the tests of `consensus.pbft.standing`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import msgpack  # type: ignore[import-untyped]
@@ -28,7 +30,7 @@ from consensus.messages import (
     ViewChangeRequest,
 )
 from node.journal import FILE_NAME
-from primitives.quorum import fault_bound
+from primitives.quorum import quorum
 
 _SEEN: Final = b"\xa4seen"
 """How `consensus.pbft.records.SeenPositions` begins."""
@@ -37,8 +39,8 @@ SYNCS_REMEMBERED: Final = 4
 """The newest bytes that became durable in each node's vote log; older ones are looked up in the file."""
 
 Key: TypeAlias = tuple[object, ...]
-Signer: TypeAlias = tuple[int, int]
-"""(epoch, replica)"""
+Signer: TypeAlias = tuple[int, int, int]
+"""(epoch, replica, how often its node had lost its log)"""
 Origin: TypeAlias = tuple[Signer, int]
 """(signer, position in its log)"""
 Life: TypeAlias = tuple[int, bool]
@@ -63,12 +65,13 @@ class DurableLog:
         self._recent.appendleft(data)
         self._file += data
 
-    def seen(self, replica: int) -> int:
-        """Return how far the log says that `replica` was seen to sign, in the epoch that the log is of."""
-        highest, at = 0, -1
+    def seen(self) -> dict[int, int]:
+        """Return how far the log says that the others were seen to sign: replica -> position."""
+        highest: dict[int, int] = {}
+        at = -1
         while (at := self._file.find(_SEEN, at + 1)) >= 0:
-            pairs = msgpack_pairs(self._file, at + len(_SEEN))
-            highest = max([highest, *(position for known, position in pairs if known == replica)])
+            for replica, position in msgpack_pairs(self._file, at + len(_SEEN)):
+                highest[replica] = max(position, highest.get(replica, 0))
         return highest
 
     def holds(self, signature: bytes) -> bool:
@@ -95,17 +98,21 @@ def msgpack_pairs(data: bytes | bytearray, at: int) -> list[tuple[int, int]]:
 class Promises:
     """All that the correct members of one run promised."""
 
-    def __init__(self, n: int, faulty: Container[int], life: Callable[[int], Life]) -> None:
+    def __init__(
+        self, n: int, faulty: Container[int], members: Callable[[int], Sequence[int]], life: Callable[[int], Life]
+    ) -> None:
+        """See `WireLaws`."""
         self.logs = [DurableLog() for _ in range(n)]
-        self._enough = fault_bound(n) + 1
-        """One of so many others is heard by every replica that hears a quorum."""
         self._faulty = faulty
+        self._members = members
         self._life = life
         self._first: dict[Key, _Promise] = {}
         self._origins: dict[bytes, Origin] = {}
         """Of each payload that a correct member signed and sent."""
         self._heard: list[tuple[int, dict[Signer, int]]] = [(0, {}) for _ in range(n)]
         """By node: (a life, the highest position of each member that reached it in that life)."""
+        self._lost: list[list[list[dict[int, int]]]] = [[] for _ in range(n)]
+        """By node, for each time that it lost its log: how far each node's log had seen the others sign then."""
 
     def note(self, message: Message, payload: bytes, sender: int, signer: int) -> bool:
         """Take note of what is sent. Tell whether it promises something that was not promised before.
@@ -113,7 +120,7 @@ class Promises:
         Raises:
             InvariantViolated: I5.
         """
-        origin = _origin(message)
+        origin = _origin(message, len(self._lost[signer]))
         if origin is not None and sender == signer:
             self._origins[payload] = origin
         fresh = False
@@ -145,26 +152,34 @@ class Promises:
         if name == FILE_NAME:  # else it is a damaged log, put aside
             self.logs[index].on_durable(data, replaces)
 
+    def on_lost(self, index: int) -> None:
+        """A node's log is lost, or no longer what it was."""
+        self._lost[index].append([log.seen() for log in self.logs])
+
     def _excuse(self, key: Key, before: _Promise, signer: int) -> None:
-        """Let pass what contradicts `before`, if hardly anybody else can know of that."""
+        """Let pass what contradicts `before`, if its signer lost that and hardly anybody else can know of it."""
         if before.origin is None or self.logs[signer].holds(before.signature) or self._known(before.origin, signer):
             raise InvariantViolated(f"I5: node {signer} signed two contents for {key}")
 
     def _known(self, origin: Origin, signer: int) -> bool:
-        """Tell whether so many others know of this position, or a later one, that a quorum cannot do without them."""
-        (epoch, replica), position = origin
+        """Tell whether its signer, or so many others that no quorum can do without them, know of this position."""
+        (epoch, replica, losses), position = origin
+        if losses == len(self._lost[signer]):
+            return True
+        seen, members = self._lost[signer][losses], self._members(epoch)
         knowing = 0
-        for node, (life, heard) in enumerate(self._heard):
+        for node in members:
             if node != signer and node not in self._faulty:
-                remembers = self._life(node) == (life, True) and heard.get((epoch, replica), 0) >= position
-                knowing += remembers or self.logs[node].seen(replica) >= position
-        return knowing >= self._enough
+                life, heard = self._heard[node]
+                remembers = self._life(node) == (life, True) and heard.get(origin[0], 0) >= position
+                knowing += remembers or seen[node].get(replica, 0) >= position
+        return knowing > len(members) - quorum(len(members))
 
 
-def _origin(message: Message) -> Origin | None:
+def _origin(message: Message, losses: int) -> Origin | None:
     if isinstance(message, Checkpoint | Status | BatchRequest | ViewChangeRequest):
         return None
-    return (message.epoch, message.replica), message.position
+    return (message.epoch, message.replica, losses), message.position
 
 
 def promises(message: Message) -> Iterator[tuple[tuple[object, ...], bytes]]:

@@ -41,7 +41,7 @@ class WireLaws:
         """
         self._faulty = faulty
         self._members = members
-        self.promises = Promises(n, faulty, life)
+        self.promises = Promises(n, faulty, members, life)
         self._committers: dict[tuple[int, int, int, bytes], set[int]] = {}
         """(epoch, view, sequence, digest) -> who said that it committed it."""
         self._committed: dict[Slot, tuple[int, bytes]] = {}

@@ -19,7 +19,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.lives = [1] * 4
-        self.promises = Promises(4, {LIAR}, lambda node: (self.lives[node], True))
+        self.promises = Promises(4, {LIAR}, lambda _: range(4), lambda node: (self.lives[node], True))
 
     def log(self, node: int, data: bytes, *, replaces: bool = False, name: str = FILE_NAME) -> None:
         self.promises.on_durable(node, name, data, replaces)
@@ -49,6 +49,7 @@ class Stage:
 
     def lose_log(self) -> None:
         self.restart(LOST)
+        self.promises.on_lost(LOST)
         self.log(LOST, b"", replaces=True)
 
 
@@ -66,7 +67,7 @@ def test_the_judge_reads_in_a_log_how_far_others_were_seen_to_sign() -> None:
     stage.note_seen(PEER, position=3)
     stage.note_seen(PEER, position=300)
     stage.log(PEER, b"\xa4seen and no record")
-    assert [stage.promises.logs[PEER].seen(replica) for replica in range(3)] == [300, 0, 70_000]
+    assert stage.promises.logs[PEER].seen() == {LOST: 300, 2: 70_000}
 
 
 def test_a_promise_that_at_most_f_others_can_know_of_may_be_lost_with_its_log() -> None:
@@ -79,6 +80,27 @@ def test_a_promise_that_at_most_f_others_can_know_of_may_be_lost_with_its_log() 
     stage.say(2)
     with pytest.raises(InvariantViolated, match="signed two contents"):
         stage.say(3)  # its log holds the second
+
+
+def test_what_a_replica_said_after_its_loss_is_no_knowledge_of_what_it_said_before() -> None:
+    """I5: positions begin anew with an empty log."""
+    stage = Stage()
+    stage.say(1)  # heard by nobody
+    stage.lose_log()
+    later = Commit(0, LOST, 7, 0, 2, bytes(32), bytes(64))
+    stage.promises.note(later, b"later", LOST, LOST)
+    stage.hear(b"later", PEER, 2)
+    stage.note_seen(PEER, 2, position=7)
+    stage.say(2)
+
+
+def test_a_log_that_was_written_anew_excuses_nothing() -> None:
+    """I5: it was not lost, and must hold the last position."""
+    stage = Stage()
+    stage.say(1)
+    stage.log(LOST, b"rewritten without it", replaces=True)
+    with pytest.raises(InvariantViolated, match="signed two contents"):
+        stage.say(2)
 
 
 def heard_by_two_that_run(stage: Stage, payload: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from ledger.transaction import signature_holds
@@ -73,7 +74,7 @@ class ThreadVerifier:
                 found += check_signatures(transactions[len(found) : len(found) + PART_TRANSACTIONS])
             self._checked += len(transactions)
             # Once a job: every word to the deciding thread wakes it.
-            self._post(lambda answer=answer, found=found: answer(found))  # type: ignore[misc]
+            self._post(partial(answer, found))
 
 
 class EngineVerifier:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack  # type: ignore[import-untyped]  # ships no types
 
 from consensus.messages import (
     Batch,
@@ -35,6 +35,7 @@ from primitives.quorum import quorum
 _SEEN: Final = b"\xa4seen"
 """How `consensus.pbft.records.SeenPositions` begins."""
 PAIRS_BYTES_MAX: Final = 4_096
+"""Such a record takes at most 10 bytes a replica."""
 SYNCS_REMEMBERED: Final = 4
 """The newest bytes that became durable in each node's vote log; older ones are looked up in the file."""
 
@@ -70,7 +71,7 @@ class DurableLog:
         highest: dict[int, int] = {}
         at = -1
         while (at := self._file.find(_SEEN, at + 1)) >= 0:
-            for replica, position in msgpack_pairs(self._file, at + len(_SEEN)):
+            for replica, position in _pairs(self._file, at + len(_SEEN)):
                 highest[replica] = max(position, highest.get(replica, 0))
         return highest
 
@@ -85,7 +86,7 @@ class _Promise(NamedTuple):
     """None for what bears no position; nothing excuses that."""
 
 
-def msgpack_pairs(data: bytes | bytearray, at: int) -> list[tuple[int, int]]:
+def _pairs(data: bytes | bytearray, at: int) -> list[tuple[int, int]]:
     """Read a list of pairs of numbers that begins at `at`, whatever is behind it; nothing where there is none."""
     unpacker = msgpack.Unpacker(max_buffer_size=0)
     unpacker.feed(bytes(data[at : at + PAIRS_BYTES_MAX]))

@@ -129,7 +129,7 @@ class LevelStore:
                 lru_cache_size=CACHE_BYTES,
                 bloom_filter_bits=BLOOM_BITS,
                 paranoid_checks=True,
-                # Ids, hashes and signatures are most of it: a quarter less on disk is not worth the processor's time.
+                # Ids, hashes and signatures are most of it: a fifth less on disk is not worth the processor's time.
                 compression=None,
             )
         except plyvel.Error as error:

@@ -31,6 +31,7 @@ _LEAF: Final = domain("state-leaf")
 _BRANCH: Final = domain("state-branch")
 _NIBBLES: Final = "0123456789abcdef"
 _BIT: Final = {nibble: 1 << index for index, nibble in enumerate(_NIBBLES)}
+_LEAF_BYTES: Final = 64
 _BITMAP_AT: Final = len(_BRANCH)
 _BEFORE_HASHES: Final = len(_BRANCH) + 2 - 32
 """Where the hash of the child at place 0 of a branch's list would be; the first child's place is 1."""
@@ -142,7 +143,7 @@ class StateTree:
     def holds(self, key: bytes) -> bool:
         """Tell whether a record of `key` is in the state."""
         path = self.path(key)
-        return bool(path) and len(path[-1]) == 64 and path[-1].startswith(hashlib.sha256(key).digest())
+        return bool(path) and len(path[-1]) == _LEAF_BYTES and path[-1].startswith(hashlib.sha256(key).digest())
 
     def _pending(self, entries: list[_Entry]) -> PendingUpdate:
         if not entries:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from consensus.engine import EngineStatus
+from node.core_values import CoreStatus
 from node.explanation import Explanation, Progress, Validator, explain, members_of, work_waits
+from node.status import _core_readings
 from p2p.peers import PeerInfo
 from primitives.identifiers import NodeId
 
@@ -171,3 +173,14 @@ def test_whatever_is_unfinished_is_work(status: dict[str, Any]) -> None:
     assert work_waits(engine(**status), 0)
     assert not work_waits(engine(), 0)
     assert work_waits(engine(), 1)
+
+
+@pytest.mark.parametrize(("certified", "target", "behind"), [(9, None, 4), (9, 12, 7), (5, None, 0), (0, None, 0)])
+def test_the_metric_shows_certified_blocks_that_are_missing_whether_they_are_fetched_or_not(
+    certified: int, target: int | None, behind: int
+) -> None:
+    """L6: a replica whose decisions come late does not synchronize, and is behind all the same."""
+    values: dict[str, Any] = dict.fromkeys(CoreStatus.__struct_fields__, 0) | {"height": 5, "sync_target": target}
+    core = CoreStatus(**(values | {"engine": engine(highest_certified=certified), "contradictions": {}}))
+    readings = {reading.name: reading.value for reading in _core_readings(core)}
+    assert readings["guildmark_sync_blocks_behind"] == behind

@@ -291,6 +291,17 @@ def test_a_full_queue_says_so_and_calls_no_signature_bad(
     assert answers[1:] == [[False] * 500] * 2
 
 
+def stop_and_release(thread: ThreadVerifier, gate: threading.Event) -> None:
+    """Stop a verifier that is in the middle of a part, and let it finish that."""
+    stopping = threading.Thread(target=thread.stop)
+    stopping.start()
+    while not thread.stopped:
+        pass
+    gate.set()
+    stopping.join(WAIT_S)
+    assert not stopping.is_alive()
+
+
 def test_a_stop_does_not_wait_for_the_end_of_a_large_job(
     gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,13 +311,7 @@ def test_a_stop_does_not_wait_for_the_end_of_a_large_job(
     post = Post()
     thread = ThreadVerifier(post)
     thread.verify([b"x"] * (100 * PART_TRANSACTIONS), lambda _: None)
-    stopping = threading.Thread(target=thread.stop)
-    stopping.start()
-    while not thread.stopped:
-        pass
-    gate.set()
-    stopping.join(WAIT_S)
-    assert not stopping.is_alive()
+    stop_and_release(thread, gate)
     assert len(checked) <= 1
     assert post.callbacks.empty()
 
@@ -317,13 +322,7 @@ def test_a_stop_does_not_check_what_waits(gate: threading.Event) -> None:
     answers: list[list[bool] | None] = []
     for _ in range(100):
         thread.verify([transfer(1)], answers.append)
-    stopping = threading.Thread(target=thread.stop)
-    stopping.start()
-    while not thread.stopped:
-        pass
-    gate.set()
-    stopping.join(WAIT_S)
-    assert not stopping.is_alive()
+    stop_and_release(thread, gate)
     while not post.callbacks.empty():
         post.callbacks.get()()
     assert len(answers) <= 1

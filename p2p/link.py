@@ -201,6 +201,8 @@ class Link(asyncio.Protocol):
             if not self.ended.done():
                 self.ended.set_result(None)
             return
+        # A TLS transport that is told to close first hands over what it has read, before `close` returns.
+        self._doomed = True
         transport = self._transport
         if not transport.is_closing() and self._paused_since_s is None:
             transport.write(encode_control(Goodbye(reason.value)))

@@ -1,14 +1,15 @@
 """What a block costs beside its signatures: `python -m benchmarks.micro.ledger_execution [blocks] [transactions]
-[accounts]`.
+[accounts] [--purchases] [--profile]`.
 
-A chain of the real modules over LevelDB executes blocks of credit transfers between random accounts, signatures taken
-as already verified (as in the node). Everything is measured in one run and printed as a ratio to verifying one
-signature, because absolute times do not carry from machine to machine.
+A chain of the real modules over LevelDB executes blocks of credit transfers between random accounts, or of purchases of
+licenses on 16 assets by them, signatures taken as already verified (as in the node). Everything is measured in one run
+and printed as a ratio to verifying one signature, because absolute times do not carry from machine to machine.
 """
 
 from __future__ import annotations
 
 import cProfile
+import gc
 import pstats
 import random
 import sys
@@ -17,57 +18,111 @@ import time
 from pathlib import Path
 from typing import Any
 
+from artifacts import cid
 from ledger.chain import Chain
 from ledger.execution import DecidedBatch, DecidedProposal
-from ledger.genesis import Genesis, GenesisAccount, GenesisOrganization, GenesisValidator, organization_account
+from ledger.genesis import (
+    Genesis,
+    GenesisAccount,
+    GenesisOrganization,
+    GenesisValidator,
+    organization_account,
+    validator_account,
+)
+from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
+from ledger.modules.licenses.operations import Offer, Purchase, Terms, offer_id, terms_digest
 from ledger.parameters import Parameters
-from ledger.state.store import LevelStore
+from ledger.state.store import LevelStore, Store
 from ledger.state.tree import StateTree
 from ledger.transaction import build, decode_transaction
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
 
 START_MS = 1_700_000_000_000
+ASSETS = 16
+TERMS = Terms(rights=("inference",), price=10)
 
 
-def _genesis(keys: list[SigningKey]) -> Genesis:
-    validator = SigningKey(b"\x7f" * 32)
-    return Genesis(
-        version=1,
-        name="benchmark",
-        salt="00" * 32,
-        created_at_ms=START_MS,
-        development=True,
-        parameters=Parameters(),
-        organizations=(GenesisOrganization("org", "Org"),),
-        accounts=tuple(GenesisAccount("org", key_to_text(key.public_key), "00" * 16, 10**12) for key in keys),
-        validators=(GenesisValidator("org", "node", key_to_text(validator.public_key), "AA==", "127.0.0.1:1"),),
-    )
+class _World:
+    """A chain over `store` with so many funded accounts of four organizations, and four validators' keys."""
 
+    def __init__(self, store: Store, accounts: int) -> None:
+        self.keys = [SigningKey(index.to_bytes(32, "big")) for index in range(1, accounts + 1)]
+        self.validator_keys = [SigningKey(bytes([255 - index]) * 32) for index in range(4)]
+        self.genesis = Genesis(
+            version=1,
+            name="benchmark",
+            salt="00" * 32,
+            created_at_ms=START_MS,
+            development=True,
+            parameters=Parameters(commitment_age_ms=0),
+            organizations=tuple(GenesisOrganization(f"org-{index}", f"Org {index}") for index in range(4)),
+            accounts=tuple(
+                GenesisAccount(f"org-{at % 4}", key_to_text(key.public_key), at.to_bytes(16, "big").hex(), 10**12)
+                for at, key in enumerate(self.keys)
+            ),
+            validators=tuple(
+                GenesisValidator(f"org-{at}", f"node-{at}", key_to_text(key.public_key), "AA==", f"127.0.0.1:{at + 1}")
+                for at, key in enumerate(self.validator_keys)
+            ),
+        )
+        self.chain = Chain.open(store, self.genesis)
+        network = self.chain.network_id
+        self.accounts = [bytes(organization_account(network, account)) for account in self.genesis.accounts]
+        self.validators = [bytes(validator_account(network, validator)) for validator in self.genesis.validators]
 
-def _blocks(
-    network: bytes, accounts: list[bytes], keys: list[SigningKey], blocks: int, transactions: int
-) -> list[list[bytes]]:
-    rng = random.Random(1)
-    made = []
-    for block in range(blocks):
-        expires = START_MS + (block + 1) * 100 + 60_000
-        batch = []
-        for _ in range(transactions):
-            sender, recipient = rng.sample(range(len(keys)), 2)
-            operation = Transfer(accounts[recipient], rng.randint(1, 100))
-            batch.append(
-                build(
-                    network_id=network,
-                    sender=accounts[sender],
-                    key=keys[sender],
-                    operations=[operation],
-                    expires_at_ms=expires,
-                )
+    def transaction(self, sender: bytes, key: SigningKey, block: int, *operations: Any) -> bytes:
+        """Sign `operations` so that they can execute in block `block` and a good while after."""
+        return build(
+            network_id=self.chain.network_id,
+            sender=sender,
+            key=key,
+            operations=operations,
+            expires_at_ms=START_MS + block * 100 + 60_000,
+        )
+
+    def execute(self, transactions: list[bytes]) -> None:
+        """Execute the next block and require that everything in it succeeded."""
+        height = self.chain.height + 1
+        batch = DecidedBatch(0, height, transactions, b"\x01" * len(transactions))
+        done = self.chain.execute(height, DecidedProposal(0, START_MS + height * 100), [batch])
+        assert len(done.receipts) == len(transactions)
+        assert not any(receipt.code for receipt in done.receipts), done.receipts
+
+    def transfer(self, rng: random.Random, block: int) -> bytes:
+        sender, recipient = rng.sample(range(len(self.keys)), 2)
+        operation = Transfer(self.accounts[recipient], rng.randint(1, 100))
+        return self.transaction(self.accounts[sender], self.keys[sender], block, operation)
+
+    def offer_licenses(self) -> list[bytes]:
+        """Register `ASSETS` assets of the first accounts, have them held, and offer licenses on them."""
+        owners = range(ASSETS)
+        commitments, registrations, reports, offers, found = [], [], [], [], []
+        for owner in owners:
+            account, key, salt = self.accounts[owner], self.keys[owner], bytes(16)
+            name = cid.raw_cid(b"artifact %d" % owner)
+            commitments.append(
+                self.transaction(account, key, 1, assets.Commit(assets.commitment(name, account, salt)))
             )
-        made.append(batch)
-    return made
+            artifact = assets.Artifact(name, 1_024)
+            registrations.append(
+                self.transaction(account, key, 1, assets.Register(artifact, salt, "dataset", f"data set {owner}"))
+            )
+            asset = assets.asset_id(self.chain.network_id, account, name)
+            for holder, holder_key in zip(self.validators, self.validator_keys, strict=True):
+                reports.append(self.transaction(holder, holder_key, 1, assets.ReportHeld(asset, 1)))
+            offer = self.transaction(account, key, 1, Offer(asset, TERMS, START_MS + 30 * 86_400_000))
+            offers.append(offer)
+            found.append(offer_id(decode_transaction(offer).id, asset, terms_digest(TERMS), None))
+        for block in (commitments, registrations, reports, offers):
+            self.execute(block)
+        return found
+
+    def purchase(self, offers: list[bytes], rng: random.Random, block: int) -> bytes:
+        buyer = rng.randrange(ASSETS, len(self.keys))
+        operation = Purchase(rng.choice(offers), terms_digest(TERMS), TERMS.price)
+        return self.transaction(self.accounts[buyer], self.keys[buyer], block, operation)
 
 
 class _Stopwatch:
@@ -89,14 +144,20 @@ class _Stopwatch:
         setattr(owner, name, timed)
 
 
-def run(blocks: int, transactions: int, accounts: int, *, profile: bool) -> None:
-    keys = [SigningKey(index.to_bytes(32, "big")) for index in range(1, accounts + 1)]
-    genesis = _genesis(keys)
+def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profile: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = LevelStore(Path(directory) / "db")
-        chain = Chain.open(store, genesis)
-        ids = [organization_account(chain.network_id, account) for account in genesis.accounts]
-        work = _blocks(chain.network_id, [bytes(i) for i in ids], keys, blocks, transactions)
+        world = _World(store, accounts)
+        rng = random.Random(1)
+        offers = world.offer_licenses() if purchases else []
+        first = world.chain.height + 1
+        work = [
+            [
+                world.purchase(offers, rng, number) if purchases else world.transfer(rng, number)
+                for _ in range(transactions)
+            ]
+            for number in range(first, first + blocks)
+        ]
         watch = _Stopwatch()
         watch.wrap(store, "write_batch", "write batch (synced)")
         watch.wrap(StateTree, "update", "tree update")
@@ -111,25 +172,26 @@ def run(blocks: int, transactions: int, accounts: int, *, profile: bool) -> None
             decode_transaction(data)
         decode_us = (time.perf_counter() - start) / len(work[0]) * 1e6
 
+        gc.collect()
+        gc.freeze()  # as the node does with what it has at its start
         profiler = cProfile.Profile() if profile else None
         if profiler is not None:
             profiler.enable()
         start = time.perf_counter()
-        for number, batch in enumerate(work):
-            proposal = DecidedProposal(0, START_MS + (number + 1) * 100)
-            done = chain.execute(chain.height + 1, proposal, [DecidedBatch(0, number, batch, b"\x01" * len(batch))])
-            assert not any(receipt.code for receipt in done.receipts), done.receipts
+        for batch in work:
+            world.execute(batch)
         total = time.perf_counter() - start
         if profiler is not None:
             profiler.disable()
-            pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
+            pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
         store.close()
         start = time.perf_counter()
-        reopened = Chain.open(LevelStore(Path(directory) / "db"), genesis)
+        reopened = Chain.open(LevelStore(Path(directory) / "db"), world.genesis)
         open_seconds = time.perf_counter() - start
         records = sum(1 for _ in reopened.view().iterate(b""))
     count = blocks * transactions
-    print(f"{blocks} blocks of {transactions} transfers among {accounts} accounts")
+    kind = "purchases" if purchases else "transfers"
+    print(f"{blocks} blocks of {transactions} {kind} among {accounts} accounts")
     print(f"per transaction unless said, as a ratio to verifying one signature ({verify_us:.1f} us in this run):")
     print(f"  {'whole block':34} {total / count * 1e6 / verify_us:6.2f}")
     print(f"  {'of it decoding and id':34} {decode_us / verify_us:6.2f}")
@@ -145,7 +207,7 @@ def run(blocks: int, transactions: int, accounts: int, *, profile: bool) -> None
 def main() -> None:
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
     blocks, transactions, accounts = (*numbers, *(10, 1_000, 2_000)[len(numbers) :])
-    run(blocks, transactions, accounts, profile="--profile" in sys.argv)
+    run(blocks, transactions, accounts, purchases="--purchases" in sys.argv, profile="--profile" in sys.argv)
 
 
 if __name__ == "__main__":

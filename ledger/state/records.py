@@ -1,9 +1,10 @@
-"""The flat state as views read it: records of the store under one prefix, checked against the tree, with a bounded
-cache."""
+"""The flat state as views read it: records of the store under one prefix, checked against the tree, with bounded
+caches of records and of short lists of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from ledger.errors import StorageError
@@ -17,13 +18,19 @@ dictionaries of bytes, because the garbage collector passes those over."""
 RECORD_OVERHEAD_BYTES: Final = 192
 """What a record in a dictionary takes beside its key and value, about."""
 
+LISTS_MAX: Final = 16_384
+"""Prefixes whose records are known, in two generations of half of them."""
+LIST_RECORDS_MAX: Final = 8
+LIST_BYTES_MAX: Final = 1_024
+"""Of keys and values. Longer lists are read from the store each time."""
+
 _ABSENT: Final[Any] = object()
 
 
 class StateRecords:
     """Reads of the state at the head."""
 
-    __slots__ = ("_old", "_room", "_store", "_tree", "_young")
+    __slots__ = ("_lists", "_old", "_room", "_store", "_tree", "_young")
 
     def __init__(self, store: Store, tree: StateTree) -> None:
         self._store = store
@@ -32,6 +39,7 @@ class StateRecords:
         self._old: dict[bytes, bytes | None] = {}
         self._room = CACHE_BYTES_MAX // 2
         """Bytes that the young generation may still take."""
+        self._lists = _ShortLists()
 
     def get(self, key: bytes) -> bytes | None:
         """Return the record, or None.
@@ -44,21 +52,37 @@ class StateRecords:
             return value
         value = self._old.get(key, _ABSENT)
         if value is _ABSENT:
-            value = self._store.get(STATE_PREFIX + key)
-            if value is None and self._tree.holds(key):
-                raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
+            value = self._find(key)
         self._hold(key, value)
         return value
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        known = self._lists.get(prefix)
+        return self._read(prefix) if known is None else iter(known)
+
+    def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         cut = len(STATE_PREFIX)
-        for key, value in self._store.iterate(STATE_PREFIX + prefix):
-            yield key[cut:], value
+        records = ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX + prefix))
+        first = tuple(islice(records, LIST_RECORDS_MAX + 1))
+        if len(first) <= LIST_RECORDS_MAX:
+            self._lists.hold(prefix, first)
+        yield from first
+        yield from records
+
+    def _find(self, key: bytes) -> bytes | None:
+        # The tree is in memory: what it does not commit to is not looked for on the disk.
+        if not self._tree.holds(key):
+            return None
+        value = self._store.get(STATE_PREFIX + key)
+        if value is None:
+            raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
+        return value
 
     def written(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Follow a batch that has just been written to the store: what was written will likely be read."""
         for key, value in changes.items():
             self._hold(key, value)
+        self._lists.written(changes)
 
     def _hold(self, key: bytes, value: bytes | None) -> None:
         cost = RECORD_OVERHEAD_BYTES + len(key) + (0 if value is None else len(value))
@@ -69,3 +93,41 @@ class StateRecords:
             self._room, freed = CACHE_BYTES_MAX // 2, 0
         self._young[key] = value
         self._room -= cost - freed
+
+
+class _ShortLists:
+    """The records under prefixes that have few, often none: opening an iterator of the store costs more than most
+    handlers do.
+
+    A table is named by its keys up to the first slash (`ledger.state.view.Table`). A list goes when a record under its
+    prefix is written, found by the lengths that prefixes of its table have had.
+    """
+
+    __slots__ = ("_lengths", "_old", "_young")
+
+    def __init__(self) -> None:
+        self._young: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
+        self._old: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
+        self._lengths: dict[bytes, set[int]] = {}
+
+    def get(self, prefix: bytes) -> tuple[tuple[bytes, bytes], ...] | None:
+        known = self._young.get(prefix)
+        if known is None and (known := self._old.get(prefix)) is not None:
+            self.hold(prefix, known)
+        return known
+
+    def hold(self, prefix: bytes, records: tuple[tuple[bytes, bytes], ...]) -> None:
+        table = prefix[: prefix.find(b"/") + 1]
+        if not table or sum([len(key) + len(value) for key, value in records]) > LIST_BYTES_MAX:
+            return
+        if len(self._young) >= LISTS_MAX // 2:
+            self._young, self._old = {}, self._young
+        self._young[prefix] = records
+        self._lengths.setdefault(table, set()).add(len(prefix))
+
+    def written(self, keys: Iterable[bytes]) -> None:
+        """Forget the lists that a change of these records could have changed."""
+        for key in keys:
+            for length in self._lengths.get(key[: key.find(b"/") + 1], ()):
+                self._young.pop(key[:length], None)
+                self._old.pop(key[:length], None)

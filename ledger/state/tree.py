@@ -142,8 +142,18 @@ class StateTree:
 
     def holds(self, key: bytes) -> bool:
         """Tell whether a record of `key` is in the state."""
-        path = self.path(key)
-        return bool(path) and len(path[-1]) == _LEAF_BYTES and path[-1].startswith(hashlib.sha256(key).digest())
+        path = hashlib.sha256(key)
+        node = self._top
+        for nibble in path.hexdigest():
+            if node.__class__ is not list:
+                break
+            content = node[0]
+            bitmap = content[_BITMAP_AT] << 8 | content[_BITMAP_AT + 1]
+            bit = _BIT[nibble]
+            if not bitmap & bit:
+                return False
+            node = node[1 + (bitmap & (bit - 1)).bit_count()]
+        return node is not None and node.startswith(path.digest())
 
     def _pending(self, entries: list[_Entry]) -> PendingUpdate:
         if not entries:

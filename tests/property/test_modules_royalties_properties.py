@@ -141,7 +141,7 @@ def _play(steps: list[tuple[str, object]], withdrawals: list[tuple[int, int]]) -
                 withdraw(accounts[who])
         if kind == "earn":
             assert isinstance(argument, int)
-            pools.receive(context, asset, asset, accounts[3], argument)
+            pools.receive(context, "org-alice", asset, accounts[3], argument)
             continue
         assert isinstance(argument, tuple)
         giver, taker, bps = accounts[argument[0]], accounts[argument[1]], argument[2]

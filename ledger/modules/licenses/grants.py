@@ -146,15 +146,17 @@ def _same_owner_descendants(view: Readable, asset: bytes) -> list[bytes]:
 def _family(view: Readable, asset: bytes, *, upward: bool) -> list[bytes]:
     """Return ancestors or descendants with an unbroken line of owners of one organization, which is the unit of
     identity."""
-    organization = owner_organization(view, asset)
     found: list[bytes] = []
+    relatives = links if upward else children
+    if next(iter(relatives(view, asset)), None) is None:
+        return found
+    organization = owner_organization(view, asset)
     if organization is None:
         return found
     seen = {asset}
     waiting = [asset]
     while waiting:
-        member = waiting.pop()
-        for relative in links(view, member) if upward else children(view, member):
+        for relative in relatives(view, waiting.pop()):
             if relative in seen:
                 continue
             seen.add(relative)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.commitments import CommitmentBook
-from ledger.modules.assets.reads import ownership, require_tradable, require_version, sole_owner
-from ledger.modules.assets.records import Asset, version_part
+from ledger.modules.assets.reads import ownership, require_tradable, require_version
+from ledger.modules.assets.records import Asset, Share, version_part
 from ledger.modules.credits import accounting
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses import events
@@ -34,7 +34,7 @@ from ledger.modules.licenses.settlement import ESCROW_DUE, period, step
 from ledger.modules.licenses.terms import ORGANIZATION_CREDENTIAL
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import same_organization, sender_organization
+from ledger.modules.organizations.accounts import organization_of, sender_organization
 from ledger.modules.royalties import payments
 
 COMMITMENTS: Final = CommitmentBook("licenses", b"purchase/")
@@ -52,14 +52,18 @@ def purchase(context: Context, operation: Purchase) -> None:
     asset = require_tradable(context.view, offer.asset)
     terms = require_terms(context.view, offer.terms)
     _check_offer(context, operation, offer, asset, terms)
-    _check_buyer(context, offer, terms)
+    owners = ownership(context.view, offer.asset).shares
+    organization = sender_organization(context)
+    _check_buyer(context, offer, terms, owners, organization)
     editions = EDITIONS.get(context.view, offer.asset, offer.terms) or Editions()
     if terms.editions_max is not None and editions.outstanding >= terms.editions_max:
         raise OperationError("licenses.sold_out", f"all {terms.editions_max} editions are sold")
     identifier = grant_id(context.transaction_id, operation.offer)
     if GRANTS.get(context.view, identifier) is not None:
         raise OperationError("licenses.grant_exists", "one transaction buys once under one offer")
-    grant = _new_grant(context, operation.offer, offer, terms, editions.issued + 1)
+    # Several owners are of no one organization.
+    exempt = len(owners) == 1 and organization_of(context.view, owners[0].account) == organization
+    grant = _new_grant(context, operation.offer, offer, terms, _Buyer(organization, exempt, editions.issued + 1))
     _check_collision(context, grant, terms)
     last = terms.editions_max is not None and editions.outstanding == terms.editions_max - 1
     if operation.salt is not None:
@@ -109,20 +113,31 @@ def _check_offer(context: Context, operation: Purchase, offer: OfferRecord, asse
     check_inherited(context.view, offer.asset, asset, terms)
 
 
-def _check_buyer(context: Context, offer: OfferRecord, terms: Terms) -> None:
+def _check_buyer(
+    context: Context, offer: OfferRecord, terms: Terms, owners: tuple[Share, ...], organization: str
+) -> None:
     if offer.buyer is not None and offer.buyer != context.sender:
         raise OperationError("licenses.not_the_buyer", "the offer names another buyer")
-    if any(share.account == context.sender for share in ownership(context.view, offer.asset).shares):
+    if any(share.account == context.sender for share in owners):
         raise OperationError("licenses.self_purchase", "an owner of the asset cannot buy a license on it")
     wanted = [code for code in terms.credentials if code.startswith(ORGANIZATION_CREDENTIAL)]
-    if wanted and ORGANIZATION_CREDENTIAL + sender_organization(context) not in wanted:
+    if wanted and ORGANIZATION_CREDENTIAL + organization not in wanted:
         raise OperationError("licenses.credential_missing", f"the terms ask for one of {wanted}")
 
 
-def _new_grant(context: Context, offer_identifier: bytes, offer: OfferRecord, terms: Terms, edition: int) -> Grant:
+class _Buyer(NamedTuple):
+    """What of a grant depends on who buys, and when."""
+
+    organization: str
+    exempt: bool
+    edition: int
+
+
+def _new_grant(
+    context: Context, offer_identifier: bytes, offer: OfferRecord, terms: Terms, buyer: _Buyer
+) -> Grant:
     """Make the grant, escrowed where the version is not available yet. Its payment has not moved."""
     now_ms = context.block_time_ms
-    owner = sole_owner(context.view, offer.asset)
     available = require_version(context.view, offer.asset, offer.version).available_at_ms is not None
     start_ms, end_ms = period(terms, now_ms)
     due_ms = now_ms + terms.dispute_window_ms if terms.dispute_window_ms else None
@@ -137,15 +152,15 @@ def _new_grant(context: Context, offer_identifier: bytes, offer: OfferRecord, te
         terms=offer.terms,
         offer=offer_identifier,
         licensee=context.sender,
-        organization=sender_organization(context),
-        edition=edition,
+        organization=buyer.organization,
+        edition=buyer.edition,
         price=terms.price,
         state="active" if available else "escrowed",
         granted_at_ms=now_ms,
         start_ms=start_ms,
         end_ms=end_ms,
         due_ms=due_ms,
-        exempt=owner is not None and same_organization(context.view, owner, context.sender),
+        exempt=buyer.exempt,
     )
 
 
@@ -171,9 +186,13 @@ def _take_payment(context: Context, identifier: bytes, grant: Grant, asset: Asse
 
 def _write_grant(context: Context, identifier: bytes, grant: Grant, terms: Terms) -> None:
     organization = grant.organization
-    quota.store(context, organization, GRANTS, grant, identifier)
-    quota.store(context, organization, GRANTS_BY_LICENSEE, MARKER, grant.licensee, grant.asset, identifier)
-    quota.store(context, organization, GRANTS_BY_ASSET, MARKER, grant.asset, identifier)
+    quota.create(
+        context,
+        organization,
+        (GRANTS, grant, (identifier,)),
+        (GRANTS_BY_LICENSEE, MARKER, (grant.licensee, grant.asset, identifier)),
+        (GRANTS_BY_ASSET, MARKER, (grant.asset, identifier)),
+    )
     if terms.exclusivity != "none":
         _reserve(context, identifier, grant)
     if grant.state == "escrowed":

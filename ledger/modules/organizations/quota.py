@@ -7,13 +7,14 @@ never blocks it.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ledger import deadlines
 from ledger.errors import OperationError
 from ledger.modules.module import Context
 from ledger.modules.organizations.records import ACCOUNTS, USAGE, Usage
 from ledger.state.view import Readable, Table
+from primitives.codec import encode
 
 T = TypeVar("T")
 
@@ -30,13 +31,28 @@ def store(
     """
     key = table.key(*parts)
     before = context.view.get(key)
-    table.put(context.view, record, *parts)
-    after = context.view.get(key)
-    assert after is not None
+    after = encode(record)
+    context.view.put(key, after)
     if before is None:
         _charge(context, organization, records=1, size_bytes=len(key) + len(after), enforced=enforced)
     elif len(after) != len(before):
         _charge(context, organization, size_bytes=len(after) - len(before), enforced=enforced)
+
+
+def create(context: Context, organization: str, *records: tuple[Table[Any], Any, tuple[bytes, ...]]) -> None:
+    """Create records of (table, record, key parts), none of which exists, charged to `organization` in one go.
+
+    For keys that hold an id made by this very transaction: nothing is read first.
+
+    Raises:
+        OperationError: as `store`.
+    """
+    size_bytes = 0
+    for table, record, parts in records:
+        key, value = table.key(*parts), encode(record)
+        context.view.put(key, value)
+        size_bytes += len(key) + len(value)
+    _charge(context, organization, records=len(records), size_bytes=size_bytes)
 
 
 def remove(context: Context, organization: str, table: Table[T], *parts: bytes) -> None:

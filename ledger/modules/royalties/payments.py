@@ -6,6 +6,7 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
+from ledger.modules.assets.reads import require_asset
 from ledger.modules.assets.records import Asset
 from ledger.modules.credits.accounting import move
 from ledger.modules.credits.records import TREASURY
@@ -31,9 +32,10 @@ def pay(context: Context, asset: bytes, organization: str, source: bytes, amount
     Raises:
         OperationError: `royalties.uncovered`, `credits.insufficient`.
     """
-    split = split_sale(stack_of(context.view, asset), amount, context.parameters.fee_bps, exempt=exempt)
-    _move_parts(context, asset, organization, source, split)
-    pools.receive(context, asset, asset, source, split.rest)
+    stack = stack_of(context.view, asset)
+    split = split_sale(stack, amount, context.parameters.fee_bps, exempt=exempt)
+    _move_parts(context, asset, organization, source, stack, split)
+    pools.receive(context, organization, asset, source, split.rest)
     context.emit(Paid(asset, "grant", amount, split.fee, split.creators, split.rest))
     return split
 
@@ -66,8 +68,9 @@ def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
     asset_id, terms = sale.asset_id, sale.asset.transfer_terms
     stack = stack_of(context.view, asset_id)
     split = split_resale(stack, sale.price, context.parameters.fee_bps, terms, exempt=exempt)
-    _move_parts(context, asset_id, sale.asset.organization, sale.buyer, split)
-    pools.receive(context, asset_id, creators_pool(asset_id), sale.buyer, split.creators)
+    organization = sale.asset.organization
+    _move_parts(context, asset_id, organization, sale.buyer, stack, split)
+    pools.receive(context, organization, creators_pool(asset_id), sale.buyer, split.creators)
     move(context, sale.buyer, sale.seller, split.rest)
     context.emit(Paid(asset_id, "resale", sale.price, split.fee, split.creators, split.rest))
     return split
@@ -87,19 +90,23 @@ def pay_gift(
     Raises:
         OperationError: `credits.insufficient`.
     """
-    split = split_gift(stack_of(context.view, asset), terms, exempt=exempt)
-    _move_parts(context, asset, organization, source, split)
-    pools.receive(context, asset, creators_pool(asset), source, split.creators)
+    stack = stack_of(context.view, asset)
+    split = split_gift(stack, terms, exempt=exempt)
+    _move_parts(context, asset, organization, source, stack, split)
+    pools.receive(context, organization, creators_pool(asset), source, split.creators)
     amount = split.creators + sum(units for _, units in split.royalties)
     if amount:
         context.emit(Paid(asset, "gift", amount, 0, split.creators, 0))
     return split
 
 
-def _move_parts(context: Context, asset: bytes, organization: str, source: bytes, split: Split) -> None:
+def _move_parts(
+    context: Context, asset: bytes, organization: str, source: bytes, stack: Stack, split: Split
+) -> None:
+    """Pay fee and ancestors, and keep what became of the asset's `stack`."""
     move(context, source, TREASURY, split.fee)
     for ancestor, units in split.royalties:
-        pools.receive(context, ancestor, ancestor, source, units)
+        pools.receive(context, require_asset(context.view, ancestor).organization, ancestor, source, units)
         context.emit(RoyaltyPaid(asset, ancestor, units))
-    if split.stack != stack_of(context.view, asset):
+    if split.stack != stack:
         quota.store(context, organization, STACKS, split.stack, asset, enforced=False)

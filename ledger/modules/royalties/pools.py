@@ -17,13 +17,14 @@ from ledger.modules.royalties.records import OWED, POOLS, Owed, Pool, creators_p
 from ledger.state.view import Readable
 
 
-def receive(context: Context, asset: bytes, pool: bytes, source: bytes, amount: int) -> None:
-    """Move `amount` from the holder `source` into a pool of `asset`."""
+def receive(context: Context, organization: str, pool: bytes, source: bytes, amount: int) -> None:
+    """Move `amount` from the holder `source` into a pool of an asset whose records `organization` keeps on its
+    quota."""
     if amount == 0:
         return
     move(context, source, pool_holder(pool), amount)
     total = wide(received(context.view, pool) + amount)
-    quota.store(context, _payer(context.view, asset), POOLS, Pool(total), pool, enforced=False)
+    quota.store(context, organization, POOLS, Pool(total), pool, enforced=False)
 
 
 def received(view: Readable, pool: bytes) -> int:

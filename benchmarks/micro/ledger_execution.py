@@ -98,13 +98,15 @@ class _World:
     def offer_licenses(self) -> list[bytes]:
         """Register `ASSETS` assets of the first accounts, have them held, and offer licenses on them."""
         owners = range(ASSETS)
-        commitments, registrations, reports, offers, found = [], [], [], [], []
+        commitments: list[bytes] = []
+        registrations: list[bytes] = []
+        reports: list[bytes] = []
+        offers: list[bytes] = []
+        found: list[bytes] = []
         for owner in owners:
             account, key, salt = self.accounts[owner], self.keys[owner], bytes(16)
             name = cid.raw_cid(b"artifact %d" % owner)
-            commitments.append(
-                self.transaction(account, key, 1, assets.Commit(assets.commitment(name, account, salt)))
-            )
+            commitments.append(self.transaction(account, key, 1, assets.Commit(assets.commitment(name, account, salt))))
             artifact = assets.Artifact(name, 1_024)
             registrations.append(
                 self.transaction(account, key, 1, assets.Register(artifact, salt, "dataset", f"data set {owner}"))

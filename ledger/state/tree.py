@@ -153,7 +153,7 @@ class StateTree:
             if not bitmap & bit:
                 return False
             node = node[1 + (bitmap & (bit - 1)).bit_count()]
-        return node is not None and node.startswith(path.digest())
+        return isinstance(node, bytes) and node.startswith(path.digest())
 
     def _pending(self, entries: list[_Entry]) -> PendingUpdate:
         if not entries:

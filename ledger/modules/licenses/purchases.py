@@ -133,9 +133,7 @@ class _Buyer(NamedTuple):
     edition: int
 
 
-def _new_grant(
-    context: Context, offer_identifier: bytes, offer: OfferRecord, terms: Terms, buyer: _Buyer
-) -> Grant:
+def _new_grant(context: Context, offer_identifier: bytes, offer: OfferRecord, terms: Terms, buyer: _Buyer) -> Grant:
     """Make the grant, escrowed where the version is not available yet. Its payment has not moved."""
     now_ms = context.block_time_ms
     available = require_version(context.view, offer.asset, offer.version).available_at_ms is not None

@@ -100,9 +100,7 @@ def pay_gift(
     return split
 
 
-def _move_parts(
-    context: Context, asset: bytes, organization: str, source: bytes, stack: Stack, split: Split
-) -> None:
+def _move_parts(context: Context, asset: bytes, organization: str, source: bytes, stack: Stack, split: Split) -> None:
     """Pay fee and ancestors, and keep what became of the asset's `stack`."""
     move(context, source, TREASURY, split.fee)
     for ancestor, units in split.royalties:

@@ -31,13 +31,14 @@ class Readable(Protocol):
 class StateView:
     """Buffered changes over a `Readable`."""
 
-    __slots__ = ("_base", "_changes", "_order", "_undo")
+    __slots__ = ("_base", "_changes", "_orders", "_undo")
 
     def __init__(self, base: Readable) -> None:
         self._base = base
         self._changes: dict[bytes, bytes | None] = {}
-        self._order: list[bytes] | None = None
-        """The changed keys, sorted; kept from the first `iterate` on, so that iterating does not sort each time."""
+        self._orders: dict[bytes, list[bytes]] = {}
+        """Of each table that was iterated the changed keys, sorted, so that iterating again does not sort again. A
+        table is named by its keys up to the first slash."""
         self._undo: dict[bytes, Any] | None = None
         """Key -> what the changes held at the savepoint, for keys that were changed since."""
 
@@ -56,8 +57,8 @@ class StateView:
         changes, undo = self._changes, self._undo
         if undo is not None and key not in undo:
             undo[key] = changes.get(key, _ABSENT)
-        if self._order is not None and key not in changes:
-            insort(self._order, key)
+        if self._orders and key not in changes and (order := self._orders.get(_table(key))) is not None:
+            insort(order, key)
         changes[key] = value
 
     def set_savepoint(self) -> None:
@@ -76,21 +77,27 @@ class StateView:
                 self._changes[key] = value
                 continue
             del self._changes[key]
-            if self._order is not None:
-                del self._order[bisect_left(self._order, key)]
+            if (order := self._orders.get(_table(key))) is not None:
+                del order[bisect_left(order, key)]
         self._undo = None
 
     def forget_order(self) -> None:
-        """Nobody may iterate for long: the keys are sorted again when somebody does."""
-        self._order = None
+        """Nobody may iterate for long: keys are sorted again when somebody does."""
+        self._orders = {}
+
+    def changed(self, key: bytes) -> bool:
+        """Tell whether a record was written or deleted in this view itself."""
+        return key in self._changes
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield live records under `prefix` in order of key. The view must not be changed meanwhile."""
-        if self._order is None:
-            self._order = sorted(self._changes)
-        below = iter(self._base.iterate(prefix))
+        own = self._own(prefix)
+        return self._merged(prefix, own) if own else self._base.iterate(prefix)
+
+    def _merged(self, prefix: bytes, own: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        below = self._base.iterate(prefix)
         theirs = next(below, None)
-        for key in self._own(prefix):
+        for key in own:
             while theirs is not None and theirs[0] < key:
                 yield theirs
                 theirs = next(below, None)
@@ -103,12 +110,18 @@ class StateView:
             yield theirs
             theirs = next(below, None)
 
-    def _own(self, prefix: bytes) -> Iterator[bytes]:
-        assert self._order is not None
-        index = bisect_left(self._order, prefix)
-        while index < len(self._order) and self._order[index].startswith(prefix):
-            yield self._order[index]
-            index += 1
+    def _own(self, prefix: bytes) -> list[bytes]:
+        """Return the changed keys under `prefix`, sorted."""
+        table = _table(prefix)
+        if not table:
+            return sorted([key for key in self._changes if key.startswith(prefix)])
+        order = self._orders.get(table)
+        if order is None:
+            order = self._orders[table] = sorted([key for key in self._changes if key.startswith(table)])
+        start = end = bisect_left(order, prefix)
+        while end < len(order) and order[end].startswith(prefix):
+            end += 1
+        return order[start:end]
 
     def child(self) -> StateView:
         """Return a view over this one; `apply` moves its changes here."""
@@ -116,7 +129,7 @@ class StateView:
 
     def apply(self, child: StateView) -> None:
         """Take over the changes of `child`."""
-        if self._order is None and self._undo is None:
+        if not self._orders and self._undo is None:
             self._changes.update(child._changes)
             return
         for key, value in child._changes.items():
@@ -125,6 +138,10 @@ class StateView:
     def changes(self) -> dict[bytes, bytes | None]:
         """Return key -> new value, or None where the record is deleted."""
         return dict(self._changes)
+
+
+def _table(key: bytes) -> bytes:
+    return key[: key.find(b"/") + 1]
 
 
 class Table(Generic[T]):

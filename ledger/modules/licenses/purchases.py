@@ -59,7 +59,8 @@ def purchase(context: Context, operation: Purchase) -> None:
     if terms.editions_max is not None and editions.outstanding >= terms.editions_max:
         raise OperationError("licenses.sold_out", f"all {terms.editions_max} editions are sold")
     identifier = grant_id(context.transaction_id, operation.offer)
-    if GRANTS.get(context.view, identifier) is not None:
+    # Made from the transaction's id, which no other block has executed.
+    if context.view.changed(GRANTS.key(identifier)):
         raise OperationError("licenses.grant_exists", "one transaction buys once under one offer")
     # Several owners are of no one organization.
     exempt = len(owners) == 1 and organization_of(context.view, owners[0].account) == organization

@@ -23,7 +23,7 @@ from ledger.state.store import Store
 from primitives.codec import CodecError, decode, encode
 from primitives.finality import FinalityCertificate
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised whenever the layout above changes; a node refuses another format than its own."""
 
 _FORMAT: Final = b"m/format"

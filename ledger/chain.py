@@ -46,6 +46,7 @@ from ledger.parameters import LIFETIME_MS_MAX
 from ledger.ports import EvidenceJudge
 from ledger.queries import answer
 from ledger.replay import ReplayIds
+from ledger.state.indexes import IndexAudit, committed
 from ledger.state.proofs import StateProof, prove
 from ledger.state.records import STATE_PREFIX, StateRecords
 from ledger.state.store import Store
@@ -141,7 +142,7 @@ class Chain:
                     transaction_id=ZERO_DIGEST,
                 )
                 module.genesis(context, self.genesis)
-        pending = self._tree.update(view.changes())
+        pending = self._tree.update(committed(view.changes()))
         header = Header(
             version=VERSION,
             network_id=self.network_id,
@@ -163,13 +164,18 @@ class Chain:
         height = self.archive.height()
         header = self._header(height)
         cut = len(STATE_PREFIX)
-        tree = StateTree.build((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX))
+        audit = IndexAudit(self.registry.indexes)
+        state = ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX))
+        tree = StateTree.build(audit.records(state))
         if tree.root != header.state_root:
             raise StorageError(
                 "storage.damaged",
                 f"the state's records lead to the root {tree.root.hex()}, but block {height} has "
-                f"{header.state_root.hex()}; stop the node, move the ledger's directory away (nothing else) "
-                "and let the node synchronize from its peers",
+                f"{header.state_root.hex()}; {_RESYNC}",
+            )
+        if unsound := audit.unsound():
+            raise StorageError(
+                "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}; {_RESYNC}"
             )
         self._tree = tree
         self._state = StateRecords(self._store, tree)
@@ -225,7 +231,7 @@ class Chain:
         )
         executed = executor.run(batches)
         changes = executed.view.changes()
-        pending = self._tree.update(changes)
+        pending = self._tree.update(committed(changes))
         header = self._seal(proposal, executed, pending)
         hashed = block_hash(header)
         if expected_hash is not None and hashed != expected_hash:
@@ -427,6 +433,7 @@ class Chain:
         return answer(self, name, arguments)
 
 
+_RESYNC = "stop the node, move the ledger's directory away (nothing else) and let the node synchronize from its peers"
 _MARK_MESSAGES = {
     Mark.FOREIGN: "the transaction is for another network",
     Mark.DUPLICATE: "the transaction has already executed",

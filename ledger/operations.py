@@ -52,7 +52,17 @@ class Registry:
     Raises AssertionError when two modules claim one operation tag, deadline kind or query: a programming error.
     """
 
-    __slots__ = ("clock_offset_ms", "deadlines", "handlers", "key_role", "may_sign", "modules", "queries", "union")
+    __slots__ = (
+        "clock_offset_ms",
+        "deadlines",
+        "handlers",
+        "indexes",
+        "key_role",
+        "may_sign",
+        "modules",
+        "queries",
+        "union",
+    )
 
     def __init__(
         self,
@@ -70,6 +80,7 @@ class Registry:
         self.queries: dict[str, QueryFunction] = dict(queries or {})
         self.handlers: dict[type[msgspec.Struct], Handler] = {}
         self.deadlines: dict[str, DeadlineHandler] = {}
+        self.indexes = tuple(index for module in self.modules for index in module.indexes)
         tags: set[Any] = set()
         for module in self.modules:
             for operation, handler in module.operations.items():

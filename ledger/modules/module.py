@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.parameters import Parameters
 from ledger.ports import EvidenceJudge
+from ledger.state.indexes import Index
 from ledger.state.view import StateView
 from primitives.identifiers import AccountId
 
@@ -116,3 +117,5 @@ class Module(msgspec.Struct, frozen=True):
     operations: Mapping[type[msgspec.Struct], Handler]
     deadlines: Mapping[str, DeadlineHandler] = {}
     genesis: GenesisHandler | None = None
+    indexes: tuple[Index[Any], ...] = ()
+    """Its tables of entries that the tree does not commit to."""

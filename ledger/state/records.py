@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ledger.errors import StorageError
+from ledger.state.indexes import INDEX
 from ledger.state.store import Store
 from ledger.state.tree import StateTree
 
@@ -70,11 +71,12 @@ class StateRecords:
         yield from records
 
     def _find(self, key: bytes) -> bytes | None:
-        # The tree is in memory: what it does not commit to is not looked for on the disk.
-        if not self._tree.holds(key):
+        entry = key.startswith(INDEX)
+        # The tree is in memory: a record that it does not commit to is not looked for on the disk.
+        if not entry and not self._tree.holds(key):
             return None
         value = self._store.get(STATE_PREFIX + key)
-        if value is None:
+        if value is None and not entry:
             raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
         return value
 

@@ -8,7 +8,7 @@ own.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from primitives.codec import encode, own_reader
@@ -150,12 +150,13 @@ class Table(Generic[T]):
     Every part but the last must have a fixed width or carry its length: keys of different records must not collide.
     """
 
-    __slots__ = ("_read", "prefix", "record")
+    __slots__ = ("prefix", "read", "record")
 
     def __init__(self, prefix: bytes, record: Any) -> None:
         self.prefix = prefix
         self.record = record
-        self._read = own_reader(record)
+        self.read: Callable[[bytes], T] = own_reader(record)
+        """Decode the value of a record."""
 
     def key(self, *parts: bytes) -> bytes:
         return self.prefix + b"".join(parts)
@@ -164,8 +165,7 @@ class Table(Generic[T]):
         value = view.get(self.prefix + b"".join(parts))
         if value is None:
             return None
-        record: T = self._read(value)
-        return record
+        return self.read(value)
 
     def put(self, view: StateView, record: T, *parts: bytes) -> None:
         view.put(self.prefix + b"".join(parts), encode(record))
@@ -177,4 +177,4 @@ class Table(Generic[T]):
         """Yield (the key after this table's prefix and `parts`, record) in order of key."""
         start = self.key(*parts)
         for key, value in view.iterate(start):
-            yield key[len(start) :], self._read(value)
+            yield key[len(start) :], self.read(value)

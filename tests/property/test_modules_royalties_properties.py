@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
-from ledger.modules.assets.records import OWNERSHIP, Ownership, Share
+from ledger.modules.assets.records import BY_OWNER, OWNERSHIP, Ownership, Share
 from ledger.modules.credits.records import pool_holder
+from ledger.modules.fields import MARKER
 from ledger.modules.royalties import pools
 from ledger.modules.royalties.records import ANCESTORS_MAX, CAP_BPS, Entry, Stack
 from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale
@@ -154,6 +155,11 @@ def _play(steps: list[tuple[str, object]], withdrawals: list[tuple[int, int]]) -
         shares[taker] = shares.get(taker, 0) + moved
         present = tuple(Share(account, bps) for account, bps in sorted(shares.items()) if bps)
         OWNERSHIP.put(world.view, Ownership(present, world.now_ms, 0), asset)
+        for account in accounts:
+            if shares.get(account):
+                BY_OWNER.put(world.view, MARKER, account, asset)
+            else:
+                BY_OWNER.delete(world.view, account, asset)
         world.check_laws()
     for account in accounts:
         withdraw(account)

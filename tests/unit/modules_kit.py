@@ -34,6 +34,7 @@ from ledger.modules.module import Context
 from ledger.modules.royalties.pools import owed, shares_of
 from ledger.operations import Registry, default_registry
 from ledger.parameters import DAY_MS, Parameters
+from ledger.state.indexes import IndexAudit
 from ledger.state.view import StateView
 from primitives.codec import decode, encode
 from primitives.digest import tagged_hash
@@ -328,4 +329,7 @@ def check_laws(world: World) -> None:
         if require_terms(view, grant.terms).exclusivity == "exclusive" and is_live(grant, world.now_ms):
             exclusive[grant.asset] = exclusive.get(grant.asset, 0) + 1
     assert all(count == 1 for count in exclusive.values())
+    audit = IndexAudit(world.registry.indexes)
+    assert list(audit.records(view.iterate(b"")))
+    assert audit.unsound() == []
     assert all(min(usage.records, usage.bytes, usage.deadlines) >= 0 for _, usage in USAGE.items(view))

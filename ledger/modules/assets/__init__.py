@@ -6,6 +6,7 @@ from typing import Final
 
 from ledger.modules.assets import availability, management, operations, registration, transfers
 from ledger.modules.assets.queries import QUERIES
+from ledger.modules.assets.records import INDEXES
 from ledger.modules.module import Module
 
 MODULE: Final = Module(
@@ -27,6 +28,7 @@ MODULE: Final = Module(
         registration.COMMITMENTS.deadline_kind: registration.COMMITMENTS.expire,
         transfers.TRANSFER_EXPIRY: transfers.on_transfer_expired,
     },
+    indexes=INDEXES,
 )
 
 __all__ = ["MODULE", "QUERIES"]

@@ -2,13 +2,13 @@
 
 asset/          + asset (32)                                    Asset
 ownership/      + asset (32)                                    Ownership
-asset-owner/    + account (32) + asset (32)                     Marker
-asset-kind/     + kind (1) + asset (32)                         Marker
+~asset-owner/   + account (32) + asset (32)                     Marker
+~asset-kind/    + kind (1) + asset (32)                         Marker
 version/        + asset (32) + version (4)                      Version
 artifact/       + CID                                           Claim
 tensors/        + digest (32)                                   Claim
 derivation/     + child (32) + parent (32)                      Link
-derived/        + parent (32) + child (32)                      Marker
+~derived/       + parent (32) + child (32)                      Marker
 held/           + asset (32) + version (4) + validator (32)     Held
 alias/          + asset (32) + alias                            AliasTarget
 transfer/       + transfer (32)                                 PendingTransfer
@@ -21,6 +21,7 @@ from typing import Final
 
 from ledger.modules.assets.operations import Artifact, DerivingRight, Kind, Provenance, TransferTerms, Visibility
 from ledger.modules.fields import Amount, Bytes32, Marker, Part, Rate, Record, TimeMs
+from ledger.state.indexes import Index
 from ledger.state.view import Table
 
 HOLDERS_MAX: Final = 64
@@ -129,13 +130,13 @@ class PendingTransfer(Record, frozen=True):
 
 ASSETS: Final = Table[Asset](b"asset/", Asset)
 OWNERSHIP: Final = Table[Ownership](b"ownership/", Ownership)
-BY_OWNER: Final = Table[Marker](b"asset-owner/", Marker)
-BY_KIND: Final = Table[Marker](b"asset-kind/", Marker)
+BY_OWNER: Final = Table[Marker](b"~asset-owner/", Marker)
+BY_KIND: Final = Table[Marker](b"~asset-kind/", Marker)
 VERSIONS: Final = Table[Version](b"version/", Version)
 ARTIFACTS: Final = Table[Claim](b"artifact/", Claim)
 TENSORS: Final = Table[Claim](b"tensors/", Claim)
 LINKS: Final = Table[Link](b"derivation/", Link)
-DERIVED: Final = Table[Marker](b"derived/", Marker)
+DERIVED: Final = Table[Marker](b"~derived/", Marker)
 HELD: Final = Table[Held](b"held/", Held)
 ALIASES: Final = Table[AliasTarget](b"alias/", AliasTarget)
 TRANSFERS: Final = Table[PendingTransfer](b"transfer/", PendingTransfer)
@@ -149,3 +150,10 @@ def version_part(version: int) -> bytes:
 def kind_part(kind: Kind) -> bytes:
     """Return a kind as a key part."""
     return bytes([KINDS.index(kind)])
+
+
+INDEXES: Final = (
+    Index(BY_OWNER, OWNERSHIP, lambda asset, record: [(share.account, asset) for share in record.shares]),
+    Index(BY_KIND, ASSETS, lambda asset, record: [(kind_part(record.kind), asset)]),
+    Index(DERIVED, LINKS, lambda pair, _: [(pair[32:], pair[:32])]),
+)

@@ -6,6 +6,7 @@ from typing import Final
 
 from ledger.modules.licenses import offers, operations, purchases, settlement
 from ledger.modules.licenses.queries import QUERIES
+from ledger.modules.licenses.records import INDEXES
 from ledger.modules.module import Module
 
 MODULE: Final = Module(
@@ -23,6 +24,7 @@ MODULE: Final = Module(
         offers.OFFER_EXPIRY: offers.on_offer_expired,
         settlement.ESCROW_DUE: settlement.on_due,
     },
+    indexes=INDEXES,
 )
 
 __all__ = ["MODULE", "QUERIES"]

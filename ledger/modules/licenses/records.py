@@ -2,12 +2,12 @@
 
 terms/            + digest (32)                               Terms
 license-offer/    + offer (32)                                OfferRecord
-asset-offer/      + asset (32) + offer (32)                   Marker
+~asset-offer/     + asset (32) + offer (32)                   Marker
 grant/            + grant (32)                                Grant
-licensee-grant/   + account (32) + asset (32) + grant (32)    Marker
-asset-grant/      + asset (32) + grant (32)                   Marker
+~licensee-grant/  + account (32) + asset (32) + grant (32)    Marker
+~asset-grant/     + asset (32) + grant (32)                   Marker
 reserving-grant/  + asset (32) + grant (32)                   Marker   sole and exclusive grants that may be live
-waiting-grant/    + asset (32) + version (4) + grant (32)     Marker   escrows that wait for the version
+~waiting-grant/   + asset (32) + version (4) + grant (32)     Marker   escrows that wait for the version
 editions/         + asset (32) + terms (32)                   Editions
 purchase/         + account (32) + commitment (32)            ledger.modules.assets.commitments
 """
@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from ledger.modules.assets.records import version_part
 from ledger.modules.fields import Amount, Bytes32, Marker, Record, TimeMs, VersionNumber
 from ledger.modules.licenses.operations import Terms
+from ledger.state.indexes import Index
 from ledger.state.view import Table
 
 GrantState = Literal["escrowed", "active", "refunded"]
@@ -83,10 +85,23 @@ class Editions(Record, frozen=True):
 
 TERMS: Final = Table[Terms](b"terms/", Terms)
 OFFERS: Final = Table[OfferRecord](b"license-offer/", OfferRecord)
-OFFERS_BY_ASSET: Final = Table[Marker](b"asset-offer/", Marker)
+OFFERS_BY_ASSET: Final = Table[Marker](b"~asset-offer/", Marker)
 GRANTS: Final = Table[Grant](b"grant/", Grant)
-GRANTS_BY_LICENSEE: Final = Table[Marker](b"licensee-grant/", Marker)
-GRANTS_BY_ASSET: Final = Table[Marker](b"asset-grant/", Marker)
+GRANTS_BY_LICENSEE: Final = Table[Marker](b"~licensee-grant/", Marker)
+GRANTS_BY_ASSET: Final = Table[Marker](b"~asset-grant/", Marker)
 RESERVING: Final = Table[Marker](b"reserving-grant/", Marker)
-WAITING: Final = Table[Marker](b"waiting-grant/", Marker)
+WAITING: Final = Table[Marker](b"~waiting-grant/", Marker)
 EDITIONS: Final = Table[Editions](b"editions/", Editions)
+
+INDEXES: Final = (
+    Index(OFFERS_BY_ASSET, OFFERS, lambda offer, record: [(record.asset, offer)]),
+    Index(GRANTS_BY_LICENSEE, GRANTS, lambda grant, record: [(record.licensee, record.asset, grant)]),
+    Index(GRANTS_BY_ASSET, GRANTS, lambda grant, record: [(record.asset, grant)] if record.state != "refunded" else []),
+    Index(
+        WAITING,
+        GRANTS,
+        lambda grant, record: (
+            [(record.asset, version_part(record.version), grant)] if record.state == "escrowed" else []
+        ),
+    ),
+)

@@ -11,6 +11,7 @@ from ledger.modules.module import Module
 from ledger.modules.organizations import handlers, operations
 from ledger.modules.organizations.accounts import key_role, may_sign
 from ledger.modules.organizations.queries import QUERIES
+from ledger.modules.organizations.records import INDEXES
 
 MODULE: Final = Module(
     name="organizations",
@@ -21,6 +22,7 @@ MODULE: Final = Module(
         operations.RotateKey: handlers.rotate_key,
     },
     genesis=handlers.write_genesis,
+    indexes=INDEXES,
 )
 
 __all__ = ["MODULE", "QUERIES", "key_role", "may_sign"]

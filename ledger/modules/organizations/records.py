@@ -1,10 +1,10 @@
 """Organizations, the accounts they vouch for, and what of its quota each organization uses.
 
-organization/        + id                                   Organization
-usage/               + id                                   Usage
-account/             + account (32)                         Account
-organization-account/ + length of id (1) + id + account (32) Marker
-account-key/         + key (32) + account (32)              Marker
+organization/          + id                                    Organization
+usage/                 + id                                    Usage
+account/               + account (32)                          Account
+~organization-account/ + length of id (1) + id + account (32)  Marker
+~account-key/          + key (32) + account (32)               Marker
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from ledger.modules.fields import Bytes32, Marker, Part, Record
+from ledger.state.indexes import Index
 from ledger.state.view import Table
 
 Role = Literal["owner", "operator", "release", "validator"]
@@ -51,10 +52,10 @@ class Account(Record, frozen=True):
 ORGANIZATIONS: Final = Table[Organization](b"organization/", Organization)
 USAGE: Final = Table[Usage](b"usage/", Usage)
 ACCOUNTS: Final = Table[Account](b"account/", Account)
-ORGANIZATION_ACCOUNTS: Final = Table[Marker](b"organization-account/", Marker)
+ORGANIZATION_ACCOUNTS: Final = Table[Marker](b"~organization-account/", Marker)
 
 
-ACCOUNT_KEYS: Final = Table[Marker](b"account-key/", Marker)
+ACCOUNT_KEYS: Final = Table[Marker](b"~account-key/", Marker)
 """Which accounts have a key: one may open several."""
 
 
@@ -62,3 +63,13 @@ def organization_part(organization: str) -> bytes:
     """Return an organization's id as a key part that carries its length."""
     encoded = organization.encode("ascii")
     return bytes([len(encoded)]) + encoded
+
+
+INDEXES: Final = (
+    Index(
+        ORGANIZATION_ACCOUNTS,
+        ACCOUNTS,
+        lambda account, record: [(organization_part(record.organization), account)],
+    ),
+    Index(ACCOUNT_KEYS, ACCOUNTS, lambda account, record: [(entry.key, account) for entry in record.keys]),
+)

@@ -87,8 +87,8 @@ class Batching(Section, frozen=True):
 
     batch_transactions_max: Annotated[int, _range(1, 10_000)] = 1_000
     batch_bytes_max: Annotated[int, _range(65_536, 1_048_576)] = 524_288
-    pool_transactions_max: Annotated[int, _range(100, 1_000_000)] = 50_000
-    """Beyond it submissions are refused with 429."""
+    pool_transactions_max: Annotated[int, _range(100, 1_000_000)] = 12_000
+    """Beyond it submissions are refused with 429. More of them wait longer, and commit no faster."""
     pool_bytes_max: Annotated[int, _range(1_048_576, 4_294_967_296)] = 67_108_864
 
 

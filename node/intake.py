@@ -20,6 +20,8 @@ from node.ports import Clock, ExecutorPort, VerifierPort
 RESUBMITTED_AT_ONCE: Final = 1_000
 """Transactions in one request to the ledger when a batch of an earlier life comes back."""
 
+FULL_MESSAGE: Final = "too many transactions wait; try again later"
+
 FINAL_MARKS: Final = frozenset({Mark.EXECUTED, Mark.DUPLICATE})
 """A transaction with one of these has a receipt, in this block or an earlier one."""
 
@@ -58,17 +60,49 @@ class Intake:
         self._verifier = verifier
         self.batch_verdicts = BatchVerdicts(verifier)
         self._batcher = Batcher(clock, self.pool, batches, close)
+        self._admitting = 0
+        """Transactions that are being judged or verified: they count towards the pool's bound already."""
 
     def submit(self, transactions: Sequence[bytes], done: Done) -> None:
-        """Judge, verify and take transactions; `done` hears what became of each, in order."""
+        """Judge, verify and take transactions; `done` hears what became of each, in order.
+
+        What the pool has no room for is refused at once. Judging waits for the block that is being executed, and in a
+        flood whoever was refused anyway would wait for that with everybody else.
+        """
+        room = max(0, self.pool.room - self._admitting)
+        first, rest = transactions[:room], transactions[room:]
+        if not rest:
+            self._judge(first, done)
+            return
+        refused = [self._no_room(transaction) for transaction in rest]
+        if first:
+            self._judge(first, lambda admissions: done(admissions + refused))
+        else:
+            done(refused)
+
+    def _no_room(self, transaction: bytes) -> Admission:
+        try:
+            identifier = transaction_id(transaction)
+        except InvalidTransaction as error:
+            return Admission(b"", error.code, error.message)
+        if identifier in self.pool:
+            return Admission(identifier, known=True)
+        return Admission(identifier, "pool.full", FULL_MESSAGE)
+
+    def _judge(self, transactions: Sequence[bytes], done: Done) -> None:
         data = list(transactions)
+        self._admitting += len(data)
+
+        def admitted(admissions: list[Admission]) -> None:
+            self._admitting -= len(data)
+            done(admissions)
 
         def judged(verdicts: Any, error: BaseException | None) -> None:
             if error is not None:
                 code, text = getattr(error, "code", "executor.failed"), str(error)
-                done([Admission(b"", code, text) for _ in data])
+                admitted([Admission(b"", code, text) for _ in data])
                 return
-            self._verify(data, verdicts, done)
+            self._verify(data, verdicts, admitted)
 
         self._executor.call("admit", (data, self._clock.now_ms()), judged)
 
@@ -114,7 +148,7 @@ class Intake:
         else:
             code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
         if code:
-            return Admission(verdict.id, code, "too many transactions wait; try again later")
+            return Admission(verdict.id, code, FULL_MESSAGE)
         return Admission(verdict.id)
 
     def on_executed(self, block: ExecutedBlock) -> list[bytes]:

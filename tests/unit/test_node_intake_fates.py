@@ -146,6 +146,36 @@ def test_what_there_is_no_room_for_is_told_to_come_again(limits: PoolLimits, bus
     assert counter.submit(transfer(2, sender=1))[0].code == code
 
 
+def test_a_flood_is_refused_without_waiting_for_a_block() -> None:
+    """N8: what is being judged counts towards the bound, and nothing is judged beyond it."""
+    counter = Counter(PoolLimits(transactions_max=4))
+    executor = counter.executor
+    executor.held = True  # as while it executes a large block
+    heard: dict[str, list[str]] = {}
+
+    def submit(name: str, *transactions: bytes) -> None:
+        def done(admissions: list[Admission]) -> None:
+            heard[name] = [admission.code or ("known" if admission.known else "taken") for admission in admissions]
+
+        counter.intake.submit(transactions, done)
+
+    submit("three", *(transfer(salt, sender=salt) for salt in range(3)))
+    submit("fits in part", transfer(3, sender=3), transfer(4), b"junk")
+    submit("late", transfer(5), b"junk")
+    assert heard == {"late": ["pool.full", "transaction.malformed"]}
+    assert counter.verifier.asked == []
+    executor.go_on()
+    assert heard["three"] == ["taken"] * 3
+    assert heard["fits in part"] == ["taken", "pool.full", "transaction.malformed"]
+    submit("again", transfer(0), transfer(6))
+    assert heard["again"] == ["known", "pool.full"]
+    counter.execute(transfer(0))
+    submit("room", transfer(7))
+    executor.go_on()
+    assert heard["room"] == ["taken"]
+    assert len(counter.intake.pool) == 4
+
+
 def test_a_ledger_that_refuses_to_judge_is_an_answer_too() -> None:
     class Busy:
         def admit(self, *_: Any) -> None:

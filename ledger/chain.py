@@ -195,7 +195,7 @@ class Chain:
         for header in reversed(headers):
             results = self._results(header.height)
             ids = [receipt.id for receipt in results.receipts[results.swept :]]
-            self._replay.add(ids, header.timestamp_ms)
+            self._replay.add(ids, results.expire_at_ms, header.timestamp_ms)
 
     # --- blocks
 
@@ -238,9 +238,11 @@ class Chain:
             raise InvalidBlock(
                 "block.mismatch", f"block {height} executes to {hashed.hex()}, expected {expected_hash.hex()}"
             )
-        results = BlockResults(executed.swept, tuple(executed.receipts), tuple(executed.messages))
+        results = BlockResults(
+            executed.swept, tuple(executed.receipts), tuple(executed.messages), executed.expire_at_ms
+        )
         self._write(Block(header, tuple(executed.batches)), results, executed.view, pending)
-        self._replay.add(executed.ids, header.timestamp_ms)
+        self._replay.add(executed.ids, executed.expire_at_ms, header.timestamp_ms)
         return ExecutedBlock(
             header=header,
             block_hash=hashed,

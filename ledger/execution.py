@@ -63,6 +63,7 @@ class Executed:
         "artifacts",
         "batches",
         "closed",
+        "expire_at_ms",
         "ids",
         "messages",
         "outcomes",
@@ -83,6 +84,9 @@ class Executed:
         self.messages: list[str] = []
         self.outcomes: list[Outcome] = []
         self.ids: list[Digest] = []
+        """Of what executed."""
+        self.expire_at_ms = 0
+        """When the last of these expires."""
         self.artifacts: list[ArtifactRecord] = []
         self.swept = 0
         self.closed: epochs.ClosedBlock
@@ -210,8 +214,7 @@ class BlockExecutor:
             return mark
         assert role is not None
         rest.append(transaction.signature)
-        self._fresh.add(transaction.id)
-        executed.ids.append(transaction.id)
+        self._enter(transaction.id, transaction.body.expires_at_ms)
         executed.outcomes.append(Outcome(transaction.id, mark, self._apply(transaction, role)))
         return mark
 
@@ -226,11 +229,16 @@ class BlockExecutor:
         mark = self._judge_common(bundle.id, bundle.body.network_id, bundle.body.expires_at_ms)
         receipt = None
         if mark is Mark.EXECUTED:
-            self._fresh.add(bundle.id)
-            executed.ids.append(bundle.id)
+            self._enter(bundle.id, bundle.body.expires_at_ms)
             receipt = executed.record(bundle.id, "", "", None)
         executed.outcomes.append(Outcome(bundle.id, mark, receipt))
         return mark
+
+    def _enter(self, identifier: Digest, expires_at_ms: int) -> None:
+        """Note that it executes here, whatever comes of that, and never again."""
+        self._fresh.add(identifier)
+        self._executed.ids.append(identifier)
+        self._executed.expire_at_ms = max(self._executed.expire_at_ms, expires_at_ms)
 
     def _judge(self, transaction: DecodedTransaction, known_good: int) -> tuple[Mark, str | None]:
         """Say whether `transaction` executes in this block, cheapest questions first, and with which key role."""

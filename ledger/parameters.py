@@ -18,7 +18,7 @@ HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
 LIFETIME_MS_MAX: Final = 10 * MINUTE_MS
-"""The longest lifetime that `lifetime_ms` may give a transaction; executed ids are remembered for as long."""
+"""The longest lifetime that `lifetime_ms` may give a transaction; no executed id is needed for longer."""
 FEE_BPS_MAX: Final = 500
 DEADLINES_PER_BLOCK_MAX: Final = 1_000
 

@@ -1,8 +1,8 @@
-"""The ids executed in the last ten minutes of block time: no transaction executes twice.
+"""The ids of executed transactions that have not expired yet: no transaction executes twice.
 
-A transaction executes only while `block time < expires_at_ms <= block time + lifetime`, and the lifetime is at most ten
-minutes whatever the parameter was then or is now. So an id needs to be known for ten minutes; after that its expiry has
-passed. The ids are not in the state: they follow from the blocks, and are read from them when a chain opens.
+A transaction executes only while `block time < expires_at_ms`, so its id needs to be known until then and no longer. A
+block's ids are held together until the last of them has expired, which is a lifetime after the block at most. The ids
+are not in the state: they follow from the blocks, and are read from what is kept of them when a chain opens.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ledger.parameters import LIFETIME_MS_MAX, MINUTE_MS
+from ledger.parameters import SECOND_MS
 
-BUCKET_MS: Final = MINUTE_MS
-"""Ids are forgotten by the bucket. One may so be known up to a minute longer than needed, when it has long expired."""
+BUCKET_MS: Final = 5 * SECOND_MS
+"""Ids are forgotten by the bucket: one may be known so much longer than its block needs it, when it has expired."""
 
 
 class ReplayIds:
-    """Executed ids in buckets of block time."""
+    """Executed ids in buckets of block time until which they are held."""
 
     __slots__ = ("_buckets", "_known")
 
@@ -31,12 +31,13 @@ class ReplayIds:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, ids: Iterable[bytes], block_time_ms: int) -> None:
-        """Enter the ids that a block of time `block_time_ms` executed, and forget those that are no longer needed."""
+    def add(self, ids: Iterable[bytes], expire_at_ms: int, block_time_ms: int) -> None:
+        """Enter the ids that a block of time `block_time_ms` executed, the last of which expires at `expire_at_ms`, and
+        forget those that are no longer needed."""
         fresh = list(ids)
         if fresh:
-            self._buckets.setdefault(block_time_ms // BUCKET_MS, []).extend(fresh)
+            self._buckets.setdefault(expire_at_ms // BUCKET_MS, []).extend(fresh)
             self._known.update(fresh)
-        oldest = (block_time_ms - LIFETIME_MS_MAX) // BUCKET_MS
-        for number in [number for number in self._buckets if number < oldest]:
+        current = block_time_ms // BUCKET_MS
+        for number in [number for number in self._buckets if number < current]:
             self._known.difference_update(self._buckets.pop(number))

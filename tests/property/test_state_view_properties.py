@@ -95,18 +95,21 @@ TestNestedViews = NestedViews.TestCase
 TestNestedViews.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-@given(st.lists(st.tuples(st.integers(1, 5 * BUCKET_MS), st.integers(0, 3)), max_size=40))
-def test_every_id_is_known_for_ten_minutes_and_forgotten_soon_after(blocks: list[tuple[int, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(1, 5 * BUCKET_MS), st.integers(0, 3), st.integers(1, LIFETIME_MS_MAX)), max_size=40)
+)
+def test_every_id_is_known_until_it_expires_and_forgotten_soon_after(blocks: list[tuple[int, int, int]]) -> None:
+    """A7"""
     replay, history, now = ReplayIds(), list[tuple[int, bytes]](), 1_700_000_000_000
-    for number, (step_ms, count) in enumerate(blocks):
+    for number, (step_ms, count, left_ms) in enumerate(blocks):
         now += step_ms
         ids = [b"%d/%d" % (number, index) for index in range(count)]
-        replay.add(ids, now)
-        history += [(now, identifier) for identifier in ids]
-        for executed_ms, identifier in history:
-            if now - executed_ms <= LIFETIME_MS_MAX:
+        replay.add(ids, now + left_ms, now)
+        history += [(now + left_ms, identifier) for identifier in ids]
+        for expire_at_ms, identifier in history:
+            if now < expire_at_ms:
                 assert identifier in replay
-            if now - executed_ms > LIFETIME_MS_MAX + BUCKET_MS:
+            if now >= expire_at_ms + BUCKET_MS:
                 assert identifier not in replay
-        recent: Any = [entry for entry in history if now - entry[0] <= LIFETIME_MS_MAX + BUCKET_MS]
+        recent: Any = [entry for entry in history if now < entry[0] + BUCKET_MS]
         assert len(replay) <= len(recent)

@@ -290,7 +290,7 @@ def test_a_block_survives_its_encoding() -> None:
 def test_too_many_remembered_ids_close_admission_but_not_execution() -> None:
     """The bound `replay_ids_max`: admission refuses with a code that means "later"."""
     kit = Kit(genesis=make_genesis(parameters=Parameters(replay_ids_max=10_000)))
-    kit.chain._replay.add((index.to_bytes(32, "big") for index in range(10_000)), kit.now_ms)
+    kit.chain._replay.add((index.to_bytes(32, "big") for index in range(10_000)), kit.now_ms + 600_000, kit.now_ms)
     data = kit.transaction(Put(b"k", 1))
     error = kit.chain.admission_error(decode_transaction(data, REGISTRY), kit.now_ms)
     assert error is not None
@@ -300,6 +300,25 @@ def test_too_many_remembered_ids_close_admission_but_not_execution() -> None:
     kit.now_ms += 11 * 60_000
     kit.execute()
     assert len(kit.chain._replay) == 0
+
+
+def test_a_reopened_chain_knows_the_ids_that_have_not_expired_and_no_others() -> None:
+    """A7: those of each block until the last of them expires, at whatever time the chain is opened."""
+    kit = Kit(genesis=make_genesis(parameters=Parameters(lifetime_ms=600_000)))
+    soon = kit.transaction(Put(b"k", 1), expires_at_ms=kit.now_ms + 30_000)
+    late = kit.transaction(Put(b"k", 2), expires_at_ms=kit.now_ms + 500_000)
+    later = kit.transaction(Put(b"k", 3), expires_at_ms=kit.now_ms + 520_000)
+    expiries = {soon: kit.now_ms + 30_000, late: kit.now_ms + 500_000, later: kit.now_ms + 520_000}
+    for data in (soon, late):
+        kit.execute(data)
+    kit.execute(later, b"junk")
+    for step_ms, held in ((0, 3), (40_000, 2), (450_000, 2), (20_000, 1), (30_000, 0)):
+        kit.execute(step_ms=step_ms)
+        reopened = Chain.open(kit.store, kit.genesis, REGISTRY)
+        assert len(reopened._replay) == len(kit.chain._replay) == held
+        for data, expires in expiries.items():
+            if kit.chain.head.timestamp_ms < expires:
+                assert decode_transaction(data, REGISTRY).id in reopened._replay
 
 
 def test_queries_answer_with_values_for_json_or_a_typed_error() -> None:

@@ -125,7 +125,7 @@ class BlockResults(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     receipts: tuple[Receipt, ...]
     messages: tuple[str, ...]
     """One a receipt: for people, not part of the chain."""
-    expire_at_ms: Natural = 0
+    expire_at_ms: Natural
     """When the last of the executed transactions expires: until then their ids are held against replays."""
 
 

@@ -20,6 +20,8 @@ from node.ports import Clock, ExecutorPort, VerifierPort
 RESUBMITTED_AT_ONCE: Final = 1_000
 """Transactions in one request to the ledger when a batch of an earlier life comes back."""
 
+JUDGING_MAX: Final = 65_536
+"""Transactions that the ledger is asked about at once, under a second's work; with so many, more are refused unseen."""
 FULL_MESSAGE: Final = "too many transactions wait; try again later"
 
 FINAL_MARKS: Final = frozenset({Mark.EXECUTED, Mark.DUPLICATE})
@@ -60,68 +62,41 @@ class Intake:
         self._verifier = verifier
         self.batch_verdicts = BatchVerdicts(verifier)
         self._batcher = Batcher(clock, self.pool, batches, close)
-        self._admitting = 0
-        """Transactions that are being judged or verified: they count towards the pool's bound already."""
+        self._judging = 0
+        """Transactions that the ledger is asked about."""
+        self._verifying = 0
+        """Transactions whose signatures are being checked: they have their room in the pool already."""
 
-    def submit(self, transactions: Sequence[bytes], done: Done) -> None:
+    def submit(self, transactions: Sequence[bytes], done: Done, *, own: bool = False) -> None:
         """Judge, verify and take transactions; `done` hears what became of each, in order.
 
-        What the pool has no room for is refused at once. Judging waits for the block that is being executed, and in a
-        flood whoever was refused anyway would wait for that with everybody else.
+        `own` says that they are this validator's statements, for which the pool keeps some room.
         """
-        room = max(0, self.pool.room - self._admitting)
-        first, rest = transactions[:room], transactions[room:]
-        if not rest:
-            self._judge(first, done)
-            return
-        refused = [self._no_room(transaction) for transaction in rest]
-        if first:
-            self._judge(first, lambda admissions: done(admissions + refused))
-        else:
-            done(refused)
-
-    def _no_room(self, transaction: bytes) -> Admission:
-        try:
-            identifier = transaction_id(transaction)
-        except InvalidTransaction as error:
-            return Admission(b"", error.code, error.message)
-        if identifier in self.pool:
-            return Admission(identifier, known=True)
-        return Admission(identifier, "pool.full", FULL_MESSAGE)
-
-    def _judge(self, transactions: Sequence[bytes], done: Done) -> None:
         data = list(transactions)
-        self._admitting += len(data)
-
-        def admitted(admissions: list[Admission]) -> None:
-            self._admitting -= len(data)
-            done(admissions)
+        if self._judging + len(data) > JUDGING_MAX:
+            done([Admission(b"", "pool.full", FULL_MESSAGE) for _ in data])
+            return
+        self._judging += len(data)
 
         def judged(verdicts: Any, error: BaseException | None) -> None:
+            self._judging -= len(data)
             if error is not None:
                 code, text = getattr(error, "code", "executor.failed"), str(error)
-                admitted([Admission(b"", code, text) for _ in data])
+                done([Admission(b"", code, text) for _ in data])
                 return
-            self._verify(data, verdicts, admitted)
+            self._verify(data, verdicts, done, own=own)
 
         self._executor.call("admit", (data, self._clock.now_ms()), judged)
 
-    def _verify(self, data: list[bytes], verdicts: Sequence[Verdict], done: Done) -> None:
-        fresh = [
-            transaction
-            for transaction, verdict in zip(data, verdicts, strict=True)
-            if verdict.signed
-            and not verdict.code
-            and not verdict.known
-            and verdict.id not in self.pool
-            and not self.pool.refusal(verdict.sender, len(transaction))
-        ]
-        to_verify = list(dict.fromkeys(fresh))
+    def _verify(self, data: list[bytes], verdicts: Sequence[Verdict], done: Done, *, own: bool) -> None:
+        to_verify = self._worth_verifying(data, verdicts, own=own)
+        self._verifying += len(to_verify)
 
         def verified(found: list[bool] | None) -> None:
+            self._verifying -= len(to_verify)
             signatures = None if found is None else dict(zip(to_verify, found, strict=True))
             admissions = [
-                self._take(transaction, verdict, signatures)
+                self._take(transaction, verdict, signatures, own=own)
                 for transaction, verdict in zip(data, verdicts, strict=True)
             ]
             self._batcher.poll()
@@ -132,21 +107,41 @@ class Intake:
         else:
             verified([])
 
-    def _take(self, transaction: bytes, verdict: Verdict, signatures: dict[bytes, bool] | None) -> Admission:
+    def _worth_verifying(self, data: list[bytes], verdicts: Sequence[Verdict], *, own: bool) -> list[bytes]:
+        """Return what there will be room for if all signatures hold: a flood's signatures are not checked in vain."""
+        found: dict[bytes, None] = {}
+        room = self.pool.room(own=own) - self._verifying
+        for transaction, verdict in zip(data, verdicts, strict=True):
+            if len(found) >= room:
+                break
+            if (
+                verdict.signed
+                and not verdict.code
+                and not verdict.known
+                and verdict.id not in self.pool
+                and not self.pool.refusal(verdict.sender, len(transaction), own=own)
+            ):
+                found[transaction] = None
+        return list(found)
+
+    def _take(
+        self, transaction: bytes, verdict: Verdict, signatures: dict[bytes, bool] | None, *, own: bool
+    ) -> Admission:
         if verdict.code:
             return Admission(verdict.id, verdict.code, verdict.message)
         if verdict.known or verdict.id in self.pool:
             return Admission(verdict.id, known=True)
+        entry = Entry(transaction, verdict.sender, verdict.expires_at_ms)
         if not verdict.signed:
-            code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
+            code = self.pool.add(verdict.id, entry, own=own)
         elif signatures is None:
             return Admission(verdict.id, "pool.full", "too many signatures wait to be checked; try again later")
         elif transaction not in signatures:  # there was no room for it when the others went to be checked
-            code = self.pool.refusal(verdict.sender, len(transaction)) or "pool.full"
+            code = self.pool.refusal(verdict.sender, len(transaction), own=own) or "pool.full"
         elif not signatures[transaction]:
             return Admission(verdict.id, "transaction.bad_signature", "the signature does not verify")
         else:
-            code = self.pool.add(verdict.id, Entry(transaction, verdict.sender, verdict.expires_at_ms))
+            code = self.pool.add(verdict.id, entry, own=own)
         if code:
             return Admission(verdict.id, code, FULL_MESSAGE)
         return Admission(verdict.id)

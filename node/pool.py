@@ -12,6 +12,9 @@ SENDER_SHARE: Final = 4
 """One sender may fill a quarter of the pool."""
 NOBODY: Final = b""
 """The sender of what has none: it has no share, so the pool's own limits are all there are."""
+OWN_RESERVED: Final = 256
+"""Room beyond the limit for this validator's own statements: a flood must not keep it from saying what it holds, that
+it is ready, or whom it caught."""
 EXPIRY_BUCKET_MS: Final = 1_000
 """Entries are kept by the second in which they expire, so that a block looks at those only that are due."""
 
@@ -57,11 +60,6 @@ class Pool:
         return self._bytes
 
     @property
-    def room(self) -> int:
-        """How many further transactions would be taken, whatever their senders and sizes."""
-        return self._limits.transactions_max - len(self._entries)
-
-    @property
     def fresh(self) -> int:
         """Transactions that are in no batch of ours yet."""
         return len(self._fresh)
@@ -75,20 +73,26 @@ class Pool:
         """Transactions in batches of ours that no block has executed yet."""
         return self._in_flight
 
-    def refusal(self, sender: bytes, size_bytes: int) -> str:
+    def room(self, *, own: bool = False) -> int:
+        """Return how many further transactions would be taken at most. `own`: of this validator's statements."""
+        return self._limits.transactions_max + (OWN_RESERVED if own else 0) - len(self._entries)
+
+    def refusal(self, sender: bytes, size_bytes: int, *, own: bool = False) -> str:
         """Return "" where there is room for a transaction, else `pool.full` or `pool.sender_full`."""
-        if len(self._entries) >= self._limits.transactions_max or self._bytes + size_bytes > self._limits.bytes_max:
+        if own:
+            return "" if self.room(own=True) > 0 else "pool.full"
+        if self.room() <= 0 or self._bytes + size_bytes > self._limits.bytes_max:
             return "pool.full"
         share = max(1, self._limits.transactions_max // SENDER_SHARE)
         if sender != NOBODY and self._by_sender.get(sender, 0) >= share:
             return "pool.sender_full"
         return ""
 
-    def add(self, identifier: bytes, entry: Entry) -> str:
+    def add(self, identifier: bytes, entry: Entry, *, own: bool = False) -> str:
         """Take a transaction. Return "" or the code of the refusal, see `refusal`."""
         if identifier in self._entries:
             return ""
-        if code := self.refusal(entry.sender, len(entry.data)):
+        if code := self.refusal(entry.sender, len(entry.data), own=own):
             return code
         entry.place = "fresh"
         self._entries[identifier] = entry

@@ -5,7 +5,7 @@ tree does not commit to them. An entry proves nothing that its record does not p
 because the tree is ordered by hashes; a fresh entry in the tree costs as much as a fresh record.
 
 What the tree does for records an audit does for indexes when a chain opens: the entries that are there must be those
-that the records call for, no more and no fewer. The audit adds up hashes of their keys, in no order and without
+that the records call for, no more and no fewer. The audit adds up hashes of them, in no order and without
 memory, which finds decay and defects; who could forge a sum owns the disk.
 """
 
@@ -15,7 +15,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
+
 from ledger.state.view import Table
+from primitives.codec import encode
 
 T = TypeVar("T")
 
@@ -26,7 +29,7 @@ _MODULUS: Final = 2**256
 class Index(Generic[T]):
     """A table of entries, and which of them a record of the source calls for."""
 
-    __slots__ = ("entries", "source", "table")
+    __slots__ = ("entries", "source", "table", "value")
 
     def __init__(
         self, table: Table[Any], source: Table[T], entries: Callable[[bytes, T], Iterable[tuple[bytes, ...]]]
@@ -37,6 +40,12 @@ class Index(Generic[T]):
         self.table = table
         self.source = source
         self.entries = entries
+        self.value = encode(table.record())
+        """Of every entry: its key says everything."""
+
+
+def is_index_key(key: bytes) -> bool:
+    return key.startswith(INDEX)
 
 
 def committed(changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
@@ -54,23 +63,36 @@ class IndexAudit:
             self._by_source.setdefault(index.source.prefix, []).append(index)
         self._balance: dict[bytes, int] = {}
         """By table: what is there less what is called for."""
+        self._undecodable: set[bytes] = set()
+        """Tables with a record that is none."""
 
     def records(self, state: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records of `state`, and take the measure of both sides on the way."""
         for key, value in state:
             table = key[: key.find(b"/") + 1]
-            if key.startswith(INDEX):
-                self._count(table, key, 1)
+            if is_index_key(key):
+                self._count(table, key, value, 1)
                 continue
             for index in self._by_source.get(table, ()):
-                for parts in index.entries(key[len(table) :], index.source.read(value)):
-                    self._count(index.table.prefix, index.table.key(*parts), -1)
+                try:
+                    entries = list(index.entries(key[len(table) :], index.source.read(value)))
+                except (
+                    msgspec.MsgspecError,
+                    UnicodeDecodeError,
+                    RecursionError,
+                ):  # the root will not be the head's; this makes sure
+                    self._undecodable.add(table)
+                    continue
+                for parts in entries:
+                    self._count(index.table.prefix, index.table.key(*parts), index.value, -1)
             yield key, value
 
     def unsound(self) -> list[str]:
-        """Name the tables whose entries are not those that the records call for; valid after `records` has ended."""
-        return sorted(table.decode("ascii", "replace") for table, balance in self._balance.items() if balance)
+        """Name the tables whose entries are not those that the records call for, or whose records cannot be read; valid
+        after `records` has ended."""
+        tables = self._undecodable | {table for table, balance in self._balance.items() if balance}
+        return sorted(table.decode("ascii", "replace") for table in tables)
 
-    def _count(self, table: bytes, key: bytes, sign: int) -> None:
-        number = int.from_bytes(hashlib.sha256(key).digest(), "big")
+    def _count(self, table: bytes, key: bytes, value: bytes, sign: int) -> None:
+        number = int.from_bytes(hashlib.sha256(len(key).to_bytes(4, "big") + key + value).digest(), "big")
         self._balance[table] = (self._balance.get(table, 0) + sign * number) % _MODULUS

@@ -1,5 +1,5 @@
-"""The flat state as views read it: records of the store under one prefix, checked against the tree, with bounded
-caches of records and of short lists of them."""
+"""The flat state as views read it: records of the store under one prefix, checked against the tree where the tree
+commits to them, with bounded caches of records and of short lists of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ledger.errors import StorageError
-from ledger.state.indexes import INDEX
+from ledger.state.indexes import is_index_key
 from ledger.state.store import Store
 from ledger.state.tree import StateTree
 
@@ -71,7 +71,7 @@ class StateRecords:
         yield from records
 
     def _find(self, key: bytes) -> bytes | None:
-        entry = key.startswith(INDEX)
+        entry = is_index_key(key)
         # The tree is in memory: a record that it does not commit to is not looked for on the disk.
         if not entry and not self._tree.holds(key):
             return None

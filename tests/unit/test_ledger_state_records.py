@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.state import records
+from ledger.state.indexes import committed
 from ledger.state.records import (
     LIST_BYTES_MAX,
     LIST_RECORDS_MAX,
@@ -39,14 +40,15 @@ def test_the_cache_answers_like_the_store_and_keeps_within_its_bound(
     tree = StateTree()
     state = StateRecords(store, tree)
     model: dict[bytes, bytes] = {}
-    keys = [b"key/%d" % number for number in range(60)]
+    # Records, and entries of an index, which the tree knows nothing of.
+    keys = [b"%s/%d" % (table, number) for table in (b"key", b"~index") for number in range(30)]
     for _ in range(3_000):
         choice = rng.random()
         if choice < 0.5:
             key = rng.choice(keys)
             assert state.get(key) == model.get(key)
         elif choice < 0.7:
-            prefix = rng.choice([b"k", b"key/", *(b"key/%d" % number for number in range(12))])
+            prefix = rng.choice([b"k", b"key/", b"~index/", *(key[:-1] for key in keys[20:40])])
             found = state.iterate(prefix)
             expected = sorted((key, value) for key, value in model.items() if key.startswith(prefix))
             if rng.random() < 0.2:  # an iterator that is not read to its end
@@ -59,7 +61,7 @@ def test_the_cache_answers_like_the_store_and_keeps_within_its_bound(
                 for key in rng.sample(keys, 4)
             }
             store.write_batch({STATE_PREFIX + key: value for key, value in changes.items()})
-            tree.commit(tree.update(changes))
+            tree.commit(tree.update(committed(changes)))
             state.written(changes)
             for key, value in changes.items():
                 if value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,10 +18,11 @@ from ledger.parameters import LIFETIME_MS_MAX
 from ledger.replay import BUCKET_MS
 from ledger.state.store import MemoryStore
 from ledger.transaction import build, transaction_id
+from node import intake
 from node.batcher import RETRY_MS, BatchLimits
 from node.chain_service import ChainService
 from node.intake import Admission, Intake
-from node.pool import PoolLimits
+from node.pool import OWN_RESERVED, PoolLimits
 from node.verifier import check_signatures
 from primitives.codec import decode, encode
 from simulation.cluster import make_genesis, seeded_key
@@ -38,10 +39,20 @@ class Verifier:
     def __init__(self) -> None:
         self.busy = False
         self.asked: list[bytes] = []
+        self.held = False
+        self.waiting: list[Callable[[], None]] = []
 
     def verify(self, transactions: Sequence[bytes], answer: Any) -> None:
         self.asked += transactions
-        answer(None if self.busy else check_signatures(transactions))
+        found = None if self.busy else check_signatures(transactions)
+        self.waiting.append(lambda: answer(found))
+        if not self.held:
+            self.go_on()
+
+    def go_on(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for answer in waiting:
+            answer()
 
 
 class Counter:
@@ -146,34 +157,86 @@ def test_what_there_is_no_room_for_is_told_to_come_again(limits: PoolLimits, bus
     assert counter.submit(transfer(2, sender=1))[0].code == code
 
 
-def test_a_flood_is_refused_without_waiting_for_a_block() -> None:
-    """N8: what is being judged counts towards the bound, and nothing is judged beyond it."""
-    counter = Counter(PoolLimits(transactions_max=4))
-    executor = counter.executor
-    executor.held = True  # as while it executes a large block
-    heard: dict[str, list[str]] = {}
+class Heard:
+    """Submissions by name, and what became of each transaction."""
 
-    def submit(name: str, *transactions: bytes) -> None:
+    def __init__(self, counter: Counter) -> None:
+        self.counter = counter
+        self.codes: dict[str, list[str]] = {}
+
+    def submit(self, name: str, *transactions: bytes, own: bool = False) -> None:
         def done(admissions: list[Admission]) -> None:
-            heard[name] = [admission.code or ("known" if admission.known else "taken") for admission in admissions]
+            self.codes[name] = [each.code or ("known" if each.known else "taken") for each in admissions]
 
-        counter.intake.submit(transactions, done)
+        self.counter.intake.submit(transactions, done, own=own)
 
-    submit("three", *(transfer(salt, sender=salt) for salt in range(3)))
-    submit("fits in part", transfer(3, sender=3), transfer(4), b"junk")
-    submit("late", transfer(5), b"junk")
-    assert heard == {"late": ["pool.full", "transaction.malformed"]}
-    assert counter.verifier.asked == []
-    executor.go_on()
-    assert heard["three"] == ["taken"] * 3
-    assert heard["fits in part"] == ["taken", "pool.full", "transaction.malformed"]
-    submit("again", transfer(0), transfer(6))
-    assert heard["again"] == ["known", "pool.full"]
-    counter.execute(transfer(0))
-    submit("room", transfer(7))
-    executor.go_on()
-    assert heard["room"] == ["taken"]
+
+def test_what_will_not_fit_is_not_verified_even_while_others_are() -> None:
+    """N8: requests that were judged together share the room there is."""
+    counter = Counter(PoolLimits(transactions_max=4))
+    heard, verifier = Heard(counter), counter.verifier
+    verifier.held = True
+    heard.submit("three", *(transfer(salt, sender=salt) for salt in range(3)))
+    heard.submit("two", transfer(3, sender=3), transfer(4, sender=4), b"junk")
+    assert verifier.asked == [*(transfer(salt, sender=salt) for salt in range(3)), transfer(3, sender=3)]
+    verifier.go_on()
+    assert heard.codes == {"three": ["taken"] * 3, "two": ["taken", "pool.full", "transaction.malformed"]}
     assert len(counter.intake.pool) == 4
+    heard.submit("flood", transfer(0), *(transfer(salt, sender=5) for salt in range(5, 9)))
+    assert heard.codes["flood"] == ["known", *["pool.full"] * 4]
+    assert len(verifier.asked) == 4
+
+
+def test_bad_signatures_give_their_room_back() -> None:
+    counter = Counter(PoolLimits(transactions_max=4))
+    heard, verifier = Heard(counter), counter.verifier
+    for _ in range(3):
+        heard.submit("bad", *(with_bad_signature(transfer(salt, sender=salt)) for salt in range(4)))
+        assert heard.codes["bad"] == ["transaction.bad_signature"] * 4
+    assert len(verifier.asked) == 12
+    heard.submit("good", transfer(9))
+    assert heard.codes["good"] == ["taken"]
+
+
+def test_what_executed_is_known_to_a_full_pool_too() -> None:
+    """A client that sends again after a restart must not take a committed payment for a refused one."""
+    counter = Counter(PoolLimits(transactions_max=1))
+    counter.execute(transfer(1))
+    counter.submit(transfer(2))
+    assert [(each.code, each.known) for each in counter.submit(transfer(1), transfer(3))] == [
+        ("", True),
+        ("pool.full", False),
+    ]
+
+
+def test_no_more_is_judged_at_once_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """N8: while a large block executes, requests wait for the ledger; their number is bounded."""
+    monkeypatch.setattr(intake, "JUDGING_MAX", 3)
+    counter = Counter()
+    heard, executor = Heard(counter), counter.executor
+    executor.held = True
+    heard.submit("two", transfer(1), transfer(2))
+    heard.submit("too many", transfer(3), transfer(4))
+    heard.submit("one", transfer(5))
+    assert heard.codes == {"too many": ["pool.full"] * 2}
+    executor.go_on()
+    assert heard.codes == {"too many": ["pool.full"] * 2, "two": ["taken"] * 2, "one": ["taken"]}
+    executor.held = False
+    heard.submit("room", transfer(3), transfer(4))
+    assert heard.codes["room"] == ["taken"] * 2
+
+
+def test_a_flood_does_not_keep_out_what_this_validator_has_to_say() -> None:
+    """N8: some room is for its own statements alone, and that is bounded too."""
+    counter = Counter(PoolLimits(transactions_max=1))
+    heard = Heard(counter)
+    heard.submit("flood", transfer(1))
+    heard.submit("late", transfer(2))
+    own = [transfer(salt, sender=3) for salt in range(3, 3 + OWN_RESERVED + 1)]
+    for number, transaction in enumerate(own):
+        heard.submit(f"own {number}", transaction, own=True)
+    assert heard.codes["late"] == ["pool.full"]
+    assert [heard.codes[f"own {number}"] for number in range(len(own))] == [["taken"]] * OWN_RESERVED + [["pool.full"]]
 
 
 def test_a_ledger_that_refuses_to_judge_is_an_answer_too() -> None:

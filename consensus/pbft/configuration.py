@@ -15,6 +15,7 @@ _RANGES: Final = {
     "batches_per_proposal_max": (1, BATCHES_PER_PROPOSAL_MAX),
     "pipeline_depth": (1, 64),
     "execution_lag_max": (0, 64),
+    "proposal_spacing_ms": (0, 10_000),
     "suspicion_timeout_ms": (10, 60_000),
     "suspicion_timeout_cap_ms": (10, 300_000),
     "turn_ms": (0, 600_000),
@@ -39,6 +40,9 @@ class Configuration(msgspec.Struct, frozen=True):
     """Sequences that a primary keeps undecided at once."""
     execution_lag_max: int = 2
     """Decided sequences awaiting execution above which a primary proposes nothing new."""
+    proposal_spacing_ms: int = 100
+    """While anything that it proposed is undecided or unexecuted, a primary proposes at most so often: many small blocks
+    cost everybody more than few large ones."""
     suspicion_timeout_ms: int = 1_000
     """T: how long pending work may see no progress before this replica asks for the next view."""
     suspicion_timeout_cap_ms: int = 8_000

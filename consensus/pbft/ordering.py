@@ -25,6 +25,7 @@ def propose(state: State, *, empty: bool = False) -> None:
         proposal = Proposal(state.replica_id, state.now_ms, digests)
         pre_prepare = sign_pre_prepare(state, state.view, sequence, proposal)
         state.last_proposed = sequence
+        state.proposed_at_ms = state.now_ms
         batches.mark_in_flight(state, sequence, proposal)
         accept(state, pre_prepare)
 
@@ -42,7 +43,8 @@ def next_sequence(state: State) -> int:
 
 
 def may_propose(state: State) -> bool:
-    """Tell whether the pipeline, the watermarks and our executor leave room for one more sequence.
+    """Tell whether the pipeline, the watermarks and our executor leave room for one more sequence, and whether it is
+    time for one: at once where nothing is under way, so that a lone transaction waits for nobody.
 
     A primary behind its view's base may lead: what it has not executed yet does not count as in flight.
     """
@@ -52,10 +54,14 @@ def may_propose(state: State) -> bool:
     settled = max(state.low, state.view_base, state.last_delivered)
     undecided = sum(1 for pending in range(settled + 1, sequence) if pending not in state.decided)
     awaiting_execution = state.last_delivered - state.last_executed
+    configuration = state.configuration
+    at_rest = undecided == 0 and awaiting_execution == 0
+    rested = state.now_ms - state.proposed_at_ms >= configuration.proposal_spacing_ms
     return (
         sequence <= state.high
-        and undecided < state.configuration.pipeline_depth
-        and awaiting_execution <= state.configuration.execution_lag_max
+        and undecided < configuration.pipeline_depth
+        and awaiting_execution <= configuration.execution_lag_max
+        and (at_rest or rested or bool(state.epoch_end))
     )
 
 

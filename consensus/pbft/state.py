@@ -130,6 +130,8 @@ class State:
         """The window."""
         self.slots: dict[int, Slot] = {}
         self.last_proposed = base
+        self.proposed_at_ms = 0
+        """When this replica last proposed something, by its clock."""
         self.prepared: dict[int, PreparedCertificate] = {}
         """The prepared certificate of the highest view for each sequence above the low watermark."""
         self.decided: dict[int, Proposal] = {}

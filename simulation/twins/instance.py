@@ -16,7 +16,7 @@ from simulation.twins.crypto import FastSigner, FastVerifier, public_key, valida
 
 NOW_MS: Final = 1_800_000_000_000
 """The wall clock stands still: nothing that a schedule examines depends on it."""
-CONFIGURATION: Final = Configuration(window=16, turn_ms=1_000, pipeline_depth=1)
+CONFIGURATION: Final = Configuration(window=16, turn_ms=1_000, pipeline_depth=1, proposal_spacing_ms=0)
 _VERIFIER: Final = FastVerifier()
 
 

@@ -96,7 +96,7 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_a_network_whose_work_costs_twice_as_much_commits_half() -> None:
-    asked: dict[str, Any] = {"rate": "saturate", "batch_submit": 20, "outstanding": 400, "duration_s": 6.0}
+    asked: dict[str, Any] = {"rate": "saturate", "batch_submit": 20, "outstanding": 1_200, "duration_s": 6.0}
     plain, dear = (measured(scaled(COSTS, factor), **asked) for factor in (4.0, 8.0))
     assert plain.errors == dear.errors == ()
     assert dear.throughput.transactions_per_s / plain.throughput.transactions_per_s == pytest.approx(0.5, abs=0.08)

@@ -63,7 +63,7 @@ def test_a_batch_of_no_items_asks_for_a_block() -> None:
 
 
 def test_several_sequences_are_in_flight_up_to_the_pipeline_depth() -> None:
-    solo = Solo(0, configuration=msgspec.structs.replace(FAST, pipeline_depth=3))
+    solo = Solo(0, configuration=msgspec.structs.replace(FAST, pipeline_depth=3, proposal_spacing_ms=0))
     proposals = [
         message for number in range(6) for message in sent(solo.receive(batch(2, number + 1, b"x")), "pre-prepare")
     ]
@@ -72,7 +72,7 @@ def test_several_sequences_are_in_flight_up_to_the_pipeline_depth() -> None:
 
 
 def test_no_proposal_is_made_while_more_than_two_decided_sequences_await_execution() -> None:
-    solo = Solo(0, configuration=msgspec.structs.replace(FAST, pipeline_depth=8))
+    solo = Solo(0, configuration=msgspec.structs.replace(FAST, pipeline_depth=8, proposal_spacing_ms=0))
     for number in range(1, 4):
         (made,) = sent(solo.receive(batch(2, number, b"x")), "pre-prepare")
         solo.receive(*(prepare(replica, 0, number, made.proposal) for replica in (1, 2)))
@@ -80,6 +80,26 @@ def test_no_proposal_is_made_while_more_than_two_decided_sequences_await_executi
     assert solo.replica.status().last_decided == 3
     assert sent(solo.receive(batch(2, 4, b"x")), "pre-prepare") == []
     assert len(sent(solo.executed(1, bytes(32)), "pre-prepare")) == 1
+
+
+def test_while_anything_is_under_way_proposals_keep_their_distance() -> None:
+    """L1: what arrives meanwhile goes together; a lone batch waits for nobody."""
+    solo = Solo(0, configuration=msgspec.structs.replace(FAST, proposal_spacing_ms=100))
+    (first,) = sent(solo.receive(batch(2, 1, b"x")), "pre-prepare")
+    assert sent(solo.receive(batch(2, 2, b"x"), batch(3, 1, b"x")), "pre-prepare") == []
+    solo.now_ms += 99
+    assert sent(solo.receive(batch(1, 1, b"x")), "pre-prepare") == []
+    solo.now_ms += 1
+    (second,) = sent(solo.receive(batch(1, 2, b"x")), "pre-prepare")
+    assert len(second.proposal.batches) == 4
+    assert sent(solo.receive(batch(1, 3, b"x")), "pre-prepare") == []
+    for made in (first, second):
+        solo.receive(*(prepare(replica, 0, made.sequence, made.proposal) for replica in (1, 2)))
+        effects = solo.receive(*(commit(replica, 0, made.sequence, made.proposal) for replica in (1, 2)))
+        assert sent(effects, "pre-prepare") == []
+    assert sent(solo.executed(1, bytes(32)), "pre-prepare") == []
+    (third,) = sent(solo.executed(2, bytes(32)), "pre-prepare")
+    assert len(third.proposal.batches) == 1
 
 
 def test_the_watermarks_bound_what_a_primary_proposes() -> None:
@@ -94,7 +114,7 @@ def test_the_watermarks_bound_what_a_primary_proposes() -> None:
 
 def test_proposals_are_filled_in_rounds_over_the_authors() -> None:
     """L5: a flooding author crowds nobody out."""
-    configuration = msgspec.structs.replace(FAST, pipeline_depth=1, batches_per_proposal_max=4)
+    configuration = msgspec.structs.replace(FAST, pipeline_depth=1, batches_per_proposal_max=4, proposal_spacing_ms=0)
     solo = Solo(0, configuration=configuration)
     solo.receive(batch(1, 1, b"first"))
     flood = [batch(1, number, b"x") for number in range(2, 12)]

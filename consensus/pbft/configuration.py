@@ -41,8 +41,8 @@ class Configuration(msgspec.Struct, frozen=True):
     execution_lag_max: int = 2
     """Decided sequences awaiting execution above which a primary proposes nothing new."""
     proposal_spacing_ms: int = 100
-    """While anything that it proposed is undecided or unexecuted, a primary proposes at most so often: many small blocks
-    cost everybody more than few large ones."""
+    """While anything that it proposed is undecided or unexecuted, a primary proposes at most so often: many small
+    blocks cost everybody more than few large ones."""
     suspicion_timeout_ms: int = 1_000
     """T: how long pending work may see no progress before this replica asks for the next view."""
     suspicion_timeout_cap_ms: int = 8_000

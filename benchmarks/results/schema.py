@@ -28,7 +28,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warmup_s: float = 5.0
     batch_submit: int = 100
     """Transactions in one request; payloads in one bundle of the opaque workload."""
-    outstanding: int = 8_000
+    outstanding: int = 16_000
     """In a saturated run: units that may be on their way, neither refused nor certified."""
     payload_bytes: int = 512
     """Of an opaque payload; other workloads have none."""

@@ -49,7 +49,7 @@ def test_saturation_is_the_default_and_leaves_nothing_behind(asked: list[Any]) -
     assert run(["bench", "run"]) == 0
     assert run(["bench", "run", "--workload", "opaque"]) == 0
     (signed, directory), (opaque, _) = asked
-    assert (signed.rate, signed.batch_submit, signed.outstanding, signed.accounts) == ("saturate", 100, 8_000, 100_000)
+    assert (signed.rate, signed.batch_submit, signed.outstanding, signed.accounts) == ("saturate", 100, 16_000, 100_000)
     assert opaque.outstanding == 40_000
     assert not directory.exists()
 

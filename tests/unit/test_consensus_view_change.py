@@ -199,6 +199,18 @@ def test_the_primary_leads_with_a_quorum_for_exactly_its_view() -> None:
     assert solo.replica.status().view == 2
 
 
+def test_what_a_new_view_takes_for_decided_is_fetched_at_once() -> None:
+    """L4: the old view's votes are gone; waiting for a Status would let the network wait for this replica."""
+    changes = [view_change(replica, 2, stable=STABLE_3) for replica in (0, 2, 3)]
+    entered = new_view(2, changes)
+    solo = Solo(1)
+    (needed,) = of(solo.receive(*changes, entered), SyncNeeded)
+    assert needed.certificate == STABLE_3
+    assert solo.replica.status().view == 2
+    informed = Solo(1, last_executed=3, last_block=(STABLE_3.block_hash, 0))
+    assert of(informed.receive(*changes, entered), SyncNeeded) == []
+
+
 def test_a_new_primary_behind_the_base_of_its_view_may_lead() -> None:
     """Ordering needs no state: it synchronizes meanwhile."""
     stable = certificate(40, b"\x28" * 32)

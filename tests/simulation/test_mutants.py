@@ -14,7 +14,7 @@ QUICK = {
     "prepare-sent-before-written": "I6",
     "prepare-before-batches": "I6",
     "network-not-signed": "I4",
-    "batch-unverified": "I3",
+    "batch-unverified": "I15",
     "checkpoint-not-written": "I6",
     "truncated-votes": "R1",
     "votes-while-leaving": "I5",

@@ -49,8 +49,15 @@ from primitives.keys import SigningKey, verify
 NETWORK_ID = bytes(range(32))
 START_MS = 1_800_000_000_000
 FAST = Configuration(
-    window=16, suspicion_timeout_ms=200, suspicion_timeout_cap_ms=800, turn_ms=0, resend_ms=50, status_period_ms=50
+    window=16,
+    proposal_spacing_ms=0,
+    suspicion_timeout_ms=200,
+    suspicion_timeout_cap_ms=800,
+    turn_ms=0,
+    resend_ms=50,
+    status_period_ms=50,
 )
+"""Without distance between proposals, so that several sequences are under way."""
 
 
 class MemoVerifier:

@@ -49,7 +49,7 @@ from ledger.replay import ReplayIds
 from ledger.state.indexes import IndexAudit, committed, is_index_key
 from ledger.state.proofs import StateProof, prove
 from ledger.state.records import STATE_PREFIX, StateRecords
-from ledger.state.store import Store
+from ledger.state.store import RESYNC, Store
 from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import StateView
 from ledger.transaction import DecodedTransaction
@@ -172,11 +172,11 @@ class Chain:
             raise StorageError(
                 "storage.damaged",
                 f"the state's records lead to the root {tree.root.hex()}, but block {height} has "
-                f"{header.state_root.hex()}; {_RESYNC}",
+                f"{header.state_root.hex()}; {RESYNC}",
             )
         if unsound := audit.unsound():
             raise StorageError(
-                "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}; {_RESYNC}"
+                "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}; {RESYNC}"
             )
         self._tree = tree
         self._state = StateRecords(self._store, tree)
@@ -444,7 +444,6 @@ class Chain:
         return answer(self, name, arguments)
 
 
-_RESYNC = "stop the node, move the ledger's directory away (nothing else) and let the node synchronize from its peers"
 _MARK_MESSAGES = {
     Mark.FOREIGN: "the transaction is for another network",
     Mark.DUPLICATE: "the transaction has already executed",

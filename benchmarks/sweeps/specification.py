@@ -24,7 +24,7 @@ TABLES: Final = ("node", "genesis")
 
 REQUESTS_PER_SECOND: Final = 20
 BATCH_MAX: Final = 100
-OUTSTANDING: Final = 16_000
+OUTSTANDING: Final = Configuration().outstanding
 OUTSTANDING_OPAQUE: Final = 40_000
 """Payloads."""
 

@@ -5,8 +5,8 @@ tree does not commit to them. An entry proves nothing that its record does not p
 because the tree is ordered by hashes; a fresh entry in the tree costs as much as a fresh record.
 
 What the tree does for records an audit does for indexes when a chain opens: the entries that are there must be those
-that the records call for, no more and no fewer. The audit adds up hashes of them, in no order and without
-memory, which finds decay and defects; who could forge a sum owns the disk.
+that the records call for, no more and no fewer. The audit adds up hashes of them, in no order and without memory,
+which finds decay and defects; who could forge a sum owns the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from ledger.state.view import Table
+from ledger.state.view import Table, table_of
 from primitives.codec import encode
 
 T = TypeVar("T")
@@ -69,18 +69,15 @@ class IndexAudit:
     def records(self, state: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records of `state`, and take the measure of both sides on the way."""
         for key, value in state:
-            table = key[: key.find(b"/") + 1]
+            table = table_of(key)
             if is_index_key(key):
                 self._count(table, key, value, 1)
                 continue
             for index in self._by_source.get(table, ()):
                 try:
                     entries = list(index.entries(key[len(table) :], index.source.read(value)))
-                except (
-                    msgspec.MsgspecError,
-                    UnicodeDecodeError,
-                    RecursionError,
-                ):  # the root will not be the head's; this makes sure
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    # The root will not be the head's; this makes sure.
                     self._undecodable.add(table)
                     continue
                 for parts in entries:

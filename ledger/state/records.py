@@ -11,6 +11,7 @@ from ledger.errors import StorageError
 from ledger.state.indexes import is_index_key
 from ledger.state.store import Store
 from ledger.state.tree import StateTree
+from ledger.state.view import table_of
 
 STATE_PREFIX: Final = b"s"
 CACHE_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -101,8 +102,7 @@ class _ShortLists:
     """The records under prefixes that have few, often none: opening an iterator of the store costs more than most
     handlers do.
 
-    A table is named by its keys up to the first slash (`ledger.state.view.Table`). A list goes when a record under its
-    prefix is written, found by the lengths that prefixes of its table have had.
+    A list goes when a record under its prefix is written, found by the lengths that prefixes of its table have had.
     """
 
     __slots__ = ("_lengths", "_old", "_young")
@@ -119,7 +119,7 @@ class _ShortLists:
         return known
 
     def hold(self, prefix: bytes, records: tuple[tuple[bytes, bytes], ...]) -> None:
-        table = prefix[: prefix.find(b"/") + 1]
+        table = table_of(prefix)
         if not table or sum([len(key) + len(value) for key, value in records]) > LIST_BYTES_MAX:
             return
         if len(self._young) >= LISTS_MAX // 2:
@@ -130,6 +130,6 @@ class _ShortLists:
     def written(self, keys: Iterable[bytes]) -> None:
         """Forget the lists that a change of these records could have changed."""
         for key in keys:
-            for length in self._lengths.get(key[: key.find(b"/") + 1], ()):
+            for length in self._lengths.get(table_of(key), ()):
                 self._young.pop(key[:length], None)
                 self._old.pop(key[:length], None)

@@ -29,9 +29,10 @@ BLOOM_BITS: Final = 10
 LOCK_NAME: Final = "LOCK-guildmark"
 
 _CHECK: Final = domain("stored-value")
-_RESYNC: Final = (
+RESYNC: Final = (
     "stop the node, move the ledger's directory away (nothing else) and let the node synchronize from its peers"
 )
+"""What an operator does about damage."""
 
 
 class Store(Protocol):
@@ -189,14 +190,14 @@ class LevelStore:
         value = stored[CHECK_BYTES:]
         if stored[:CHECK_BYTES] != _check_of(key, value):
             raise StorageError(
-                "storage.damaged", f"{self._path}: the record {key.hex()} does not match its hash; {_RESYNC}"
+                "storage.damaged", f"{self._path}: the record {key.hex()} does not match its hash; {RESYNC}"
             )
         return value
 
     def _error(self, error: Exception) -> StorageError:
         # plyvel reports damage seen on the way as IOError too, hence the text.
         if isinstance(error, plyvel.CorruptionError) or "orruption" in str(error):
-            return StorageError("storage.damaged", f"{self._path}: {error}; {_RESYNC}")
+            return StorageError("storage.damaged", f"{self._path}: {error}; {RESYNC}")
         return StorageError("storage.failed", f"{self._path}: {error}")
 
 

@@ -31,7 +31,6 @@ _LEAF: Final = domain("state-leaf")
 _BRANCH: Final = domain("state-branch")
 _NIBBLES: Final = "0123456789abcdef"
 _BIT: Final = {nibble: 1 << index for index, nibble in enumerate(_NIBBLES)}
-_LEAF_BYTES: Final = 64
 _BITMAP_AT: Final = len(_BRANCH)
 _BEFORE_HASHES: Final = len(_BRANCH) + 2 - 32
 """Where the hash of the child at place 0 of a branch's list would be; the first child's place is 1."""

@@ -37,8 +37,7 @@ class StateView:
         self._base = base
         self._changes: dict[bytes, bytes | None] = {}
         self._orders: dict[bytes, list[bytes]] = {}
-        """Of each table that was iterated the changed keys, sorted, so that iterating again does not sort again. A
-        table is named by its keys up to the first slash."""
+        """Of each table that was iterated the changed keys, sorted, so that iterating again does not sort again."""
         self._undo: dict[bytes, Any] | None = None
         """Key -> what the changes held at the savepoint, for keys that were changed since."""
 
@@ -57,7 +56,7 @@ class StateView:
         changes, undo = self._changes, self._undo
         if undo is not None and key not in undo:
             undo[key] = changes.get(key, _ABSENT)
-        if self._orders and key not in changes and (order := self._orders.get(_table(key))) is not None:
+        if self._orders and key not in changes and (order := self._orders.get(table_of(key))) is not None:
             insort(order, key)
         changes[key] = value
 
@@ -77,7 +76,7 @@ class StateView:
                 self._changes[key] = value
                 continue
             del self._changes[key]
-            if (order := self._orders.get(_table(key))) is not None:
+            if (order := self._orders.get(table_of(key))) is not None:
                 del order[bisect_left(order, key)]
         self._undo = None
 
@@ -112,7 +111,7 @@ class StateView:
 
     def _own(self, prefix: bytes) -> list[bytes]:
         """Return the changed keys under `prefix`, sorted."""
-        table = _table(prefix)
+        table = table_of(prefix)
         if not table:
             return sorted([key for key in self._changes if key.startswith(prefix)])
         order = self._orders.get(table)
@@ -140,7 +139,9 @@ class StateView:
         return dict(self._changes)
 
 
-def _table(key: bytes) -> bytes:
+def table_of(key: bytes) -> bytes:
+    """Return the name of the table that a key, or a prefix of keys, belongs to: all up to the first slash. Empty where
+    there is none."""
     return key[: key.find(b"/") + 1]
 
 

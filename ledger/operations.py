@@ -35,6 +35,7 @@ MODULE_NAMES: Final = (
     "assets",
     "licenses",
     "royalties",
+    "transfers",
     "governance",
     "validators",
     "development",

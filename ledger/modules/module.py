@@ -90,6 +90,20 @@ class Context:
         self.events: list[msgspec.Struct] = []
         self.artifacts: list[ArtifactRecord] = []
 
+    def over(self, view: StateView) -> Context:
+        """Return the same surroundings over another view, without events."""
+        return Context(
+            view=view,
+            network_id=self.network_id,
+            height=self.height,
+            block_time_ms=self.block_time_ms,
+            parameters=self.parameters,
+            sender=self.sender,
+            signer=self.signer,
+            transaction_id=self.transaction_id,
+            facts=self.facts,
+        )
+
     def emit(self, event: msgspec.Struct) -> None:
         """Record `event` in the receipt: a Struct with named fields, tagged `module.event`."""
         self.events.append(event)

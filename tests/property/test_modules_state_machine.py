@@ -11,13 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.assets.reads import ownership
-from ledger.modules.assets.records import ASSETS, TRANSFERS
+from ledger.modules.assets.records import ASSETS
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.credits.records import ESCROWS
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.records import GRANTS, OFFERS, TERMS
 from ledger.modules.organizations.operations import AddKey, RevokeKey
 from ledger.modules.royalties.operations import Withdraw
+from ledger.modules.transfers import operations as transfers
+from ledger.modules.transfers.operations import Thing
+from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
 from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, World, cid, make_genesis, seed_key
 
@@ -190,15 +193,15 @@ class Market(RuleBasedStateMachine):
         who = self.owner_or(chosen[0], who)
         recipient, expires_at_ms = self.world.accounts[to], self.world.now_ms + lifetime_ms
         if price:
-            self.attempt(who, assets.OfferTransfer(chosen[0], recipient, price, expires_at_ms))
+            self.attempt(who, transfers.Offer(Thing("asset", chosen[0]), recipient, price, expires_at_ms))
         else:
-            self.attempt(who, assets.OfferGift(chosen[0], recipient, expires_at_ms))
+            self.attempt(who, transfers.OfferGift(Thing("asset", chosen[0]), recipient, expires_at_ms))
 
     @rule(transfer=PICK, accept=st.sampled_from([True, True, False]))
     def end_transfer(self, transfer: int, accept: bool) -> None:
         chosen = self.pick(TRANSFERS, transfer)
         if chosen:
-            accepted, declined = assets.AcceptTransfer(chosen[0], chosen[1].price), assets.WithdrawTransfer(chosen[0])
+            accepted, declined = transfers.Accept(chosen[0], chosen[1].price), transfers.Withdraw(chosen[0])
             self.attempt(chosen[1].recipient, accepted if accept else declined)
 
     @rule(who=PEOPLE, asset=PICK)
@@ -241,7 +244,7 @@ class Market(RuleBasedStateMachine):
         self.world.advance(120 * DAY_MS, limit=100_000)
         self.world.check_laws()
         assert list(ESCROWS.items(self.world.view)) == []
-        assert all(asset.pending_transfer is None for _, asset in ASSETS.items(self.world.view))
+        assert all(asset.locked_by is None for _, asset in ASSETS.items(self.world.view))
         for name in (*NAMES, "alan"):
             for asset, _ in ASSETS.items(self.world.view):
                 self.attempt(name, Withdraw(asset))

@@ -25,13 +25,14 @@ from ledger.genesis import (
     validator_account,
 )
 from ledger.modules.assets import operations as assets
-from ledger.modules.assets.transfers import transfer_id
 from ledger.modules.credits.accounting import balance, total
 from ledger.modules.credits.records import ESCROWS, SUPPLY, TREASURY
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.check import CheckResult, check
 from ledger.modules.module import Context
 from ledger.modules.royalties.pools import owed, shares_of
+from ledger.modules.transfers import operations as transfers
+from ledger.modules.transfers.operations import Thing
 from ledger.operations import Registry, default_registry
 from ledger.parameters import DAY_MS, Parameters
 from ledger.state.indexes import IndexAudit
@@ -274,18 +275,20 @@ class World:
         committed = terms.exclusivity == "exclusive" or terms.editions_max == 1
         return self.buy(buyer, self.offer(seller, asset, terms), terms, committed=committed)
 
-    def give_transfer(self, who: str, asset: bytes, to: str, price: int = 0) -> bytes:
+    def give_transfer(self, who: str, thing: bytes | Thing, to: str, price: int = 0) -> bytes:
+        """Offer a thing, or the whole of an asset."""
+        whole = Thing("asset", thing) if isinstance(thing, bytes) else thing
         expires_at_ms = self.now_ms + DAY_MS
         recipient = self.accounts[to]
         if price:
-            self.do(who, assets.OfferTransfer(asset, recipient, price, expires_at_ms))
+            self.do(who, transfers.Offer(whole, recipient, price, expires_at_ms))
         else:
-            self.do(who, assets.OfferGift(asset, recipient, expires_at_ms))
-        return transfer_id(self.transaction_id, asset)
+            self.do(who, transfers.OfferGift(whole, recipient, expires_at_ms))
+        return transfers.transfer_id(self.transaction_id, whole)
 
-    def transfer(self, who: str, asset: bytes, to: str, price: int = 0) -> None:
-        transfer = self.give_transfer(who, asset, to, price)
-        self.do(to, assets.AcceptTransfer(transfer, price))
+    def transfer(self, who: str, thing: bytes | Thing, to: str, price: int = 0) -> None:
+        transfer = self.give_transfer(who, thing, to, price)
+        self.do(to, transfers.Accept(transfer, price))
 
     def check(self, who: str, asset: bytes, right: str = "download", **arguments: Any) -> CheckResult:
         at_ms = arguments.pop("at_ms", self.now_ms)

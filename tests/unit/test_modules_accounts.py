@@ -13,6 +13,8 @@ from ledger.modules.organizations import key_role, may_sign
 from ledger.modules.organizations.accounts import OPERATOR_OPERATIONS, VALIDATOR_OPERATIONS
 from ledger.modules.organizations.operations import AddKey, OpenAccount, RevokeKey, RotateKey
 from ledger.modules.organizations.quota import usage
+from ledger.modules.transfers import operations as transfers
+from ledger.modules.transfers.operations import Thing
 from ledger.operations import default_registry
 from primitives.codec import CodecError, decode, encode
 from primitives.identifiers import account_id, account_to_text
@@ -99,9 +101,9 @@ def test_a_validators_account_signs_statements_and_can_own_nothing() -> None:
     world.refused("organizations.key_not_allowed", validator, Transfer(world.accounts["bob"], 1), role="validator")
     world.refused("credits.invalid_recipient", "alice", Transfer(validator, 1))
     asset = world.register("alice", "A")
-    expires_at_ms = world.now_ms + 1_000
-    world.refused("assets.invalid_recipient", "alice", assets.OfferTransfer(asset, validator, 1, expires_at_ms))
-    world.refused("assets.invalid_recipient", "alice", assets.OfferGift(asset, validator, expires_at_ms))
+    expires_at_ms, whole = world.now_ms + 1_000, Thing("asset", asset)
+    world.refused("transfers.invalid_recipient", "alice", transfers.Offer(whole, validator, 1, expires_at_ms))
+    world.refused("transfers.invalid_recipient", "alice", transfers.OfferGift(whole, validator, expires_at_ms))
     world.refused("assets.invalid_manager", "alice", assets.SetManager(asset, validator))
 
 

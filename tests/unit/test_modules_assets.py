@@ -10,6 +10,8 @@ import pytest
 
 from ledger.modules.assets import operations as assets
 from ledger.modules.licenses.operations import Terms
+from ledger.modules.transfers import operations as transfers
+from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
 from primitives.quorum import quorum
@@ -377,10 +379,12 @@ def test_a_retired_asset_is_out_of_trade() -> None:
     asset = world.register("alice", "A")
     offer = world.offer("alice", asset, TRAINING)
     grant = world.buy("bob", offer, TRAINING)
-    world.refused("assets.not_sole_owner", "bob", assets.Retire(asset))
+    world.refused("assets.not_an_owner", "bob", assets.Retire(asset))
     world.do("alice", assets.Retire(asset))
     world.refused("assets.retired", "alice", assets.Retire(asset))
     world.refused("assets.retired", "carol", world.purchase_operation(offer, TRAINING))
-    world.refused("assets.retired", "alice", assets.OfferGift(asset, world.accounts["bob"], world.now_ms + 1))
+    world.refused(
+        "assets.retired", "alice", transfers.OfferGift(Thing("asset", asset), world.accounts["bob"], world.now_ms + 1)
+    )
     assert world.check("bob", asset).grant == grant
     assert world.query("assets.get", asset=asset.hex()).retired

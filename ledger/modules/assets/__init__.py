@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.modules.assets import availability, management, operations, registration, transfers
+from ledger.modules.assets import availability, consents, management, operations, registration
 from ledger.modules.assets.queries import QUERIES
 from ledger.modules.assets.records import INDEXES
 from ledger.modules.module import Module
@@ -17,16 +17,15 @@ MODULE: Final = Module(
         operations.AddVersion: registration.add_version,
         operations.SetAlias: management.set_alias,
         operations.SetManager: management.set_manager,
-        operations.OfferTransfer: transfers.offer_transfer,
-        operations.OfferGift: transfers.offer_gift,
-        operations.AcceptTransfer: transfers.accept_transfer,
-        operations.WithdrawTransfer: transfers.withdraw_transfer,
+        operations.UpdateMetadata: management.update_metadata,
+        operations.Consent: consents.consent,
+        operations.WithdrawConsent: consents.withdraw_consent,
         operations.Retire: management.retire,
         operations.ReportHeld: availability.report_held,
     },
     deadlines={
         registration.COMMITMENTS.deadline_kind: registration.COMMITMENTS.expire,
-        transfers.TRANSFER_EXPIRY: transfers.on_transfer_expired,
+        consents.CONSENT_EXPIRY: consents.on_consent_expired,
     },
     indexes=INDEXES,
 )

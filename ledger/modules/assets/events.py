@@ -57,36 +57,21 @@ class ManagerSet(Event, frozen=True, tag="assets.manager_set"):
     manager: bytes
 
 
-class TransferOffered(Event, frozen=True, tag="assets.transfer_offered"):
-    transfer: bytes
+class MetadataUpdated(Event, frozen=True, tag="assets.metadata_updated"):
     asset: bytes
-    giver: bytes
-    recipient: bytes
-    price: int
+
+
+class Consented(Event, frozen=True, tag="assets.consented"):
+    asset: bytes
+    action: bytes
+    account: bytes
     expires_at_ms: int
 
 
-class GiftOffered(Event, frozen=True, tag="assets.gift_offered"):
-    transfer: bytes
+class ConsentWithdrawn(Event, frozen=True, tag="assets.consent_withdrawn"):
     asset: bytes
-    giver: bytes
-    recipient: bytes
-    expires_at_ms: int
-
-
-class Transferred(Event, frozen=True, tag="assets.transferred"):
-    transfer: bytes
-    asset: bytes
-    giver: bytes
-    recipient: bytes
-    price: int
-
-
-class TransferEnded(Event, frozen=True, tag="assets.transfer_ended"):
-    """Withdrawn, declined or expired: nothing moved."""
-
-    transfer: bytes
-    asset: bytes
+    action: bytes
+    account: bytes
 
 
 class Retired(Event, frozen=True, tag="assets.retired"):

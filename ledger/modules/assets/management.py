@@ -1,4 +1,4 @@
-"""Aliases, the manager, retirement."""
+"""Description, aliases, the manager, retirement."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets import events
-from ledger.modules.assets.operations import Retire, SetAlias, SetManager
-from ledger.modules.assets.reads import ownership, require_sole_owner, require_tradable, require_version
-from ledger.modules.assets.records import ALIASES, ALIASES_MAX, ASSETS, AliasTarget
-from ledger.modules.fields import BPS
+from ledger.modules.assets.consents import require_all_owners, require_majority
+from ledger.modules.assets.labels import check_labels
+from ledger.modules.assets.operations import Retire, SetAlias, SetManager, UpdateMetadata
+from ledger.modules.assets.reads import require_tradable, require_version
+from ledger.modules.assets.records import ALIASES, ALIASES_MAX, ASSETS, LATEST, AliasTarget
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import require_party
+
+
+def update_metadata(context: Context, operation: UpdateMetadata) -> None:
+    """Describe the asset anew."""
+    asset = require_tradable(context.view, operation.asset)
+    if asset.manager != context.sender:
+        raise OperationError("assets.not_manager", "only the asset's manager describes it")
+    check_labels(operation.name, operation.tags, operation.metadata)
+    changed = msgspec.structs.replace(
+        asset,
+        name=operation.name,
+        description=operation.description,
+        tags=operation.tags,
+        metadata=operation.metadata,
+    )
+    quota.store(context, asset.organization, ASSETS, changed, operation.asset)
+    context.emit(events.MetadataUpdated(operation.asset))
 
 
 def set_alias(context: Context, operation: SetAlias) -> None:
@@ -20,6 +38,8 @@ def set_alias(context: Context, operation: SetAlias) -> None:
     asset = require_tradable(context.view, operation.asset)
     if asset.manager != context.sender:
         raise OperationError("assets.not_manager", "only the asset's manager sets aliases")
+    if operation.alias == LATEST:
+        raise OperationError("assets.alias_reserved", f"{LATEST!r} always names the latest version")
     name = operation.alias.encode("ascii")
     known = ALIASES.get(context.view, operation.asset, name) is not None
     count = asset.aliases
@@ -43,12 +63,7 @@ def set_alias(context: Context, operation: SetAlias) -> None:
 def set_manager(context: Context, operation: SetManager) -> None:
     """Replace the manager."""
     asset = require_tradable(context.view, operation.asset)
-    shares = ownership(context.view, operation.asset).shares
-    held_bps = sum(share.bps for share in shares if share.account == context.sender)
-    if 2 * held_bps <= BPS:
-        raise OperationError(
-            "assets.not_majority_owner", f"it takes more than {BPS // 2} bps; the sender has {held_bps}"
-        )
+    require_majority(context, operation.asset, operation)
     require_party(context.view, operation.manager, "assets.invalid_manager")
     changed = msgspec.structs.replace(asset, manager=operation.manager)
     quota.store(context, asset.organization, ASSETS, changed, operation.asset)
@@ -58,7 +73,7 @@ def set_manager(context: Context, operation: SetManager) -> None:
 def retire(context: Context, operation: Retire) -> None:
     """Retire an asset: nothing more is offered, sold or versioned. Earnings are still withdrawn, grants still hold."""
     asset = require_tradable(context.view, operation.asset)
-    require_sole_owner(context.view, operation.asset, context.sender)
+    require_all_owners(context, operation.asset, operation)
     retired = msgspec.structs.replace(asset, retired=True)
     quota.store(context, asset.organization, ASSETS, retired, operation.asset)
     context.emit(events.Retired(operation.asset))

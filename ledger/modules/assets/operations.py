@@ -18,7 +18,6 @@ from ledger.modules.fields import (
     Code,
     Operation,
     Part,
-    PositiveAmount,
     Rate,
     Salt,
     ShortText,
@@ -133,45 +132,42 @@ class SetAlias(Operation, frozen=True, tag="assets.set_alias"):
 
 
 class SetManager(Operation, frozen=True, tag="assets.set_manager"):
-    """Replace the manager. By who holds more than 5_000 bps."""
+    """Replace the manager. By who holds more than 5_000 bps, together with those who have consented."""
 
     asset: Bytes32
     manager: Bytes32
 
 
-class OfferTransfer(Operation, frozen=True, tag="assets.offer_transfer"):
-    """Offer the whole asset to one account at a price. By the sole owner; locks the asset until it is settled."""
+class Consent(Operation, frozen=True, tag="assets.consent"):
+    """Agree, as one of several owners, to an operation that another of them is to send. Counts until it is used, until
+    it expires, and while the sender owns a share."""
 
     asset: Bytes32
-    recipient: Bytes32
-    price: PositiveAmount
+    action: Bytes32
+    """`action_digest` of the operation, which nobody can exchange for another."""
     expires_at_ms: TimeMs
 
 
-class OfferGift(Operation, frozen=True, tag="assets.offer_gift"):
-    """Offer the whole asset to one account as a gift. The giver pays the least royalties where the terms ask for
-    any."""
+class WithdrawConsent(Operation, frozen=True, tag="assets.withdraw_consent"):
+    """Take a consent back that was not used yet."""
 
     asset: Bytes32
-    recipient: Bytes32
-    expires_at_ms: TimeMs
+    action: Bytes32
 
 
-class AcceptTransfer(Operation, frozen=True, tag="assets.accept_transfer"):
-    """Accept an offered transfer or gift; pays the price."""
+class UpdateMetadata(Operation, frozen=True, tag="assets.update_metadata"):
+    """Replace what describes an asset; versions and their artifacts stay as they are. By the manager."""
 
-    transfer: Bytes32
-    price_max: Amount
-
-
-class WithdrawTransfer(Operation, frozen=True, tag="assets.withdraw_transfer"):
-    """Take an offered transfer back, or decline it: by its giver or its recipient."""
-
-    transfer: Bytes32
+    asset: Bytes32
+    name: Name
+    description: Annotated[str, msgspec.Meta(max_length=4096)]
+    tags: Annotated[tuple[Code, ...], msgspec.Meta(max_length=16)]
+    metadata: Pairs
 
 
 class Retire(Operation, frozen=True, tag="assets.retire"):
-    """End an asset's further use in trade. Grants live on; its artifacts stay claimed for ever. By the sole owner."""
+    """End an asset's further use in trade. Grants live on; its artifacts stay claimed for ever. By the owner of all
+    shares, or by one of several with the consent of all others."""
 
     asset: Bytes32
 
@@ -191,3 +187,8 @@ def commitment(artifact_cid: str, account: bytes, salt: bytes) -> Digest:
 def asset_id(network_id: bytes, account: bytes, artifact_cid: str) -> Digest:
     """Return the id that the asset gets when `account` registers `artifact_cid`; known before it is registered."""
     return tagged_hash("asset", encode((network_id, account, artifact_cid)))
+
+
+def action_digest(operation: Operation) -> Digest:
+    """Return what the owners of an asset consent to: the very operation, in all its fields."""
+    return tagged_hash("owners-action", encode(operation))

@@ -16,13 +16,12 @@ from ledger.modules.assets.records import (
     BY_KIND,
     BY_OWNER,
     KINDS,
+    LATEST,
     TENSORS,
-    TRANSFERS,
     VERSIONS,
     Asset,
     Claim,
     Link,
-    PendingTransfer,
     Share,
     Version,
     kind_part,
@@ -88,17 +87,6 @@ class LinkResult(Result, frozen=True):
     version: int
 
 
-class TransferResult(Result, frozen=True):
-    transfer: str
-    asset: str
-    giver: str
-    recipient: str
-    price: int
-    """0 is a gift."""
-    offered_at_ms: int
-    expires_at_ms: int
-
-
 class AssetResult(Result, frozen=True):
     asset: str
     kind: str
@@ -123,7 +111,8 @@ class AssetResult(Result, frozen=True):
     denied_uses: tuple[str, ...]
     commercial: bool
     transfers: int
-    pending_transfer: TransferResult | None
+    locked_by: str | None
+    """The transfer, listing or auction that the asset is in."""
     retired: bool
 
 
@@ -150,7 +139,6 @@ def get_asset(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset:
     """An asset with owners, latest version, links and aliases."""
     asset_id, record = _asset(view, asset)
     owners = ownership(view, asset_id)
-    pending = record.pending_transfer
     return AssetResult(
         asset=asset,
         kind=record.kind,
@@ -175,7 +163,7 @@ def get_asset(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset:
         denied_uses=record.denied_uses,
         commercial=record.commercial,
         transfers=record.transfers,
-        pending_transfer=None if pending is None else _transfer(pending, _require(TRANSFERS.get(view, pending))),
+        locked_by=None if record.locked_by is None else record.locked_by.hex(),
         retired=record.retired,
     )
 
@@ -218,9 +206,9 @@ def by_tensors(view: Readable, _network_id: bytes, _block_time_ms: int, *, diges
 def get_version(
     view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str, version: str | int = ""
 ) -> VersionResult:
-    """A version by number or alias; the latest when none is named."""
+    """A version by number or alias; the latest when none is named, or `latest`."""
     asset_id, record = _asset(view, asset)
-    if version == "":
+    if version in ("", LATEST):
         return _version(view, asset_id, record.versions)
     text = str(version)
     alias = ALIASES.get(view, asset_id, text.encode()) if not text.isdigit() else None
@@ -270,15 +258,6 @@ def list_children(
     start = texts.identifier(after) if after else b""
     keys = texts.page((key for key in children(view, asset_id) if key > start), limit)
     return [_summary(view, key, _require(ASSETS.get(view, key))) for key in keys]
-
-
-def get_transfer(view: Readable, _network_id: bytes, _block_time_ms: int, *, transfer: str) -> TransferResult:
-    """A transfer or gift that waits for acceptance."""
-    identifier = texts.identifier(transfer)
-    record = TRANSFERS.get(view, identifier)
-    if record is None:
-        raise texts.not_found("transfer")
-    return _transfer(identifier, record)
 
 
 def _asset(view: Readable, text: str) -> tuple[bytes, Asset]:
@@ -359,18 +338,6 @@ def _link(view: Readable, parent: bytes, link: Link) -> LinkResult:
     )
 
 
-def _transfer(identifier: bytes, record: PendingTransfer) -> TransferResult:
-    return TransferResult(
-        transfer=identifier.hex(),
-        asset=record.asset.hex(),
-        giver=account_to_text(record.giver),
-        recipient=account_to_text(record.recipient),
-        price=record.price,
-        offered_at_ms=record.offered_at_ms,
-        expires_at_ms=record.expires_at_ms,
-    )
-
-
 def _claim(view: Readable, claim: Claim | None) -> ClaimResult:
     if claim is None:
         raise texts.not_found("artifact")
@@ -386,5 +353,4 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "assets.versions": list_versions,
     "assets.holders": get_holders,
     "assets.children": list_children,
-    "assets.transfer": get_transfer,
 }

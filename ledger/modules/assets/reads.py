@@ -33,13 +33,14 @@ def require_tradable(view: Readable, asset: bytes) -> Asset:
     """Return the record of an asset that may be versioned, offered and sold now.
 
     Raises:
-        OperationError: `assets.unknown_asset`, `assets.retired`, or `assets.locked` while a transfer is pending.
+        OperationError: `assets.unknown_asset`, `assets.retired`, or `assets.locked` while it is in a transfer, listing
+            or auction.
     """
     record = require_asset(view, asset)
     if record.retired:
         raise OperationError("assets.retired", f"asset {asset.hex()} is retired")
-    if record.pending_transfer is not None:
-        raise OperationError("assets.locked", f"transfer {record.pending_transfer.hex()} is pending")
+    if record.locked_by is not None:
+        raise OperationError("assets.locked", f"the asset is locked by {record.locked_by.hex()}")
     return record
 
 
@@ -68,12 +69,6 @@ def owner_organization(view: Readable, asset: bytes) -> str | None:
     """Return the organization of the sole owner, or None when there are several owners."""
     owner = sole_owner(view, asset)
     return None if owner is None else organization_of(view, owner)
-
-
-def require_sole_owner(view: Readable, asset: bytes, account: bytes) -> None:
-    """Refuse who does not hold every share. Raises `assets.not_sole_owner`."""
-    if sole_owner(view, asset) != account:
-        raise OperationError("assets.not_sole_owner", "only an owner of all shares may do this")
 
 
 def links(view: Readable, asset: bytes) -> dict[bytes, Link]:

@@ -11,21 +11,27 @@ derivation/     + child (32) + parent (32)                      Link
 ~derived/       + parent (32) + child (32)                      Marker
 held/           + asset (32) + version (4) + validator (32)     Held
 alias/          + asset (32) + alias                            AliasTarget
-transfer/       + transfer (32)                                 PendingTransfer
+share-lock/     + asset (32) + account (32)                     ShareLock
+consent/        + asset (32) + action (32) + account (32)       Consented
 commitment/     + account (32) + commitment (32)                ledger.modules.assets.commitments
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from ledger.modules.assets.operations import Artifact, DerivingRight, Kind, Provenance, TransferTerms, Visibility
-from ledger.modules.fields import Amount, Bytes32, Marker, Part, Rate, Record, TimeMs
+from ledger.modules.fields import BPS, Amount, Bytes32, Marker, Part, Rate, Record, TimeMs
 from ledger.state.indexes import Index
 from ledger.state.view import Table
 
-HOLDERS_MAX: Final = 64
+OWNERS_MAX: Final = 64
+"""Owners of one asset; a share is not split further."""
 ALIASES_MAX: Final = 16
+LATEST: Final = "latest"
+"""The alias that nobody sets: it follows the versions by itself."""
 LINK_TERMS_MAX: Final = 16
 """Different terms under which one asset derives from one parent; a further one is refused."""
 VERSION_BYTES: Final = 4
@@ -58,8 +64,8 @@ class Asset(Record, frozen=True):
     commercial: bool
     """False where an ancestor's license is not commercial: nothing of the asset can then be sold."""
     aliases: int = 0
-    pending_transfer: Bytes32 | None = None
-    """The transfer that the asset is locked in."""
+    locked_by: Bytes32 | None = None
+    """The transfer, listing or auction that the asset is locked in."""
     retired: bool = False
 
 
@@ -116,15 +122,17 @@ class AliasTarget(Record, frozen=True):
     version: int
 
 
-class PendingTransfer(Record, frozen=True):
-    asset: Bytes32
-    giver: Bytes32
-    recipient: Bytes32
-    price: Amount
-    """0 is a gift."""
-    royalty_held: Amount
-    """What the giver of a gift has put into escrow for the least royalties."""
-    offered_at_ms: TimeMs
+class ShareLock(Record, frozen=True):
+    """How much of an owner's share is in transfers, listings and auctions."""
+
+    bps: Annotated[int, msgspec.Meta(ge=1, le=BPS)]
+
+
+class Consented(Record, frozen=True):
+    """An owner's consent to one operation."""
+
+    organization: str
+    """On whose quota it is."""
     expires_at_ms: TimeMs
 
 
@@ -139,7 +147,8 @@ LINKS: Final = Table[Link](b"derivation/", Link)
 DERIVED: Final = Table[Marker](b"~derived/", Marker)
 HELD: Final = Table[Held](b"held/", Held)
 ALIASES: Final = Table[AliasTarget](b"alias/", AliasTarget)
-TRANSFERS: Final = Table[PendingTransfer](b"transfer/", PendingTransfer)
+SHARE_LOCKS: Final = Table[ShareLock](b"share-lock/", ShareLock)
+CONSENTS: Final = Table[Consented](b"consent/", Consented)
 
 
 def version_part(version: int) -> bytes:

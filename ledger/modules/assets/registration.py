@@ -10,6 +10,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets import events
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.commitments import CommitmentBook
+from ledger.modules.assets.labels import check_labels
 from ledger.modules.assets.lineage import derive
 from ledger.modules.assets.operations import (
     AddVersion,
@@ -61,7 +62,9 @@ def register(context: Context, operation: Register) -> None:
     assert ASSETS.get(context.view, identifier) is None  # the artifact would be claimed
     manager = context.sender if operation.manager is None else operation.manager
     require_party(context.view, manager, "assets.invalid_manager")
-    _check_labels(operation)
+    check_labels(operation.name, operation.tags, operation.metadata)
+    if operation.transfer_terms.least_royalty and not operation.transfer_terms.resale_royalty_bps:
+        raise OperationError("assets.transfer_terms", "a least royalty needs a resale royalty")
     asset = Asset(
         kind=operation.kind,
         name=operation.name,
@@ -125,17 +128,6 @@ def _check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes
 def _check_unclaimed(code: str, claim: Claim | None, own: bytes | None) -> None:
     if claim is not None and claim.asset != own:
         raise OperationError(code, f"it belongs to asset {claim.asset.hex()}, version {claim.version}")
-
-
-def _check_labels(operation: Register) -> None:
-    if not operation.name.strip():
-        raise OperationError("assets.name", "an asset has a name")
-    if len(set(operation.tags)) != len(operation.tags):
-        raise OperationError("assets.repeated_label", "a tag is repeated")
-    if len({key for key, _ in operation.metadata}) != len(operation.metadata):
-        raise OperationError("assets.repeated_label", "a key of the metadata is repeated")
-    if operation.transfer_terms.least_royalty and not operation.transfer_terms.resale_royalty_bps:
-        raise OperationError("assets.transfer_terms", "a least royalty needs a resale royalty")
 
 
 def _creators(context: Context, creators: tuple[tuple[bytes, int], ...]) -> tuple[Share, ...]:

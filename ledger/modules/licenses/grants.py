@@ -73,9 +73,16 @@ def reserving_grants(view: Readable, asset: bytes, at_ms: int) -> Iterator[tuple
 
 
 def colliding_grant(
-    view: Readable, asset: bytes, terms: Terms, start_ms: int, end_ms: int | None, now_ms: int
+    view: Readable,
+    asset: bytes,
+    terms: Terms,
+    start_ms: int,
+    end_ms: int | None,
+    now_ms: int,
+    *,
+    besides: bytes = b"",
 ) -> bytes | None:
-    """Return a live grant that a new one under `terms` for [start_ms, end_ms) would collide with.
+    """Return a live grant, other than `besides`, that one under `terms` for [start_ms, end_ms) would collide with.
 
     Two grants collide when rights, territory, field of use and time all intersect and one of them is sole or
     exclusive. A sole or exclusive grant reserves all versions of its asset and of the asset's derivatives by the same
@@ -85,7 +92,7 @@ def colliding_grant(
         OperationError: `licenses.too_many_grants` when the search would be too long.
     """
     for grant_id, grant, other in reserving_grants(view, asset, now_ms):
-        if _overlap(terms, start_ms, end_ms, other, grant):
+        if grant_id != besides and _overlap(terms, start_ms, end_ms, other, grant):
             return grant_id
     if terms.exclusivity == "none":
         return None
@@ -95,6 +102,8 @@ def colliding_grant(
             searched += 1
             if searched > SCAN_MAX:
                 raise OperationError("licenses.too_many_grants", f"more than {SCAN_MAX} grants to search")
+            if grant_id == besides:
+                continue
             grant = require_grant(view, grant_id)
             if is_live(grant, now_ms) and _overlap(terms, start_ms, end_ms, require_terms(view, grant.terms), grant):
                 return grant_id

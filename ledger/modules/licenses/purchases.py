@@ -9,11 +9,11 @@ import msgspec
 from ledger.errors import OperationError
 from ledger.modules.assets.commitments import CommitmentBook
 from ledger.modules.assets.reads import ownership, require_tradable, require_version
-from ledger.modules.assets.records import Asset, Share, version_part
+from ledger.modules.assets.records import Asset, version_part
 from ledger.modules.credits import accounting
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses import events
-from ledger.modules.licenses.grants import colliding_grant, is_live, require_grant, require_terms
+from ledger.modules.licenses.grants import is_live, require_grant, require_terms
 from ledger.modules.licenses.inheritance import check_inherited
 from ledger.modules.licenses.offers import require_offer
 from ledger.modules.licenses.operations import Claim, Commit, Purchase, Terms, grant_id, purchase_commitment
@@ -31,7 +31,7 @@ from ledger.modules.licenses.records import (
     OfferRecord,
 )
 from ledger.modules.licenses.settlement import ESCROW_DUE, period, step
-from ledger.modules.licenses.terms import ORGANIZATION_CREDENTIAL
+from ledger.modules.licenses.standing import require_holdable
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of, sender_organization
@@ -52,9 +52,10 @@ def purchase(context: Context, operation: Purchase) -> None:
     asset = require_tradable(context.view, offer.asset)
     terms = require_terms(context.view, offer.terms)
     _check_offer(context, operation, offer, asset, terms)
+    if offer.buyer is not None and offer.buyer != context.sender:
+        raise OperationError("licenses.not_the_buyer", "the offer names another buyer")
     owners = ownership(context.view, offer.asset).shares
     organization = sender_organization(context)
-    _check_buyer(context, offer, terms, owners, organization)
     editions = EDITIONS.get(context.view, offer.asset, offer.terms) or Editions()
     if terms.editions_max is not None and editions.outstanding >= terms.editions_max:
         raise OperationError("licenses.sold_out", f"all {terms.editions_max} editions are sold")
@@ -65,7 +66,7 @@ def purchase(context: Context, operation: Purchase) -> None:
     # Several owners are of no one organization.
     exempt = len(owners) == 1 and organization_of(context.view, owners[0].account) == organization
     grant = _new_grant(context, operation.offer, offer, terms, _Buyer(organization, exempt, editions.issued + 1))
-    _check_collision(context, grant, terms)
+    require_holdable(context, identifier, grant, terms, context.sender)
     last = terms.editions_max is not None and editions.outstanding == terms.editions_max - 1
     if operation.salt is not None:
         COMMITMENTS.reveal(context, purchase_commitment(operation.offer, context.sender, operation.salt))
@@ -114,18 +115,6 @@ def _check_offer(context: Context, operation: Purchase, offer: OfferRecord, asse
     check_inherited(context.view, offer.asset, asset, terms)
 
 
-def _check_buyer(
-    context: Context, offer: OfferRecord, terms: Terms, owners: tuple[Share, ...], organization: str
-) -> None:
-    if offer.buyer is not None and offer.buyer != context.sender:
-        raise OperationError("licenses.not_the_buyer", "the offer names another buyer")
-    if any(share.account == context.sender for share in owners):
-        raise OperationError("licenses.self_purchase", "an owner of the asset cannot buy a license on it")
-    wanted = [code for code in terms.credentials if code.startswith(ORGANIZATION_CREDENTIAL)]
-    if wanted and ORGANIZATION_CREDENTIAL + organization not in wanted:
-        raise OperationError("licenses.credential_missing", f"the terms ask for one of {wanted}")
-
-
 class _Buyer(NamedTuple):
     """What of a grant depends on who buys, and when."""
 
@@ -161,13 +150,6 @@ def _new_grant(context: Context, offer_identifier: bytes, offer: OfferRecord, te
         due_ms=due_ms,
         exempt=buyer.exempt,
     )
-
-
-def _check_collision(context: Context, grant: Grant, terms: Terms) -> None:
-    now_ms = context.block_time_ms
-    other = colliding_grant(context.view, grant.asset, terms, grant.start_ms, grant.end_ms, now_ms)
-    if other is not None:
-        raise OperationError("licenses.collision", f"grant {other.hex()} excludes this one, or this one excludes it")
 
 
 def _take_payment(context: Context, identifier: bytes, grant: Grant, asset: Asset) -> None:

@@ -196,7 +196,7 @@ def _offer(view: Readable, identifier: bytes, record: OfferRecord, block_time_ms
     assert asset is not None
     editions = EDITIONS.get(view, record.asset, record.terms) or Editions()
     left = None if terms.editions_max is None else terms.editions_max - editions.outstanding
-    tradable = not asset.retired and asset.pending_transfer is None and asset.transfers == record.transfers
+    tradable = not asset.retired and asset.locked_by is None and asset.transfers == record.transfers
     return OfferResult(
         offer=identifier.hex(),
         asset=record.asset.hex(),

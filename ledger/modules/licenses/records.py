@@ -74,6 +74,8 @@ class Grant(Record, frozen=True):
     """For derivatives, where the terms ask for approval."""
     used: int = 0
     """Of the quota."""
+    locked_by: Bytes32 | None = None
+    """The transfer, listing or auction that the grant is locked in."""
 
 
 class Editions(Record, frozen=True):

@@ -6,17 +6,21 @@ from typing import Literal
 
 from ledger.modules.fields import Event
 
+Reason = Literal["grant", "asset_resale", "share_resale", "grant_resale", "asset_gift", "share_gift", "grant_gift"]
+"""What a payment was for: a new grant, or what a holder sold or gave away."""
+
 
 class Paid(Event, frozen=True, tag="royalties.paid"):
     """fee + the operation's `royalties.royalty_paid` + creators + rest == amount."""
 
     asset: bytes
-    reason: Literal["grant", "resale", "gift"]
+    reason: Reason
     amount: int
     fee: int
     creators: int
+    """Resale royalty: the creators', or of a grant's resale the owners'."""
     rest: int
-    """To the owners' pool, or to the seller of the asset itself."""
+    """To the owners' pool, or to the seller."""
 
 
 class RoyaltyPaid(Event, frozen=True, tag="royalties.royalty_paid"):

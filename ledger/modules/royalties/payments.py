@@ -1,13 +1,14 @@
-"""Paying for a grant, for an asset, and with a gift: split the amount, and move every part to its place."""
+"""Paying for a grant, for what a holder sells, and with a gift: split the amount, and move every part to its place."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
 from ledger.modules.assets.reads import require_asset
-from ledger.modules.assets.records import Asset
 from ledger.modules.credits.accounting import move
 from ledger.modules.credits.records import TREASURY
 from ledger.modules.module import Context
@@ -15,7 +16,7 @@ from ledger.modules.organizations import quota
 from ledger.modules.royalties import pools
 from ledger.modules.royalties.events import Paid, RoyaltyPaid
 from ledger.modules.royalties.records import STACKS, Stack, creators_pool
-from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale
+from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale, split_share_sale
 from ledger.state.view import Readable
 
 
@@ -49,30 +50,44 @@ def covers(view: Readable, asset: bytes, amount: int, fee_bps: int, *, exempt: b
     return True
 
 
-class Resale(msgspec.Struct, frozen=True):
-    """A sale of the asset itself."""
+Kind = Literal["asset", "share", "grant"]
 
+
+class Resale(msgspec.Struct, frozen=True):
+    """A sale of an asset, a share or a grant by its holder."""
+
+    kind: Kind
     asset_id: bytes
-    asset: Asset
-    buyer: bytes
-    seller: bytes
+    organization: str
+    """Keeps the asset's records on its quota."""
+    terms: TransferTerms
+    payer: bytes
+    """The holder that the price comes from."""
+    seller: bytes | None
+    """None pays all owners by their shares."""
     price: int
 
 
 def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
-    """Pay the price of the asset itself: fee, resale royalty to creators and ancestors, the rest to the seller at once.
+    """Pay a price: fee, royalties to creators (or of a grant to the owners) and ancestors, the rest to the seller at
+    once.
 
     Raises:
         OperationError: `royalties.uncovered`, `credits.insufficient`.
     """
-    asset_id, terms = sale.asset_id, sale.asset.transfer_terms
-    stack = stack_of(context.view, asset_id)
-    split = split_resale(stack, sale.price, context.parameters.fee_bps, terms, exempt=exempt)
-    organization = sale.asset.organization
-    _move_parts(context, asset_id, organization, sale.buyer, stack, split)
-    pools.receive(context, organization, creators_pool(asset_id), sale.buyer, split.creators)
-    move(context, sale.buyer, sale.seller, split.rest)
-    context.emit(Paid(asset_id, "resale", sale.price, split.fee, split.creators, split.rest))
+    asset_id, organization = sale.asset_id, sale.organization
+    stack, fee_bps = stack_of(context.view, asset_id), context.parameters.fee_bps
+    if sale.kind == "share":
+        split = split_share_sale(stack, sale.price, fee_bps, sale.terms, exempt=exempt)
+    else:
+        split = split_resale(stack, sale.price, fee_bps, sale.terms, exempt=exempt, of_grant=sale.kind == "grant")
+    _move_parts(context, asset_id, organization, sale.payer, stack, split)
+    pools.receive(context, organization, _royalty_pool(sale.kind, asset_id), sale.payer, split.creators)
+    if sale.seller is None:
+        pools.receive(context, organization, asset_id, sale.payer, split.rest)
+    else:
+        move(context, sale.payer, sale.seller, split.rest)
+    context.emit(Paid(asset_id, f"{sale.kind}_resale", sale.price, split.fee, split.creators, split.rest))
     return split
 
 
@@ -82,22 +97,35 @@ def gift_royalty(view: Readable, asset: bytes, terms: TransferTerms, *, exempt: 
     return split.creators + sum(units for _, units in split.royalties)
 
 
-def pay_gift(
-    context: Context, asset: bytes, organization: str, terms: TransferTerms, source: bytes, *, exempt: bool
-) -> Split:
-    """Pay the least royalties of a gift from `source`.
+class Gift(msgspec.Struct, frozen=True):
+    """A gift of an asset, a share or a grant."""
+
+    kind: Kind
+    asset_id: bytes
+    organization: str
+    terms: TransferTerms
+    payer: bytes
+
+
+def pay_gift(context: Context, gift: Gift, *, exempt: bool) -> Split:
+    """Pay the least royalties of a gift.
 
     Raises:
         OperationError: `credits.insufficient`.
     """
-    stack = stack_of(context.view, asset)
-    split = split_gift(stack, terms, exempt=exempt)
-    _move_parts(context, asset, organization, source, stack, split)
-    pools.receive(context, organization, creators_pool(asset), source, split.creators)
+    asset_id, organization = gift.asset_id, gift.organization
+    stack = stack_of(context.view, asset_id)
+    split = split_gift(stack, gift.terms, exempt=exempt)
+    _move_parts(context, asset_id, organization, gift.payer, stack, split)
+    pools.receive(context, organization, _royalty_pool(gift.kind, asset_id), gift.payer, split.creators)
     amount = split.creators + sum(units for _, units in split.royalties)
     if amount:
-        context.emit(Paid(asset, "gift", amount, 0, split.creators, 0))
+        context.emit(Paid(asset_id, f"{gift.kind}_gift", amount, 0, split.creators, 0))
     return split
+
+
+def _royalty_pool(kind: Kind, asset: bytes) -> bytes:
+    return asset if kind == "grant" else creators_pool(asset)
 
 
 def _move_parts(context: Context, asset: bytes, organization: str, source: bytes, stack: Stack, split: Split) -> None:

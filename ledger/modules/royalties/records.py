@@ -54,6 +54,9 @@ class Stack(Record, frozen=True):
     """In order of asset id; rates sum to at most CAP_BPS."""
     fee_remainder: Remainder = 0
     resale_remainder: Remainder = 0
+    """Of what the creators get when the asset or a share of it is sold."""
+    grant_resale_remainder: Remainder = 0
+    """Of what the owners get when a licensee passes a grant on."""
 
 
 class Pool(Record, frozen=True):

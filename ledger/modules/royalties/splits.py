@@ -20,6 +20,7 @@ class Split(msgspec.Struct, frozen=True):
     royalties: tuple[tuple[bytes, int], ...]
     """(ancestor, units) in order of asset id."""
     creators: int
+    """Resale royalty: the creators', or of a grant's resale the owners'."""
     rest: int
     """What is left for the seller, or for the owners' pool."""
     stack: Stack
@@ -41,30 +42,50 @@ def split_sale(stack: Stack, amount: int, fee_bps: int, *, exempt: bool) -> Spli
     return Split(fee, royalties, 0, rest, changed)
 
 
-def split_resale(stack: Stack, price: int, fee_bps: int, terms: TransferTerms, *, exempt: bool) -> Split:
+def split_resale(
+    stack: Stack, price: int, fee_bps: int, terms: TransferTerms, *, exempt: bool, of_grant: bool = False
+) -> Split:
     """Split the price of the asset itself: the resale royalty goes to the creators, through the ancestors; the rest
-    is the seller's.
+    is the seller's. `of_grant` splits the price of a grant that its licensee sells: there the royalty is the owners'.
 
     Raises:
         OperationError: `royalties.uncovered` when the least royalties exceed what is left after the fee.
     """
     fee, fee_remainder = divmod(price * fee_bps + stack.fee_remainder, BPS)
     net = price - fee
-    royalty, resale_remainder = divmod(net * terms.resale_royalty_bps + stack.resale_remainder, BPS)
+    remainder = "grant_resale_remainder" if of_grant else "resale_remainder"
+    royalty, left = divmod(net * terms.resale_royalty_bps + getattr(stack, remainder), BPS)
     if not exempt:
         royalty = max(royalty, terms.least_royalty)
     whole = max(royalty, _needed(stack, royalty, exempt=exempt))
     _check_covered(whole, net)
     royalties, entries = _ancestors(stack, royalty, whole, exempt=exempt)
     creators = whole - sum(units for _, units in royalties)
-    changed = msgspec.structs.replace(
-        stack, entries=entries, fee_remainder=fee_remainder, resale_remainder=resale_remainder
-    )
+    changed = msgspec.structs.replace(stack, entries=entries, fee_remainder=fee_remainder, **{remainder: left})
     return Split(fee, royalties, creators, net - whole, changed)
 
 
+def split_share_sale(stack: Stack, price: int, fee_bps: int, terms: TransferTerms, *, exempt: bool) -> Split:
+    """Split the price of a share: the ancestors get their part of all of it, as of a grant's, because shares could
+    otherwise be sold in place of grants; the creators get the resale royalty, and the seller the rest.
+
+    Raises:
+        OperationError: `royalties.uncovered` when the least royalties exceed what is left after the fee.
+    """
+    fee, fee_remainder = divmod(price * fee_bps + stack.fee_remainder, BPS)
+    net = price - fee
+    creators, left = divmod(net * terms.resale_royalty_bps + stack.resale_remainder, BPS)
+    if not exempt:
+        creators = max(creators, terms.least_royalty)
+    _check_covered(creators + _needed(stack, net, exempt=exempt), net)
+    royalties, entries = _ancestors(stack, net, net - creators, exempt=exempt)
+    rest = net - creators - sum(units for _, units in royalties)
+    changed = msgspec.structs.replace(stack, entries=entries, fee_remainder=fee_remainder, resale_remainder=left)
+    return Split(fee, royalties, creators, rest, changed)
+
+
 def split_gift(stack: Stack, terms: TransferTerms, *, exempt: bool) -> Split:
-    """Return what a giver owes when the asset is given away: the least royalties, without a fee and without a rest."""
+    """Return what a giver owes for a gift under `terms`: the least royalties, without a fee and without a rest."""
     if exempt:
         return Split(0, (), 0, 0, stack)
     royalty = terms.least_royalty

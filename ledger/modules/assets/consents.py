@@ -1,0 +1,107 @@
+"""What several owners do together: one of them sends the operation, the others have consented to it before.
+
+A consent names the very operation by its digest, so that nothing else can be done with it. It is used up by the
+operation, and worthless when its giver has sold the share.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.errors import OperationError
+from ledger.modules.assets import events
+from ledger.modules.assets.operations import Consent, WithdrawConsent, action_digest
+from ledger.modules.assets.reads import ownership, require_asset
+from ledger.modules.assets.records import CONSENTS, Consented
+from ledger.modules.fields import BPS, Operation
+from ledger.modules.module import Context
+from ledger.modules.organizations import quota
+from ledger.modules.organizations.accounts import sender_organization
+
+CONSENT_EXPIRY: Final = "assets.consent_expiry"
+
+
+def consent(context: Context, operation: Consent) -> None:
+    """Record the consent of an owner."""
+    require_asset(context.view, operation.asset)
+    if not any(share.account == context.sender for share in ownership(context.view, operation.asset).shares):
+        raise OperationError("assets.not_an_owner", "only an owner of the asset can consent")
+    latest_ms = context.block_time_ms + context.parameters.offer_lifetime_ms_max
+    if not context.block_time_ms < operation.expires_at_ms <= latest_ms:
+        raise OperationError(
+            "assets.consent_expiry_out_of_range",
+            f"a consent expires after {context.block_time_ms} and by {latest_ms}",
+        )
+    key = (operation.asset, operation.action, context.sender)
+    if CONSENTS.get(context.view, *key) is not None:
+        raise OperationError("assets.consent_exists", "the sender has consented to this already")
+    organization = sender_organization(context)
+    quota.store(context, organization, CONSENTS, Consented(organization, operation.expires_at_ms), *key)
+    quota.schedule(context, organization, operation.expires_at_ms, CONSENT_EXPIRY, b"".join(key))
+    context.emit(events.Consented(operation.asset, operation.action, context.sender, operation.expires_at_ms))
+
+
+def withdraw_consent(context: Context, operation: WithdrawConsent) -> None:
+    """Take a consent back."""
+    key = (operation.asset, operation.action, context.sender)
+    record = CONSENTS.get(context.view, *key)
+    if record is None:
+        raise OperationError("assets.unknown_consent", "the sender has given no such consent, or it is used or expired")
+    _use(context, key, record)
+    context.emit(events.ConsentWithdrawn(operation.asset, operation.action, context.sender))
+
+
+def on_consent_expired(context: Context, subject: bytes) -> None:
+    """Deadline: remove a consent that was not used."""
+    key = (subject[:32], subject[32:64], subject[64:])
+    record = CONSENTS.get(context.view, *key)
+    assert record is not None  # use and withdrawal cancel the deadline
+    quota.swept(context, record.organization)
+    quota.remove(context, record.organization, CONSENTS, *key)
+
+
+def require_all_owners(context: Context, asset: bytes, operation: Operation) -> None:
+    """Refuse what not every owner wants: the sender must own a share, and all other owners must have consented to this
+    `operation`. Uses the consents up.
+
+    Raises:
+        OperationError: `assets.not_an_owner` or `assets.consent_missing`.
+    """
+    shares = ownership(context.view, asset).shares
+    if not any(share.account == context.sender for share in shares):
+        raise OperationError("assets.not_an_owner", "only an owner of the asset may do this")
+    if len(shares) > 1 and _agreed_bps(context, asset, operation) < BPS:
+        raise OperationError("assets.consent_missing", "not every owner has consented to this operation")
+
+
+def require_majority(context: Context, asset: bytes, operation: Operation) -> None:
+    """Refuse what no majority of the shares wants: the sender's and those of owners who have consented together. Uses
+    the consents up.
+
+    Raises:
+        OperationError: `assets.not_majority_owner`.
+    """
+    agreed_bps = _agreed_bps(context, asset, operation)
+    if 2 * agreed_bps <= BPS:
+        raise OperationError("assets.not_majority_owner", f"it takes more than {BPS // 2} bps; {agreed_bps} agree")
+
+
+def _agreed_bps(context: Context, asset: bytes, operation: Operation) -> int:
+    """Return the shares of the sender and of those who have consented; use the consents up."""
+    action = action_digest(operation)
+    agreed_bps = 0
+    for share in ownership(context.view, asset).shares:
+        if share.account == context.sender:
+            agreed_bps += share.bps
+            continue
+        key = (asset, action, share.account)
+        record = CONSENTS.get(context.view, *key)
+        if record is not None and context.block_time_ms < record.expires_at_ms:
+            agreed_bps += share.bps
+            _use(context, key, record)
+    return agreed_bps
+
+
+def _use(context: Context, key: tuple[bytes, bytes, bytes], record: Consented) -> None:
+    quota.cancel(context, record.organization, record.expires_at_ms, CONSENT_EXPIRY, b"".join(key))
+    quota.remove(context, record.organization, CONSENTS, *key)

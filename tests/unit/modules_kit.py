@@ -14,7 +14,6 @@ import pytest
 from ledger import deadlines
 from ledger.epochs import write_genesis_epoch
 from ledger.errors import OperationError
-from ledger.execution import check_role, write_parameters
 from ledger.genesis import (
     Genesis,
     GenesisAccount,
@@ -30,10 +29,12 @@ from ledger.modules.credits.accounting import balance, total
 from ledger.modules.credits.records import ESCROWS, SUPPLY, TREASURY
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.check import CheckResult, check
-from ledger.modules.module import Context
+from ledger.modules.module import Context, Role
+from ledger.modules.organizations.accounts import standing_in_role
+from ledger.modules.organizations.records import ACCOUNTS
 from ledger.modules.royalties.pools import owed, shares_of
 from ledger.operations import Registry, default_registry
-from ledger.parameters import DAY_MS, Parameters
+from ledger.parameters import DAY_MS, Parameters, write_parameters
 from ledger.state.indexes import IndexAudit
 from ledger.state.view import StateView
 from primitives.codec import decode, encode
@@ -142,16 +143,19 @@ class World:
             transaction_id=identifier,
         )
 
-    def do(self, who: str | bytes, *operations: Any, role: str = "owner") -> list[Any]:
+    def do(self, who: str | bytes, *operations: Any, role: Role = "owner") -> list[Any]:
         """Run one transaction; all of it or nothing. Return its events. What is sent is decoded as it would be."""
         sender = self.accounts[who] if isinstance(who, str) else who
         self._count += 1
         self.transaction_id = tagged_hash("test-transaction", self._count.to_bytes(8, "big"))
         view = self.view.child()
         context = self.context(view, sender, self.transaction_id)
+        record = ACCOUNTS.get(view, sender)
+        assert record is not None
+        standing = standing_in_role(view, record, role)
         for operation in operations:
             assert decode(encode(operation), type(operation)) == operation
-            check_role(self.registry, role, operation)
+            self.registry.require_permitted(standing, operation, self.now_ms)
             self.registry.handlers[type(operation)](context, operation)
         self.view.apply(view)
         self.events = list(context.events)
@@ -160,7 +164,7 @@ class World:
             assert msgspec.msgpack.decode(encode(event))["type"].count(".") == 1
         return self.events
 
-    def refused(self, code: str, who: str | bytes, *operations: Any, role: str = "owner") -> OperationError:
+    def refused(self, code: str, who: str | bytes, *operations: Any, role: Role = "owner") -> OperationError:
         """Expect the transaction to be refused with `code`, leaving no trace."""
         before = self.view.changes()
         with pytest.raises(OperationError) as caught:

@@ -29,7 +29,7 @@ from ledger.modules.credits.records import escrow_holder
 from ledger.modules.fields import AMOUNT_MAX, BPS, MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import organization_of, require_party, same_organization
+from ledger.modules.organizations.accounts import organization_of, require_party, require_unfrozen, same_organization
 from ledger.modules.royalties import payments, pools
 from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
@@ -82,6 +82,7 @@ def accept_transfer(context: Context, operation: AcceptTransfer) -> None:
         raise OperationError("assets.transfer_expired", f"the offer expired at {pending.expires_at_ms}")
     if pending.price > operation.price_max:
         raise OperationError("assets.price_above_max", f"the price is {pending.price}")
+    require_unfrozen(context, pending.giver)
     asset = require_asset(context.view, pending.asset)
     require_sole_owner(context.view, pending.asset, pending.giver)
     if pending.price:

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "asset": "guildmark.cli.asset:asset",
     "license": "guildmark.cli.license:license_group",
     "certificate": "guildmark.cli.certificate:certificate",
+    "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",
     "validators": "guildmark.cli.governance:validators",
     "transaction": "guildmark.cli.transaction:transaction",

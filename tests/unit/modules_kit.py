@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -68,8 +68,8 @@ def seed_key(name: str) -> SigningKey:
     return SigningKey(hashlib.sha256(name.encode()).digest())
 
 
-def make_genesis(validators: int = 4, **parameters: Any) -> Genesis:
-    people = [*((name, f"org-{name}") for name in NAMES), ("alan", "org-alice")]
+def make_genesis(validators: int = 4, names: Sequence[str] = NAMES, **parameters: Any) -> Genesis:
+    people = [*((name, f"org-{name}") for name in names), ("alan", "org-alice")]
     chosen: dict[str, Any] = {"commitment_age_ms": COMMITMENT_AGE_MS, "escrow_timeout_ms": DAY_MS, "fee_bps": 250}
     genesis = Genesis(
         version=1,
@@ -78,7 +78,7 @@ def make_genesis(validators: int = 4, **parameters: Any) -> Genesis:
         created_at_ms=START_MS,
         development=True,
         parameters=Parameters(**(chosen | parameters)),
-        organizations=tuple(GenesisOrganization(f"org-{name}", name.title()) for name in NAMES),
+        organizations=tuple(GenesisOrganization(f"org-{name}", name.title()) for name in names),
         accounts=tuple(
             GenesisAccount(org, key_to_text(seed_key(name).public_key), "00" * 16, SUPPLY_EACH, name)
             for name, org in people

@@ -304,6 +304,21 @@ def test_nothing_of_a_removed_organization_is_stranded() -> None:
     world.check_laws()
 
 
+def test_no_full_quota_keeps_a_removed_organization_from_handing_on_what_it_has() -> None:
+    """Nobody could raise it any more."""
+    world = World()
+    decide(world, elm())
+    world.accounts["elm"] = account_id(world.network_id, "elm", key("elm").public_key, bytes(16))
+    asset = world.register("elm", "A")
+    decide(world, SetQuota("elm", Quota(records=100, bytes=100_000, deadlines=10)), "alice", "bob", "carol", "dave")
+    world.do("elm", *(assets.Commit(bytes([index]) * 32) for index in range(10)))
+    gift = assets.OfferGift(asset, world.accounts["bob"], world.now_ms + 1_000)
+    world.refused("organizations.quota_deadlines", "elm", gift)
+    decide(world, RemoveOrganization("elm"), "alice", "bob", "carol", "dave")
+    world.transfer("elm", asset, "bob")
+    world.check_laws()
+
+
 def test_a_recovery_that_was_requested_before_the_removal_is_completed() -> None:
     world = World()
     founders = tuple(FoundingAccount(key(name).public_key, bytes(16), name) for name in ("elm", "elm 2"))

@@ -14,6 +14,7 @@ import msgspec
 from ledger import deadlines
 from ledger.errors import OperationError
 from ledger.modules.module import Context
+from ledger.modules.organizations.accounts import is_validators, membership
 from ledger.modules.organizations.operations import Quota
 from ledger.modules.organizations.records import ACCOUNTS, USAGE, Usage
 from ledger.parameters import Parameters
@@ -109,13 +110,12 @@ def _charge(
 
 
 def _answers_for(context: Context, organization: str) -> bool:
-    """Tell whether the sender acts for `organization`: a deadline has no sender, a validator acts for the network."""
+    """Tell whether the sender acts for `organization`: a deadline has no sender, a validator acts for the network. Nor
+    does a full quota bind a removed organization: it only ends things or hands them on, which must not be stranded."""
     sender = ACCOUNTS.get(context.view, context.sender) if context.sender else None
-    return (
-        sender is not None
-        and sender.organization == organization
-        and any(entry.role != "validator" for entry in sender.keys)
-    )
+    if sender is None or sender.organization != organization or is_validators(sender):
+        return False
+    return membership(context.view, organization) != "removed"
 
 
 def _check(context: Context, organization: str, usage: Usage) -> None:

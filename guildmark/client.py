@@ -4,7 +4,8 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `transfers`. Every method that changes something waits until a certified block says what became of it.
+`governance`, `organizations`, `transfers`. Every method that changes something waits until a certified block says what
+became of it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from guildmark.errors import Denied, NotFound, Refused, Unreachable, Verificatio
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.organizations import AsyncOrganizations
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S, Transport, path, pause
@@ -86,6 +88,7 @@ class AsyncClient:
         self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
         self.transfers = AsyncTransfers(self)
+        self.organizations = AsyncOrganizations(self)
 
     def acting_as(self, account: Account | None) -> AsyncClient:
         """Return a client for another account over the same connections."""

@@ -21,6 +21,7 @@ from guildmark.client import AsyncClient, OnSlow
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.organizations import AsyncOrganizations
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S
 
@@ -94,6 +95,9 @@ class Accounts(_Facade[AsyncAccounts]):
     add_key = blocking(AsyncAccounts.add_key)
     revoke_key = blocking(AsyncAccounts.revoke_key)
     rotate_key = blocking(AsyncAccounts.rotate_key)
+    request_recovery = blocking(AsyncAccounts.request_recovery)
+    complete_recovery = blocking(AsyncAccounts.complete_recovery)
+    veto_recovery = blocking(AsyncAccounts.veto_recovery)
 
 
 class Credits(_Facade[AsyncCredits]):
@@ -150,6 +154,12 @@ class Governance(_Facade[AsyncGovernance]):
     propose_add = blocking(AsyncGovernance.propose_add)
     propose_remove = blocking(AsyncGovernance.propose_remove)
     propose_rekey = blocking(AsyncGovernance.propose_rekey)
+    propose_admission = blocking(AsyncGovernance.propose_admission)
+    propose_suspension = blocking(AsyncGovernance.propose_suspension)
+    propose_reinstatement = blocking(AsyncGovernance.propose_reinstatement)
+    propose_expulsion = blocking(AsyncGovernance.propose_expulsion)
+    propose_quota = blocking(AsyncGovernance.propose_quota)
+    propose_recovery = blocking(AsyncGovernance.propose_recovery)
     vote = blocking(AsyncGovernance.vote)
     proposal = blocking(AsyncGovernance.proposal)
     proposals = blocking(AsyncGovernance.proposals)
@@ -166,6 +176,12 @@ class Transfers(_Facade[AsyncTransfers]):
     withdraw = blocking(AsyncTransfers.withdraw)
     get = blocking(AsyncTransfers.get)
     pending = blocking(AsyncTransfers.pending)
+
+
+class Organizations(_Facade[AsyncOrganizations]):
+    get = blocking(AsyncOrganizations.get)
+    all = blocking(AsyncOrganizations.all)
+    accounts = blocking(AsyncOrganizations.accounts)
 
 
 class Client(_Facade[AsyncClient]):
@@ -194,6 +210,7 @@ class Client(_Facade[AsyncClient]):
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
         self.transfers = Transfers(target.transfers, thread)
+        self.organizations = Organizations(target.organizations, thread)
 
     @property
     def account(self) -> Account | None:

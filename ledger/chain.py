@@ -32,17 +32,14 @@ from ledger.execution import (
     DecidedProposal,
     Executed,
     Outcome,
-    check_role,
     lifetime_mark,
-    read_parameters,
-    write_parameters,
 )
 from ledger.genesis import Genesis
 from ledger.genesis import network_id as network_id_of
 from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
-from ledger.parameters import LIFETIME_MS_MAX
+from ledger.parameters import LIFETIME_MS_MAX, read_parameters, write_parameters
 from ledger.ports import EvidenceJudge
 from ledger.queries import answer
 from ledger.replay import ReplayIds
@@ -409,12 +406,12 @@ class Chain:
             return LedgerError("ledger.replay_ids_full", "too many transactions executed lately; try again in a minute")
         if isinstance(transaction, DecodedBundle):
             return None
-        role = self.registry.key_role(self._state, transaction.body.sender, transaction.body.signer)
-        if role is None:
+        standing = self.registry.standing(self._state, transaction.body.sender, transaction.body.signer)
+        if standing is None:
             return InvalidTransaction(Mark.UNKNOWN_SIGNER.code, _MARK_MESSAGES[Mark.UNKNOWN_SIGNER])
         try:
             for operation in transaction.body.operations:
-                check_role(self.registry, role, operation)
+                self.registry.require_permitted(standing, operation, time_ms)
         except OperationError as error:
             return error
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,6 @@ import pytest
 from ledger import deadlines
 from ledger.epochs import write_genesis_epoch
 from ledger.errors import OperationError
-from ledger.execution import check_role, write_parameters
 from ledger.genesis import (
     Genesis,
     GenesisAccount,
@@ -29,12 +28,14 @@ from ledger.modules.credits.accounting import balance, total
 from ledger.modules.credits.records import ESCROWS, SUPPLY, TREASURY
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.check import CheckResult, check
-from ledger.modules.module import Context
+from ledger.modules.module import Context, Role
+from ledger.modules.organizations.accounts import standing_in_role
+from ledger.modules.organizations.records import ACCOUNTS
 from ledger.modules.royalties.pools import owed, shares_of
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.operations import Registry, default_registry
-from ledger.parameters import DAY_MS, Parameters
+from ledger.parameters import DAY_MS, Parameters, write_parameters
 from ledger.state.indexes import IndexAudit
 from ledger.state.view import StateView
 from primitives.codec import decode, encode
@@ -68,8 +69,8 @@ def seed_key(name: str) -> SigningKey:
     return SigningKey(hashlib.sha256(name.encode()).digest())
 
 
-def make_genesis(validators: int = 4, **parameters: Any) -> Genesis:
-    people = [*((name, f"org-{name}") for name in NAMES), ("alan", "org-alice")]
+def make_genesis(validators: int = 4, names: Sequence[str] = NAMES, **parameters: Any) -> Genesis:
+    people = [*((name, f"org-{name}") for name in names), ("alan", "org-alice")]
     chosen: dict[str, Any] = {"commitment_age_ms": COMMITMENT_AGE_MS, "escrow_timeout_ms": DAY_MS, "fee_bps": 250}
     genesis = Genesis(
         version=1,
@@ -78,7 +79,7 @@ def make_genesis(validators: int = 4, **parameters: Any) -> Genesis:
         created_at_ms=START_MS,
         development=True,
         parameters=Parameters(**(chosen | parameters)),
-        organizations=tuple(GenesisOrganization(f"org-{name}", name.title()) for name in NAMES),
+        organizations=tuple(GenesisOrganization(f"org-{name}", name.title()) for name in names),
         accounts=tuple(
             GenesisAccount(org, key_to_text(seed_key(name).public_key), "00" * 16, SUPPLY_EACH, name)
             for name, org in people
@@ -143,16 +144,19 @@ class World:
             transaction_id=identifier,
         )
 
-    def do(self, who: str | bytes, *operations: Any, role: str = "owner") -> list[Any]:
+    def do(self, who: str | bytes, *operations: Any, role: Role = "owner") -> list[Any]:
         """Run one transaction; all of it or nothing. Return its events. What is sent is decoded as it would be."""
         sender = self.accounts[who] if isinstance(who, str) else who
         self._count += 1
         self.transaction_id = tagged_hash("test-transaction", self._count.to_bytes(8, "big"))
         view = self.view.child()
         context = self.context(view, sender, self.transaction_id)
+        record = ACCOUNTS.get(view, sender)
+        assert record is not None
+        standing = standing_in_role(view, record, role)
         for operation in operations:
             assert decode(encode(operation), type(operation)) == operation
-            check_role(self.registry, role, operation)
+            self.registry.require_permitted(standing, operation, self.now_ms)
             self.registry.handlers[type(operation)](context, operation)
         self.view.apply(view)
         self.events = list(context.events)
@@ -161,7 +165,7 @@ class World:
             assert msgspec.msgpack.decode(encode(event))["type"].count(".") == 1
         return self.events
 
-    def refused(self, code: str, who: str | bytes, *operations: Any, role: str = "owner") -> OperationError:
+    def refused(self, code: str, who: str | bytes, *operations: Any, role: Role = "owner") -> OperationError:
         """Expect the transaction to be refused with `code`, leaving no trace."""
         before = self.view.changes()
         with pytest.raises(OperationError) as caught:

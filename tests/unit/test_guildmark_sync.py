@@ -13,7 +13,17 @@ import pytest
 from guildmark_kit import fake_node
 
 import guildmark
-from guildmark import accounts, artifact_transfer, assets, certificates, client, governance, licenses, sync
+from guildmark import (
+    accounts,
+    artifact_transfer,
+    assets,
+    certificates,
+    client,
+    governance,
+    licenses,
+    organizations,
+    sync,
+)
 
 PAIRS = [
     (client.AsyncClient, sync.Client),
@@ -24,6 +34,7 @@ PAIRS = [
     (certificates.AsyncCertificates, sync.Certificates),
     (governance.AsyncGovernance, sync.Governance),
     (licenses.AsyncLicenses, sync.Licenses),
+    (organizations.AsyncOrganizations, sync.Organizations),
 ]
 
 

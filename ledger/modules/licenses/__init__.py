@@ -7,7 +7,7 @@ from typing import Final
 from ledger.modules.licenses import offers, operations, purchases, settlement
 from ledger.modules.licenses.queries import QUERIES
 from ledger.modules.licenses.records import INDEXES
-from ledger.modules.module import Module
+from ledger.modules.module import OPERATORS, OWNERS, Module, Rule
 
 MODULE: Final = Module(
     name="licenses",
@@ -18,6 +18,16 @@ MODULE: Final = Module(
         operations.Purchase: purchases.purchase,
         operations.Claim: purchases.claim,
         operations.ApproveDerivatives: offers.approve_derivatives,
+    },
+    rules={
+        operations.Commit: Rule(signers=OWNERS, while_suspended=False, after_removal=False, while_frozen=True),
+        operations.Offer: Rule(signers=OPERATORS, while_suspended=False, after_removal=False, while_frozen=False),
+        operations.WithdrawOffer: Rule(signers=OPERATORS, while_suspended=True, after_removal=True, while_frozen=True),
+        operations.Purchase: Rule(signers=OWNERS, while_suspended=False, after_removal=False, while_frozen=False),
+        operations.Claim: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
+        operations.ApproveDerivatives: Rule(
+            signers=OPERATORS, while_suspended=True, after_removal=True, while_frozen=True
+        ),
     },
     deadlines={
         purchases.COMMITMENTS.deadline_kind: purchases.COMMITMENTS.expire,

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.modules.module import Module
+from ledger.modules.module import OWNERS, Module, Rule
 from ledger.modules.royalties import handlers, operations
 from ledger.modules.royalties.queries import QUERIES
 
-MODULE: Final = Module(name="royalties", operations={operations.Withdraw: handlers.withdraw})
+MODULE: Final = Module(
+    name="royalties",
+    operations={operations.Withdraw: handlers.withdraw},
+    rules={
+        operations.Withdraw: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
+    },
+)
 
 __all__ = ["MODULE", "QUERIES"]

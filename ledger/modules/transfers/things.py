@@ -17,7 +17,7 @@ from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.records import GRANTS, Grant
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import organization_of
+from ledger.modules.organizations.accounts import organization_of, require_unfrozen
 from ledger.modules.transfers.operations import Thing
 from ledger.state.view import Readable
 
@@ -71,12 +71,17 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
 
 
 def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_price: bool) -> None:
-    """Refuse what `holder` cannot hand over at this block time, its lock aside.
+    """Refuse what `holder` cannot hand over at this block time, its lock aside. Nothing leaves a holder whose value is
+    frozen, whoever sends the operation.
 
     Raises:
         OperationError: `transfers.not_the_holder`, `transfers.not_transferable`, `transfers.grant_not_live`,
-            `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`.
+            `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`,
+            `organizations.frozen`.
     """
+    owners = ownership(context.view, thing.id).shares if thing.kind == "asset" else ()
+    for account in sorted({holder, *(share.account for share in owners)}):
+        require_unfrozen(context, account)
     if thing.kind == "grant":
         _require_grant_conveyable(context, thing.id, holder)
         asset = require_asset(context.view, require_grant(context.view, thing.id).asset)

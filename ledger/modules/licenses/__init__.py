@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.modules.licenses import offers, operations, purchases, settlement
+from ledger.modules.licenses import (
+    offers,
+    operations,
+    purchases,
+    renewal,
+    revocation,
+    seats,
+    settlement,
+    usage,
+)
 from ledger.modules.licenses.queries import QUERIES
 from ledger.modules.licenses.records import INDEXES
 from ledger.modules.module import Module
@@ -16,13 +25,18 @@ MODULE: Final = Module(
         operations.Offer: offers.offer,
         operations.WithdrawOffer: offers.withdraw_offer,
         operations.Purchase: purchases.purchase,
+        operations.Renew: renewal.renew,
         operations.Claim: purchases.claim,
+        operations.ReportUsage: usage.report_usage,
+        operations.SetSeats: seats.set_seats,
+        operations.Revoke: revocation.revoke,
         operations.ApproveDerivatives: offers.approve_derivatives,
     },
     deadlines={
         purchases.COMMITMENTS.deadline_kind: purchases.COMMITMENTS.expire,
         offers.OFFER_EXPIRY: offers.on_offer_expired,
         settlement.ESCROW_DUE: settlement.on_due,
+        usage.USAGE_DUE: usage.on_usage_due,
     },
     indexes=INDEXES,
 )

@@ -25,6 +25,8 @@ OPERATOR_OPERATIONS: Final = frozenset(
         "licenses.offer",
         "licenses.withdraw_offer",
         "licenses.approve_derivatives",
+        "licenses.report_usage",
+        "licenses.set_seats",
     }
 )
 """Versions, offers and reports: daily work that moves neither credits nor ownership."""

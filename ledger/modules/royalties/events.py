@@ -11,7 +11,7 @@ class Paid(Event, frozen=True, tag="royalties.paid"):
     """fee + the operation's `royalties.royalty_paid` + creators + rest == amount."""
 
     asset: bytes
-    reason: Literal["grant", "resale", "gift"]
+    reason: Literal["grant", "usage", "resale", "gift"]
     amount: int
     fee: int
     creators: int

@@ -17,12 +17,13 @@ import msgspec
 from guildmark.assets import asset_bytes
 from guildmark.errors import InvalidArgument, VerificationFailed
 from guildmark.identity import Account
+from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.operations import SIGNATURE_BYTES
 from ledger.modules.licenses.vouchers import Voucher, voucher_verifies
 from ledger.modules.licenses.vouchers import sign_voucher as sign
 from primitives.identifiers import InvalidIdentifier, key_from_text
 
-COUNT_MAX: Final = 2**32 - 1
+COUNT_MAX: Final = AMOUNT_MAX
 
 
 class SignedVoucher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

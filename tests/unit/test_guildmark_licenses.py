@@ -131,7 +131,7 @@ def test_use_is_signed_verified_reported_and_paid(world: Consortium, asset: str,
         {"grant": "00"},
         {"network_id": ""},
         {"count": 0},
-        {"count": 2**32},
+        {"count": 2**63},
     ],
 )
 def test_vouchers_that_are_none_are_refused(changed: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from ledger.modules.licenses.vouchers import Voucher, sign_voucher
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.organizations.quota import usage
 from ledger.parameters import DAY_MS
+from primitives.codec import CodecError, decode, encode
 from primitives.identifiers import account_id, account_to_text
 from tests.unit.modules_kit import SUPPLY_EACH, World, cid, make_genesis, seed_key
 
@@ -140,6 +141,37 @@ def test_a_perpetual_grant_is_revoked_without_a_refund() -> None:
     world.advance(7)
     assert shown(world, grant).state == "revoked"
     assert world.check("bob", asset, "inference").clause == "revocation_causes"
+    world.check_laws()
+
+
+@pytest.mark.parametrize("notice_ms", [2**45 + 1, 2**53 - 1, -1, True, 1.0])
+def test_a_notice_has_a_bound(notice_ms: object) -> None:
+    """The effect of a revocation is a time that a record can hold."""
+    with pytest.raises(CodecError):
+        decode(encode(msgspec.structs.replace(REVOCABLE, notice_ms=notice_ms)), Terms)
+    world = World()
+    _, grant = sold(world, Terms(rights=("inference",), price=1, revocation_causes=("breach",), notice_ms=2**45))
+    world.do("alice", Revoke(grant, "breach"))
+    assert shown(world, grant).revocation.effect_ms == world.now_ms + 2**45
+
+
+def test_a_refunded_renewal_gives_the_revoker_back_what_it_paid_for_that_term() -> None:
+    """A revocation has paid two terms back, the second of which then returns as well."""
+    world = World(make_genesis(fee_bps=0))
+    terms = msgspec.structs.replace(REVOCABLE, renewable=True, dispute_window_ms=500)
+    asset, grant = sold(world, terms)
+    world.advance(500)
+    offer = world.offer("alice", asset, terms)
+    world.do("bob", Renew(grant, offer, terms_digest(terms), terms.price))
+    world.advance(200)
+    world.do("alice", Revoke(grant, "breach"))
+    assert (world.balance("alice"), world.balance("bob")) == (SUPPLY_EACH - 1_300, SUPPLY_EACH - 700)
+    hold(world, grant)
+    events = release(world, grant, "refund")
+    assert (names(events), events[0].amount) == (["RenewalRefunded"], 0)
+    assert (world.balance("alice"), world.owed("alice", asset)) == (SUPPLY_EACH - 300, 1_000)
+    assert world.balance("bob") == SUPPLY_EACH - 700, "it used seven tenths of one term"
+    assert (shown(world, grant).state, shown(world, grant).paid) == ("revoked", 700)
     world.check_laws()
 
 

@@ -68,7 +68,7 @@ def test_a_voucher_is_for_one_network_grant_count_and_key() -> None:
     assert not voucher_verifies(voucher, key.public_key, key.sign(encode(voucher))), "without the domain"
 
 
-@pytest.mark.parametrize("count", [0, -1, 2**32, 2**63, True, 1.0])
+@pytest.mark.parametrize("count", [0, -1, 2**63, True, 1.0])
 def test_counts_that_are_none_are_refused(count: object) -> None:
     """E4."""
     operation = ReportUsage(bytes(32), 1, bytes(32), bytes(64))
@@ -128,7 +128,8 @@ def test_reports_that_are_refused() -> None:
     good = report(world, grant, 5)
     world.refused("licenses.unknown_grant", "alice", msgspec.structs.replace(good, grant=bytes(32)))
     world.refused("licenses.not_manager", "bob", good)
-    world.refused("licenses.above_quota", "alice", report(world, grant, 11))
+    for count in (11, 2**32, 2**63 - 1):
+        world.refused("licenses.above_quota", "alice", report(world, grant, count))
     world.refused("licenses.voucher_key", "alice", report(world, grant, 5, key="carol"))
     world.refused("licenses.voucher_key", "alice", report(world, grant, 5, key="alice"))
     for changed in ({"count": 6}, {"grant": other}, {"network_id": bytes(32)}):

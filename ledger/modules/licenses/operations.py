@@ -6,7 +6,18 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from ledger.modules.fields import Amount, Bytes32, CidText, Code, Operation, Part, Salt, TimeMs, VersionNumber
+from ledger.modules.fields import (
+    Amount,
+    Bytes32,
+    CidText,
+    Code,
+    Operation,
+    Part,
+    PositiveAmount,
+    Salt,
+    TimeMs,
+    VersionNumber,
+)
 from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
 
@@ -33,6 +44,7 @@ Codes = Annotated[tuple[Code, ...], msgspec.Meta(max_length=32)]
 Country = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
 DurationMs = Annotated[int, msgspec.Meta(ge=1, le=2**45)]
+NoticeMs = Annotated[int, msgspec.Meta(ge=0, le=2**45)]
 SIGNATURE_BYTES: Final = 64
 SignatureBytes = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 SEATS_MAX: Final = 256
@@ -87,7 +99,7 @@ class Terms(Part, frozen=True):
     attribution: Annotated[str, msgspec.Meta(max_length=256)] = ""
     revocation_causes: Codes = ()
     """For what the manager may revoke a grant; empty is never."""
-    notice_ms: TimeMs = 0
+    notice_ms: NoticeMs = 0
     """From the revocation to its effect."""
     refund_mode: RefundMode = "none"
     """pro-rata: who revokes pays back the price of the time after the effect, rounded up."""
@@ -172,7 +184,8 @@ class ReportUsage(Operation, frozen=True, tag="licenses.report_usage"):
     is known already, or lower, changes nothing."""
 
     grant: Bytes32
-    count: Count
+    count: PositiveAmount
+    """Over all terms of the grant."""
     key: Bytes32
     """An owner or operator key of the licensee."""
     signature: SignatureBytes

@@ -125,7 +125,7 @@ def take_grant(
     quota.store(context, asset.organization, EDITIONS, bought, offer.asset, offer.terms)
     take_payment(context, identifier, grant, asset)
     usage.deposit(context, identifier, terms)
-    if grant.state == "active":
+    if terms.usage_price and grant.state == "active":
         grant = usage.scheduled(context, identifier, grant)
     _write_grant(context, identifier, grant, terms)
     context.emit(

@@ -11,7 +11,7 @@ from ledger.errors import LedgerError
 from ledger.modules import texts
 from ledger.modules.assets.records import ASSETS
 from ledger.modules.credits.accounting import held
-from ledger.modules.fields import Result
+from ledger.modules.fields import AMOUNT_MAX, Result
 from ledger.modules.licenses import check as checks
 from ledger.modules.licenses.grants import paid, require_terms, state_at
 from ledger.modules.licenses.operations import Right, Terms
@@ -271,7 +271,7 @@ def _grant(view: Readable, identifier: bytes, record: Grant, block_time_ms: int)
         quota=record.quota,
         deposit=held(view, deposit_id(identifier)),
         usage_due_ms=record.usage_due_ms,
-        paid=paid(record, terms),
+        paid=min(paid(record, terms), AMOUNT_MAX),
         refunded=record.refunded,
         terms_paid=record.terms_paid,
         revocation=None if record.revocation is None else _revocation(record.revocation),

@@ -1,15 +1,16 @@
 """What a licensee signs before each batch of metered use: how many units of a grant it has used in all.
 
 A count is cumulative, so the latest voucher is worth all before it, and submitting one twice changes nothing. Licensee
-and provider exchange vouchers off the chain; the provider submits one when it likes.
+and provider exchange vouchers off the chain; the provider submits one when it likes, while the key is the licensee's: a
+key that is taken from the account signs for nothing any more. What a provider serves on vouchers that it has not
+submitted is therefore at its own risk.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from ledger.modules.fields import Bytes32, Part
-from ledger.modules.licenses.operations import Count
+from ledger.modules.fields import Bytes32, Part, PositiveAmount
 from primitives.codec import encode
 from primitives.digest import domain
 from primitives.keys import Signature, SigningKey, verify
@@ -22,7 +23,7 @@ class Voucher(Part, frozen=True):
 
     network_id: Bytes32
     grant: Bytes32
-    count: Count
+    count: PositiveAmount
 
 
 def voucher_message(voucher: Voucher) -> bytes:

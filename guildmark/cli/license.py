@@ -94,12 +94,14 @@ def buy(session: Session, offer_id: str, price_max: int | None) -> None:
 @click.option("--right", type=click.Choice(RIGHTS), default="download", show_default=True)
 @click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
 @click.option("--at-ms", type=click.IntRange(min=0), help="Unix ms of block time; now by default.")
+@click.option("--field", "field_of_use", help="A field of use.")
+@click.option("--country", help="Two letters, as DE.")
 @with_session(nodes=True, account=True)
-def check(session: Session, asset: str, right: Any, who: str | None, at_ms: int | None) -> int:
+def check(session: Session, asset: str, right: Any, who: str | None, **asked: Any) -> int:
     """May an account exercise a right on ASSET? Ends with 4 when it may not; the reason is in the result."""
     target = session.resolve(who or session.account_name())
     with session.client() as client:
-        answer = client.licenses.check(asset, right, account=target, at_ms=at_ms)
+        answer = client.licenses.check(asset, right, account=target, **asked)
     emit(answer, json=session.json)
     return 0 if answer["allowed"] else DENIED
 
@@ -124,6 +126,90 @@ def grants(session: Session, who: str | None, asset: str | None) -> None:
     with session.client() as client:
         rows = client.licenses.grants(target, asset)
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
+
+
+@license_group.command("renew")
+@click.argument("grant")
+@click.argument("offer_id")
+@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@with_session(nodes=True, account=True)
+def renew(session: Session, grant: str, offer_id: str, price_max: int | None) -> None:
+    """Renew GRANT under an open offer: a further term where the terms are the same, else a grant that follows it."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.renew(grant, offer_id, price_max=price_max), json=session.json)
+
+
+@license_group.command("revoke")
+@click.argument("grant")
+@click.option("--cause", required=True, help="One that the terms name.")
+@click.option("--evidence", help="CID of what shows it.")
+@with_session(nodes=True, account=True)
+def revoke(session: Session, grant: str, cause: str, evidence: str | None) -> None:
+    """Revoke GRANT. The acting account, the asset's manager, pays the refund that the terms promise."""
+    with session.client(acting=True) as client:
+        outcome = client.licenses.revoke(grant, cause, evidence)
+    emit(outcome.event("licenses.revoked"), json=session.json)
+
+
+@license_group.command("seats")
+@click.argument("grant")
+@click.argument("accounts", nargs=-1)
+@with_session(nodes=True, account=True)
+def seats(session: Session, grant: str, accounts: tuple[str, ...]) -> None:
+    """Let ACCOUNTS (gm1... or names of keys) use GRANT beside the acting account; without any, nobody else."""
+    named = [session.resolve(account) for account in accounts]
+    with session.client(acting=True) as client:
+        client.licenses.set_seats(grant, named)
+        emit({"grant": grant, "seats": client.licenses.get_grant(grant)["seats"]}, json=session.json)
+
+
+@license_group.command("token")
+@click.argument("grant")
+@with_session(nodes=True)
+def token(session: Session, grant: str) -> None:
+    """Show GRANT as a unique token with its metadata."""
+    with session.client() as client:
+        emit(client.licenses.token(grant), json=session.json)
+
+
+@license_group.command("sign-voucher")
+@click.argument("grant")
+@click.argument("count", type=click.IntRange(min=1))
+@with_session(nodes=True, account=True)
+def sign_voucher(session: Session, grant: str, count: int) -> None:
+    """Sign that COUNT units of GRANT have been used in all. Give the JSON to the provider; nothing is sent."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.sign_voucher(grant, count), json=session.json)
+
+
+_VOUCHER = click.argument("voucher_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+@license_group.command("verify-voucher")
+@_VOUCHER
+@with_session(nodes=True)
+def verify_voucher(session: Session, voucher_file: Path) -> None:
+    """Say how many units a voucher is worth beyond what is reported. Ends with 7 when it does not hold."""
+    from guildmark.vouchers import read_voucher
+
+    voucher = read_voucher(voucher_file)
+    with session.client() as client:
+        worth = client.licenses.verify_voucher(voucher)
+    emit({"grant": voucher.grant, "count": voucher.count, "worth": worth}, json=session.json)
+
+
+@license_group.command("report-usage")
+@_VOUCHER
+@with_session(nodes=True, account=True)
+def report_usage(session: Session, voucher_file: Path) -> None:
+    """Report use by a voucher, as the manager of its asset, and be paid for it."""
+    from guildmark.vouchers import read_voucher
+
+    voucher = read_voucher(voucher_file)
+    with session.client(acting=True) as client:
+        client.licenses.report_usage(voucher)
+        grant = client.licenses.get_grant(voucher.grant)
+    emit({name: grant[name] for name in ("grant", "used", "quota", "deposit")}, json=session.json)
 
 
 @license_group.command("royalties")

@@ -1,4 +1,4 @@
-"""A node for the command line whose answers come from a real ledger."""
+"""A node's door with a real ledger behind it and no consensus: for what the SDK and the command line do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 
 from epochs_kit import Consortium
 from guildmark_kit import Answer, Asked, FakeNode, problem
+from msgspec import to_builtins
 
 from ledger.errors import LedgerError
 from ledger.queries import event_values
@@ -20,6 +21,7 @@ class LedgerNode:
         fake.routes[("POST", "/v1/transactions")] = self.submit
         fake.routes[("GET", "/v1/transactions/")] = self.show
         fake.routes[("GET", "/v1/query/")] = self.query
+        fake.routes[("GET", "/v1/blocks/")] = self.block
 
     def submit(self, asked: Asked) -> Answer:
         self.world.now_ms = time.time_ns() // 1_000_000
@@ -40,11 +42,12 @@ class LedgerNode:
         }
 
     def query(self, asked: Asked) -> Answer:
-        from msgspec import to_builtins
-
         arguments = {name: value for name, value in asked.query.items() if name != "at_least"}
         try:
             result = self.world.chain.query(asked.path.rsplit("/", 1)[1], arguments)
         except LedgerError as error:
             return problem(404 if error.code == "query.not_found" else 500, error.code)
         return 200, {"height": self.world.chain.height, "block_time_ms": 1, "result": to_builtins(result)}
+
+    def block(self, asked: Asked) -> Answer:
+        return 200, to_builtins(self.world.chain.query("blocks.get", {"height": asked.path.rsplit("/", 1)[1]}))

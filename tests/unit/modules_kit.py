@@ -306,8 +306,9 @@ class World:
 def check_laws(world: World) -> None:
     from ledger.modules.assets.records import ASSETS, OWNERSHIP
     from ledger.modules.credits.records import BALANCES, pool_holder
-    from ledger.modules.licenses.grants import is_live, require_terms
+    from ledger.modules.licenses.grants import is_live, overlap, require_terms
     from ledger.modules.licenses.records import GRANTS
+    from ledger.modules.licenses.usage import deposit_id
     from ledger.modules.organizations.records import USAGE
     from ledger.modules.royalties.records import CAP_BPS, OWED, STACKS, creators_pool
 
@@ -331,11 +332,23 @@ def check_laws(world: World) -> None:
             claims = [owed(view, pool, account, bps) for account, bps in names.items()]
             held = balance(view, pool_holder(pool))
             assert sum(units * 10_000 + parts for units, parts in claims) == held * 10_000
-    exclusive: dict[bytes, int] = {}
-    for _, grant in GRANTS.items(view):
-        if require_terms(view, grant.terms).exclusivity == "exclusive" and is_live(grant, world.now_ms):
-            exclusive[grant.asset] = exclusive.get(grant.asset, 0) + 1
-    assert all(count == 1 for count in exclusive.values())
+    live = [
+        (grant, require_terms(view, grant.terms)) for _, grant in GRANTS.items(view) if is_live(grant, world.now_ms)
+    ]
+    for index, (grant, terms) in enumerate(live):
+        for other, other_terms in live[index + 1 :]:
+            if grant.asset == other.asset and {terms.exclusivity, other_terms.exclusivity} != {"none"}:
+                assert not overlap(grant, terms, other, other_terms)
+    for grant_id, grant in GRANTS.items(view):
+        terms = require_terms(view, grant.terms)
+        deposited = ESCROWS.get(view, deposit_id(grant_id))
+        left = 0 if grant.quota is None or grant.state == "refunded" else grant.quota - grant.used
+        assert (0 if deposited is None else deposited.amount) == left * terms.usage_price
+        assert (grant.usage_due_ms is not None) == (deposited is not None and grant.state == "active")
+        assert left >= 0
+        assert not grant.disputed or grant.due_ms is None
+        has_escrow = grant.disputed or grant.due_ms is not None
+        assert (ESCROWS.get(view, grant_id) is not None) == has_escrow
     audit = IndexAudit(world.registry.indexes)
     assert list(audit.records(view.iterate(b"")))
     assert audit.unsound() == []

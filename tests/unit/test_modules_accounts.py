@@ -33,6 +33,8 @@ OPERATOR_OPERATIONS = {
     "licenses.offer",
     "licenses.withdraw_offer",
     "licenses.approve_derivatives",
+    "licenses.report_usage",
+    "licenses.set_seats",
 }
 
 

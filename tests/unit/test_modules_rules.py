@@ -37,6 +37,10 @@ GOES_ON: Final = {
     "licenses.offer": (False, False, False),
     "licenses.withdraw_offer": (True, True, True),
     "licenses.purchase": (False, False, False),
+    "licenses.renew": (False, False, False),
+    "licenses.report_usage": (True, True, True),
+    "licenses.set_seats": (True, True, True),
+    "licenses.revoke": (True, True, False),
     "licenses.claim": (True, True, True),
     "licenses.approve_derivatives": (True, True, True),
     "royalties.withdraw": (True, True, True),
@@ -67,7 +71,13 @@ def test_every_operation_goes_on_or_stops_as_the_consortium_has_agreed() -> None
 def test_whoever_may_not_move_value_while_suspended_may_hand_it_on_after_removal() -> None:
     """A suspension ends by a vote; a removal may last, and must strand nothing."""
     outgoing = {tag for tag, (_, after_removal, while_frozen) in GOES_ON.items() if after_removal and not while_frozen}
-    assert outgoing == {"credits.transfer", "transfers.offer", "transfers.offer_gift", "assets.consent"}
+    assert outgoing == {
+        "credits.transfer",
+        "transfers.offer",
+        "transfers.offer_gift",
+        "assets.consent",
+        "licenses.revoke",
+    }
 
 
 def test_an_operation_without_a_rule_makes_no_registry() -> None:

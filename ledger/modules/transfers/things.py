@@ -137,7 +137,7 @@ def _require_grant_conveyable(context: Context, grant_id: bytes, holder: bytes) 
     terms: Terms = require_terms(context.view, grant.terms)
     if not terms.transferable:
         raise OperationError("transfers.not_transferable", "the terms do not let the license be passed on")
-    state = state_at(grant, terms, context.block_time_ms)
+    state = state_at(grant, context.block_time_ms)
     if state not in ("active", "scheduled"):
         raise OperationError("transfers.grant_not_live", f"the grant is {state}")
     if grant.due_ms is not None:

@@ -19,7 +19,7 @@ from guildmark.assets import Committed
 from guildmark.client import AsyncClient
 from guildmark.cluster import process
 from guildmark.cluster.network import AccountPlan
-from guildmark.errors import Refused
+from guildmark.errors import OutcomeUnknown, Refused
 from guildmark.identity import Account
 from guildmark.testing.clusters import ClusterFactory, TestCluster
 from guildmark.transactions import Outcome
@@ -96,16 +96,17 @@ async def commit_all(cluster: TestCluster, folder: Path) -> list[Prey]:
 
 
 async def register_all(cluster: TestCluster, prey: Sequence[Prey], *, thief_leads: bool) -> list[int | str]:
-    """Let authors register at the beginning of a turn of the thief, or in another's, through all nodes, the thief's own
-    included. Return the height of each registration, or the code of its refusal.
+    """Let authors register at the beginning of a turn of the thief, or in another's, each with all nodes' addresses
+    and another one first: for some it is the thief's. Return the height of each registration, or why it was refused.
     """
 
-    async def register(client: AsyncClient, each: Prey) -> int | str:
-        assets = client.acting_as(each.author).assets
-        try:
-            done = await assets.register(each.path, kind="software", name="mine", committed=each.committed)
-        except Refused as error:
-            return error.code
+    async def register(turn: int, each: Prey) -> int | str:
+        urls = cluster.urls[turn % 4 :] + cluster.urls[: turn % 4]
+        async with AsyncClient(urls, each.author, network_id=cluster.network_id) as client:
+            try:
+                done = await client.assets.register(each.path, kind="software", name="mine", committed=each.committed)
+            except (Refused, OutcomeUnknown) as error:
+                return error.code
         return done.height
 
     async with nodes_of(cluster) as nodes:
@@ -117,8 +118,7 @@ async def register_all(cluster: TestCluster, prey: Sequence[Prey], *, thief_lead
                 await founder.credits.transfer(prey[0].author, 1)  # an idle network does not turn
             else:
                 raise AssertionError("that turn does not come")
-        clients = [nodes.clients[turn % 4] for turn in range(len(prey))]
-        return list(await asyncio.gather(*(register(client, each) for client, each in zip(clients, prey, strict=True))))
+    return list(await asyncio.gather(*(register(turn, each) for turn, each in enumerate(prey))))
 
 
 def attempts(cluster: TestCluster) -> list[Attempt]:
@@ -149,7 +149,7 @@ def owners(cluster: TestCluster, prey: Sequence[Prey]) -> list[str]:
 def test_a_validator_that_orders_its_own_first_steals_no_registration(
     guildmark_cluster_factory: ClusterFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It copies commitments and registrations, holds back what it wants while it leads, and bends its blocks' time."""
+    """It copies commitments and registrations, swallows what it is sent, holds back what it wants and bends time."""
     cluster = thieving_network(guildmark_cluster_factory, monkeypatch)
     prey = asyncio.run(commit_all(cluster, tmp_path))
     cluster.advance(AGE_MS)

@@ -7,6 +7,7 @@ a batch of another validator, is looked at before it is ordered:
 
 - a commitment is copied under its own name, and the salt that reveals the copied one is used as soon as it is known
 - an artifact that a registration shows is committed to at once, and that commitment revealed again and again
+- a registration that is submitted to it is answered as taken, said to be pending for ever, and goes no further
 - where it is the primary its own batches come first, and a batch with somebody else's registration is left out for as
   long as it leads; its blocks are stamped as early, then as late, as the others' clocks let pass
 """
@@ -75,6 +76,8 @@ class ThievingCore(NodeCore):
         """Ids of the transactions that commit to what is to be stolen."""
         self._prey: dict[bytes, bool] = {}
         """Batch -> whether it holds somebody else's registration."""
+        self._swallowed: set[bytes] = set()
+        """Registrations that were submitted here, and that nobody else has from us."""
         self._stamp_ms = 0
         self._honest_submit, self._honest_held = self._intake.submit, self._ledger.on_batch_held
         self._intake.submit = self._submit  # type: ignore[method-assign]
@@ -86,8 +89,19 @@ class ThievingCore(NodeCore):
     # --- listening
 
     def _submit(self, transactions: Sequence[bytes], done: Done, *, own: bool = False) -> None:
-        self._look(transactions)  # what this makes of them is ahead of them in the pool
-        self._honest_submit(transactions, done, own=own)
+        self._look(transactions)
+        wanted = [transaction_id(each) if self._is_prey(each) else None for each in transactions]
+        self._swallowed.update(filter(None, wanted))
+
+        def answered(admissions: list[Admission]) -> None:
+            honest = iter(admissions)
+            done([next(honest) if identifier is None else Admission(identifier) for identifier in wanted])
+
+        passed_on = [each for each, identifier in zip(transactions, wanted, strict=True) if identifier is None]
+        self._honest_submit(passed_on, answered, own=own)
+
+    def is_pending(self, identifier: bytes) -> bool:
+        return identifier in self._swallowed or super().is_pending(identifier)
 
     def _held(self, effect: BatchHeld) -> None:
         if not effect.made_here:
@@ -167,13 +181,16 @@ class ThievingCore(NodeCore):
 
     def _holds_prey(self, batch: Batch) -> bool:
         if batch.digest not in self._prey:
-            found = (transaction for transaction in map(_decoded, batch.items) if transaction is not None)
-            self._prey[batch.digest] = any(
-                transaction.body.sender != self._thief and isinstance(operation, Register)
-                for transaction in found
-                for operation in transaction.body.operations
-            )
+            self._prey[batch.digest] = any(map(self._is_prey, batch.items))
         return self._prey[batch.digest]
+
+    def _is_prey(self, item: bytes) -> bool:
+        transaction = _decoded(item)
+        return (
+            transaction is not None
+            and transaction.body.sender != self._thief
+            and any(isinstance(operation, Register) for operation in transaction.body.operations)
+        )
 
     def _stamped(self, proposer: int | None, timestamp_ms: int, digests: tuple[bytes, ...]) -> Proposal:
         return Proposal(proposer, timestamp_ms + self._stamp_ms, digests)

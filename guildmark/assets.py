@@ -1,7 +1,8 @@
 """Registering and managing assets and their versions.
 
 Nobody who sees a registration before it is ordered can be first: the account commits to the artifact, waits until the
-commitment is old enough, reveals it by registering, and uploads the bytes only then.
+commitment is old enough, reveals it by registering, and uploads the bytes only then. The reveal goes to every node that
+the client knows: a node that alone has it could keep it until a commitment of its own is old enough.
 """
 
 from __future__ import annotations
@@ -304,13 +305,13 @@ class AsyncAssets:
 
 
 async def reveal(client: AsyncClient, operation: Operation, too_young: str) -> Outcome:
-    """Submit an operation that reveals a commitment; try again while block time says that it is too young.
+    """Show an operation that reveals a commitment to all nodes; try again while block time says that it is too young.
 
     The rule compares block times, and a block's may lie a little behind the clocks that were waited for.
     """
     for attempt in range(1, REVEALS_MAX + 1):
         try:
-            return await client.submit_and_wait(operation)
+            return await client.deliver(await client.prepare(operation), everywhere=True)
         except Refused as error:
             if error.code != too_young or attempt == REVEALS_MAX:
                 raise

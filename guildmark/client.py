@@ -193,10 +193,13 @@ class AsyncClient:
             memo=memo,
         )
 
-    async def submit(self, transaction: PreparedTransaction | bytes) -> str:
-        """Send signed bytes to any node; returns the id. Sending them again, anywhere, is harmless."""
+    async def submit(self, transaction: PreparedTransaction | bytes, *, everywhere: bool = False) -> str:
+        """Send signed bytes to any node; returns the id. Sending them again, anywhere, is harmless.
+
+        `everywhere` sends them to all nodes at once: for what one node must not be able to keep from the others.
+        """
         data = transaction.data if isinstance(transaction, PreparedTransaction) else transaction
-        return await transactions.submit(self.transport, data)
+        return await transactions.submit(self.transport, data, everywhere=everywhere)
 
     async def wait(self, transaction: PreparedTransaction | str, timeout_s: float | None = None) -> Outcome:
         """Wait until a certified block says `committed` or `rejected`; raises OutcomeUnknown when none does in time."""
@@ -218,10 +221,15 @@ class AsyncClient:
         """
         return await self.deliver(await self.prepare(*operations, memo=memo), timeout_s)
 
-    async def deliver(self, transaction: PreparedTransaction, timeout_s: float | None = None) -> Outcome:
-        """Send a prepared transaction and wait; the outcome is `committed`. Raises as `submit_and_wait`."""
+    async def deliver(
+        self, transaction: PreparedTransaction, timeout_s: float | None = None, *, everywhere: bool = False
+    ) -> Outcome:
+        """Send a prepared transaction, as `submit` does, and wait; the outcome is `committed`.
+
+        Raises as `submit_and_wait`.
+        """
         try:
-            await self.submit(transaction)
+            await self.submit(transaction, everywhere=everywhere)
         except Unreachable as error:
             if not error.maybe_received:
                 raise

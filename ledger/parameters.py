@@ -51,7 +51,8 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadlines_per_block_max: Annotated[int, _range(1, DEADLINES_PER_BLOCK_MAX)] = DEADLINES_PER_BLOCK_MAX
     """Deadlines swept at the start of one block; the rest waits for the next block."""
     commitment_age_ms: Annotated[int, _range(0, HOUR_MS)] = 10 * SECOND_MS
-    """Least age of a commitment at its reveal; 0 only on development networks."""
+    """Least age of a commitment at its reveal; 0 only on development networks. Less than f + 1 turns of consensus, and
+    validators that lead can hold a reveal back until a commitment of their own is old enough."""
     commitment_lifetime_ms: Annotated[int, _range(MINUTE_MS, 7 * DAY_MS)] = DAY_MS
     fee_bps: Annotated[int, _range(0, FEE_BPS_MAX)] = 250
     """The network's share of every payment, to the treasury."""

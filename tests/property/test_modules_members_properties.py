@@ -19,11 +19,11 @@ from ledger.modules.governance.operations import (
     SuspendOrganization,
     Vote,
 )
-from ledger.modules.governance.records import OPEN, PROPOSALS, Change
+from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal
 from ledger.modules.organizations.accounts import organizations
 from ledger.modules.organizations.operations import CompleteRecovery, Quota, RequestRecovery, VetoRecovery
 from ledger.modules.organizations.records import ACCOUNTS, ORGANIZATIONS, RECOVERIES
-from ledger.modules.organizations.recovery import FREEZE_MS_MAX
+from ledger.modules.organizations.recovery import FREEZE_MS_MAX, is_waiting
 from ledger.parameters import DAY_MS, HOUR_MS
 from tests.unit.modules_kit import NAMES, World, make_genesis, seed_key
 
@@ -67,11 +67,50 @@ class Members(RuleBasedStateMachine):
         }
         self.attempt(who, Propose(changes[kind], ""))
 
-    @rule(index=st.integers(0, 100), voters=st.lists(PEOPLE, min_size=3, max_size=7), approve=st.booleans())
+    @rule(index=st.integers(0, 100), voters=st.lists(PEOPLE, min_size=1, max_size=7), approve=st.booleans())
     def vote(self, index: int, voters: list[str], approve: bool) -> None:
+        """More than two thirds of those who are members at the vote that decides, by one vote each."""
         opened = [key[-32:] for key, _ in OPEN.items(self.world.view)]
         for who in voters if opened else ():
-            self.attempt(who, Vote(opened[index % len(opened)], approve))
+            identifier = opened[index % len(opened)]
+            before, members = self.proposal(identifier), set(organizations(self.world.view))
+            member = self.record(who).organization
+            code = self.attempt(who, Vote(identifier, approve))
+            if member not in members:
+                assert code == "organizations.removed"
+            elif before.state != "open" or self.world.now_ms >= before.closes_at_ms:
+                assert code == "governance.voting_closed"
+            elif member in (*before.approvals, *before.refusals):
+                assert code == "governance.already_voted"
+            elif code:
+                assert approve, "only what has become impossible is refused"
+                assert 3 * len(members & {*before.approvals, member}) > 2 * len(members)
+            else:
+                after = self.proposal(identifier)
+                yes, no = len(members & {*after.approvals}), len(members & {*after.refusals})
+                state = "open" if 3 * (len(members) - no) > 2 * len(members) else "rejected"
+                assert after.state == ("approved" if 3 * yes > 2 * len(members) else state)
+
+    @rule(index=st.integers(0, 100), approve=st.sampled_from([True, True, False]))
+    def everybody_votes(self, index: int, approve: bool) -> None:
+        self.vote(index, [*NAMES, "erin", "finn"], approve)
+
+    @rule(
+        member=st.sampled_from(["org-erin", "org-finn", "org-bob"]),
+        kind=st.sampled_from(["suspend", "reinstate", "remove", "remove"]),
+    )
+    def decide(self, member: str, kind: str) -> None:
+        """Propose, and let everybody agree."""
+        self.propose("carol", member, "carol", kind)
+        opened = [proposal for proposal, record in PROPOSALS.items(self.world.view) if record.state == "open"]
+        mine = [proposal for proposal in opened if self.proposal(proposal).proposed_at_ms == self.world.now_ms]
+        for who in (*NAMES, "erin", "finn") if mine else ():
+            self.attempt(who, Vote(mine[0], True))
+
+    def proposal(self, identifier: bytes) -> Proposal:
+        record = PROPOSALS.get(self.world.view, identifier)
+        assert record is not None
+        return record
 
     @rule(who=PEOPLE, of=PEOPLE)
     def request(self, who: str, of: str) -> None:
@@ -79,18 +118,26 @@ class Members(RuleBasedStateMachine):
         key = seed_key(f"asked {self.count}").public_key
         self.attempt(who, RequestRecovery(self.world.accounts[of], key))
 
-    @rule()
-    def request_of_alan(self) -> None:
+    @rule(vetoed=st.booleans())
+    def request_of_alan(self, vetoed: bool) -> None:
         self.request("alice", "alan")
+        if vetoed:
+            self.veto("alan")
 
-    @rule(of=PEOPLE)
-    def complete(self, of: str) -> None:
-        who = "alice" if of == "alan" else "alan"
+    @rule()
+    def propose_recovery_of_alan(self) -> None:
+        self.propose("alice", "org-alice", "alan", "recover")
+
+    @rule(who=PEOPLE, of=st.sampled_from(["alan", "alan", "alice", "bob"]))
+    def complete(self, who: str, of: str) -> None:
         code = self.attempt(who, CompleteRecovery(self.world.accounts[of]))
         if not code:
             asked = RECOVERIES.get(self.world.view, self.world.accounts[of])
             assert asked is not None
             assert self.world.now_ms >= asked.requested_at_ms + self.world.parameters.recovery_delay_ms
+            assert self.record(of).frozen_until_ms == 0
+            assert [entry.key for entry in self.record(of).keys] == [asked.owner_key]
+            assert self.record(of).organization == self.record(who).organization
 
     @rule(who=PEOPLE)
     def veto(self, who: str) -> None:
@@ -121,6 +168,19 @@ class Members(RuleBasedStateMachine):
         record = ORGANIZATIONS.get(self.world.view, self.record(who).organization.encode())
         assert record is not None
         return record.membership
+
+    @invariant()
+    def freezes_have_a_reason(self) -> None:
+        """A request that waits, or an open vote: of a proposal of the account's own organization."""
+        for who, account in self.world.accounts.items():
+            if self.record(who).frozen_until_ms <= self.world.now_ms:
+                continue
+            known = RECOVERIES.get(self.world.view, account)
+            assert known is not None
+            if not is_waiting(known, self.world.now_ms):
+                assert known.vote is not None
+                assert self.proposal(known.vote).state == "open"
+                assert self.proposal(known.vote).organization == self.record(who).organization
 
     @invariant()
     def freezes_are_short(self) -> None:

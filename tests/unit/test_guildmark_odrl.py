@@ -394,6 +394,12 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("odrl.several", "$.permission[0].duty[1]", {"duty": [fee(), fee()]}),
     ("odrl.differing", "$.permission[1]", {"permission": [RULE | {"duty": fee()}, RULE]}),
     ("odrl.differing", "$.permission[1]", {"permission": [RULE | {"duty": fee()}, RULE | {"duty": fee()}]}),
+    ("odrl.differing", "$.permission[1]", {"permission": [RULE | {"duty": fee(uid="a:b")}, RULE]}),
+    (
+        "odrl.differing",
+        "$.permission[1]",
+        {"permission": [RULE | {"duty": fee(5, uid="a:b")}, RULE | {"duty": fee(6, uid="a:b")}]},
+    ),
     ("odrl.differing", "$.permission[1]", {"permission": [RULE, RULE | {"constraint": limit("spatial", "eq", "DE")}]}),
     ("odrl.prohibition", "$.prohibition.action", {"prohibition": NO | {"action": "archive"}}),
     ("odrl.prohibition", "$.prohibition", {"prohibition": NO | {"action": "use"}, "conflict": "prohibit"}),

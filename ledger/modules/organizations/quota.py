@@ -94,11 +94,14 @@ def _charge(
     deadlines: int = 0,
     enforced: bool = True,
 ) -> None:
-    usage = USAGE.get(context.view, organization.encode("ascii")) or Usage()
-    usage = Usage(usage.records + records, usage.bytes + size_bytes, usage.deadlines + deadlines)
-    assert min(usage.records, usage.bytes, usage.deadlines) >= 0, f"{organization} returned more than it was charged"
-    USAGE.put(context.view, usage, organization.encode("ascii"))
-    if enforced and max(records, size_bytes, deadlines) > 0:
+    name = organization.encode("ascii")
+    before = USAGE.get(context.view, name) or Usage()
+    usage = Usage(before.records + records, before.bytes + size_bytes, before.deadlines + deadlines)
+    assert usage.records >= 0, f"{organization} returned more records than it was charged"
+    assert usage.bytes >= 0, f"{organization} returned more bytes than it was charged"
+    assert usage.deadlines >= 0, f"{organization} returned more deadlines than it was charged"
+    USAGE.put(context.view, usage, name)
+    if enforced and (records > 0 or size_bytes > 0 or deadlines > 0):
         _check(context, organization, usage)
 
 
@@ -114,6 +117,12 @@ def _answers_for(context: Context, organization: str) -> bool:
 
 def _check(context: Context, organization: str, usage: Usage) -> None:
     parameters = context.parameters
+    if (
+        usage.records <= parameters.quota_records_per_organization
+        and usage.bytes <= parameters.quota_bytes_per_organization
+        and usage.deadlines <= parameters.quota_deadlines_per_organization
+    ):
+        return
     for code, used, limit in (
         ("organizations.quota_records", usage.records, parameters.quota_records_per_organization),
         ("organizations.quota_bytes", usage.bytes, parameters.quota_bytes_per_organization),

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from guildmark.accounts import account_bytes, account_text
 from guildmark.errors import InvalidArgument
 from guildmark.odrl.values import date_time, duration
 from guildmark.odrl.vocabulary import (
@@ -29,7 +30,6 @@ from ledger.modules.licenses.operations import Terms, terms_digest
 IRI_CHARACTERS_MAX: Final = 512
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20]+")
 _HEX_ID: Final = re.compile(r"[0-9a-f]{64}")
-_ACCOUNT: Final = re.compile(r"gm1[a-z0-9]+")
 
 
 def to_odrl(
@@ -48,7 +48,8 @@ def to_odrl(
     by the digest of its terms unless `uid` says otherwise.
 
     Raises:
-        InvalidArgument: `odrl.iri`, not an IRI; `odrl.assignee`, an Agreement without one.
+        InvalidArgument: `odrl.iri`, not an IRI; `argument.account`, a mistyped account; `odrl.assignee`, an Agreement
+            without one.
     """
     policy = kind or ("Offer" if assignee is None else "Agreement")
     if policy == "Agreement" and assignee is None:
@@ -82,8 +83,14 @@ def asset_iri(asset: str) -> str:
 
 
 def party_iri(party: str) -> str:
-    """Return the IRI of an account `gm1...`; an IRI stays as it is. Raises InvalidArgument, `odrl.iri`."""
-    return f"urn:guildmark:account:{party}" if _ACCOUNT.fullmatch(party) else _iri(party, "a party")
+    """Return the IRI of an account `gm1...`; an IRI stays as it is.
+
+    Raises:
+        InvalidArgument: `odrl.iri`; `argument.account`, a mistyped account.
+    """
+    if not party.startswith("gm1"):
+        return _iri(party, "a party")
+    return f"urn:guildmark:account:{account_text(account_bytes(party))}"
 
 
 def is_iri(text: str) -> bool:

@@ -19,7 +19,7 @@ from ledger.errors import OperationError
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.terms import check_terms
 
-ASSET, LICENSOR, LICENSEE = "ab" * 32, "https://example.com/alder", "gm1licensee"
+ASSET, LICENSOR, LICENSEE = "ab" * 32, "https://example.com/alder", "https://example.com/birch"
 
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:

@@ -24,12 +24,14 @@ from guildmark.sync import Client
 from ledger.modules.licenses.check import RIGHTS
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.terms import check_terms
+from primitives.identifiers import AccountId, account_to_text
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSET = "ab" * 32
 ASSIGNER, ASSIGNEE = "https://example.com/alder", "https://example.com/birch"
 CONTEXT = "http://www.w3.org/ns/odrl.jsonld"
 DAY_MS = 86_400_000
+MAKER, BUYER, MANAGER = (account_to_text(AccountId(bytes([number]) * 32)) for number in (1, 2, 3))
 
 RICH = Terms(
     rights=("display-print", "download", "train-on"),
@@ -168,12 +170,20 @@ def test_denied_purposes_count_before_the_permission() -> None:
     assert "conflict" not in exported(Terms(rights=("download",), price=0, commercial=True))
 
 
-@pytest.mark.parametrize("wrong", ["no iri", "gm1 x", "https://a b", "x:" + "y" * 600, "a:<b>", ""])
+@pytest.mark.parametrize("wrong", ["no iri", "https://a b", "x:" + "y" * 600, "a:<b>", ""])
 def test_parties_and_assets_are_iris(wrong: str) -> None:
     for name in ("asset", "assigner", "assignee"):
         with pytest.raises(InvalidArgument) as caught:
             exported(**{name: wrong})
         assert caught.value.code == "odrl.iri"
+
+
+def test_a_mistyped_account_is_no_party() -> None:
+    assert exported(assigner=MAKER)["permission"][0]["assigner"] == f"urn:guildmark:account:{MAKER}"
+    for wrong in (MAKER[:-1] + ("q" if MAKER[-1] != "q" else "p"), "gm1", "gm1x:y"):
+        with pytest.raises(InvalidArgument) as caught:
+            exported(assigner=wrong)
+        assert caught.value.code == "argument.account"
 
 
 def test_an_agreement_needs_an_assignee() -> None:
@@ -561,10 +571,10 @@ def node() -> Iterator[FakeNode]:
         def query(answer: dict[str, Any]) -> Any:
             return lambda _: (200, {"height": 7, "result": answer})
 
-        offer = stated | {"offer": "cd" * 32, "maker": "gm1maker", "buyer": None}
+        offer = stated | {"offer": "cd" * 32, "maker": MAKER, "buyer": None}
         made.routes[("GET", "/v1/query/licenses.offer")] = query(offer)
-        made.routes[("GET", "/v1/query/licenses.grant")] = query(stated | {"grant": "ef" * 32, "licensee": "gm1buyer"})
-        made.routes[("GET", "/v1/query/assets.get")] = query({"manager": "gm1manager"})
+        made.routes[("GET", "/v1/query/licenses.grant")] = query(stated | {"grant": "ef" * 32, "licensee": BUYER})
+        made.routes[("GET", "/v1/query/assets.get")] = query({"manager": MANAGER})
         yield made
 
 
@@ -574,13 +584,13 @@ def test_an_offer_and_a_grant_of_the_network_are_exported(
     assert main.run(["license", "odrl", "export", "--offer", "cd" * 32, "--node", node.url]) == 0
     offer = json.loads(capsys.readouterr().out)
     assert (offer["@type"], offer["uid"]) == ("Offer", "urn:guildmark:offer:" + "cd" * 32)
-    assert offer["permission"][0]["assigner"] == "urn:guildmark:account:gm1maker"
+    assert offer["permission"][0]["assigner"] == f"urn:guildmark:account:{MAKER}"
     assert "assignee" not in offer["permission"][0]
     with Client(node.url) as client:
         grant = client.licenses.export_odrl(grant="ef" * 32)
     assert (grant["@type"], grant["uid"]) == ("Agreement", "urn:guildmark:grant:" + "ef" * 32)
-    assert grant["permission"][0]["assigner"] == "urn:guildmark:account:gm1manager"
-    assert grant["permission"][0]["assignee"] == "urn:guildmark:account:gm1buyer"
+    assert grant["permission"][0]["assigner"] == f"urn:guildmark:account:{MANAGER}"
+    assert grant["permission"][0]["assignee"] == f"urn:guildmark:account:{BUYER}"
     assert from_odrl(offer) == from_odrl(grant) == RICH
 
 
@@ -589,13 +599,13 @@ def test_a_directed_offer_names_its_buyer_and_stays_an_offer(node: FakeNode) -> 
 
     def directed(asked: Any) -> Any:
         status, answer = before(asked)
-        return status, answer | {"result": answer["result"] | {"buyer": "gm1buyer"}}
+        return status, answer | {"result": answer["result"] | {"buyer": BUYER}}
 
     node.routes[("GET", "/v1/query/licenses.offer")] = directed
     with Client(node.url) as client:
         offer = client.licenses.export_odrl(offer="cd" * 32)
     assert offer["@type"] == "Offer"
-    assert offer["permission"][0]["assignee"] == "urn:guildmark:account:gm1buyer"
+    assert offer["permission"][0]["assignee"] == f"urn:guildmark:account:{BUYER}"
 
 
 def test_exactly_one_of_offer_and_grant_is_named() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guildmark.errors import OdrlRefused
@@ -55,6 +55,7 @@ assert isinstance(INFO, msgspec.inspect.StructType)
 TERMS = st.fixed_dictionaries({field.name: values_of(field.type) for field in INFO.fields}).map(made)
 
 
+@settings(deadline=None)
 @given(TERMS)
 def test_export_and_import_lose_nothing(terms: Terms) -> None:
     document = to_odrl(terms, asset=ASSET, assigner=LICENSOR)
@@ -71,6 +72,7 @@ def refusal(read: Callable[[Any], Terms], policy: Any) -> OdrlRefused | None:
     return None
 
 
+@settings(deadline=None)
 @given(TERMS)
 def test_import_judges_terms_as_the_ledger_does(terms: Terms) -> None:
     document = to_odrl(terms, asset=ASSET, assigner=LICENSOR, assignee=LICENSEE)
@@ -87,6 +89,7 @@ def test_import_judges_terms_as_the_ledger_does(terms: Terms) -> None:
     assert code in refused.message
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**53 - 1))
 def test_times_are_exact(ms: int) -> None:
     assert read_date_time(date_time(ms)) == ms
@@ -102,6 +105,7 @@ JUNK = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(TERMS, st.data())
 def test_a_damaged_policy_is_refused_with_a_place_or_read_as_valid_terms(terms: Terms, data: st.DataObject) -> None:
     document = to_odrl(terms, asset=ASSET, assigner=LICENSOR)
@@ -123,6 +127,7 @@ def test_a_damaged_policy_is_refused_with_a_place_or_read_as_valid_terms(terms: 
         assert refused.code.startswith("odrl.")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64) | JUNK.map(lambda value: json.dumps(value).encode()))
 def test_bytes_are_terms_or_refused(data: bytes) -> None:
     refused = refusal(read_odrl, data)

@@ -11,7 +11,7 @@ import msgspec
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.assets import asset_bytes, reveal
-from guildmark.errors import Refused, VerificationFailed
+from guildmark.errors import InvalidArgument, Refused, VerificationFailed
 from guildmark.transactions import Outcome
 from guildmark.vouchers import SignedVoucher, check_signature, sign_voucher
 from ledger.modules.licenses.operations import (
@@ -97,6 +97,20 @@ def read_terms(path: Path) -> Terms:
     if not isinstance(fields, dict):
         raise Refused("licenses.terms", f"{path}: the terms must be a table of fields")
     return terms(**fields)
+
+
+def write_terms(license_terms: Terms, *, json: bool = False) -> str:
+    """Write terms as `read_terms` takes them, as TOML or JSON; fields that have their default are left out."""
+    given = {
+        field.name: msgspec.to_builtins(getattr(license_terms, field.name))
+        for field in msgspec.structs.fields(Terms)
+        if field.required or getattr(license_terms, field.name) != field.default
+    }
+    if json:
+        return msgspec.json.format(msgspec.json.encode(given), indent=2).decode("utf-8") + "\n"
+    # What these fields hold (texts, whole numbers, truth, lists of texts) JSON and TOML write alike, but for DEL.
+    lines = [f"{name} = {msgspec.json.encode(value).decode('utf-8')}\n" for name, value in given.items()]
+    return "".join(lines).replace("\x7f", "\\u007f")
 
 
 class AsyncLicenses:
@@ -241,6 +255,37 @@ class AsyncLicenses:
             asset=None if asset is None else asset_bytes(asset),
         )
         return result
+
+    async def export_odrl(
+        self, *, offer: str | bytes | None = None, grant: str | bytes | None = None
+    ) -> dict[str, Any]:
+        """An offer as an ODRL Offer, or a grant as an ODRL Agreement: `guildmark.odrl` says how.
+
+        The assigner is who made the offer; of a grant, the asset's manager now, since its offer may be gone.
+
+        Raises:
+            NotFound: no such offer or grant. InvalidArgument: `odrl.source`, not exactly one of the two is named.
+        """
+        from guildmark.odrl import to_odrl
+
+        if (offer is None) == (grant is None):
+            raise InvalidArgument("odrl.source", "name an offer or a grant")
+        if offer is not None:
+            stated = await self.get_offer(offer)
+            assigner, assignee, name = stated["maker"], stated["buyer"], f"urn:guildmark:offer:{stated['offer']}"
+        else:
+            assert grant is not None
+            stated = await self.get_grant(grant)
+            asset = await self._client.query("assets.get", asset=asset_bytes(stated["asset"]))
+            assigner, assignee, name = asset["manager"], stated["licensee"], f"urn:guildmark:grant:{stated['grant']}"
+        return to_odrl(
+            terms(**stated["terms"]),
+            asset=stated["asset"],
+            assigner=assigner,
+            assignee=assignee,
+            uid=name,
+            kind="Offer" if grant is None else "Agreement",
+        )
 
     async def approve_derivatives(self, grant: str | bytes) -> Outcome:
         """Approve that a grant is used for derivatives."""

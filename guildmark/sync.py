@@ -146,6 +146,7 @@ class Licenses(_Facade[AsyncLicenses]):
     offers = blocking(AsyncLicenses.offers)
     get_grant = blocking(AsyncLicenses.get_grant)
     grants = blocking(AsyncLicenses.grants)
+    export_odrl = blocking(AsyncLicenses.export_odrl)
     approve_derivatives = blocking(AsyncLicenses.approve_derivatives)
     claim = blocking(AsyncLicenses.claim)
     royalties_owed = blocking(AsyncLicenses.royalties_owed)

@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ ASSETS = 16
 TERMS = Terms(rights=("inference",), price=10)
 
 
-class _World:
+class ChainWorld:
     """A chain over `store` with so many funded accounts of four organizations, and four validators' keys."""
 
     def __init__(self, store: Store, accounts: int) -> None:
@@ -82,10 +83,11 @@ class _World:
             expires_at_ms=START_MS + block * 100 + 60_000,
         )
 
-    def execute(self, transactions: list[bytes]) -> None:
-        """Execute the next block and require that everything in it succeeded."""
+    def execute(self, transactions: list[bytes], *, verified: bool = True) -> None:
+        """Execute the next block and require that everything in it succeeded. Signatures that are not `verified` are
+        checked by the executor."""
         height = self.chain.height + 1
-        batch = DecidedBatch(0, height, transactions, b"\x01" * len(transactions))
+        batch = DecidedBatch(0, height, transactions, bytes([verified]) * len(transactions))
         done = self.chain.execute(height, DecidedProposal(0, START_MS + height * 100), [batch])
         assert len(done.receipts) == len(transactions)
         assert not any(receipt.code for receipt in done.receipts), done.receipts
@@ -127,29 +129,39 @@ class _World:
         return self.transaction(self.accounts[buyer], self.keys[buyer], block, operation)
 
 
-class _Stopwatch:
-    """Sums the time spent in wrapped calls."""
+class Stopwatch:
+    """Sums the time spent in wrapped calls, and the lengths of the mappings that they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.seconds: dict[str, float] = {}
+        self.keys: dict[str, int] = {}
+        self._wrapped: list[tuple[Any, str, Any]] = []
 
     def wrap(self, owner: Any, name: str, label: str) -> None:
         inner = getattr(owner, name)
+        self._wrapped.append((owner, name, inner))
 
         def timed(*arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
+            self.keys[label] = self.keys.get(label, 0) + sum(len(one) for one in arguments if isinstance(one, dict))
+            start = self._clock()
             try:
                 return inner(*arguments, **options)
             finally:
-                self.seconds[label] = self.seconds.get(label, 0.0) + time.perf_counter() - start
+                self.seconds[label] = self.seconds.get(label, 0.0) + self._clock() - start
 
         setattr(owner, name, timed)
+
+    def unwrap(self) -> None:
+        """Leave everything as it was before."""
+        for owner, name, inner in reversed(self._wrapped):
+            setattr(owner, name, inner)
 
 
 def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profile: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = LevelStore(Path(directory) / "db")
-        world = _World(store, accounts)
+        world = ChainWorld(store, accounts)
         rng = random.Random(1)
         offers = world.offer_licenses() if purchases else []
         first = world.chain.height + 1
@@ -160,7 +172,7 @@ def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profi
             ]
             for number in range(first, first + blocks)
         ]
-        watch = _Stopwatch()
+        watch = Stopwatch()
         watch.wrap(store, "write_batch", "write batch (synced)")
         watch.wrap(StateTree, "update", "tree update")
         watch.wrap(StateTree, "commit", "tree commit")

@@ -117,6 +117,8 @@ class StateView:
         order = self._orders.get(table)
         if order is None:
             order = self._orders[table] = sorted([key for key in self._changes if key.startswith(table)])
+        if not order:
+            return order
         start = end = bisect_left(order, prefix)
         while end < len(order) and order[end].startswith(prefix):
             end += 1

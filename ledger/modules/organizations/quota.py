@@ -101,11 +101,14 @@ def _charge(
     deadlines: int = 0,
     enforced: bool = True,
 ) -> None:
-    before = usage(context.view, organization)
+    name = organization.encode("ascii")
+    before = USAGE.get(context.view, name) or Usage()
     after = Usage(before.records + records, before.bytes + size_bytes, before.deadlines + deadlines, before.quota)
-    assert min(after.records, after.bytes, after.deadlines) >= 0, f"{organization} returned more than it was charged"
-    USAGE.put(context.view, after, organization.encode("ascii"))
-    if enforced and max(records, size_bytes, deadlines) > 0:
+    assert after.records >= 0, f"{organization} returned more records than it was charged"
+    assert after.bytes >= 0, f"{organization} returned more bytes than it was charged"
+    assert after.deadlines >= 0, f"{organization} returned more deadlines than it was charged"
+    USAGE.put(context.view, after, name)
+    if enforced and (records > 0 or size_bytes > 0 or deadlines > 0):
         _check(context, organization, after)
 
 
@@ -120,6 +123,8 @@ def _answers_for(context: Context, organization: str) -> bool:
 
 def _check(context: Context, organization: str, usage: Usage) -> None:
     quota = usage.quota or default_quota(context.parameters)
+    if usage.records <= quota.records and usage.bytes <= quota.bytes and usage.deadlines <= quota.deadlines:
+        return
     for code, used, limit in (
         ("organizations.quota_records", usage.records, quota.records),
         ("organizations.quota_bytes", usage.bytes, quota.bytes),

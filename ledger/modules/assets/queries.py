@@ -195,12 +195,12 @@ def list_assets(
     if kind and kind not in KINDS:
         raise LedgerError("query.argument", f"no kind {kind[:80]!r}; there are {', '.join(KINDS)}")
     if owner:
-        keys = (key for key, _ in BY_OWNER.items(view, texts.account(owner)))
+        keys = (key for key, _ in BY_OWNER.items(view, texts.account(owner), after=start))
     elif kind:
-        keys = (key for key, _ in BY_KIND.items(view, kind_part(kind)))
+        keys = (key for key, _ in BY_KIND.items(view, kind_part(kind), after=start))
     else:
-        keys = (key for key, _ in ASSETS.items(view))
-    behind = ((key, _require(ASSETS.get(view, key))) for key in keys if key > start)
+        keys = (key for key, _ in ASSETS.items(view, after=start))
+    behind = ((key, _require(ASSETS.get(view, key))) for key in keys)
     chosen = (pair for pair in behind if not kind or pair[1].kind == kind)
     return [_summary(view, key, record) for key, record in texts.page(chosen, limit)]
 
@@ -268,7 +268,7 @@ def list_children(
     """The assets that are derived from an asset, in order of id, beginning behind the asset `after`."""
     asset_id, _ = _asset(view, asset)
     start = texts.identifier(after) if after else b""
-    keys = texts.page((key for key in children(view, asset_id) if key > start), limit)
+    keys = texts.page(children(view, asset_id, after=start), limit)
     return [_summary(view, key, _require(ASSETS.get(view, key))) for key in keys]
 
 

@@ -60,8 +60,8 @@ def list_accounts(
     """The accounts of an organization in order of id, beginning behind the account `after`."""
     _organization(view, organization)
     start = texts.account(after) if after else b""
-    keys = ORGANIZATION_ACCOUNTS.items(view, organization_part(organization))
-    return [_account(view, key) for key in texts.page((key for key, _ in keys if key > start), limit)]
+    keys = (key for key, _ in ORGANIZATION_ACCOUNTS.items(view, organization_part(organization), after=start))
+    return [_account(view, key) for key in texts.page(keys, limit)]
 
 
 def get_organization(

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from ledger.errors import LedgerError
 from ledger.modules import texts
 from ledger.modules.assets.availability import holders
+from ledger.modules.assets.graph import get_lineage
 from ledger.modules.assets.reads import children, links, ownership
 from ledger.modules.assets.records import (
     ALIASES,
@@ -386,5 +387,6 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "assets.versions": list_versions,
     "assets.holders": get_holders,
     "assets.children": list_children,
+    "assets.lineage": get_lineage,
     "assets.transfer": get_transfer,
 }

@@ -43,7 +43,7 @@ from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
 from ledger.parameters import LIFETIME_MS_MAX
-from ledger.ports import EvidenceJudge
+from ledger.ports import EvidenceJudge, StateFollower
 from ledger.queries import answer
 from ledger.replay import ReplayIds
 from ledger.state.indexes import IndexAudit, committed, is_index_key
@@ -101,6 +101,7 @@ class Chain:
         self._state = StateRecords(store, self._tree)
         self._replay = ReplayIds()
         self._facts = ChainFacts(self._hash_at, judge)
+        self._follower: StateFollower | None = None
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
@@ -123,6 +124,11 @@ class Chain:
         else:
             chain._begin()
         return chain
+
+    def follow(self, follower: StateFollower) -> None:
+        """Let `follower` hear of the head and of every block from now on, before anybody else does."""
+        self._follower = follower
+        follower.begin(self.head, self.head_hash, self._state)
 
     # --- beginning and resuming
 
@@ -303,6 +309,8 @@ class Chain:
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
+        if self._follower is not None:
+            self._follower.executed(self.head, self.head_hash, changes, self._state)
 
     def header(self, height: int) -> Header | None:
         return self.archive.header(height)

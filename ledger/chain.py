@@ -108,9 +108,17 @@ class Chain:
 
     @classmethod
     def open(
-        cls, store: Store, genesis: Genesis, registry: Registry | None = None, *, judge: EvidenceJudge | None = None
+        cls,
+        store: Store,
+        genesis: Genesis,
+        registry: Registry | None = None,
+        *,
+        judge: EvidenceJudge | None = None,
+        follower: StateFollower | None = None,
     ) -> Chain:
         """Open the chain in `store`, or begin one there. All nodes of a network need a `judge`, or none.
+
+        A `follower` hears of the head that was found, and of every block before anybody else does.
 
         The tree and the replay ids are rebuilt and the indexes audited, some 5 to 10 us a record; the tree's root must
         be the head's.
@@ -123,12 +131,10 @@ class Chain:
             chain._resume()
         else:
             chain._begin()
+        if follower is not None:
+            chain._follower = follower
+            follower.begin(chain.head, chain.head_hash, chain._state)
         return chain
-
-    def follow(self, follower: StateFollower) -> None:
-        """Let `follower` hear of the head and of every block from now on, before anybody else does."""
-        self._follower = follower
-        follower.begin(self.head, self.head_hash, self._state)
 
     # --- beginning and resuming
 

@@ -25,7 +25,7 @@ from ledger.state.view import Readable, table_of
 PENDING_MAX: Final = 100_000
 """Subjects whose rows wait for a database that cannot be written. Beyond it the database is left as it is until it is
 made anew at the next start."""
-LOCK_WAIT_S: Final = 0.1
+LOCK_WAIT_MS: Final = 100
 """How long a block's rows wait for somebody else who writes into the database, which nobody should."""
 
 _WATCHED: Final = {
@@ -161,8 +161,9 @@ def content(database: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # One thread at a time uses it, but the one that closes it may be another.
-    database = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
+        database.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:

@@ -1,14 +1,12 @@
 """Answers searches from a snapshot of the database, in a connection of its own that cannot write.
 
 A reader never waits for the writer, nor the writer for a reader, and every answer names the height of its snapshot. A
-search that takes too long is ended: how much a client may make a node work does not depend on what it asks.
+search that takes too many steps is ended: how much a client may make a node work does not depend on what it asks.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +18,11 @@ from ledger.search.schema import FORMAT
 from ledger.search.sources import rights_mask
 from primitives.identifiers import account_to_text
 
-SEARCH_TIME_S_MAX: Final = 1.0
-"""How long one search may take; then it is `query.too_expensive`."""
+STEPS_MAX: Final = 20_000_000
+"""Steps of SQLite's machine that one search may take, about a second; then it is `query.too_expensive`, on a fast
+machine as on a slow one."""
 STEPS_PER_LOOK: Final = 10_000
-"""Steps of SQLite's machine between two looks at the time, well below a millisecond."""
+"""Steps between two looks at how many there were, well below a millisecond."""
 EXCERPT_CHARACTERS: Final = 200
 NO_PRICE: Final = 2**63 - 1
 """Where assets without a price stand in the order by price: last."""
@@ -67,13 +66,9 @@ class SearchAnswer(msgspec.Struct, frozen=True):
 class SearchReader:
     """One connection; for one thread at a time."""
 
-    def __init__(
-        self, path: Path, *, time_s_max: float = SEARCH_TIME_S_MAX, now_s: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, path: Path) -> None:
         """The file is opened with the first search."""
         self._path = path
-        self._time_s_max = time_s_max
-        self._now_s = now_s
         self._database: sqlite3.Connection | None = None
 
     def search(self, search: Search) -> SearchAnswer:
@@ -82,17 +77,16 @@ class SearchReader:
         Raises:
             LedgerError: `query.too_expensive`, or `search.unavailable` when there is no database that can be read.
         """
-        ended = False
-        deadline_s = self._now_s() + self._time_s_max
+        looks_left = STEPS_MAX // STEPS_PER_LOOK
 
-        def late() -> bool:
-            nonlocal ended
-            ended = self._now_s() > deadline_s
-            return ended
+        def exhausted() -> bool:
+            nonlocal looks_left
+            looks_left -= 1
+            return looks_left < 0
 
         try:
             database = self._open()
-            database.set_progress_handler(late, STEPS_PER_LOOK)
+            database.set_progress_handler(exhausted, STEPS_PER_LOOK)
             database.execute("BEGIN")
             try:
                 return _answer(database, search)
@@ -101,11 +95,8 @@ class SearchReader:
                 database.execute("ROLLBACK")
         except sqlite3.Error as error:
             self.close()
-            if ended:
-                seconds = f"{self._time_s_max:g}"
-                raise LedgerError(
-                    "query.too_expensive", f"the search took longer than {seconds} s: ask for less of the network"
-                ) from error
+            if looks_left < 0:
+                raise LedgerError("query.too_expensive", "too much to look through: narrow the search") from error
             raise LedgerError("search.unavailable", f"the search database cannot be read: {error}") from error
 
     def close(self) -> None:

@@ -266,10 +266,9 @@ def test_a_chain_tells_its_follower_of_every_block_before_anybody_else_hears(tmp
     genesis, store = make_genesis(4), MemoryStore()
     path = tmp_path / "assets.sqlite"
     for start in (0, 3):
-        chain = Chain.open(store, genesis)
         reports: list[str] = []
         search, reader = SearchIndex(path, reports.append), SearchReader(path)
-        chain.follow(search)
+        chain = Chain.open(store, genesis, follower=search)
         assert len(reports) == (start == 0)
         for height in range(start + 1, start + 4):
             assert reader.search(request.read({})).height == height - 1

@@ -25,6 +25,8 @@ REQUEST_TIMEOUT_S: Final = 10.0
 """Longest silence of a node within one request, beside the time that it is asked to wait."""
 RETRY_TIMEOUT_S: Final = 15.0
 """How long all nodes together may fail before the caller hears of it."""
+AT_LEAST_WAIT_S: Final = 30.0
+"""How long a node waits for a height before it says that it is not there yet."""
 _WAIT_INITIAL_S: Final = 0.05
 _WAIT_MAX_S: Final = 1.0
 

@@ -151,11 +151,13 @@ def _words(name: str, text: str) -> tuple[str, ...]:
 
 
 def _account(name: str, text: str) -> bytes:
-    return _named(name, texts.account, text)
+    value: bytes = _named(name, texts.account, text)
+    return value
 
 
 def _identifier(name: str, text: str) -> bytes:
-    return _named(name, texts.identifier, text)
+    value: bytes = _named(name, texts.identifier, text)
+    return value
 
 
 def _named(name: str, reader: Any, text: str) -> Any:

@@ -56,7 +56,8 @@ class SearchIndex:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if (why := self._resume(header, block_hash)) is not None:
-                self._report(f"the search database is made anew: {why}")
+                if header.height > 0 or self._path.exists():  # else both begin
+                    self._report(f"the search database is made anew: {why}")
                 self._rebuild(header, block_hash, state)
         except (OSError, sqlite3.Error) as error:
             self.close()

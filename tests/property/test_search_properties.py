@@ -33,7 +33,7 @@ class SearchedMarket(Market):
             self.searched.follow()
             self.searched.restart()
             assert self.searched.content() == rebuilt(self.world.view)
-            assert len(self.searched.reports) == 1, "what is at the head is not made anew"
+            assert self.searched.reports == [], "what is at the head is not made anew"
 
     @invariant()
     def laws(self) -> None:

@@ -163,7 +163,7 @@ class Node:
     def _open_ledger(self) -> ChainService:
         """Runs in the executor's thread."""
         self._store = LevelStore(self._files.directory.chain)
-        index = self._index = SearchIndex(self._files.directory.search, log.info)
+        index = self._index = SearchIndex(self._files.directory.search, log.warning)
         return ChainService(Chain.open(self._store, self._files.genesis, judge=ConsensusJudge(), follower=index))
 
     async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:

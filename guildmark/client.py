@@ -29,7 +29,7 @@ from guildmark.licenses import AsyncLicenses
 from guildmark.organizations import AsyncOrganizations
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
 from guildmark.transfers import AsyncTransfers
-from guildmark.transport import RETRY_TIMEOUT_S, Transport, path, pause
+from guildmark.transport import AT_LEAST_WAIT_S, RETRY_TIMEOUT_S, Transport, path, pause
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis
 from ledger.operations import Operation
@@ -39,8 +39,6 @@ OnSlow = Callable[[str], None]
 SLOW_AFTER_S: Final = 3.0
 CLOCK_AGE_S_MAX: Final = 60.0
 """How old the known clock offset may be; on development networks, where time can be moved, it is always asked for."""
-AT_LEAST_WAIT_S: Final = 30.0
-"""How long a node waits for a height before it says that it is not there yet."""
 MOVED_CLOCK_CODES: Final = frozenset({"transaction.expired", "transaction.expiry_too_far"})
 
 

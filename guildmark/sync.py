@@ -119,6 +119,8 @@ class Assets(_Facade[AsyncAssets]):
     add_version = blocking(AsyncAssets.add_version)
     get = blocking(AsyncAssets.get)
     find = blocking(AsyncAssets.find)
+    search = blocking(AsyncAssets.search)
+    lineage = blocking(AsyncAssets.lineage)
     versions = blocking(AsyncAssets.versions)
     version = blocking(AsyncAssets.version)
     download = blocking(AsyncAssets.download)

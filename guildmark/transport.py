@@ -27,6 +27,8 @@ SPREAD_S: Final = 2.0
 """How long the other nodes may take for what one has taken already, where all are to have it."""
 RETRY_TIMEOUT_S: Final = 15.0
 """How long all nodes together may fail before the caller hears of it."""
+AT_LEAST_WAIT_S: Final = 30.0
+"""How long a node waits for a height before it says that it is not there yet."""
 _WAIT_INITIAL_S: Final = 0.05
 _WAIT_MAX_S: Final = 1.0
 

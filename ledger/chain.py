@@ -40,7 +40,7 @@ from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
 from ledger.parameters import LIFETIME_MS_MAX, read_parameters, write_parameters
-from ledger.ports import EvidenceJudge
+from ledger.ports import EvidenceJudge, StateFollower
 from ledger.queries import answer
 from ledger.replay import ReplayIds
 from ledger.state.indexes import IndexAudit, committed, is_index_key
@@ -98,15 +98,24 @@ class Chain:
         self._state = StateRecords(store, self._tree)
         self._replay = ReplayIds()
         self._facts = ChainFacts(self._hash_at, judge)
+        self._follower: StateFollower | None = None
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
 
     @classmethod
     def open(
-        cls, store: Store, genesis: Genesis, registry: Registry | None = None, *, judge: EvidenceJudge | None = None
+        cls,
+        store: Store,
+        genesis: Genesis,
+        registry: Registry | None = None,
+        *,
+        judge: EvidenceJudge | None = None,
+        follower: StateFollower | None = None,
     ) -> Chain:
         """Open the chain in `store`, or begin one there. All nodes of a network need a `judge`, or none.
+
+        A `follower` hears of the head that was found, and of every block before anybody else does.
 
         The tree and the replay ids are rebuilt and the indexes audited, some 5 to 10 us a record; the tree's root must
         be the head's.
@@ -119,6 +128,9 @@ class Chain:
             chain._resume()
         else:
             chain._begin()
+        if follower is not None:
+            chain._follower = follower
+            follower.begin(chain.head, chain.head_hash, chain._state)
         return chain
 
     # --- beginning and resuming
@@ -300,6 +312,8 @@ class Chain:
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
+        if self._follower is not None:
+            self._follower.executed(self.head, self.head_hash, changes, self._state)
 
     def header(self, height: int) -> Header | None:
         return self.archive.header(height)

@@ -153,7 +153,7 @@ def measure_blocks(*, purchases: bool, blocks: int, transactions: int, accounts:
     checking: list[float] = []
     with tempfile.TemporaryDirectory() as directory:
         store = LevelStore(Path(directory) / "db")
-        world, rng = ChainWorld(store, accounts), random.Random(1)
+        world, rng = ChainWorld(store, accounts, None), random.Random(1)
         offers = world.offer_licenses() if purchases else []
         watch, disk = Stopwatch(time.thread_time), Stopwatch()
         disk.wrap(store, "write_batch", "disk")

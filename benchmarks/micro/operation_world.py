@@ -13,7 +13,6 @@ from artifacts.cid import raw_cid
 from benchmarks.errors import BenchError
 from ledger.epochs import write_genesis_epoch
 from ledger.errors import OperationError
-from ledger.parameters import write_parameters
 from ledger.genesis import (
     Genesis,
     GenesisAccount,
@@ -28,7 +27,7 @@ from ledger.modules.licenses import operations as licenses
 from ledger.modules.module import ChainFacts, Context
 from ledger.node_names import KEY_PREFIX
 from ledger.operations import Registry
-from ledger.parameters import DAY_MS, Parameters
+from ledger.parameters import DAY_MS, Parameters, write_parameters
 from ledger.state.indexes import committed
 from ledger.state.records import STATE_PREFIX, StateRecords
 from ledger.state.store import MemoryStore

@@ -70,6 +70,7 @@ _STATUS_BY_FAMILY: Final = {
     "node": 503,
     "storage": 503,
     "executor": 503,
+    "search": 503,
     "certificate": 503,
     "manifest": 400,
 }

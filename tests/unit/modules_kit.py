@@ -59,9 +59,9 @@ class Dictionary:
     def get(self, key: bytes) -> bytes | None:
         return self.records.get(key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         for key in sorted(self.records):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key >= start:
                 yield key, self.records[key]
 
 

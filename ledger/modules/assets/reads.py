@@ -76,6 +76,6 @@ def links(view: Readable, asset: bytes) -> dict[bytes, Link]:
     return dict(LINKS.items(view, asset))
 
 
-def children(view: Readable, asset: bytes) -> Iterator[bytes]:
-    """Yield the assets that are derived from `asset`, in order of id."""
-    return (key for key, _ in DERIVED.items(view, asset))
+def children(view: Readable, asset: bytes, after: bytes = b"") -> Iterator[bytes]:
+    """Yield the assets that are derived from `asset`, in order of id, beginning behind the asset `after`."""
+    return (key for key, _ in DERIVED.items(view, asset, after=after))

@@ -81,13 +81,13 @@ def list_proposals(
 ) -> list[ProposalResult]:
     """Proposals of one state or of all, in order of id, beginning behind the proposal `after`."""
     start = texts.identifier(after) if after else b""
-    found = _open(view) if state == "open" else PROPOSALS.items(view)
-    chosen = ((key, record) for key, record in found if key > start and state in ("", record.state))
+    found = _open(view, start) if state == "open" else PROPOSALS.items(view, after=start)
+    chosen = ((key, record) for key, record in found if state in ("", record.state))
     return [_proposal(view, network_id, key, record) for key, record in texts.page(chosen, limit)]
 
 
-def _open(view: Readable) -> Iterator[tuple[bytes, Proposal]]:
-    for identifier in sorted(key[-32:] for key, _ in OPEN.items(view)):
+def _open(view: Readable, start: bytes) -> Iterator[tuple[bytes, Proposal]]:
+    for identifier in sorted(key[-32:] for key, _ in OPEN.items(view) if key[-32:] > start):
         record = PROPOSALS.get(view, identifier)
         assert record is not None
         yield identifier, record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Final, get_args
 
 import msgspec
@@ -137,7 +138,7 @@ def list_offers(
 ) -> list[OfferResult]:
     """The offers on an asset in order of id, beginning behind the offer `after`."""
     start = texts.identifier(after) if after else b""
-    keys = (key for key, _ in OFFERS_BY_ASSET.items(view, texts.identifier(asset)) if key > start)
+    keys = (key for key, _ in OFFERS_BY_ASSET.items(view, texts.identifier(asset), after=start))
     results = []
     for identifier in texts.page(keys, limit):
         record = OFFERS.get(view, identifier)
@@ -182,11 +183,11 @@ def list_grants(
         start = _after_key(view, after)
         account_id = texts.account(account)
         asset_part = texts.identifier(asset) if asset else b""
-        found = (asset_part + key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, asset_part))
-        keys = (key[32:] for key in found if key > start)
+        found = (key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, after=max(start, asset_part)))
+        keys = (key[32:] for key in takewhile(lambda key: key.startswith(asset_part), found))
     elif asset:
         last = texts.identifier(after) if after else b""
-        keys = (key for key, _ in GRANTS_BY_ASSET.items(view, texts.identifier(asset)) if key > last)
+        keys = (key for key, _ in GRANTS_BY_ASSET.items(view, texts.identifier(asset), after=last))
     else:
         raise LedgerError("query.argument", "name an account or an asset")
     results = []

@@ -90,9 +90,8 @@ def list_accounts(
     """The accounts of an organization in order of id, beginning behind the account `after`."""
     _organization(view, organization)
     start = texts.account(after) if after else b""
-    keys = ORGANIZATION_ACCOUNTS.items(view, organization_part(organization))
-    found = texts.page((key for key, _ in keys if key > start), limit)
-    return [_account(view, key, block_time_ms) for key in found]
+    keys = (key for key, _ in ORGANIZATION_ACCOUNTS.items(view, organization_part(organization), after=start))
+    return [_account(view, key, block_time_ms) for key in texts.page(keys, limit)]
 
 
 def get_organization(

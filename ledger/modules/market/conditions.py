@@ -1,0 +1,72 @@
+"""What a buyer relies on when it names or accepts a price, beside what cannot change.
+
+Between a price and the sale the holder, or the asset's manager, could make a thing worth less: add a version with a
+dear parent, sell an exclusive license to a friend, give one away under new terms, use a grant up. So a sale knows the
+condition that it was made on, and is refused in another. Whoever wants the thing as it is now names a price anew.
+
+A whole asset is bought as it is. A share is a part of a business that goes on: new versions, and licenses that reserve
+nothing, do not spoil a sale of shares, or every manager could by its daily work. What is locked changes less than this
+allows for; shares, and what buyers make offers on, are not locked against the manager.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.errors import OperationError
+from ledger.modules.assets.reads import links, require_asset
+from ledger.modules.licenses.grants import require_grant, require_terms
+from ledger.modules.licenses.records import EDITIONS
+from ledger.modules.market.operations import Condition
+from ledger.modules.transfers.operations import Thing
+from ledger.state.view import Readable
+
+LICENSED_TERMS_MAX: Final = 1_000
+"""Different terms that the licenses of an asset may have for it, and its shares, to be sold in the market."""
+
+
+def condition_of(view: Readable, thing: Thing) -> Condition:
+    """Return the condition of something that exists.
+
+    Raises:
+        OperationError: `assets.unknown_asset`, `licenses.unknown_grant`, `market.too_many_terms`.
+    """
+    if thing.kind == "grant":
+        grant = require_grant(view, thing.id)
+        return Condition(used=grant.used, end_ms=grant.end_ms)
+    asset = require_asset(view, thing.id)
+    terms, reserved = _licensed(view, thing.id)
+    whole = thing.kind == "asset"
+    return Condition(
+        transfers=asset.transfers,
+        versions=asset.versions if whole else 0,
+        links=len(links(view, thing.id)),
+        terms=terms if whole else 0,
+        reserved=reserved,
+    )
+
+
+def require_condition(view: Readable, thing: Thing, condition: Condition) -> None:
+    """Refuse a thing that is no longer what a price was named for.
+
+    Raises:
+        OperationError: `market.condition_changed`, or as `condition_of`.
+    """
+    now = condition_of(view, thing)
+    changed = [name for name in Condition.__struct_fields__ if getattr(now, name) != getattr(condition, name)]
+    if changed:
+        raise OperationError("market.condition_changed", f"it has changed since the price was named: {changed}")
+
+
+def _licensed(view: Readable, asset: bytes) -> tuple[int, int]:
+    """Return how many different terms grants have had, and how many grants were sole or exclusive. Refunded ones
+    count: these numbers only grow."""
+    terms = reserved = 0
+    for digest, editions in EDITIONS.items(view, asset):
+        terms += 1
+        if terms > LICENSED_TERMS_MAX:
+            limit = f"licenses under more than {LICENSED_TERMS_MAX} different terms"
+            raise OperationError("market.too_many_terms", f"the asset has {limit}")
+        if require_terms(view, digest).exclusivity != "none":
+            reserved += editions.issued
+    return terms, reserved

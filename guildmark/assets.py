@@ -1,4 +1,4 @@
-"""Registering assets and versions, and handing assets over.
+"""Registering and managing assets and their versions.
 
 Nobody who sees a registration before it is ordered can be first: the account commits to the artifact, waits until the
 commitment is old enough, reveals it by registering, and uploads the bytes only then.
@@ -20,25 +20,24 @@ from guildmark.errors import InvalidArgument, Refused
 from guildmark.transactions import Outcome
 from guildmark.transport import pause
 from ledger.modules.assets.operations import (
-    AcceptTransfer,
     AddVersion,
     Artifact,
     Commit,
+    Consent,
     Kind,
-    OfferGift,
-    OfferTransfer,
     Provenance,
     Register,
     Retire,
     SetAlias,
     SetManager,
     TransferTerms,
+    UpdateMetadata,
     Visibility,
-    WithdrawTransfer,
+    WithdrawConsent,
+    action_digest,
     asset_id,
     commitment,
 )
-from ledger.modules.assets.transfers import transfer_id
 from ledger.operations import Operation
 
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ if TYPE_CHECKING:
 
 REVEALS_MAX: Final = 20
 """How often a reveal is tried again when block time lags behind the network's clock."""
-TRANSFER_LIFETIME_MS: Final = 24 * 3_600_000
-"""How long a transfer stays open when nothing else is said; the network's own limit wins where it is lower."""
+CONSENT_LIFETIME_MS: Final = 7 * 24 * 3_600_000
+"""How long a consent counts when nothing else is said; the network's own limit wins where it is lower."""
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -254,31 +253,7 @@ class AsyncAssets:
             entry["cid"], int(entry["size_bytes"]), destination, progress=progress, overwrite=overwrite
         )
 
-    # Handing over
-
-    async def offer_transfer(
-        self, asset: str | bytes, recipient: AnyAccount, price: int = 0, *, lifetime_ms: int = TRANSFER_LIFETIME_MS
-    ) -> str:
-        """Offer the whole asset to one account, as a gift when `price` is 0; returns the transfer's id (hex)."""
-        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
-        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
-        identifier, to = asset_bytes(asset), account_bytes(recipient)
-        operation = (
-            OfferTransfer(asset=identifier, recipient=to, price=price, expires_at_ms=expires_at_ms)
-            if price
-            else OfferGift(asset=identifier, recipient=to, expires_at_ms=expires_at_ms)
-        )
-        transaction = await self._client.prepare(operation)
-        await self._client.deliver(transaction)
-        return transfer_id(bytes.fromhex(transaction.id), identifier).hex()
-
-    async def accept_transfer(self, transfer: str | bytes, price_max: int = 0) -> Outcome:
-        """Accept an offered transfer and pay at most `price_max`."""
-        return await self._client.submit_and_wait(AcceptTransfer(transfer=asset_bytes(transfer), price_max=price_max))
-
-    async def withdraw_transfer(self, transfer: str | bytes) -> Outcome:
-        """Take an offered transfer back, or decline it."""
-        return await self._client.submit_and_wait(WithdrawTransfer(transfer=asset_bytes(transfer)))
+    # Managing
 
     async def set_alias(self, asset: str | bytes, alias: str, version: int | None) -> Outcome:
         """Let `alias` name a version; None removes it."""
@@ -288,9 +263,44 @@ class AsyncAssets:
         """Replace the account that makes offers, versions and aliases."""
         return await self._client.submit_and_wait(SetManager(asset=asset_bytes(asset), manager=account_bytes(manager)))
 
+    async def update_metadata(
+        self,
+        asset: str | bytes,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Describe an asset anew; what is not given stays as it is."""
+        now = await self.get(asset)
+        operation = UpdateMetadata(
+            asset=asset_bytes(asset),
+            name=now["name"] if name is None else name,
+            description=now["description"] if description is None else description,
+            tags=tuple(now["tags"] if tags is None else tags),
+            metadata=tuple(sorted((now["metadata"] if metadata is None else metadata).items())),
+        )
+        return await self._client.submit_and_wait(operation)
+
     async def retire(self, asset: str | bytes) -> Outcome:
         """End an asset's further use in trade; its grants live on."""
         return await self._client.submit_and_wait(Retire(asset=asset_bytes(asset)))
+
+    # What several owners do together
+
+    async def consent(
+        self, asset: str | bytes, operation: Operation, *, lifetime_ms: int = CONSENT_LIFETIME_MS
+    ) -> Outcome:
+        """Consent to an operation on the whole asset that another owner is to send, exactly as it is."""
+        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
+        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+        given = Consent(asset=asset_bytes(asset), action=action_digest(operation), expires_at_ms=expires_at_ms)
+        return await self._client.submit_and_wait(given)
+
+    async def withdraw_consent(self, asset: str | bytes, operation: Operation) -> Outcome:
+        """Take a consent back that was not used yet."""
+        return await self._client.submit_and_wait(WithdrawConsent(asset_bytes(asset), action_digest(operation)))
 
 
 async def reveal(client: AsyncClient, operation: Operation, too_young: str) -> Outcome:

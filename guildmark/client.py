@@ -4,7 +4,7 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`. Every method that changes something waits until a certified block says what became of it.
+`governance`, `transfers`. Every method that changes something waits until a certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
+from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S, Transport, path, pause
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis
@@ -84,6 +85,7 @@ class AsyncClient:
         self.credits = AsyncCredits(self)
         self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
+        self.transfers = AsyncTransfers(self)
 
     def acting_as(self, account: Account | None) -> AsyncClient:
         """Return a client for another account over the same connections."""

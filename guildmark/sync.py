@@ -21,6 +21,7 @@ from guildmark.client import AsyncClient, OnSlow
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S
 
 P = ParamSpec("P")
@@ -117,12 +118,12 @@ class Assets(_Facade[AsyncAssets]):
     versions = blocking(AsyncAssets.versions)
     version = blocking(AsyncAssets.version)
     download = blocking(AsyncAssets.download)
-    offer_transfer = blocking(AsyncAssets.offer_transfer)
-    accept_transfer = blocking(AsyncAssets.accept_transfer)
-    withdraw_transfer = blocking(AsyncAssets.withdraw_transfer)
     set_alias = blocking(AsyncAssets.set_alias)
     set_manager = blocking(AsyncAssets.set_manager)
+    update_metadata = blocking(AsyncAssets.update_metadata)
     retire = blocking(AsyncAssets.retire)
+    consent = blocking(AsyncAssets.consent)
+    withdraw_consent = blocking(AsyncAssets.withdraw_consent)
 
 
 class Licenses(_Facade[AsyncLicenses]):
@@ -157,6 +158,16 @@ class Governance(_Facade[AsyncGovernance]):
     epoch = blocking(AsyncGovernance.epoch)
 
 
+class Transfers(_Facade[AsyncTransfers]):
+    operation = blocking(AsyncTransfers.operation)
+    send = blocking(AsyncTransfers.send)
+    offer = blocking(AsyncTransfers.offer)
+    accept = blocking(AsyncTransfers.accept)
+    withdraw = blocking(AsyncTransfers.withdraw)
+    get = blocking(AsyncTransfers.get)
+    pending = blocking(AsyncTransfers.pending)
+
+
 class Client(_Facade[AsyncClient]):
     """One account (or none, for reading) on one network, through any of its nodes. Usable from any thread."""
 
@@ -182,6 +193,7 @@ class Client(_Facade[AsyncClient]):
         self.credits = Credits(target.credits, thread)
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
+        self.transfers = Transfers(target.transfers, thread)
 
     @property
     def account(self) -> Account | None:

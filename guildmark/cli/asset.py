@@ -1,4 +1,4 @@
-"""`guildmark model` and `guildmark asset`: registering, showing, downloading and handing over."""
+"""`guildmark model` and `guildmark asset`: registering, showing, downloading and managing."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _group(name: str, kind: str | None) -> click.Group:
             rows = client.assets.find(owner=session.resolve(owner) if owner else None, kind=kind)
         emit_table(rows, ("asset", "kind", "name", "versions"), json=session.json)
 
-    for command in (show, versions, download, transfer, accept, withdraw, retire):
+    for command in (show, versions, download, describe, alias, manager, consent, retire):
         group.add_command(command)
     return group
 
@@ -204,35 +204,70 @@ def download(
     emit({"asset": asset, "path": str(path)}, json=session.json)
 
 
-@click.command("transfer")
+@click.command("describe")
 @click.argument("asset")
-@click.option("--to", "recipient", required=True, help="gm1... or a key's name.")
-@click.option("--price", type=click.IntRange(min=0), default=0, show_default=True, help="0 is a gift.")
+@click.option("--name")
+@click.option("--description")
+@click.option("--tag", "tags", multiple=True, help="Replaces all tags; may be repeated.")
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Replaces all metadata; may be repeated.")
 @with_session(nodes=True, account=True)
-def transfer(session: Session, asset: str, recipient: str, price: int) -> None:
-    """Offer the whole ASSET to an account, which must accept it."""
+def describe(
+    session: Session,
+    asset: str,
+    name: str | None,
+    description: str | None,
+    tags: tuple[str, ...],
+    metadata: tuple[str, ...],
+) -> None:
+    """Describe ASSET anew; what is not given stays."""
     with session.client(acting=True) as client:
-        identifier = client.assets.offer_transfer(asset, session.resolve(recipient), price)
-    emit({"transfer": identifier, "asset": asset, "price": price}, json=session.json)
+        outcome = client.assets.update_metadata(
+            asset,
+            name=name,
+            description=description,
+            tags=tags or None,
+            metadata=dict(pairs(metadata, "--metadata")) if metadata else None,
+        )
+    emit(outcome, json=session.json)
 
 
-@click.command("accept")
-@click.argument("transfer_id")
-@click.option("--price-max", type=click.IntRange(min=0), default=0, show_default=True)
+@click.command("alias")
+@click.argument("asset")
+@click.argument("alias")
+@click.option("--version", type=click.IntRange(min=1), help="The version it names; without one the alias is removed.")
 @with_session(nodes=True, account=True)
-def accept(session: Session, transfer_id: str, price_max: int) -> None:
-    """Accept an offered transfer and pay its price."""
+def alias(session: Session, asset: str, alias: str, version: int | None) -> None:
+    """Let ALIAS, such as `production`, name a version of ASSET. `latest` follows by itself."""
     with session.client(acting=True) as client:
-        emit(client.assets.accept_transfer(transfer_id, price_max), json=session.json)
+        emit(client.assets.set_alias(asset, alias, version), json=session.json)
 
 
-@click.command("withdraw")
-@click.argument("transfer_id")
+@click.command("manager")
+@click.argument("asset")
+@click.argument("who")
 @with_session(nodes=True, account=True)
-def withdraw(session: Session, transfer_id: str) -> None:
-    """Take an offered transfer back, or decline it."""
+def manager(session: Session, asset: str, who: str) -> None:
+    """Let WHO (gm1... or a key's name) make offers, versions and aliases of ASSET. By owners of more than half."""
     with session.client(acting=True) as client:
-        emit(client.assets.withdraw_transfer(transfer_id), json=session.json)
+        emit(client.assets.set_manager(asset, session.resolve(who)), json=session.json)
+
+
+@click.command("consent")
+@click.argument("asset")
+@click.argument("operation")
+@click.option("--withdraw", is_flag=True, help="Take the consent back.")
+@with_session(nodes=True, account=True)
+def consent(session: Session, asset: str, operation: str, withdraw: bool) -> None:
+    """Consent, as one of several owners of ASSET, to OPERATION, which another owner has prepared (`--prepare`)."""
+    from guildmark.transfers import read_operation, show_operation
+
+    wanted = read_operation(operation)
+    note(f"{'taking back the consent' if withdraw else 'consenting'} to {show_operation(wanted)}")
+    with session.client(acting=True) as client:
+        if withdraw:
+            emit(client.assets.withdraw_consent(asset, wanted), json=session.json)
+        else:
+            emit(client.assets.consent(asset, wanted), json=session.json)
 
 
 @click.command("retire")

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "model": "guildmark.cli.asset:model",
     "asset": "guildmark.cli.asset:asset",
     "license": "guildmark.cli.license:license_group",
+    "transfer": "guildmark.cli.transfer:transfer",
     "certificate": "guildmark.cli.certificate:certificate",
     "governance": "guildmark.cli.governance:governance",
     "validators": "guildmark.cli.governance:validators",

@@ -17,6 +17,7 @@ from guildmark.licenses import terms
 from guildmark.models.evaluate import evaluate
 from guildmark.models.provenance import provenance, provenance_of
 from guildmark.models.training import train_digits
+from guildmark.transfers import whole
 from ledger.modules.assets.operations import Derivation
 
 EPOCHS = 10
@@ -278,8 +279,8 @@ def handover(stage: Stage) -> None:
     tell = stage.narrator
     assert stage.model is not None
     maker, heir = stage.client(cast.MAKER), stage.client(cast.OUTSIDER)
-    transfer = maker.assets.offer_transfer(stage.model.asset, heir.signer(), cast.TRANSFER_PRICE)
-    heir.assets.accept_transfer(transfer, cast.TRANSFER_PRICE)
+    transfer = maker.transfers.offer(whole(stage.model.asset), heir.signer(), cast.TRANSFER_PRICE)
+    heir.transfers.accept(transfer, cast.TRANSFER_PRICE)
     tell.say(f"{cast.NAMES[cast.OUTSIDER]} accepted the model for {cast.TRANSFER_PRICE:,} credits")
     path = stage.directory / "ownership.gmcert"
     path.write_bytes(export_certificate(stage))

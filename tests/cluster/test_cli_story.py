@@ -79,8 +79,8 @@ def test_a_new_users_session(shell: Shell) -> None:
     shell("model", "download", asset, "copy.bin", "--account", "birch")
     assert (shell.directory / "copy.bin").read_bytes() == (shell.directory / "model.bin").read_bytes()
 
-    transfer = shell("model", "transfer", asset, "--to", "cedar", "--account", "alder")["transfer"]
-    shell("model", "accept", transfer, "--account", "cedar")
+    transfer = shell("transfer", "offer", "--asset", asset, "--to", "cedar", "--account", "alder")["transfer"]
+    shell("transfer", "accept", transfer, "--account", "cedar")
     cedar = shell("key", "show", "cedar")["account"]
     network = shell("certificate", "export", asset, "--output", "proof")["network_id"]
     verified = shell("certificate", "verify", "proof", "--genesis-hash", network)
@@ -89,6 +89,34 @@ def test_a_new_users_session(shell: Shell) -> None:
     data[len(data) // 2] ^= 1
     (shell.directory / "proof").write_bytes(data)
     shell("certificate", "verify", "proof", "--genesis-hash", network, ends_with=7)
+
+
+def test_owners_hand_over_shares_and_together_the_whole(shell: Shell) -> None:
+    (shell.directory / "work.bin").write_bytes(os.urandom(500))
+    registered = ("asset", "register", "work.bin", "--kind", "artwork", "--name", "work", "--account", "alder")
+    asset = shell(*registered, "--wait-held")["asset"]
+    offered = shell("transfer", "offer", "--share", f"{asset}:2500", "--to", "birch", "--account", "alder")
+    assert offered["thing"] == {"kind": "share", "id": asset, "bps": 2_500}
+    assert [row["transfer"] for row in shell("transfer", "list", "--account", "birch")] == [offered["transfer"]]
+    assert shell("transfer", "show", offered["transfer"])["price"] == 0
+    shell("transfer", "accept", offered["transfer"], "--account", "birch")
+    owners = {owner["account"]: owner["bps"] for owner in shell("asset", "show", asset)["owners"]}
+    alder, birch, cedar = (shell("key", "show", name)["account"] for name in ("alder", "birch", "cedar"))
+    assert owners == {alder: 7_500, birch: 2_500}
+
+    sale = ("transfer", "offer", "--asset", asset, "--to", "cedar", "--price", "9000", "--account", "alder")
+    assert shell(*sale, ends_with=1)["error"]["code"] == "assets.consent_missing"
+    prepared = shell(*sale, "--prepare")["prepared"]
+    shell("asset", "consent", asset, prepared, "--account", "birch")
+    transfer = shell("transfer", "offer", "--prepared", prepared, "--account", "alder")["transfer"]
+    shell("transfer", "accept", transfer, "--price-max", "9000", "--account", "cedar")
+    assert [owner["account"] for owner in shell("asset", "show", asset)["owners"]] == [cedar]
+    assert shell("license", "royalties", asset, "--account", "birch")["owed"] == 2_193
+
+    shell("asset", "describe", asset, "--name", "work again", "--tag", "blue", "--account", "cedar")
+    shell("asset", "alias", asset, "production", "--version", "1", "--account", "cedar")
+    shown = shell("asset", "show", asset)
+    assert (shown["name"], shown["tags"], shown["aliases"]) == ("work again", ["blue"], {"production": 1})
 
 
 def test_accounts_are_opened_and_paid(shell: Shell) -> None:

@@ -14,6 +14,7 @@ from guildmark.errors import Denied, NotFound, Refused, VerificationFailed
 from guildmark.licenses import terms
 from guildmark.sync import Client
 from guildmark.testing.clusters import AccountFactory, TestCluster
+from guildmark.transfers import whole
 from ledger.modules.assets.operations import Derivation, Metric, Provenance
 
 pytestmark = pytest.mark.cluster
@@ -96,8 +97,8 @@ def test_a_model_is_registered_sold_downloaded_and_proven(
             guildmark_client.acting_as(who).assets.download(model.asset, tmp_path / "stolen")
         assert caught.value.code == code
 
-    transfer = as_trainer.assets.offer_transfer(model.asset, stranger, 5_000)
-    guildmark_client.acting_as(stranger).assets.accept_transfer(transfer, 5_000)
+    transfer = as_trainer.transfers.offer(whole(model.asset), stranger, 5_000)
+    guildmark_client.acting_as(stranger).transfers.accept(transfer, 5_000)
     data_file = guildmark_client.certificates.export(model.asset)
     verified = verify_certificate(data_file, guildmark_cluster.network_id)
     assert [owner.account for owner in verified.owners] == [stranger.text]

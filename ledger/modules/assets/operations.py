@@ -189,6 +189,6 @@ def asset_id(network_id: bytes, account: bytes, artifact_cid: str) -> Digest:
     return tagged_hash("asset", encode((network_id, account, artifact_cid)))
 
 
-def action_digest(operation: Operation) -> Digest:
+def action_digest(operation: msgspec.Struct) -> Digest:
     """Return what the owners of an asset consent to: the very operation, in all its fields."""
     return tagged_hash("owners-action", encode(operation))

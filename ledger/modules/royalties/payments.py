@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ledger.modules.credits.records import TREASURY
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.royalties import pools
-from ledger.modules.royalties.events import Paid, RoyaltyPaid
+from ledger.modules.royalties.events import Paid, Reason, RoyaltyPaid
 from ledger.modules.royalties.records import STACKS, Stack, creators_pool
 from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale, split_share_sale
 from ledger.state.view import Readable
@@ -51,6 +51,8 @@ def covers(view: Readable, asset: bytes, amount: int, fee_bps: int, *, exempt: b
 
 
 Kind = Literal["asset", "share", "grant"]
+_RESALES: Final[dict[Kind, Reason]] = {"asset": "asset_resale", "share": "share_resale", "grant": "grant_resale"}
+_GIFTS: Final[dict[Kind, Reason]] = {"asset": "asset_gift", "share": "share_gift", "grant": "grant_gift"}
 
 
 class Resale(msgspec.Struct, frozen=True):
@@ -87,7 +89,7 @@ def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
         pools.receive(context, organization, asset_id, sale.payer, split.rest)
     else:
         move(context, sale.payer, sale.seller, split.rest)
-    context.emit(Paid(asset_id, f"{sale.kind}_resale", sale.price, split.fee, split.creators, split.rest))
+    context.emit(Paid(asset_id, _RESALES[sale.kind], sale.price, split.fee, split.creators, split.rest))
     return split
 
 
@@ -120,7 +122,7 @@ def pay_gift(context: Context, gift: Gift, *, exempt: bool) -> Split:
     pools.receive(context, organization, _royalty_pool(gift.kind, asset_id), gift.payer, split.creators)
     amount = split.creators + sum(units for _, units in split.royalties)
     if amount:
-        context.emit(Paid(asset_id, f"{gift.kind}_gift", amount, 0, split.creators, 0))
+        context.emit(Paid(asset_id, _GIFTS[gift.kind], amount, 0, split.creators, 0))
     return split
 
 

@@ -29,6 +29,8 @@ class Bazaar(World):
         super().__init__(*arguments)
         self.asset = self.register("alice", "A", **fields)
         self.whole = Thing("asset", self.asset)
+        self.later_parent = b""
+        """Of the asset, where a story gives it one."""
 
     def share(self, bps: int) -> Thing:
         return Thing("share", self.asset, bps)
@@ -36,6 +38,19 @@ class Bazaar(World):
     def grant(self, holder: str = "bob", terms: Terms = TOKEN) -> Thing:
         """A license that `holder` buys from alice."""
         return Thing("grant", self.license("alice", self.asset, holder, terms))
+
+    def dear_parent(self) -> assets.Derivation:
+        """How to derive from dave's asset, for a share of all later income, under a license that alice buys."""
+        parent = self.register("dave", "dear")
+        terms = Terms(
+            rights=("train-on",),
+            price=100,
+            commercial=True,
+            derivatives="yes",
+            revenue_share_bps=3_000,
+            revenue_share_depth=2,
+        )
+        return assets.Derivation(parent, "train-on", self.license("dave", parent, "alice", terms))
 
     def co_owned(self, *holders: tuple[str, int]) -> None:
         for who, bps in holders:

@@ -259,13 +259,19 @@ def _by_license_under_new_terms(bazaar: Bazaar) -> None:
 
 def _by_version(bazaar: Bazaar) -> None:
     bazaar.add_version("alice", bazaar.asset, "A2")
-    bazaar.hold(bazaar.asset, 2)
+    bazaar.hold(bazaar.asset, 3)
 
 
 def _by_parent(bazaar: Bazaar) -> None:
-    parent = bazaar.register("alice", "parent")
-    bazaar.add_version("alice", bazaar.asset, "A2", derivations=[assets.Derivation(parent, "train-on")])
-    bazaar.hold(bazaar.asset, 2)
+    bazaar.add_version("alice", bazaar.asset, "A2", derivations=[bazaar.dear_parent()])
+    bazaar.hold(bazaar.asset, 3)
+
+
+def _by_what_a_parent_has_come_to_owe(bazaar: Bazaar) -> None:
+    """The link is there since the beginning: what it passes on grows."""
+    bazaar.add_version("alice", bazaar.later_parent, "P2", derivations=[bazaar.dear_parent()])
+    bazaar.add_version("alice", bazaar.asset, "A2", derivations=[assets.Derivation(bazaar.later_parent, "train-on")])
+    bazaar.hold(bazaar.asset, 3)
 
 
 def _by_going_away_and_coming_back(bazaar: Bazaar) -> None:
@@ -289,6 +295,7 @@ def _by_description(bazaar: Bazaar) -> None:
         (_by_license_under_new_terms, True, False),
         (_by_version, True, False),
         (_by_parent, True, True),
+        (_by_what_a_parent_has_come_to_owe, True, True),
         (_by_going_away_and_coming_back, True, True),
         (_by_license_under_known_terms, False, False),
         (_by_description, False, False),
@@ -297,6 +304,9 @@ def _by_description(bazaar: Bazaar) -> None:
 def test_the_buyer_is_not_given_something_worse(change: Any, spoils_asset: bool, spoils_share: bool) -> None:
     """The attack: to wait for an offer, sell what it is for to a friend, and accept."""
     bazaar = Bazaar()
+    bazaar.later_parent = bazaar.register("alice", "P")
+    bazaar.add_version("alice", bazaar.asset, "A1", derivations=[assets.Derivation(bazaar.later_parent, "train-on")])
+    bazaar.hold(bazaar.asset, 2)
     bazaar.license("alice", bazaar.asset, "carol", USE)
     whole = bazaar.bid_for("bob", bazaar.whole, 1_000)
     share = bazaar.bid_for("bob", bazaar.share(2_000), 500, "alice")

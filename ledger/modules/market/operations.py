@@ -19,15 +19,15 @@ Counter = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class Condition(Part, frozen=True):
-    """What a thing was like when a price was named for it, in numbers of which none returns to an earlier value. No
-    sale is concluded on a thing in another condition. What does not apply to a kind of thing is 0 or nil."""
+    """What a thing was like when a price was named for it, in values of which none returns to an earlier one. No sale
+    is concluded on a thing in another condition. What does not apply to a kind of thing is 0 or nil."""
 
     transfers: Counter = 0
     """How often the asset has changed hands."""
     versions: Counter = 0
     """Of a whole asset: its versions."""
-    links: Counter = 0
-    """Parents of the asset, which it pays royalties to."""
+    duties: Bytes32 | None = None
+    """Of an asset or share: a digest of what the asset owes to its ancestors, and of the uses that these deny."""
     terms: Counter = 0
     """Of a whole asset: different terms under which it has been licensed."""
     reserved: Counter = 0

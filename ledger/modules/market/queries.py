@@ -126,7 +126,8 @@ class ConditionResult(Result, frozen=True):
 
     kind: str
     id: str
-    condition: dict[str, int | None]
+    condition: dict[str, Any]
+    """Its fields; a digest in hex."""
 
 
 class PriceResult(Result, frozen=True):
@@ -292,8 +293,9 @@ def _page(keys: Iterator[bytes], after: str, limit: int | str) -> list[bytes]:
     return texts.page((key for key in keys if key > start), limit)
 
 
-def _plain(condition: Condition) -> dict[str, int | None]:
-    return msgspec.structs.asdict(condition)
+def _plain(condition: Condition) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(condition)
+    return fields | {"duties": None if condition.duties is None else condition.duties.hex()}
 
 
 def _listing(view: Readable, identifier: bytes, record: Listing, block_time_ms: int) -> ListingResult:

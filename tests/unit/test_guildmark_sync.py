@@ -13,7 +13,7 @@ import pytest
 from guildmark_kit import fake_node
 
 import guildmark
-from guildmark import accounts, artifact_transfer, assets, certificates, client, governance, licenses, sync
+from guildmark import accounts, artifact_transfer, assets, certificates, client, governance, licenses, market, sync
 
 PAIRS = [
     (client.AsyncClient, sync.Client),
@@ -24,6 +24,7 @@ PAIRS = [
     (certificates.AsyncCertificates, sync.Certificates),
     (governance.AsyncGovernance, sync.Governance),
     (licenses.AsyncLicenses, sync.Licenses),
+    (market.AsyncMarket, sync.Market),
 ]
 
 

@@ -13,6 +13,7 @@ from ledger.modules.licenses.operations import Terms
 from ledger.modules.market import operations as market
 from ledger.modules.market.conditions import LICENSED_TERMS_MAX
 from ledger.modules.market.prices import open_prices
+from ledger.modules.market.records import AUCTIONS, BestBid, English
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
@@ -82,6 +83,18 @@ def test_a_whole_asset_is_bought_by_commitment_and_reveal() -> None:
     bazaar.refused("market.commitment_missing", "carol", market.Buy(listing, 1_000, salt))
     bazaar.do("bob", market.Buy(listing, 1_000, salt))
     assert bazaar.owners() == {"bob": 10_000}
+
+
+def test_of_all_who_committed_exactly_one_gets_it() -> None:
+    """E1: a double sale; whoever is ordered first wins, and the others keep their credits."""
+    bazaar = Bazaar()
+    listing = bazaar.put_up("alice", bazaar.whole)
+    salts = {who: bazaar.committed(who, listing) for who in ("bob", "carol", "dave")}
+    bazaar.do("dave", market.Buy(listing, 1_000, salts["dave"]))
+    for who in ("bob", "carol"):
+        bazaar.refused("market.unknown_listing", who, market.Buy(listing, 1_000, salts[who]))
+        assert bazaar.balance(who) == SUPPLY_EACH
+    bazaar.check_laws()
 
 
 def test_commitments_expire_and_return_their_quota() -> None:
@@ -538,6 +551,23 @@ def test_prices_of_an_asset_are_what_can_be_bought_now() -> None:
     prices = {price.sale: price.price for price in open_prices(bazaar.view, bazaar.asset, bazaar.now_ms)}
     assert prices == {english: 700, dutch: 10_000}
     assert list(open_prices(bazaar.view, bytes(32), bazaar.now_ms)) == []
+
+
+def test_an_auction_in_which_nobody_can_bid_more_has_no_price() -> None:
+    """Prices fit 64 bits, in the search index too."""
+    bazaar = Bazaar()
+    auction = bazaar.auction("alice", bazaar.whole, increment=SUPPLY_EACH, reserve=2**63 - 1)
+    (price,) = open_prices(bazaar.view, bazaar.asset, bazaar.now_ms)
+    assert price.price == 2**63 - 1
+    bazaar.do("alice", market.CancelAuction(auction))
+    auction = bazaar.auction("alice", bazaar.share(1), increment=2**63 - 1, reserve=0)
+    assert [price.sale for price in open_prices(bazaar.view, bazaar.asset, bazaar.now_ms)] == [auction]
+    record = AUCTIONS.get(bazaar.view, auction)
+    assert record is not None
+    assert isinstance(record.pricing, English)
+    topped = replaced(record, pricing=replaced(record.pricing, best=BestBid(bazaar.accounts["bob"], 1, 0)))
+    AUCTIONS.put(bazaar.view, topped, auction)
+    assert list(open_prices(bazaar.view, bazaar.asset, bazaar.now_ms)) == []
 
 
 def test_a_condition_is_asked_for_by_kind() -> None:

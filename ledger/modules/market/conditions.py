@@ -4,9 +4,10 @@ Between a price and the sale the holder, or the asset's manager, could make a th
 dear parent, sell an exclusive license to a friend, give one away under new terms, use a grant up. So a sale knows the
 condition that it was made on, and is refused in any other. Whoever wants the thing as it is now names a price anew.
 
-A whole asset is bought as it is. A share is a part of a business that goes on: new versions, and licenses that reserve
-nothing, do not spoil a sale of shares, or every manager could by its daily work. What is locked changes less than this
-allows for; shares, and what buyers make offers on, are not locked against the manager.
+A whole asset is bought as it is, but for further licenses under terms that it has been licensed under. A share is a
+part of a business that goes on: new versions, and licenses that reserve nothing, do not spoil a sale of shares, or
+every manager could by its daily work. What is locked changes less than this allows for; shares, and what buyers make
+offers on, are not locked against the manager.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ledger.errors import OperationError
 from ledger.modules.assets.records import ASSETS
+from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
 from ledger.modules.market.auctions import least_bid
 from ledger.modules.market.conditions import require_condition
@@ -41,7 +42,8 @@ class OpenPrice(NamedTuple):
 def open_prices(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
     """Yield what of an asset can be bought or bid for at a block time, listings and auctions together in order of id.
 
-    An asset has as many sales as its holders have put up; whoever wants a few takes a few.
+    An auction in which nobody can bid more, because there are no such amounts, is left out. An asset has as many sales
+    as its holders have put up; whoever wants a few takes a few.
     """
     return merge(_listed(view, asset, at_ms), _auctioned(view, asset, at_ms), key=lambda price: price.sale)
 
@@ -58,9 +60,9 @@ def _auctioned(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
     for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset):
         auction = AUCTIONS.get(view, auction_id)
         assert auction is not None
-        if is_open(view, auction, at_ms):
+        if is_open(view, auction, at_ms) and (price := price_now(auction, at_ms)) <= AMOUNT_MAX:
             kind = "english" if isinstance(auction.pricing, English) else "dutch"
-            yield OpenPrice(auction_id, kind, auction.thing, price_now(auction, at_ms), auction.ends_at_ms)
+            yield OpenPrice(auction_id, kind, auction.thing, price, auction.ends_at_ms)
 
 
 def price_now(auction: Auction, at_ms: int) -> int:

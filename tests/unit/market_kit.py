@@ -39,17 +39,11 @@ class Bazaar(World):
         """A license that `holder` buys from alice."""
         return Thing("grant", self.license("alice", self.asset, holder, terms))
 
-    def dear_parent(self) -> assets.Derivation:
-        """How to derive from dave's asset, for a share of all later income, under a license that alice buys."""
-        parent = self.register("dave", "dear")
-        terms = Terms(
-            rights=("train-on",),
-            price=100,
-            commercial=True,
-            derivatives="yes",
-            revenue_share_bps=3_000,
-            revenue_share_depth=2,
-        )
+    def dear_parent(self, parent: bytes = b"", **fields: Any) -> assets.Derivation:
+        """How to derive from an asset of dave's, for a share of all later income, under a license that alice buys."""
+        parent = parent or self.register("dave", "dear")
+        base: dict[str, Any] = {"commercial": True, "revenue_share_bps": 3_000, "revenue_share_depth": 2}
+        terms = Terms(rights=("train-on",), price=100, derivatives="yes", **(base | fields))
         return assets.Derivation(parent, "train-on", self.license("dave", parent, "alice", terms))
 
     def co_owned(self, *holders: tuple[str, int]) -> None:

@@ -321,6 +321,39 @@ def test_the_buyer_is_not_given_something_worse(change: Any, spoils_asset: bool,
     bazaar.check_laws()
 
 
+@pytest.mark.parametrize("fields", [{"revenue_share_bps": 3_001}, {"revenue_share_cap": None}, {"least_royalty": 8},
+                                    {"field_deny": ("weapons",)}])  # fmt: skip
+def test_a_share_is_not_sold_when_a_known_parent_has_become_dearer_or_denies_more(fields: dict[str, Any]) -> None:
+    bazaar = Bazaar()
+    cheap: dict[str, Any] = {"revenue_share_cap": 1_000, "least_royalty": 7}
+    derivation = bazaar.dear_parent(**cheap)
+    bazaar.add_version("alice", bazaar.asset, "A2", derivations=[derivation])
+    bazaar.hold(bazaar.asset, 2)
+    offer = bazaar.bid_for("bob", bazaar.share(2_000), 500, "alice")
+    bazaar.add_version("alice", bazaar.asset, "A3", derivations=[derivation])
+    bazaar.hold(bazaar.asset, 3)
+    assert bazaar.query("market.offer", offer=offer.hex()).condition_kept, "the same parent under the same terms"
+    dearer = bazaar.dear_parent(derivation.parent, **(cheap | fields))
+    bazaar.add_version("alice", bazaar.asset, "A4", derivations=[dearer])
+    bazaar.hold(bazaar.asset, 4)
+    bazaar.refused("market.condition_changed", "alice", market.AcceptOffer(offer))
+
+
+def test_an_exclusive_license_in_place_of_one_that_was_refunded_is_another() -> None:
+    """The attack: the number of exclusive licenses is as before, but the one the buyer knew of never came to be."""
+    bazaar = Bazaar()
+    bazaar.add_version("alice", bazaar.asset, "A2")
+    waiting = bazaar.offer("alice", bazaar.asset, EXCLUSIVE, version=2)
+    bazaar.buy("carol", waiting, EXCLUSIVE, committed=True)
+    offer = bazaar.bid_for("bob", bazaar.share(2_000), 500, "alice", lifetime_ms=3 * DAY_MS)
+    bazaar.advance(DAY_MS)
+    assert bazaar.balance("carol") == SUPPLY_EACH
+    assert bazaar.query("market.offer", offer=offer.hex()).condition_kept
+    bazaar.buy("dave", bazaar.offer("alice", bazaar.asset, EXCLUSIVE, version=1), EXCLUSIVE, committed=True)
+    bazaar.hold(bazaar.asset, 2)
+    bazaar.refused("market.condition_changed", "alice", market.AcceptOffer(offer))
+
+
 def test_what_the_buyer_saw_must_still_be_so_when_the_offer_arrives() -> None:
     """The attack: the holder sees the offer before it is ordered, and is faster."""
     bazaar = Bazaar()

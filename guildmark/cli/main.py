@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "asset": "guildmark.cli.asset:asset",
     "license": "guildmark.cli.license:license_group",
     "transfer": "guildmark.cli.transfer:transfer",
+    "market": "guildmark.cli.market:market",
     "certificate": "guildmark.cli.certificate:certificate",
     "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",

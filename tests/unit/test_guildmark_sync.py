@@ -21,8 +21,10 @@ from guildmark import (
     client,
     governance,
     licenses,
+    market,
     organizations,
     sync,
+    transfers,
 )
 
 PAIRS = [
@@ -35,6 +37,8 @@ PAIRS = [
     (governance.AsyncGovernance, sync.Governance),
     (licenses.AsyncLicenses, sync.Licenses),
     (organizations.AsyncOrganizations, sync.Organizations),
+    (market.AsyncMarket, sync.Market),
+    (transfers.AsyncTransfers, sync.Transfers),
 ]
 
 

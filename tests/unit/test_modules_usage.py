@@ -249,6 +249,18 @@ def test_one_claim_does_all_that_is_due() -> None:
     world.check_laws()
 
 
+def test_a_claim_does_nothing_that_is_not_due() -> None:
+    """A dispute window may outlive the deposit."""
+    world = World()
+    _, grant = sold(world, msgspec.structs.replace(CALLS, dispute_window_ms=90 * DAY_MS))
+    world.advance(DAY_MS + LAST_REPORTS_MS, limit=0)
+    world.do("carol", Claim(grant))
+    assert names(world.events) == ["DepositReturned"]
+    world.refused("licenses.not_due", "carol", Claim(grant))
+    world.advance(90 * DAY_MS)
+    world.check_laws()
+
+
 def test_a_deposit_returns_with_a_payment_that_never_became_a_grant() -> None:
     world = World()
     asset, grant = sold(world, held=False)

@@ -29,7 +29,7 @@ OPERATOR_OPERATIONS: Final = frozenset(
         "licenses.set_seats",
     }
 )
-"""Versions, offers and reports: daily work that moves neither credits nor ownership."""
+"""Versions, offers, reports and seats: daily work that takes neither credits nor ownership from the account."""
 
 
 def key_role(view: Readable, account: bytes, key: bytes) -> str | None:

@@ -140,6 +140,7 @@ class Licenses(_Facade[AsyncLicenses]):
     renew = blocking(AsyncLicenses.renew)
     revoke = blocking(AsyncLicenses.revoke)
     set_seats = blocking(AsyncLicenses.set_seats)
+    seats = blocking(AsyncLicenses.seats)
     token = blocking(AsyncLicenses.token)
     sign_voucher = blocking(AsyncLicenses.sign_voucher)
     verify_voucher = blocking(AsyncLicenses.verify_voucher)

@@ -57,6 +57,7 @@ class Searched:
         self.world = world
         self.path = path
         self.height = 0
+        self.notes: dict[int, bytes] = {}
         self.reports: list[str] = []
         self._known = world.view.changes()
         self.index = SearchIndex(path, self.reports.append)
@@ -64,14 +65,22 @@ class Searched:
         self.begin()
 
     def begin(self) -> None:
-        self.index.begin(header(self.world, self.height), block_hash(self.height), self.world.view)
+        self.index.begin(header(self.world, self.height), block_hash(self.height), self.world.view, self.past)
 
-    def follow(self) -> None:
+    def past(self, height: int) -> tuple[bytes, bytes | None] | None:
+        return (block_hash(height), self.notes.get(height)) if 0 <= height <= self.height else None
+
+    def miss(self) -> None:
+        """The chain writes a block with its note, and the search is killed before it follows."""
         self.height += 1
         now, before = self.world.view.changes(), self._known
-        changed = [key for key in now if now[key] != before.get(key, b"absent")]
+        self.notes[self.height] = self.index.note([key for key in now if now[key] != before.get(key, b"absent")])
         self._known = now
-        self.index.executed(header(self.world, self.height), block_hash(self.height), changed, self.world.view)
+
+    def follow(self) -> None:
+        self.miss()
+        note = self.notes[self.height]
+        self.index.executed(header(self.world, self.height), block_hash(self.height), note, self.world.view)
 
     def restart(self) -> None:
         """Stop, and start at the head."""

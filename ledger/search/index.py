@@ -32,6 +32,8 @@ PENDING_MAX: Final = 100_000
 left as it is until the next start, and a start makes it anew."""
 CATCH_UP_MAX: Final = 100_000
 """Blocks that a start catches up from notes; further behind, the database is made anew."""
+JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+"""To which SQLite's journal is cut when a large step has made it longer."""
 LOCK_WAIT_MS: Final = 100
 """How long a block's rows wait for somebody else who writes into the database, which nobody should."""
 
@@ -166,6 +168,7 @@ class SearchIndex:
                 "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?)",
                 (FORMAT, header.network_id, header.height, block_hash, header.timestamp_ms),
             )
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the journal has all of it once more
 
     def _on_failure(self, height: int, error: sqlite3.Error) -> None:
         if len(self._pending) > PENDING_MAX:
@@ -231,6 +234,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     except sqlite3.Error:
         database.close()
         raise

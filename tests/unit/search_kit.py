@@ -12,8 +12,50 @@ from ledger.block import VERSION, Header
 from ledger.search import request
 from ledger.search.index import SearchIndex, content, make
 from ledger.search.reader import SearchAnswer, SearchReader
+from ledger.search.request import WORDS_MAX
 from ledger.state.view import Readable
 from tests.unit.modules_kit import World
+
+
+HOSTILE_TEXTS = [
+    '"',
+    '""',
+    "'",
+    "'; DROP TABLE assets; --",
+    '" OR 1=1 --',
+    "*",
+    "**",
+    '"*',
+    "a*b",
+    "^work",
+    "name:work",
+    "{name}:work",
+    "-name:work",
+    "work AND",
+    "NOT work",
+    "OR",
+    "work OR work",
+    "NEAR(work work, 3)",
+    "(work",
+    ")",
+    "((((((((((",
+    "work + work",
+    "\\",
+    "\x00",
+    "wo\x00rk",
+    "\x01\x02",
+    "\u202ework",
+    "\ud7ff\ue000\U0010ffff",
+    "%",
+    "_",
+    "?1",
+    ":match",
+    "a" * 256,
+    '"' * 256,
+    " ".join(['"*'] * WORDS_MAX),
+    "\u0301" * 100,
+]
+"""What people type who look for a crack."""
 
 
 def header(world: World, height: int) -> Header:

@@ -307,6 +307,18 @@ def test_a_write_that_fails_is_made_up_for_with_the_next_block(searched: Searche
     assert set(searched.names(text="meanwhile")) == {"meanwhile 0", "meanwhile 1"}
 
 
+def test_a_database_made_anew_is_not_on_the_disk_twice(searched: Searched) -> None:
+    for number in range(40):
+        searched.world.register("carol", f"large {number}", description="words " * 600)
+    searched.follow()
+    searched.close()
+    searched.path.unlink()
+    searched.index = SearchIndex(searched.path, searched.reports.append)
+    searched.begin()
+    journal = searched.path.with_name(searched.path.name + "-wal")
+    assert journal.stat().st_size < searched.path.stat().st_size // 10
+
+
 def test_what_waits_is_bounded_and_what_was_given_up_is_made_anew(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,6 @@ from ledger.search.request import WORDS_MAX
 from ledger.state.view import Readable
 from tests.unit.modules_kit import World
 
-
 HOSTILE_TEXTS = [
     '"',
     '""',

@@ -408,6 +408,7 @@ class AuctionLife(RuleBasedStateMachine):
         """Sell an exclusive license, for a millisecond: no share is then what it was when the auction was opened."""
         if dice == 0 and self.bazaar.now_ms > self.encumbered_ms:
             terms = replaced(EXCLUSIVE, price=0, term_ms=1, transferable=False)
+            self.wait(0, swept=True)  # as the wait for the commitment does
             self.bazaar.license("alice", self.bazaar.asset, "alan", terms)
             self.encumbered_ms, self.spoilt = self.bazaar.now_ms, True
 

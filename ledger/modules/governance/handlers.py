@@ -22,13 +22,13 @@ from ledger.modules.governance.records import (
 )
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import account, organizations
+from ledger.modules.organizations.accounts import organizations, representative
 from ledger.modules.organizations.records import organization_part
 
 
 def propose(context: Context, operation: Propose) -> None:
     """Open a proposal, which an approval could bring into effect as things stand."""
-    organization = _representative(context)
+    organization = representative(context, "governance.not_a_representative")
     if operation.text is not None:
         check_cid(operation.text, "governance.text")
     identifier = proposal_id(context.transaction_id, operation.change)
@@ -65,7 +65,7 @@ def vote(context: Context, operation: Vote) -> None:
     The vote that would approve a change which has become impossible is refused: the proposal stays open, and may become
     possible again.
     """
-    organization = _representative(context)
+    organization = representative(context, "governance.not_a_representative")
     proposal = PROPOSALS.get(context.view, operation.proposal)
     if proposal is None:
         raise OperationError("governance.unknown_proposal", "no such proposal on this network")
@@ -107,16 +107,3 @@ def _store_closed(context: Context, identifier: bytes, proposal: Proposal, state
     closed = msgspec.structs.replace(proposal, state=state)
     quota.store(context, proposal.organization, PROPOSALS, closed, identifier, enforced=False)
     quota.remove(context, proposal.organization, OPEN, organization_part(proposal.organization), identifier)
-
-
-def _representative(context: Context) -> str:
-    """Return the sender's organization, for which the sender speaks.
-
-    Only accounts of the genesis do, as only they open further ones: whoever an organization has opened an account for
-    would otherwise decide for it.
-    """
-    sender = account(context.view, context.sender)
-    assert sender is not None
-    if not sender.vouches:
-        raise OperationError("governance.not_a_representative", "the account does not speak for its organization")
-    return sender.organization

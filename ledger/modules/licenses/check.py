@@ -21,7 +21,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 
     Reasons that allow: `owner` (sole owner), `public` (anyone may download), `granted`. Reasons that deny: `no_grant`,
     `co_owner` (shares give income, not use), `exclusive_grant_live`, `right_not_granted`, `escrowed`, `refunded`,
-    `not_started`, `expired`, `exhausted`, `field_denied`, `unknown_asset`, `unknown_right`.
+    `disputed`, `not_started`, `expired`, `exhausted`, `field_denied`, `unknown_asset`, `unknown_right`.
     """
 
     allowed: bool
@@ -35,6 +35,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 _STATES = {
     "escrowed": ("escrowed", ""),
     "refunded": ("refunded", ""),
+    "disputed": ("disputed", ""),
     "scheduled": ("not_started", "start_ms"),
     "expired": ("expired", "term_ms"),
     "exhausted": ("exhausted", "quota"),
@@ -45,6 +46,7 @@ _NEARNESS = (
     "expired",
     "exhausted",
     "not_started",
+    "disputed",
     "escrowed",
     "field_denied",
 )

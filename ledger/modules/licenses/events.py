@@ -6,7 +6,8 @@ from typing import Literal
 
 from ledger.modules.fields import Event
 
-RefundReason = Literal["unavailable", "royalties_uncovered", "term_over"]
+RefundReason = Literal["unavailable", "royalties_uncovered", "term_over", "dispute_upheld", "dispute_over"]
+"""`dispute_over`: a dispute failed, and the grant could not become usable again."""
 
 
 class Committed(Event, frozen=True, tag="licenses.committed"):

@@ -19,7 +19,7 @@ from ledger.modules.licenses.records import (
 )
 from ledger.state.view import Readable
 
-State = Literal["escrowed", "scheduled", "active", "exhausted", "expired", "refunded"]
+State = Literal["escrowed", "scheduled", "active", "disputed", "exhausted", "expired", "refunded"]
 
 FAMILY_MAX: Final = 1_024
 """Assets of one owner that are searched for grants that collide with a sole or exclusive one."""
@@ -44,6 +44,8 @@ def state_at(grant: Grant, terms: Terms, at_ms: int) -> State:
     """Return the state of a grant at a block time: expiry is a pure function of it, and needs no operation."""
     if grant.state != "active":
         return grant.state
+    if grant.disputed:
+        return "disputed"
     if grant.end_ms is not None and at_ms >= grant.end_ms:
         return "expired"
     if terms.quota is not None and grant.used >= terms.quota:
@@ -52,7 +54,7 @@ def state_at(grant: Grant, terms: Terms, at_ms: int) -> State:
 
 
 def is_live(grant: Grant, at_ms: int) -> bool:
-    """Tell whether a grant counts against others: escrowed, active, or starting later."""
+    """Tell whether a grant counts against others: escrowed, active, disputed, or starting later."""
     return grant.state != "refunded" and (grant.end_ms is None or at_ms < grant.end_ms)
 
 

@@ -76,6 +76,8 @@ class Grant(Record, frozen=True):
     """Of the quota."""
     locked_by: Bytes32 | None = None
     """The transfer, listing or auction that the grant is locked in."""
+    disputed: bool = False
+    """Its licensee asks for the price back: the grant is not used, and what is in escrow has no deadline meanwhile."""
 
 
 class Editions(Record, frozen=True):

@@ -93,18 +93,23 @@ def settle(context: Context, grant_id: bytes, grant: Grant) -> None:
 
 
 def refund(context: Context, grant_id: bytes, grant: Grant, reason: events.RefundReason) -> None:
-    """Return the escrow to the licensee and end the grant. Its edition can be sold again, under a new number."""
-    escrow = accounting.refund(context, grant_id)
+    """Return the escrow to the licensee and end the grant."""
+    end(context, grant_id, grant, accounting.refund(context, grant_id).amount, reason)
+
+
+def end(context: Context, grant_id: bytes, grant: Grant, returned: int, reason: events.RefundReason) -> None:
+    """End a grant whose price is or will be returned, `returned` units of it from escrow. Its edition can be sold
+    again, under a new number."""
     terms = require_terms(context.view, grant.terms)
     organization = grant.organization
     quota.remove(context, organization, WAITING, grant.asset, version_part(grant.version), grant_id)
     quota.remove(context, organization, GRANTS_BY_ASSET, grant.asset, grant_id)
     if terms.exclusivity != "none":
         quota.remove(context, organization, RESERVING, grant.asset, grant_id)
-    ended = msgspec.structs.replace(grant, state="refunded", due_ms=None)
+    ended = msgspec.structs.replace(grant, state="refunded", due_ms=None, disputed=False)
     quota.store(context, organization, GRANTS, ended, grant_id, enforced=False)
     _return_edition(context, grant)
-    context.emit(events.Refunded(grant_id, grant.asset, grant.licensee, escrow.amount, reason))
+    context.emit(events.Refunded(grant_id, grant.asset, grant.licensee, returned, reason))
 
 
 def period(terms: Terms, active_from_ms: int) -> tuple[int, int | None]:

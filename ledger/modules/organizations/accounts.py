@@ -90,6 +90,22 @@ def sender_organization(context: Context) -> str:
     return organization_of(context.view, context.sender)
 
 
+def representative(context: Context, code: str) -> str:
+    """Return the sender's organization, for which the sender speaks.
+
+    Only accounts of the genesis do, as only they open further ones: whoever an organization has opened an account for
+    would otherwise decide for it.
+
+    Raises:
+        OperationError: `code`.
+    """
+    sender = account(context.view, context.sender)
+    assert sender is not None
+    if not sender.vouches:
+        raise OperationError(code, "the account does not speak for its organization")
+    return sender.organization
+
+
 def validators(view: Readable) -> dict[bytes, ValidatorRecord]:
     """Return the current validator set by account, in order of index."""
     return {validator.account: validator for validator in current_set(view).validators}

@@ -9,7 +9,13 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.consents import require_all_owners
-from ledger.modules.assets.reads import ownership, require_asset, require_tradable, require_version
+from ledger.modules.assets.reads import (
+    ownership,
+    require_asset,
+    require_manageable,
+    require_unfrozen,
+    require_version,
+)
 from ledger.modules.assets.records import ASSETS, SHARE_LOCKS, Asset, ShareLock
 from ledger.modules.fields import BPS, Operation
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
@@ -60,7 +66,7 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
         if grant.locked_by is not None:
             raise OperationError("transfers.locked", f"the grant is locked by {grant.locked_by.hex()}")
     elif thing.kind == "asset":
-        require_tradable(context.view, thing.id)
+        require_manageable(context.view, thing.id)
         if next(SHARE_LOCKS.items(context.view, thing.id), None) is not None:
             raise OperationError("transfers.shares_locked", "shares of the asset are in a transfer, listing or auction")
         require_all_owners(context, thing.id, operation)
@@ -75,7 +81,8 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
 
     Raises:
         OperationError: `transfers.not_the_holder`, `transfers.not_transferable`, `transfers.grant_not_live`,
-            `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`.
+            `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`,
+            `assets.frozen`.
     """
     if thing.kind == "grant":
         _require_grant_conveyable(context, thing.id, holder)
@@ -84,6 +91,10 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
         asset = require_asset(context.view, thing.id) if thing.kind == "asset" else _share_asset(context, thing, holder)
         if asset.retired:
             raise OperationError("assets.retired", f"asset {thing.id.hex()} is retired")
+        if asset.recall is not None:
+            require_unfrozen(asset)
+    if for_price:
+        require_unfrozen(asset)
     if for_price and not asset.commercial:
         raise OperationError("transfers.non_commercial", "an ancestor's license is not commercial: it cannot be sold")
 

@@ -1,0 +1,26 @@
+"""Claims with a bond and evidence, decided by the organizations that are no party; what was decided is carried out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.modules.disputes import handlers, operations
+from ledger.modules.disputes.queries import QUERIES
+from ledger.modules.disputes.records import INDEXES
+from ledger.modules.module import Module
+
+MODULE: Final = Module(
+    name="disputes",
+    operations={
+        operations.File: handlers.file,
+        operations.Answer: handlers.answer,
+        operations.Vote: handlers.vote,
+        operations.Appeal: handlers.appeal,
+        operations.Lift: handlers.lift,
+        operations.Collect: handlers.collect,
+    },
+    deadlines={handlers.DUE: handlers.on_due},
+    indexes=INDEXES,
+)
+
+__all__ = ["MODULE", "QUERIES"]

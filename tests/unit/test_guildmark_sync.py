@@ -13,7 +13,7 @@ import pytest
 from guildmark_kit import fake_node
 
 import guildmark
-from guildmark import accounts, artifact_transfer, assets, certificates, client, governance, licenses, sync
+from guildmark import accounts, artifact_transfer, assets, certificates, client, disputes, governance, licenses, sync
 
 PAIRS = [
     (client.AsyncClient, sync.Client),
@@ -22,6 +22,7 @@ PAIRS = [
     (artifact_transfer.AsyncArtifacts, sync.Artifacts),
     (assets.AsyncAssets, sync.Assets),
     (certificates.AsyncCertificates, sync.Certificates),
+    (disputes.AsyncDisputes, sync.Disputes),
     (governance.AsyncGovernance, sync.Governance),
     (licenses.AsyncLicenses, sync.Licenses),
 ]

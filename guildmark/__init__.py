@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         GuildmarkError,
         InvalidArgument,
         NotFound,
+        OdrlRefused,
         OutcomeUnknown,
         Refused,
         Unreachable,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         WalletError,
     )
     from guildmark.identity import Account
+    from guildmark.odrl import from_odrl, to_odrl
     from guildmark.sync import Client
     from guildmark.transactions import Outcome, PreparedTransaction
     from guildmark.wallet import Wallet
@@ -44,6 +46,7 @@ _HOMES = {
     "InvalidArgument": "guildmark.errors",
     "LocalCluster": "guildmark.cluster.local",
     "NotFound": "guildmark.errors",
+    "OdrlRefused": "guildmark.errors",
     "Outcome": "guildmark.transactions",
     "OutcomeUnknown": "guildmark.errors",
     "PreparedTransaction": "guildmark.transactions",
@@ -52,6 +55,8 @@ _HOMES = {
     "VerificationFailed": "guildmark.errors",
     "Wallet": "guildmark.wallet",
     "WalletError": "guildmark.errors",
+    "from_odrl": "guildmark.odrl",
+    "to_odrl": "guildmark.odrl",
     "verify_certificate": "guildmark.certificates",
 }
 
@@ -65,6 +70,7 @@ __all__ = [
     "InvalidArgument",
     "LocalCluster",
     "NotFound",
+    "OdrlRefused",
     "Outcome",
     "OutcomeUnknown",
     "PreparedTransaction",
@@ -74,6 +80,8 @@ __all__ = [
     "Wallet",
     "WalletError",
     "__version__",
+    "from_odrl",
+    "to_odrl",
     "verify_certificate",
 ]
 

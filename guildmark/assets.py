@@ -1,7 +1,8 @@
 """Registering and managing assets and their versions.
 
 Nobody who sees a registration before it is ordered can be first: the account commits to the artifact, waits until the
-commitment is old enough, reveals it by registering, and uploads the bytes only then.
+commitment is old enough, reveals it by registering, and uploads the bytes only then. The reveal goes to every node that
+the client knows: a node that alone has it could keep it until a commitment of its own is old enough.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
 from guildmark.errors import InvalidArgument, Refused
 from guildmark.transactions import Outcome
-from guildmark.transport import pause
+from guildmark.transport import AT_LEAST_WAIT_S, path, pause
 from ledger.modules.assets.operations import (
     AddVersion,
     Artifact,
@@ -228,6 +229,82 @@ class AsyncAssets:
         )
         return result
 
+    async def search(
+        self,
+        text: str = "",
+        *,
+        owner: AnyAccount | None = None,
+        creator: AnyAccount | None = None,
+        kind: str | None = None,
+        tags: Sequence[str] = (),
+        organization: str | None = None,
+        parent: str | bytes | None = None,
+        ancestor: str | bytes | None = None,
+        available: bool | None = None,
+        retired: bool | None = False,
+        offered: bool | None = None,
+        rights: Sequence[str] = (),
+        commercial: bool | None = None,
+        exclusivity: str | None = None,
+        spdx: str | None = None,
+        price_min: int | None = None,
+        price_max: int | None = None,
+        buyer: AnyAccount | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        at_least: int | None = None,
+    ) -> dict[str, Any]:
+        """Find assets; a page of `items`, and with it `height`, `block_time_ms` and the `cursor` of the next page.
+
+        All words of `text` stand in name, tags, metadata or description; `wor*` is the beginning of one. What is said
+        of rights, terms and prices holds of one open offer. None asks for nothing, also as `retired`. Who has seen a
+        transaction committed at a height finds what it did with that height as `at_least`.
+
+        Raises:
+            Refused: `query.argument`, `query.cursor`, or `query.too_expensive`: ask for less.
+            Unreachable: no node has reached the height, or answers searches.
+        """
+        asked = {
+            "text": text or None,
+            "owner": None if owner is None else account_text(owner),
+            "creator": None if creator is None else account_text(creator),
+            "kind": kind,
+            "tag": ",".join(tags) or None,
+            "organization": organization,
+            "parent": None if parent is None else asset_bytes(parent).hex(),
+            "ancestor": None if ancestor is None else asset_bytes(ancestor).hex(),
+            "available": _choice(available),
+            "retired": _choice(retired),
+            "offered": _choice(offered),
+            "right": ",".join(rights) or None,
+            "commercial": _choice(commercial),
+            "exclusivity": exclusivity,
+            "spdx": spdx,
+            "price_min": price_min,
+            "price_max": price_max,
+            "buyer": None if buyer is None else account_text(buyer),
+            "sort": sort,
+            "limit": limit,
+            "cursor": cursor,
+            "at_least": at_least,
+        }
+        wait_s = AT_LEAST_WAIT_S if at_least else 0.0
+        answer: dict[str, Any] = await self._client.transport.get_json(path("search", "assets"), asked, wait_s)
+        return answer
+
+    async def lineage(
+        self, asset: str | bytes, *, direction: str = "both", depth: int = 8, at_least: int | None = None
+    ) -> dict[str, Any]:
+        """What an asset derives from (`up`), what derives from it (`down`), or `both`, as `nodes` and `edges`.
+
+        At most the 1,000 nearest assets within `depth` generations (1 to 8); `truncated` says that there are more.
+        """
+        result: dict[str, Any] = await self._client.query(
+            "assets.lineage", asset=asset_bytes(asset), direction=direction, depth=depth, at_least=at_least
+        )
+        return result
+
     async def versions(self, asset: str | bytes) -> list[dict[str, Any]]:
         """An asset's versions, oldest first."""
         result: list[dict[str, Any]] = await self._client.query("assets.versions", asset=asset_bytes(asset))
@@ -304,18 +381,22 @@ class AsyncAssets:
 
 
 async def reveal(client: AsyncClient, operation: Operation, too_young: str) -> Outcome:
-    """Submit an operation that reveals a commitment; try again while block time says that it is too young.
+    """Show an operation that reveals a commitment to all nodes; try again while block time says that it is too young.
 
     The rule compares block times, and a block's may lie a little behind the clocks that were waited for.
     """
     for attempt in range(1, REVEALS_MAX + 1):
         try:
-            return await client.submit_and_wait(operation)
+            return await client.deliver(await client.prepare(operation), everywhere=True)
         except Refused as error:
             if error.code != too_young or attempt == REVEALS_MAX:
                 raise
             await pause(0.25)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _choice(value: bool | None) -> str:
+    return "any" if value is None else str(value).lower()
 
 
 def _model_digest(artifact: LocalArtifact, kind: str) -> bytes | None:

@@ -4,8 +4,8 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `transfers`, `disputes`. Every method that changes something waits until a certified block says what
-became of it.
+`governance`, `organizations`, `transfers`, `disputes`. Every method that changes something waits until a certified
+block says what became of it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from guildmark.errors import Denied, NotFound, Refused, Unreachable, Verificatio
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.organizations import AsyncOrganizations
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
 from guildmark.transfers import AsyncTransfers
-from guildmark.transport import RETRY_TIMEOUT_S, Transport, path, pause
+from guildmark.transport import AT_LEAST_WAIT_S, RETRY_TIMEOUT_S, Transport, path, pause
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis
 from ledger.operations import Operation
@@ -39,8 +40,6 @@ OnSlow = Callable[[str], None]
 SLOW_AFTER_S: Final = 3.0
 CLOCK_AGE_S_MAX: Final = 60.0
 """How old the known clock offset may be; on development networks, where time can be moved, it is always asked for."""
-AT_LEAST_WAIT_S: Final = 30.0
-"""How long a node waits for a height before it says that it is not there yet."""
 MOVED_CLOCK_CODES: Final = frozenset({"transaction.expired", "transaction.expiry_too_far"})
 
 
@@ -89,6 +88,7 @@ class AsyncClient:
         self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
         self.transfers = AsyncTransfers(self)
+        self.organizations = AsyncOrganizations(self)
 
     def acting_as(self, account: Account | None) -> AsyncClient:
         """Return a client for another account over the same connections."""
@@ -193,10 +193,13 @@ class AsyncClient:
             memo=memo,
         )
 
-    async def submit(self, transaction: PreparedTransaction | bytes) -> str:
-        """Send signed bytes to any node; returns the id. Sending them again, anywhere, is harmless."""
+    async def submit(self, transaction: PreparedTransaction | bytes, *, everywhere: bool = False) -> str:
+        """Send signed bytes to any node; returns the id. Sending them again, anywhere, is harmless.
+
+        `everywhere` sends them to all nodes at once: for what one node must not be able to keep from the others.
+        """
         data = transaction.data if isinstance(transaction, PreparedTransaction) else transaction
-        return await transactions.submit(self.transport, data)
+        return await transactions.submit(self.transport, data, everywhere=everywhere)
 
     async def wait(self, transaction: PreparedTransaction | str, timeout_s: float | None = None) -> Outcome:
         """Wait until a certified block says `committed` or `rejected`; raises OutcomeUnknown when none does in time."""
@@ -218,10 +221,15 @@ class AsyncClient:
         """
         return await self.deliver(await self.prepare(*operations, memo=memo), timeout_s)
 
-    async def deliver(self, transaction: PreparedTransaction, timeout_s: float | None = None) -> Outcome:
-        """Send a prepared transaction and wait; the outcome is `committed`. Raises as `submit_and_wait`."""
+    async def deliver(
+        self, transaction: PreparedTransaction, timeout_s: float | None = None, *, everywhere: bool = False
+    ) -> Outcome:
+        """Send a prepared transaction, as `submit` does, and wait; the outcome is `committed`.
+
+        Raises as `submit_and_wait`.
+        """
         try:
-            await self.submit(transaction)
+            await self.submit(transaction, everywhere=everywhere)
         except Unreachable as error:
             if not error.maybe_received:
                 raise

@@ -2,7 +2,8 @@
 
     GuildmarkError
     ├── Refused              the network said no: a receipt with a code, or a request that it does not accept
-    │   └── InvalidArgument  an id, account, key or URL is not written as one; nothing was sent
+    │   ├── InvalidArgument  an id, account, key or URL is not written as one; nothing was sent
+    │   └── OdrlRefused      an ODRL policy says something that license terms cannot, or is damaged
     ├── NotFound             the named thing does not exist at the height that answered
     ├── Denied               a key, account or grant does not allow it
     ├── Unreachable          no node answered in time; nothing is known about the request beyond that
@@ -46,6 +47,14 @@ class Refused(GuildmarkError):
 
 class InvalidArgument(Refused):
     exit_code = 2
+
+
+class OdrlRefused(Refused):
+    """`path` is the place in the document, such as `$.permission[0].action`."""
+
+    def __init__(self, code: str, path: str, why: str) -> None:
+        super().__init__(code, f"{path}: {why}")
+        self.path = path
 
 
 class NotFound(GuildmarkError):

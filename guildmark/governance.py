@@ -1,24 +1,33 @@
-"""Governance: proposing changes of the validator set, voting on them, and seeing what came of it."""
+"""Governance: proposing changes of the validators and of the members, voting on them, and seeing what came of it."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from guildmark.accounts import AnyAccount, account_bytes, account_text, key_bytes
 from guildmark.errors import InvalidArgument, NotFound, VerificationFailed
 from ledger.errors import LedgerError
 from ledger.modules.governance.operations import (
     AddValidator,
+    AdmitOrganization,
     Founding,
     FoundingAccount,
     Propose,
+    RecoverAccount,
+    ReinstateOrganization,
     RekeyValidator,
+    RemoveOrganization,
     RemoveValidator,
+    SetQuota,
+    SuspendOrganization,
     Vote,
 )
 from ledger.modules.governance.records import Change
+from ledger.modules.organizations.operations import Quota
 from primitives.identifiers import key_from_text
 
 if TYPE_CHECKING:
@@ -82,6 +91,37 @@ class AsyncGovernance:
             address=described.address,
         )
         return await self._propose(change, title or f"new keys for a validator of {described.organization}")
+
+    async def propose_admission(
+        self, organization: str, name: str, keys: Mapping[str, str], title: str = ""
+    ) -> dict[str, Any]:
+        """Propose an organization that runs no validator, with a first account for each of `keys`: did:key -> a name
+        for the account. The proposal lists the ids of these as `founding_accounts`."""
+        accounts = tuple(FoundingAccount(key_bytes(key), secrets.token_bytes(16), named) for key, named in keys.items())
+        change = AdmitOrganization(organization, Founding(name, accounts))
+        return await self._propose(change, title or f"admit {organization}")
+
+    async def propose_suspension(self, organization: str, title: str = "") -> dict[str, Any]:
+        """Propose that an organization begins nothing new until it is reinstated."""
+        return await self._propose(SuspendOrganization(organization), title or f"suspend {organization}")
+
+    async def propose_reinstatement(self, organization: str, title: str = "") -> dict[str, Any]:
+        """Propose that an organization which was suspended or removed is a full member again."""
+        return await self._propose(ReinstateOrganization(organization), title or f"reinstate {organization}")
+
+    async def propose_expulsion(self, organization: str, title: str = "") -> dict[str, Any]:
+        """Propose to remove an organization without validators from the consortium."""
+        return await self._propose(RemoveOrganization(organization), title or f"remove {organization}")
+
+    async def propose_quota(self, organization: str, quota: Quota | None, title: str = "") -> dict[str, Any]:
+        """Propose what the records of an organization may take up; None is what the chain's parameters say."""
+        return await self._propose(SetQuota(organization, quota), title or f"another quota for {organization}")
+
+    async def propose_recovery(self, account: AnyAccount, owner_key: str, title: str = "") -> dict[str, Any]:
+        """Propose the owner key `owner_key` (did:key) in place of all keys of an account, whose keys are lost or stolen
+        and whose organization cannot help by itself."""
+        change = RecoverAccount(account_bytes(account), key_bytes(owner_key))
+        return await self._propose(change, title or f"recover {account_text(account)}")
 
     async def vote(self, proposal: str, approve: bool) -> dict[str, Any]:
         """Cast the vote of the client's organization; return the proposal as it is then."""

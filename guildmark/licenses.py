@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,15 +11,20 @@ import msgspec
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.assets import asset_bytes, reveal
-from guildmark.errors import Refused
+from guildmark.errors import InvalidArgument, Refused, VerificationFailed
 from guildmark.transactions import Outcome
+from guildmark.vouchers import SignedVoucher, check_signature, sign_voucher
 from ledger.modules.licenses.operations import (
     ApproveDerivatives,
     Claim,
     Commit,
     Offer,
     Purchase,
+    Renew,
+    ReportUsage,
+    Revoke,
     Right,
+    SetSeats,
     Terms,
     WithdrawOffer,
     grant_id,
@@ -26,7 +32,9 @@ from ledger.modules.licenses.operations import (
     purchase_commitment,
     terms_digest,
 )
+from ledger.modules.licenses.usage import VOUCHER_ROLES
 from ledger.modules.royalties.operations import Withdraw
+from primitives.identifiers import key_from_text
 
 if TYPE_CHECKING:
     from guildmark.client import AsyncClient
@@ -45,14 +53,15 @@ class LicenseOffer(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A bought license."""
+    """A license that was bought or renewed."""
 
     grant: str
     offer: str
     asset: str
     price: int
     state: str
-    """`active`, or `escrowed` until a quorum of validators holds the version."""
+    """`active`, or `escrowed` until a quorum of validators holds the version; `renewed` for a further term of the same
+    grant."""
     transaction: str
     height: int
 
@@ -88,6 +97,20 @@ def read_terms(path: Path) -> Terms:
     if not isinstance(fields, dict):
         raise Refused("licenses.terms", f"{path}: the terms must be a table of fields")
     return terms(**fields)
+
+
+def write_terms(license_terms: Terms, *, json: bool = False) -> str:
+    """Write terms as `read_terms` takes them, as TOML or JSON; fields that have their default are left out."""
+    given = {
+        field.name: msgspec.to_builtins(getattr(license_terms, field.name))
+        for field in msgspec.structs.fields(Terms)
+        if field.required or getattr(license_terms, field.name) != field.default
+    }
+    if json:
+        return msgspec.json.format(msgspec.json.encode(given), indent=2).decode("utf-8") + "\n"
+    # What these fields hold (texts, whole numbers, truth, lists of texts) JSON and TOML write alike, but for DEL.
+    lines = [f"{name} = {msgspec.json.encode(value).decode('utf-8')}\n" for name, value in given.items()]
+    return "".join(lines).replace("\x7f", "\\u007f")
 
 
 class AsyncLicenses:
@@ -133,22 +156,55 @@ class AsyncLicenses:
         stated = await self.get_offer(identifier)
         limit = int(stated["price"]) if price_max is None else price_max
         digest = bytes.fromhex(stated["terms_digest"])
-        if stated["commitment_required"]:
-            return await self._buy_committed(identifier, digest, limit, stated)
         operation = Purchase(offer=identifier, terms_digest=digest, price_max=limit)
-        return _grant(identifier, stated, await self._client.submit_and_wait(operation))
+        return _grant(identifier, stated, await self._place(operation, committed=stated["commitment_required"]))
 
-    async def _buy_committed(self, offer: bytes, digest: bytes, limit: int, stated: dict[str, Any]) -> Grant:
-        salt = secrets.token_bytes(16)
-        committed = await self._client.submit_and_wait(
-            Commit(purchase_commitment(offer, self._client.signer().id, salt))
+    async def renew(self, grant: str | bytes, offer: str | bytes, *, price_max: int | None = None) -> Grant:
+        """Renew a grant of the client's account under an open offer on its asset.
+
+        An offer of the grant's own terms adds a term to it; one of other terms makes a new grant that follows it.
+        `price_max` and commitments are as in `buy`.
+
+        Raises:
+            NotFound: no such offer or grant. Refused: `licenses.*`, `credits.*` or `royalties.*`.
+        """
+        renewed, identifier = asset_bytes(grant), asset_bytes(offer)
+        stated, held = await self.get_offer(identifier), await self.get_grant(renewed)
+        same = stated["terms_digest"] == held["terms_digest"]
+        operation = Renew(
+            grant=renewed,
+            offer=identifier,
+            terms_digest=bytes.fromhex(stated["terms_digest"]),
+            price_max=int(stated["price"]) if price_max is None else price_max,
         )
-        assert committed.height is not None
-        block = await self._client.wait_for_height(committed.height)
+        # A further term takes no edition: only an exclusive grant could then be snatched away.
+        needed = stated["terms"]["exclusivity"] == "exclusive" if same else stated["commitment_required"]
+        outcome = await self._place(operation, committed=needed)
+        if not same:
+            return _grant(identifier, stated, outcome)
+        event = outcome.event("licenses.renewed")
+        return Grant(
+            grant=renewed.hex(),
+            offer=identifier.hex(),
+            asset=stated["asset"],
+            price=int(event["price"]),
+            state="renewed",
+            transaction=outcome.id,
+            height=outcome.height or 0,
+        )
+
+    async def _place(self, operation: Purchase | Renew, *, committed: bool) -> Outcome:
+        """Submit an order; where others could be faster, commit to it first and reveal it when that is old enough."""
+        if not committed:
+            return await self._client.submit_and_wait(operation)
+        offer, salt = operation.offer, secrets.token_bytes(16)
+        outcome = await self._client.submit_and_wait(Commit(purchase_commitment(offer, self._client.signer().id, salt)))
+        assert outcome.height is not None
+        block = await self._client.wait_for_height(outcome.height)
         age_ms = (await self._client.genesis()).parameters.commitment_age_ms
         await self._client.wait_until(int(block["timestamp_ms"]) + age_ms)
-        operation = Purchase(offer=offer, terms_digest=digest, price_max=limit, salt=salt)
-        return _grant(offer, stated, await reveal(self._client, operation, "licenses.commitment_too_young"))
+        revealing = msgspec.structs.replace(operation, salt=salt)
+        return await reveal(self._client, revealing, "licenses.commitment_too_young")
 
     async def check(
         self,
@@ -158,6 +214,7 @@ class AsyncLicenses:
         account: AnyAccount | None = None,
         at_ms: int | None = None,
         field_of_use: str | None = None,
+        country: str | None = None,
         at_least: int | None = None,
     ) -> dict[str, Any]:
         """May an account (the client's, when none is named) exercise a right? With `allowed`, `reason` and `clause`."""
@@ -168,6 +225,7 @@ class AsyncLicenses:
             right=right,
             at_ms=at_ms,
             field_of_use=field_of_use,
+            country=country,
             at_least=at_least,
         )
         return result
@@ -198,12 +256,93 @@ class AsyncLicenses:
         )
         return result
 
+    async def export_odrl(
+        self, *, offer: str | bytes | None = None, grant: str | bytes | None = None
+    ) -> dict[str, Any]:
+        """An offer as an ODRL Offer, or a grant as an ODRL Agreement: `guildmark.odrl` says how.
+
+        The assigner is who made the offer; of a grant, the asset's manager now, since its offer may be gone.
+
+        Raises:
+            NotFound: no such offer or grant. InvalidArgument: `odrl.source`, not exactly one of the two is named.
+        """
+        from guildmark.odrl import to_odrl
+
+        if (offer is None) == (grant is None):
+            raise InvalidArgument("odrl.source", "name an offer or a grant")
+        if offer is not None:
+            stated = await self.get_offer(offer)
+            assigner, assignee, name = stated["maker"], stated["buyer"], f"urn:guildmark:offer:{stated['offer']}"
+        else:
+            assert grant is not None
+            stated = await self.get_grant(grant)
+            asset = await self._client.query("assets.get", asset=asset_bytes(stated["asset"]))
+            assigner, assignee, name = asset["manager"], stated["licensee"], f"urn:guildmark:grant:{stated['grant']}"
+        return to_odrl(
+            terms(**stated["terms"]),
+            asset=stated["asset"],
+            assigner=assigner,
+            assignee=assignee,
+            uid=name,
+            kind="Offer" if grant is None else "Agreement",
+        )
+
     async def approve_derivatives(self, grant: str | bytes) -> Outcome:
         """Approve that a grant is used for derivatives."""
         return await self._client.submit_and_wait(ApproveDerivatives(grant=asset_bytes(grant)))
 
+    async def revoke(self, grant: str | bytes, cause: str, evidence: str | None = None) -> Outcome:
+        """Revoke a grant for a cause that its terms name, as its asset's manager; the client's account pays the refund.
+
+        `evidence` is a CID. The effect and the refund are in the event `licenses.revoked`.
+        """
+        return await self._client.submit_and_wait(Revoke(grant=asset_bytes(grant), cause=cause, evidence=evidence))
+
+    async def set_seats(self, grant: str | bytes, accounts: Iterable[AnyAccount]) -> Outcome:
+        """Say which accounts of its organization may use a grant of the client's account, beside itself."""
+        seats = tuple(sorted({account_bytes(account) for account in accounts}))
+        return await self._client.submit_and_wait(SetSeats(grant=asset_bytes(grant), accounts=seats))
+
+    async def token(self, grant: str | bytes) -> dict[str, Any]:
+        """A grant as a unique token: owner, edition and metadata in the shape of ERC-721."""
+        result: dict[str, Any] = await self._client.query("licenses.token", token=asset_bytes(grant))
+        return result
+
+    # Metered use
+
+    async def sign_voucher(self, grant: str | bytes, count: int) -> SignedVoucher:
+        """Sign, as the licensee, that `count` units of a grant have been used in all. Nothing is sent."""
+        return sign_voucher(self._client.signer(), await self._client.network_id(), grant, count)
+
+    async def verify_voucher(self, voucher: SignedVoucher) -> int:
+        """Check a voucher as its provider, before serving: return how many units it is worth beyond what is reported.
+
+        Raises:
+            NotFound: no such grant. VerificationFailed: `licenses.voucher_*` or `licenses.above_quota`.
+        """
+        check_signature(voucher, await self._client.network_id())
+        grant = await self.get_grant(voucher.grant)
+        licensee: dict[str, Any] = await self._client.query("accounts.get", account=grant["licensee"])
+        if not any(key["key"] == voucher.key and key["role"] in VOUCHER_ROLES for key in licensee["keys"]):
+            raise VerificationFailed("licenses.voucher_key", "not an owner or operator key of the licensee")
+        if grant["quota"] is None or voucher.count > grant["quota"]:
+            raise VerificationFailed("licenses.above_quota", f"{voucher.count} of at most {grant['quota']}")
+        return max(voucher.count - int(grant["used"]), 0)
+
+    async def report_usage(self, voucher: SignedVoucher) -> Outcome:
+        """Submit a voucher as the manager of the grant's asset. One that was submitted already changes nothing."""
+        check_signature(voucher, await self._client.network_id())
+        return await self._client.submit_and_wait(
+            ReportUsage(
+                grant=asset_bytes(voucher.grant),
+                count=voucher.count,
+                key=key_from_text(voucher.key),
+                signature=bytes.fromhex(voucher.signature),
+            )
+        )
+
     async def claim(self, grant: str | bytes) -> Outcome:
-        """Have a due settlement or refund done now."""
+        """Have a due settlement, refund or return of a deposit done now."""
         return await self._client.submit_and_wait(Claim(grant=asset_bytes(grant)))
 
     # Royalties

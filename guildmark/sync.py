@@ -22,6 +22,7 @@ from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.organizations import AsyncOrganizations
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S
 
@@ -95,6 +96,9 @@ class Accounts(_Facade[AsyncAccounts]):
     add_key = blocking(AsyncAccounts.add_key)
     revoke_key = blocking(AsyncAccounts.revoke_key)
     rotate_key = blocking(AsyncAccounts.rotate_key)
+    request_recovery = blocking(AsyncAccounts.request_recovery)
+    complete_recovery = blocking(AsyncAccounts.complete_recovery)
+    veto_recovery = blocking(AsyncAccounts.veto_recovery)
 
 
 class Credits(_Facade[AsyncCredits]):
@@ -116,6 +120,8 @@ class Assets(_Facade[AsyncAssets]):
     add_version = blocking(AsyncAssets.add_version)
     get = blocking(AsyncAssets.get)
     find = blocking(AsyncAssets.find)
+    search = blocking(AsyncAssets.search)
+    lineage = blocking(AsyncAssets.lineage)
     versions = blocking(AsyncAssets.versions)
     version = blocking(AsyncAssets.version)
     download = blocking(AsyncAssets.download)
@@ -131,11 +137,19 @@ class Licenses(_Facade[AsyncLicenses]):
     offer = blocking(AsyncLicenses.offer)
     withdraw_offer = blocking(AsyncLicenses.withdraw_offer)
     buy = blocking(AsyncLicenses.buy)
+    renew = blocking(AsyncLicenses.renew)
+    revoke = blocking(AsyncLicenses.revoke)
+    set_seats = blocking(AsyncLicenses.set_seats)
+    token = blocking(AsyncLicenses.token)
+    sign_voucher = blocking(AsyncLicenses.sign_voucher)
+    verify_voucher = blocking(AsyncLicenses.verify_voucher)
+    report_usage = blocking(AsyncLicenses.report_usage)
     check = blocking(AsyncLicenses.check)
     get_offer = blocking(AsyncLicenses.get_offer)
     offers = blocking(AsyncLicenses.offers)
     get_grant = blocking(AsyncLicenses.get_grant)
     grants = blocking(AsyncLicenses.grants)
+    export_odrl = blocking(AsyncLicenses.export_odrl)
     approve_derivatives = blocking(AsyncLicenses.approve_derivatives)
     claim = blocking(AsyncLicenses.claim)
     royalties_owed = blocking(AsyncLicenses.royalties_owed)
@@ -151,6 +165,12 @@ class Governance(_Facade[AsyncGovernance]):
     propose_add = blocking(AsyncGovernance.propose_add)
     propose_remove = blocking(AsyncGovernance.propose_remove)
     propose_rekey = blocking(AsyncGovernance.propose_rekey)
+    propose_admission = blocking(AsyncGovernance.propose_admission)
+    propose_suspension = blocking(AsyncGovernance.propose_suspension)
+    propose_reinstatement = blocking(AsyncGovernance.propose_reinstatement)
+    propose_expulsion = blocking(AsyncGovernance.propose_expulsion)
+    propose_quota = blocking(AsyncGovernance.propose_quota)
+    propose_recovery = blocking(AsyncGovernance.propose_recovery)
     vote = blocking(AsyncGovernance.vote)
     proposal = blocking(AsyncGovernance.proposal)
     proposals = blocking(AsyncGovernance.proposals)
@@ -181,6 +201,12 @@ class Disputes(_Facade[AsyncDisputes]):
     debts = blocking(AsyncDisputes.debts)
 
 
+class Organizations(_Facade[AsyncOrganizations]):
+    get = blocking(AsyncOrganizations.get)
+    all = blocking(AsyncOrganizations.all)
+    accounts = blocking(AsyncOrganizations.accounts)
+
+
 class Client(_Facade[AsyncClient]):
     """One account (or none, for reading) on one network, through any of its nodes. Usable from any thread."""
 
@@ -208,6 +234,7 @@ class Client(_Facade[AsyncClient]):
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
         self.transfers = Transfers(target.transfers, thread)
+        self.organizations = Organizations(target.organizations, thread)
 
     @property
     def account(self) -> Account | None:

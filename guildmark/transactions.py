@@ -119,8 +119,8 @@ def prepare(
         raise Refused(error.code, error.message) from error
 
 
-async def submit(transport: Transport, data: bytes) -> str:
-    """Send a signed transaction to any node and return its id. Sending it again is harmless.
+async def submit(transport: Transport, data: bytes, *, everywhere: bool = False) -> str:
+    """Send a signed transaction to any node, or to all at once, and return its id. Sending it again is harmless.
 
     Raises:
         Refused, Denied: with the node's code. Unreachable: it may or may not have arrived.
@@ -129,7 +129,8 @@ async def submit(transport: Transport, data: bytes) -> str:
         identifier = transaction_id(data).hex()
     except InvalidTransaction as error:
         raise Refused(error.code, error.message) from error
-    await transport.request("POST", path("transactions"), body=data)
+    if not everywhere or not await transport.offer_everywhere(path("transactions"), data):
+        await transport.request("POST", path("transactions"), body=data)
     return identifier
 
 
@@ -151,7 +152,8 @@ async def wait(
 ) -> Outcome:
     """Wait for the certified outcome of a transaction. `timeout_s` defaults to the time until it has expired.
 
-    A node that does not know it is sent the bytes again when they are at hand.
+    A node that does not know it is sent the bytes again when they are at hand. After one that says that it is still
+    pending the next one is asked.
 
     Raises:
         OutcomeUnknown: no node has said by then.
@@ -183,6 +185,8 @@ async def wait(
             if prepared and (expired := await _send_again(transport, prepared)):
                 return expired
             await pause(POLL_PAUSE_S)
+        else:
+            transport.prefer_next()  # it has had its time, and may have kept the bytes to itself
 
 
 async def _send_again(transport: Transport, transaction: PreparedTransaction) -> Outcome | None:

@@ -23,8 +23,12 @@ CONNECTIONS_MAX: Final = 32
 CONNECT_TIMEOUT_S: Final = 3.0
 REQUEST_TIMEOUT_S: Final = 10.0
 """Longest silence of a node within one request, beside the time that it is asked to wait."""
+SPREAD_S: Final = 2.0
+"""How long the other nodes may take for what one has taken already, where all are to have it."""
 RETRY_TIMEOUT_S: Final = 15.0
 """How long all nodes together may fail before the caller hears of it."""
+AT_LEAST_WAIT_S: Final = 30.0
+"""How long a node waits for a height before it says that it is not there yet."""
 _WAIT_INITIAL_S: Final = 0.05
 _WAIT_MAX_S: Final = 1.0
 
@@ -130,6 +134,32 @@ class Transport:
                     error.maybe_received = maybe_received = maybe_received or error.maybe_received
                     raise
         raise AssertionError("a retry context ends with a return or a raise")
+
+    async def offer_everywhere(self, path: str, body: bytes) -> bool:
+        """POST `body` to every node at once; tell whether any has taken it. Those that have not hear no more of it.
+
+        For what one dishonest node alone must not be able to hold back.
+        """
+        asked = _Question("POST", path, None, body, None, 0.0)
+        offers = {asyncio.ensure_future(self._offer(node, asked)) for node in self.urls}
+        waiting, taken = offers, False
+        try:
+            while waiting and not taken:
+                answered, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                taken = any(offer.result() for offer in answered)
+            if waiting:
+                await asyncio.wait(waiting, timeout=SPREAD_S)
+        finally:
+            for offer in offers:
+                offer.cancel()
+            await asyncio.gather(*offers, return_exceptions=True)
+        return taken
+
+    async def _offer(self, node: str, asked: _Question) -> bool:
+        try:
+            return (await self._once(node, asked)).status < 400
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     async def _round(self, asked: _Question, other_node_on: Sequence[int]) -> Answer:
         failures: list[str] = []

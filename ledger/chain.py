@@ -32,18 +32,15 @@ from ledger.execution import (
     DecidedProposal,
     Executed,
     Outcome,
-    check_role,
     lifetime_mark,
-    read_parameters,
-    write_parameters,
 )
 from ledger.genesis import Genesis
 from ledger.genesis import network_id as network_id_of
 from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
-from ledger.parameters import LIFETIME_MS_MAX
-from ledger.ports import EvidenceJudge
+from ledger.parameters import LIFETIME_MS_MAX, read_parameters, write_parameters
+from ledger.ports import EvidenceJudge, StateFollower
 from ledger.queries import answer
 from ledger.replay import ReplayIds
 from ledger.state.indexes import IndexAudit, committed, is_index_key
@@ -101,15 +98,24 @@ class Chain:
         self._state = StateRecords(store, self._tree)
         self._replay = ReplayIds()
         self._facts = ChainFacts(self._hash_at, judge)
+        self._follower: StateFollower | None = None
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
 
     @classmethod
     def open(
-        cls, store: Store, genesis: Genesis, registry: Registry | None = None, *, judge: EvidenceJudge | None = None
+        cls,
+        store: Store,
+        genesis: Genesis,
+        registry: Registry | None = None,
+        *,
+        judge: EvidenceJudge | None = None,
+        follower: StateFollower | None = None,
     ) -> Chain:
         """Open the chain in `store`, or begin one there. All nodes of a network need a `judge`, or none.
+
+        A `follower` hears of the head that was found, and of every block before anybody else does.
 
         The tree and the replay ids are rebuilt and the indexes audited, some 5 to 10 us a record; the tree's root must
         be the head's.
@@ -122,6 +128,9 @@ class Chain:
             chain._resume()
         else:
             chain._begin()
+        if follower is not None:
+            chain._follower = follower
+            follower.begin(chain.head, chain.head_hash, chain._state)
         return chain
 
     # --- beginning and resuming
@@ -303,6 +312,8 @@ class Chain:
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
+        if self._follower is not None:
+            self._follower.executed(self.head, self.head_hash, changes, self._state)
 
     def header(self, height: int) -> Header | None:
         return self.archive.header(height)
@@ -409,12 +420,12 @@ class Chain:
             return LedgerError("ledger.replay_ids_full", "too many transactions executed lately; try again in a minute")
         if isinstance(transaction, DecodedBundle):
             return None
-        role = self.registry.key_role(self._state, transaction.body.sender, transaction.body.signer)
-        if role is None:
+        standing = self.registry.standing(self._state, transaction.body.sender, transaction.body.signer)
+        if standing is None:
             return InvalidTransaction(Mark.UNKNOWN_SIGNER.code, _MARK_MESSAGES[Mark.UNKNOWN_SIGNER])
         try:
             for operation in transaction.body.operations:
-                check_role(self.registry, role, operation)
+                self.registry.require_permitted(standing, operation, time_ms)
         except OperationError as error:
             return error
         return None

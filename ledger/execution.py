@@ -9,25 +9,23 @@ next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from ledger import deadlines, epochs
 from ledger.block import CODE_CHARACTERS_MAX, BlockBatch, Mark, Receipt
 from ledger.errors import InvalidTransaction, OperationError
-from ledger.modules.module import ArtifactRecord, ChainFacts, Context
+from ledger.modules.module import ArtifactRecord, ChainFacts, Context, Standing
 from ledger.opaque import decode_bundle, is_bundle
 from ledger.operations import Registry
-from ledger.parameters import Parameters
+from ledger.parameters import read_parameters
 from ledger.replay import ReplayIds
-from ledger.state.view import Readable, StateView, Table
+from ledger.state.view import Readable, StateView
 from ledger.transaction import DecodedTransaction, decode_transaction, transaction_id
 from primitives.codec import encode
 from primitives.digest import Digest
 from primitives.identifiers import AccountId
-
-_PARAMETERS: Final = Table[Parameters](b"parameters", Parameters)
 
 
 class DecidedProposal(msgspec.Struct, frozen=True):
@@ -100,17 +98,6 @@ class Executed:
         if context is not None and context.artifacts:
             self.artifacts.extend(context.artifacts)
         return len(self.receipts) - 1
-
-
-def write_parameters(view: StateView, parameters: Parameters) -> None:
-    """Make `parameters` the chain's from the next block on."""
-    _PARAMETERS.put(view, parameters)
-
-
-def read_parameters(view: Readable) -> Parameters:
-    parameters = _PARAMETERS.get(view)
-    assert parameters is not None, "the genesis block writes the parameters"
-    return parameters
 
 
 class BlockExecutor:
@@ -207,15 +194,15 @@ class BlockExecutor:
             executed.outcomes.append(Outcome(_id_of(data), Mark.MALFORMED, None))
             rest.append(data)
             return Mark.MALFORMED
-        mark, role = self._judge(transaction, known_good)
+        mark, standing = self._judge(transaction, known_good)
         if mark is not Mark.EXECUTED:
             executed.outcomes.append(Outcome(transaction.id, mark, None))
             rest.append(data)
             return mark
-        assert role is not None
+        assert standing is not None
         rest.append(transaction.signature)
         self._enter(transaction.id, transaction.body.expires_at_ms)
-        executed.outcomes.append(Outcome(transaction.id, mark, self._apply(transaction, role)))
+        executed.outcomes.append(Outcome(transaction.id, mark, self._apply(transaction, standing)))
         return mark
 
     def _bundle(self, data: bytes) -> Mark:
@@ -240,18 +227,18 @@ class BlockExecutor:
         self._executed.ids.append(identifier)
         self._executed.expire_at_ms = max(self._executed.expire_at_ms, expires_at_ms)
 
-    def _judge(self, transaction: DecodedTransaction, known_good: int) -> tuple[Mark, str | None]:
-        """Say whether `transaction` executes in this block, cheapest questions first, and with which key role."""
+    def _judge(self, transaction: DecodedTransaction, known_good: int) -> tuple[Mark, Standing | None]:
+        """Say whether `transaction` executes in this block, cheapest questions first, and what its signer is."""
         body = transaction.body
         mark = self._judge_common(transaction.id, body.network_id, body.expires_at_ms)
         if mark is not Mark.EXECUTED:
             return mark, None
-        role = self._registry.key_role(self._executed.view, body.sender, body.signer)
-        if role is None:
+        standing = self._registry.standing(self._executed.view, body.sender, body.signer)
+        if standing is None:
             return Mark.UNKNOWN_SIGNER, None
         if not known_good and not transaction.verify():
             return Mark.BAD_SIGNATURE, None
-        return Mark.EXECUTED, role
+        return Mark.EXECUTED, standing
 
     def _judge_common(self, identifier: bytes, network_id: bytes, expires_at_ms: int) -> Mark:
         """Ask what is asked of transactions and bundles alike."""
@@ -262,7 +249,7 @@ class BlockExecutor:
             return Mark.DUPLICATE
         return mark
 
-    def _apply(self, transaction: DecodedTransaction, role: str) -> int:
+    def _apply(self, transaction: DecodedTransaction, standing: Standing) -> int:
         """Run all operations, or none. Return the receipt's index."""
         executed, registry = self._executed, self._registry
         body, view = transaction.body, executed.view
@@ -270,7 +257,7 @@ class BlockExecutor:
         view.set_savepoint()
         try:
             for operation in body.operations:
-                check_role(registry, role, operation)
+                registry.require_permitted(standing, operation, executed.time_ms)
             for operation in body.operations:
                 registry.handlers[type(operation)](context, operation)
         except OperationError as error:
@@ -285,17 +272,6 @@ def lifetime_mark(expires_at_ms: int, time_ms: int, lifetime_ms: int) -> Mark:
     if expires_at_ms <= time_ms:
         return Mark.EXPIRED
     return Mark.EXECUTED if expires_at_ms <= time_ms + lifetime_ms else Mark.TOO_EARLY
-
-
-def check_role(registry: Registry, role: str, operation: Any) -> None:
-    """Refuse an operation that a key of this role may not sign.
-
-    Raises:
-        OperationError: `organizations.key_not_allowed`.
-    """
-    if not registry.may_sign(role, type(operation)):
-        tag = type(operation).__struct_config__.tag
-        raise OperationError("organizations.key_not_allowed", f"a key with the role {role} may not sign {tag}")
 
 
 def _id_of(data: bytes) -> Digest | None:

@@ -14,17 +14,17 @@ from typing import Any, Final, TypeAlias, Union
 
 import msgspec
 
-from ledger.modules.module import DeadlineHandler, Handler, Module
+from ledger.errors import OperationError
+from ledger.modules.module import DeadlineHandler, Handler, Module, Rule, Standing
 from ledger.state.view import Readable
 
 Operation: TypeAlias = msgspec.Struct
 """Any operation Struct of a registered module: `array_like`, tagged `module.verb`. Its exact union is
 `Registry.union`."""
 
-KeyRole: TypeAlias = Callable[[Any, bytes, bytes], str | None]
-"""(view, account, key) -> the key's role in the account, None when the account is unknown or the key is not its own."""
-MaySign: TypeAlias = Callable[[str, Any], bool]
-"""(role, operation type) -> whether a key of that role may sign the operation."""
+StandingOf: TypeAlias = Callable[[Any, bytes, bytes], Standing | None]
+"""(view, account, key) -> what the key is in the account and what limits that, None when the account is unknown or the
+key is not its own."""
 ClockOffset: TypeAlias = Callable[[Any], int]
 """(view) -> milliseconds that block time runs ahead of proposals (development networks; else 0)."""
 QueryFunction: TypeAlias = Callable[..., Any]
@@ -49,9 +49,10 @@ def _no_offset(_view: Readable) -> int:
 
 
 class Registry:
-    """A fixed set of modules, and the three questions that execution asks them.
+    """A fixed set of modules, and the questions that execution asks them.
 
-    Raises AssertionError when two modules claim one operation tag, deadline kind or query: a programming error.
+    Raises AssertionError when two modules claim one operation tag, deadline kind or query, or when an operation states
+    no rule: a programming error.
     """
 
     __slots__ = (
@@ -59,10 +60,10 @@ class Registry:
         "deadlines",
         "handlers",
         "indexes",
-        "key_role",
-        "may_sign",
         "modules",
         "queries",
+        "rules",
+        "standing",
         "union",
     )
 
@@ -70,34 +71,64 @@ class Registry:
         self,
         modules: Iterable[Module],
         *,
-        key_role: KeyRole,
-        may_sign: MaySign,
+        standing: StandingOf,
         clock_offset_ms: ClockOffset = _no_offset,
         queries: Mapping[str, QueryFunction] | None = None,
     ) -> None:
         self.modules = tuple(modules)
-        self.key_role = key_role
-        self.may_sign = may_sign
+        self.standing = standing
         self.clock_offset_ms = clock_offset_ms
         self.queries: dict[str, QueryFunction] = dict(queries or {})
         self.handlers: dict[type[msgspec.Struct], Handler] = {}
+        self.rules: dict[type[msgspec.Struct], Rule] = {}
         self.deadlines: dict[str, DeadlineHandler] = {}
         self.indexes = tuple(index for module in self.modules for index in module.indexes)
         tags: set[Any] = set()
         for module in self.modules:
+            stray = [str(operation) for operation in module.rules if operation not in module.operations]
+            assert not stray, f"{module.name} states rules for what is none of its operations: {stray}"
             for operation, handler in module.operations.items():
                 tag = operation.__struct_config__.tag
                 assert isinstance(tag, str), f"{operation} has no tag"
                 assert tag.startswith(f"{module.name}."), f"{operation}: tag {tag!r}"
                 assert operation.__struct_config__.array_like, f"{operation} is not array_like"
                 assert tag not in tags, f"two operations are tagged {tag!r}"
+                assert operation in module.rules, f"{tag} states no rule: enter it in the module's MODULE.rules"
                 tags.add(tag)
                 self.handlers[operation] = handler
+                self.rules[operation] = module.rules[operation]
             for kind, sweep in module.deadlines.items():
                 assert kind.startswith(f"{module.name}."), f"deadline kind {kind!r}"
                 assert kind not in self.deadlines, f"two modules give the deadline {kind!r} a meaning"
                 self.deadlines[kind] = sweep
         self.union: Any = Union[tuple(self.handlers)]  # noqa: UP007 - the members are known at run time only
+
+    def require_permitted(self, standing: Standing, operation: Operation, time_ms: int) -> None:
+        """Refuse what the signer may not sign at `time_ms`, by its operation's rule.
+
+        Raises:
+            OperationError: one of `STANDING_CODES`.
+        """
+        rule = self.rules[type(operation)]
+        if standing.role not in rule.signers:
+            raise _refusal("key_not_allowed", f"a key with the role {standing.role} may not sign", operation)
+        if standing.membership == "suspended" and not rule.while_suspended:
+            raise _refusal("suspended", "the account's organization is suspended and begins nothing new, as", operation)
+        if standing.membership == "removed" and not rule.after_removal:
+            raise _refusal("removed", "the account's organization has left the consortium: it cannot do", operation)
+        if time_ms < standing.frozen_until_ms and not rule.while_frozen:
+            until = f"what the account has is frozen until {standing.frozen_until_ms}, for its recovery was requested:"
+            raise _refusal("frozen", f"{until} it cannot do", operation)
+
+
+STANDING_CODES: Final = tuple(
+    f"organizations.{reason}" for reason in ("key_not_allowed", "suspended", "removed", "frozen")
+)
+"""What any operation may be refused with, by `Registry.require_permitted`."""
+
+
+def _refusal(reason: str, why: str, operation: Operation) -> OperationError:
+    return OperationError(f"organizations.{reason}", f"{why} {operation.__struct_config__.tag}")
 
 
 @lru_cache(maxsize=1)
@@ -112,8 +143,7 @@ def default_registry() -> Registry:
             queries[name] = function
     return Registry(
         [package.MODULE for package in packages],
-        key_role=by_name["organizations"].key_role,
-        may_sign=by_name["organizations"].may_sign,
+        standing=by_name["organizations"].standing,
         clock_offset_ms=by_name["development"].clock_offset_ms,
         queries=queries,
     )

@@ -20,8 +20,8 @@ import msgspec
 
 from ledger.modules import fields, texts
 from ledger.modules.fields import Event, Part, Result
-from ledger.modules.module import Module
-from ledger.operations import MODULE_NAMES, Registry, default_registry
+from ledger.modules.module import Module, Rule
+from ledger.operations import MODULE_NAMES, STANDING_CODES, Registry, default_registry
 
 _HEAD = """# Operations, events, errors and queries
 
@@ -32,6 +32,8 @@ carries 1 to 100 of them, which succeed or fail together. A failed transaction l
 of the error codes. Amounts are integers in minor units, rates are basis points (10,000 = the whole), times are Unix
 milliseconds of block time.
 
+What the signer is may refuse any operation: {standing}.
+
 Queries are `GET /v1/query/{name}?argument=...`. In answers ids and hashes are lower-case hex, accounts `gm1...`, keys
 `did:key:...`.
 """
@@ -40,12 +42,13 @@ Queries are `GET /v1/query/{name}?argument=...`. In answers ids and hashes are l
 def render(registry: Registry) -> str:
     """Return the page for a registry's modules, as Markdown."""
     codes = sorted(_codes(registry))
-    parts = [_HEAD, "## Types\n", _types(fields)]
+    common = ", ".join(f"`{code}`" for code in STANDING_CODES)
+    parts = [_HEAD.replace("{standing}", common), "## Types\n", _types(fields)]
     for module in registry.modules:
         package = importlib.import_module(f"ledger.modules.{module.name}")
         parts.append(f"## {module.name}\n\n{_text(package)}\n")
         parts.append(_types(importlib.import_module(f"{package.__name__}.operations")))
-        parts += [_operation(operation) for operation in module.operations]
+        parts += [_operation(operation, module.rules[operation]) for operation in module.operations]
         parts.append(_structs("Groups of fields", package, Part, module.name))
         parts.append(_events(package))
         if module.deadlines:
@@ -59,8 +62,23 @@ def render(registry: Registry) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _operation(operation: type[msgspec.Struct]) -> str:
-    return f"### `{operation.__struct_config__.tag}`\n\n{_text(operation)}\n{_fields(operation)}"
+def _operation(operation: type[msgspec.Struct], rule: Rule) -> str:
+    return f"### `{operation.__struct_config__.tag}`\n\n{_text(operation)}\n\n{_rule(rule)}\n{_fields(operation)}"
+
+
+def _rule(rule: Rule) -> str:
+    """Say who signs an operation, and what stops it."""
+    signers = ", ".join(f"`{role}`" for role in sorted(rule.signers))
+    stops = [
+        f", not {when}"
+        for when, goes_on in (
+            ("while the organization is suspended", rule.while_suspended),
+            ("after its removal", rule.after_removal),
+            ("while the account is frozen", rule.while_frozen),
+        )
+        if not goes_on
+    ]
+    return f"Signed by {signers}{''.join(stops)}."
 
 
 def _types(source: ModuleType) -> str:

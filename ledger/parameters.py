@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from ledger.errors import InvalidGenesis
+from ledger.state.view import Readable, StateView, Table
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
@@ -25,6 +26,13 @@ DEADLINES_PER_BLOCK_MAX: Final = 1_000
 
 def _range(low: int, high: int) -> msgspec.Meta:
     return msgspec.Meta(ge=low, le=high)
+
+
+QuotaRecords = Annotated[int, _range(100, 10**9)]
+QuotaBytes = Annotated[int, _range(10**5, 10**12)]
+QuotaDeadlines = Annotated[int, _range(10, 10**7)]
+RECOVERY_DELAY_MS_MIN: Final = 7 * DAY_MS
+"""On anything but development networks."""
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +51,8 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadlines_per_block_max: Annotated[int, _range(1, DEADLINES_PER_BLOCK_MAX)] = DEADLINES_PER_BLOCK_MAX
     """Deadlines swept at the start of one block; the rest waits for the next block."""
     commitment_age_ms: Annotated[int, _range(0, HOUR_MS)] = 10 * SECOND_MS
-    """Least age of a commitment at its reveal; 0 only on development networks."""
+    """Least age of a commitment at its reveal; 0 only on development networks. Less than f + 1 turns of consensus, and
+    validators that lead can hold a reveal back until a commitment of their own is old enough."""
     commitment_lifetime_ms: Annotated[int, _range(MINUTE_MS, 7 * DAY_MS)] = DAY_MS
     fee_bps: Annotated[int, _range(0, FEE_BPS_MAX)] = 250
     """The network's share of every payment, to the treasury."""
@@ -51,10 +60,14 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a payment waits for the availability of what it bought before it returns to the payer."""
     offer_lifetime_ms_max: Annotated[int, _range(MINUTE_MS, 365 * DAY_MS)] = 30 * DAY_MS
     """The longest time that a transfer or license offer may stay open."""
-    quota_records_per_organization: Annotated[int, _range(100, 10**9)] = 1_000_000
-    quota_bytes_per_organization: Annotated[int, _range(10**5, 10**12)] = 10**9
+    quota_records_per_organization: QuotaRecords = 1_000_000
+    quota_bytes_per_organization: QuotaBytes = 10**9
     """Bytes of keys and values of the records that an organization's accounts created."""
-    quota_deadlines_per_organization: Annotated[int, _range(10, 10**7)] = 100_000
+    quota_deadlines_per_organization: QuotaDeadlines = 100_000
+    """These three unless the consortium has voted for others for an organization."""
+    recovery_delay_ms: Annotated[int, _range(0, 10 * DAY_MS)] = RECOVERY_DELAY_MS_MIN
+    """How long an account's owners may veto its recovery before it can be completed; below 7 days only on development
+    networks."""
     voting_period_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
     """How long organizations may vote on a proposal."""
     dispute_answer_ms: Annotated[int, _range(MINUTE_MS, 30 * DAY_MS)] = 7 * DAY_MS
@@ -96,6 +109,11 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "genesis.parameter",
                 "parameters.rejoin_interval_ms must not be below parameters.lifetime_ms, but on development networks",
             )
+        if self.recovery_delay_ms < RECOVERY_DELAY_MS_MIN and not development:
+            raise InvalidGenesis(
+                "genesis.parameter",
+                f"parameters.recovery_delay_ms: below {RECOVERY_DELAY_MS_MIN} is for development networks only",
+            )
         if self.opaque_bundles is True and not development:
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.opaque_bundles: true is for development networks only"
@@ -104,3 +122,18 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.commitment_age_ms must be below parameters.commitment_lifetime_ms"
             )
+
+
+_PARAMETERS: Final = Table[Parameters](b"parameters", Parameters)
+
+
+def write_parameters(view: StateView, parameters: Parameters) -> None:
+    """Make `parameters` the chain's from the next block on."""
+    _PARAMETERS.put(view, parameters)
+
+
+def read_parameters(view: Readable) -> Parameters:
+    """Return the chain's parameters."""
+    parameters = _PARAMETERS.get(view)
+    assert parameters is not None, "the genesis block writes the parameters"
+    return parameters

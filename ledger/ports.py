@@ -1,9 +1,13 @@
-"""What the ledger asks of the rooms that it does not know; the node supplies it."""
+"""What the ledger asks of those that it does not know; the node supplies it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ledger.block import Header
+    from ledger.state.view import Readable
 
 
 class EvidenceJudge(Protocol):
@@ -19,4 +23,18 @@ class EvidenceJudge(Protocol):
 
     def judge(self, network_id: bytes, epoch: int, public_keys: Sequence[bytes], evidence: bytes) -> int | None:
         """Return the culprit's index in the set of `epoch`, whose keys are given in order; None without a proof."""
+        ...
+
+
+class StateFollower(Protocol):
+    """Keeps something that is derived from the state at the chain's head. It must not raise for reasons of its own: the
+    chain does not wait for it to be well."""
+
+    def begin(self, header: Header, block_hash: bytes, state: Readable) -> None:
+        """The chain is open, and this is its head."""
+        ...
+
+    def executed(self, header: Header, block_hash: bytes, changes: Iterable[bytes], state: Readable) -> None:
+        """The block of `header` is durable. `changes` are the keys of the state that it wrote or deleted; `state`
+        reads what it led to, until this call returns."""
         ...

@@ -16,8 +16,7 @@ import msgspec
 
 from ledger.block import Block, Header, Mark, block_hash
 from ledger.errors import InvalidTransaction, LedgerError
-from ledger.execution import read_parameters
-from ledger.parameters import Parameters
+from ledger.parameters import Parameters, read_parameters
 from ledger.transaction import transaction_id
 from primitives.identifiers import account_to_text, key_to_text
 

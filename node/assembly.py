@@ -16,6 +16,7 @@ from artifacts.chunk_store import ChunkStore
 from artifacts.errors import ChunkStoreError
 from ledger.chain import Chain
 from ledger.genesis import Genesis, network_id
+from ledger.search.index import SearchIndex
 from ledger.state.store import LevelStore
 from node.artifact_shelf import ArtifactShelf
 from node.chain_service import ChainService, Head, Opening
@@ -37,6 +38,7 @@ from node.measurement import Measurement
 from node.metrics import NodeMetrics, Reading
 from node.ports import Ports, RegisteredPeer
 from node.replication import Replication
+from node.search_desk import SearchDesk
 from node.services import LedgerReads, NodeServices
 from node.status import StatusReporter
 from node.validator_account import ValidatorReporter
@@ -77,6 +79,7 @@ class Node:
         self._thread_stops: list[Callable[[], None]] = []
         """Ends the helper threads, the ledger's first: what it answers last may still be written down."""
         self._store: LevelStore | None = None
+        self._index: SearchIndex | None = None
         self._core: NodeCore | None = None
         self._status: StatusReporter | None = None
         self._api: Api | None = None
@@ -104,7 +107,8 @@ class Node:
             check_own_entry(self._files.genesis, self._files.keys)
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
-        self._thread_stops += [self._verifier.stop, self._jobs.stop]
+        self._search = SearchDesk(self._files.directory.search)
+        self._thread_stops += [self._verifier.stop, self._jobs.stop, self._search.stop]
         core = self._core = self._make_core(opening)
         reads = LedgerReads(self._executor)
         shelf = await asyncio.to_thread(self._open_shelf, reads)
@@ -120,6 +124,7 @@ class Node:
             status=self._status,
             metrics=self._metrics,
             clock=self._clock,
+            search=self._search,
         )
         api = self._api = Api(services, router(), settings.api, self._metrics.on_request)
         services.waiters = api.waiters
@@ -148,7 +153,8 @@ class Node:
         process = LedgerProcess(post, self._on_fatal)
 
         def open_ledger() -> RemoteLedger:
-            return process.open(self._files.directory.chain, self._files.genesis_bytes)
+            directory = self._files.directory
+            return process.open(directory.chain, self._files.genesis_bytes, directory.search)
 
         executor = ThreadExecutor(open_ledger, post, self._on_fatal)
         self._thread_stops += [executor.stop, process.stop]
@@ -157,7 +163,8 @@ class Node:
     def _open_ledger(self) -> ChainService:
         """Runs in the executor's thread."""
         self._store = LevelStore(self._files.directory.chain)
-        return ChainService(Chain.open(self._store, self._files.genesis, judge=ConsensusJudge()))
+        index = self._index = SearchIndex(self._files.directory.search, log.warning)
+        return ChainService(Chain.open(self._store, self._files.genesis, judge=ConsensusJudge(), follower=index))
 
     async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:
         loop = asyncio.get_running_loop()
@@ -289,6 +296,8 @@ class Node:
             self._measurement.stop()
         for stop in self._thread_stops:
             await asyncio.to_thread(stop)
+        if self._index is not None:
+            self._index.close()
         if self._store is not None:
             self._store.close()
 
@@ -326,6 +335,7 @@ class Node:
         yield Reading(
             "guildmark_verifier_queue", "Transactions whose signatures wait to be checked", self._verifier.waiting
         )
+        yield Reading("guildmark_searches", "Searches under way or waiting", self._search.waiting)
         yield Reading("guildmark_artifacts_pending", "Versions not yet held and stated", replication.pending)
         if self._api is not None and self._api_server is not None:
             server = self._api_server

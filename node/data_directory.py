@@ -3,6 +3,7 @@
     DIR/node.toml DIR/genesis.json DIR/keys/     given
     DIR/LOCK                                     held (flock) while a process runs
     DIR/chain/ DIR/journal/ DIR/artifacts/       written by the node
+    DIR/search/                                  derived from chain/, and made anew where it is missing
 
 The lock is our own: LevelDB's is dropped when the same process fails to open the store twice.
 """
@@ -47,6 +48,11 @@ class DataDirectory:
     @property
     def artifacts(self) -> Path:
         return self.path / "artifacts"
+
+    @property
+    def search(self) -> Path:
+        """The search database, a file."""
+        return self.path / "search" / "assets.sqlite"
 
     def open(self) -> None:
         """Check that the directory can be used, and lock it.

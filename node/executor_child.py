@@ -15,6 +15,7 @@ from pathlib import Path
 from ledger.chain import Chain
 from ledger.errors import LedgerError
 from ledger.genesis import parse
+from ledger.search.index import SearchIndex
 from ledger.state.store import LevelStore
 from node import memory
 from node.chain_service import ChainService
@@ -27,14 +28,16 @@ def serve(connection: Connection) -> None:
     """Answer the opening, then requests, until the other end is gone."""
     store: LevelStore | None = None
     service: ChainService | None = None
+    index: SearchIndex | None = None
     try:
         while True:
             method, arguments = receive(connection)
             try:
                 if method == "open":
-                    directory, genesis = arguments
+                    directory, genesis, search = arguments
                     store = LevelStore(Path(directory))
-                    service = ChainService(Chain.open(store, parse(genesis), judge=ConsensusJudge()))
+                    index = None if search is None else SearchIndex(Path(search), _report)
+                    service = ChainService(Chain.open(store, parse(genesis), judge=ConsensusJudge(), follower=index))
                     memory.settle()
                     result = None
                 else:
@@ -49,8 +52,14 @@ def serve(connection: Connection) -> None:
     except (EOFError, ConnectionError):
         pass  # the node has stopped, or ended
     finally:
+        if index is not None:
+            index.close()
         if store is not None:
             store.close()
+
+
+def _report(text: str) -> None:
+    sys.stderr.write(f"{text}\n")  # which is the node's
 
 
 def main(arguments: Sequence[str]) -> None:

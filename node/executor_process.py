@@ -44,14 +44,14 @@ class LedgerProcess:
     def process_id(self) -> int:
         return self._process.pid
 
-    def open(self, directory: Path, genesis: bytes) -> RemoteLedger:
-        """Open the chain in `directory`. For the executor's thread.
+    def open(self, directory: Path, genesis: bytes, search: Path | None = None) -> RemoteLedger:
+        """Open the chain in `directory`, and its search database at `search`. For the executor's thread.
 
         Raises:
             LedgerError: see `Chain.open`. ExecutorFailed: the process ended.
         """
         remote = RemoteLedger(self._connection)
-        remote.ask("open", (str(directory), genesis))
+        remote.ask("open", (str(directory), genesis, None if search is None else str(search)))
         return remote
 
     def stop(self) -> None:

@@ -15,6 +15,8 @@ from ledger import ownership_certificate
 from ledger.chain import ExecutedBlock, TransactionStatus
 from ledger.errors import LedgerError
 from ledger.queries import event_values
+from ledger.search.reader import SearchAnswer
+from ledger.search.request import Search
 from node.artifact_shelf import ArtifactShelf
 from node.core import Admission, NodeCore
 from node.explanation import Explanation
@@ -29,6 +31,7 @@ from node.http.services import (
 from node.http.waiters import Waiters
 from node.metrics import NodeMetrics
 from node.ports import Clock, ExecutorPort
+from node.search_desk import SearchDesk
 from node.status import StatusReporter
 from primitives.codec import encode
 from primitives.finality import FinalityCertificate
@@ -81,6 +84,7 @@ class NodeServices:
         status: StatusReporter,
         metrics: NodeMetrics,
         clock: Clock,
+        search: SearchDesk,
     ) -> None:
         self.network_id = network_id
         self.genesis = genesis
@@ -92,6 +96,7 @@ class NodeServices:
         self._status = status
         self._metrics = metrics
         self._clock = clock
+        self._search = search
         self._dropped: OrderedDict[bytes, int] = OrderedDict()
         """Id -> the height at which it left the pool without a receipt."""
         self._dropped_lately: deque[tuple[int, str]] = deque(maxlen=DROPPED_MAX)
@@ -216,6 +221,9 @@ class NodeServices:
 
     async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
         return await self._reads.query(name, arguments)
+
+    async def search(self, search: Search) -> SearchAnswer:
+        return await self._search.search(search)
 
     async def block_certificate(self, height: int) -> FinalityCertificate | None:
         found: FinalityCertificate | None = await self._reads.ask("certificate", height)

@@ -6,11 +6,17 @@ A typing error in up to four places is always found within 90 characters, which 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import xor
 from typing import Final
 
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_STEPS: Final = tuple(
+    reduce(xor, [coefficient for i, coefficient in enumerate(_GENERATOR) if top >> i & 1], 0) for top in range(32)
+)
+"""What the five bits that leave the checksum add to it."""
 _CHECKSUM_CONSTANT: Final = 0x2BC830A3
 _CHECKSUM_SYMBOLS: Final = 6
 _TEXT_LENGTH_MAX: Final = 90
@@ -56,10 +62,7 @@ def _polymod(values: Iterable[int]) -> int:
     checksum = 1
     for value in values:
         top = checksum >> 25
-        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
-        for i, coefficient in enumerate(_GENERATOR):
-            if (top >> i) & 1:
-                checksum ^= coefficient
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value ^ _STEPS[top]
     return checksum
 
 

@@ -1,9 +1,10 @@
 """What a block costs beside its signatures: `python -m benchmarks.micro.ledger_execution [blocks] [transactions]
-[accounts] [--purchases] [--profile]`.
+[accounts] [--purchases] [--search] [--profile]`.
 
 A chain of the real modules over LevelDB executes blocks of credit transfers between random accounts, or of purchases of
-licenses on 16 assets by them, signatures taken as already verified (as in the node). Everything is measured in one run
-and printed as a ratio to verifying one signature, because absolute times do not carry from machine to machine.
+licenses on 16 assets by them, signatures taken as already verified (as in the node); with `--search` a search database
+follows. Everything is measured in one run and printed as a ratio to verifying one signature, because absolute times do
+not carry from machine to machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses.operations import Offer, Purchase, Terms, offer_id, terms_digest
 from ledger.parameters import Parameters
+from ledger.search.index import SearchIndex
 from ledger.state.store import LevelStore, Store
 from ledger.state.tree import StateTree
 from ledger.transaction import build, decode_transaction
@@ -44,10 +47,10 @@ ASSETS = 16
 TERMS = Terms(rights=("inference",), price=10)
 
 
-class _World:
+class ChainWorld:
     """A chain over `store` with so many funded accounts of four organizations, and four validators' keys."""
 
-    def __init__(self, store: Store, accounts: int) -> None:
+    def __init__(self, store: Store, accounts: int, search: SearchIndex | None) -> None:
         self.keys = [SigningKey(index.to_bytes(32, "big")) for index in range(1, accounts + 1)]
         self.validator_keys = [SigningKey(bytes([255 - index]) * 32) for index in range(4)]
         self.genesis = Genesis(
@@ -67,7 +70,7 @@ class _World:
                 for at, key in enumerate(self.validator_keys)
             ),
         )
-        self.chain = Chain.open(store, self.genesis)
+        self.chain = Chain.open(store, self.genesis, follower=search)
         network = self.chain.network_id
         self.accounts = [bytes(organization_account(network, account)) for account in self.genesis.accounts]
         self.validators = [bytes(validator_account(network, validator)) for validator in self.genesis.validators]
@@ -82,10 +85,11 @@ class _World:
             expires_at_ms=START_MS + block * 100 + 60_000,
         )
 
-    def execute(self, transactions: list[bytes]) -> None:
-        """Execute the next block and require that everything in it succeeded."""
+    def execute(self, transactions: list[bytes], *, verified: bool = True) -> None:
+        """Execute the next block and require that everything in it succeeded. Signatures that are not `verified` are
+        checked by the executor."""
         height = self.chain.height + 1
-        batch = DecidedBatch(0, height, transactions, b"\x01" * len(transactions))
+        batch = DecidedBatch(0, height, transactions, bytes([verified]) * len(transactions))
         done = self.chain.execute(height, DecidedProposal(0, START_MS + height * 100), [batch])
         assert len(done.receipts) == len(transactions)
         assert not any(receipt.code for receipt in done.receipts), done.receipts
@@ -127,29 +131,40 @@ class _World:
         return self.transaction(self.accounts[buyer], self.keys[buyer], block, operation)
 
 
-class _Stopwatch:
-    """Sums the time spent in wrapped calls."""
+class Stopwatch:
+    """Sums the time spent in wrapped calls, and the lengths of the mappings that they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.seconds: dict[str, float] = {}
+        self.keys: dict[str, int] = {}
+        self._wrapped: list[tuple[Any, str, Any]] = []
 
     def wrap(self, owner: Any, name: str, label: str) -> None:
         inner = getattr(owner, name)
+        self._wrapped.append((owner, name, inner))
 
         def timed(*arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
+            self.keys[label] = self.keys.get(label, 0) + sum(len(one) for one in arguments if isinstance(one, dict))
+            start = self._clock()
             try:
                 return inner(*arguments, **options)
             finally:
-                self.seconds[label] = self.seconds.get(label, 0.0) + time.perf_counter() - start
+                self.seconds[label] = self.seconds.get(label, 0.0) + self._clock() - start
 
         setattr(owner, name, timed)
 
+    def unwrap(self) -> None:
+        """Leave everything as it was before."""
+        for owner, name, inner in reversed(self._wrapped):
+            setattr(owner, name, inner)
 
-def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profile: bool) -> None:
+
+def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, search: bool, profile: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = LevelStore(Path(directory) / "db")
-        world = _World(store, accounts)
+        index = SearchIndex(Path(directory) / "search" / "assets.sqlite", print) if search else None
+        world = ChainWorld(store, accounts, index)
         rng = random.Random(1)
         offers = world.offer_licenses() if purchases else []
         first = world.chain.height + 1
@@ -160,10 +175,12 @@ def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profi
             ]
             for number in range(first, first + blocks)
         ]
-        watch = _Stopwatch()
+        watch = Stopwatch()
         watch.wrap(store, "write_batch", "write batch (synced)")
         watch.wrap(StateTree, "update", "tree update")
         watch.wrap(StateTree, "commit", "tree commit")
+        if index is not None:
+            watch.wrap(index, "executed", "search")
 
         sample = [decode_transaction(data) for data in work[0][:500]]
         start = time.perf_counter()
@@ -187,6 +204,8 @@ def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profi
             profiler.disable()
             pstats.Stats(profiler).sort_stats("tottime").print_stats(40)
         store.close()
+        if index is not None:
+            index.close()
         start = time.perf_counter()
         reopened = Chain.open(LevelStore(Path(directory) / "db"), world.genesis)
         open_seconds = time.perf_counter() - start
@@ -198,7 +217,7 @@ def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profi
     print(f"  {'whole block':34} {total / count * 1e6 / verify_us:6.2f}")
     print(f"  {'of it decoding and id':34} {decode_us / verify_us:6.2f}")
     for label, seconds in watch.seconds.items():
-        print(f"  {'of it ' + label:34} {seconds / count * 1e6 / verify_us:6.2f}")
+        print(f"  {'of it ' + label:34} {seconds / count * 1e6 / verify_us:6.2f}  {100 * seconds / total:5.2f} %")
     handled = total - sum(watch.seconds.values())
     print(
         f"  {'of it the rest (handlers, receipts)':34} {handled / count * 1e6 / verify_us - decode_us / verify_us:6.2f}"
@@ -209,7 +228,8 @@ def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, profi
 def main() -> None:
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
     blocks, transactions, accounts = (*numbers, *(10, 1_000, 2_000)[len(numbers) :])
-    run(blocks, transactions, accounts, purchases="--purchases" in sys.argv, profile="--profile" in sys.argv)
+    chosen = {name: f"--{name}" in sys.argv for name in ("purchases", "search", "profile")}
+    run(blocks, transactions, accounts, **chosen)
 
 
 if __name__ == "__main__":

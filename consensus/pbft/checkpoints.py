@@ -99,20 +99,25 @@ def receive_certificate(state: State, certificate: FinalityCertificate, holder: 
 def take_certificate(state: State, certificate: FinalityCertificate, holders: set[int]) -> None:
     """A valid certificate: the stable checkpoint where we executed that block, a reason to synchronize far behind it.
 
-    In between, within the window, the votes that decided the block are most likely on their way.
+    In between, within the window, the votes that decided the block are most likely on their way. Not those for what
+    the view re-issued: a quorum may have decided it before, and who has forgotten it below a stable checkpoint does not
+    vote for it again.
     """
     learn_end(state, certificate.epoch_end)
     standing.doubt(state, certificate)
     highest = state.highest_certificate
-    if highest is None or certificate.height > highest.height:
+    higher = highest is None or certificate.height > highest.height
+    if higher:
         state.highest_certificate = certificate
         state.certificate_holders = set(holders)
-    elif certificate.height == highest.height:
+    elif highest is not None and certificate.height == highest.height:
         state.certificate_holders |= holders
     if certificate.height <= state.last_executed:
         settle(state, certificate)
     elif certificate.height >= state.low + state.configuration.window:
         adopt(state, certificate)
+        ask_for_synchronization(state)
+    elif higher and state.last_delivered < min(state.view_top, certificate.height):
         ask_for_synchronization(state)
 
 

@@ -137,9 +137,9 @@ def enter(state: State, new_view: NewView, named: Sequence[ViewChange], reissue:
     begin(state, new_view, named, reissue)
     if reissue.stable is not None:
         checkpoints.adopt(state, reissue.stable)
-        if reissue.stable.height > state.last_delivered:
-            # The votes that decided it were for the view that is over: nothing of them is on its way any more.
-            checkpoints.ask_for_synchronization(state)
+    if state.highest_certificate is not None and state.highest_certificate.height > state.last_delivered:
+        # The votes that decided it were for the view that is over: nothing of them is on its way any more.
+        checkpoints.ask_for_synchronization(state)
     for timer in ("resend", "new-view", "suspicion", "forward", "turn"):
         state.stop_timer(timer)
     for pre_prepare in new_view.pre_prepares:

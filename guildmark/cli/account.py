@@ -1,4 +1,4 @@
-"""`guildmark account`: opening accounts, balances, payments."""
+"""`guildmark account`: opening accounts, balances, payments, and new keys for accounts whose own are lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from guildmark.cli.session import Session, with_session
 
 @click.group()
 def account() -> None:
-    """Open accounts, see balances, pay."""
+    """Open accounts, see balances, pay, recover."""
 
 
 @account.command("open")
@@ -35,7 +35,7 @@ def open_account(session: Session, name: str) -> None:
 @click.argument("who", required=False)
 @with_session(nodes=True, account=True)
 def show(session: Session, who: str | None) -> None:
-    """Show an account (gm1... or a key's name; the acting one by default): organization, keys, balance."""
+    """Show an account (gm1... or a key's name; the acting one by default): organization, keys, balance, recovery."""
     target = session.resolve(who or session.account_name())
     with session.client() as client:
         emit(client.accounts.get(target), json=session.json)
@@ -49,3 +49,35 @@ def pay(session: Session, recipient: str, amount: int) -> None:
     """Pay AMOUNT minor units to RECIPIENT (gm1... or a key's name)."""
     with session.client(acting=True) as client:
         emit(client.credits.transfer(session.resolve(recipient), amount), json=session.json)
+
+
+@account.command("recover")
+@click.argument("who")
+@click.argument("key")
+@with_session(nodes=True, account=True)
+def recover(session: Session, who: str, key: str) -> None:
+    """Request KEY (did:key or a key's name) as the only key of the account WHO (gm1... or a key's name).
+
+    By an account that speaks for the organization of both. Nothing of value leaves WHO meanwhile, and its owners
+    may veto for `recovery_delay_ms`, 7 days as a rule. Then, until 14 days after the request, complete-recovery.
+    """
+    with session.client(acting=True) as client:
+        found = client.accounts.request_recovery(session.resolve(who), session.resolve_key(key))
+        emit(found, json=session.json)
+
+
+@account.command("complete-recovery")
+@click.argument("who")
+@with_session(nodes=True, account=True)
+def complete_recovery(session: Session, who: str) -> None:
+    """Replace all keys of the account WHO (gm1... or a key's name) by the one that was requested."""
+    with session.client(acting=True) as client:
+        emit(client.accounts.complete_recovery(session.resolve(who)), json=session.json)
+
+
+@account.command("veto-recovery")
+@with_session(nodes=True, account=True)
+def veto_recovery(session: Session) -> None:
+    """End the requested recovery of the acting account. After that only the consortium can recover it for 30 days."""
+    with session.client(acting=True) as client:
+        emit(client.accounts.veto_recovery(), json=session.json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from guildmark.cli.asset_search import add_search
 from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.session import Session, pairs, with_session
 
@@ -139,6 +140,7 @@ def _group(name: str, kind: str | None) -> click.Group:
             rows = client.assets.find(owner=session.resolve(owner) if owner else None, kind=kind)
         emit_table(rows, ("asset", "kind", "name", "versions"), json=session.json)
 
+    add_search(group, KINDS, kind)
     for command in (show, versions, download, describe, alias, manager, consent, retire):
         group.add_command(command)
     return group

@@ -1,4 +1,4 @@
-"""`guildmark governance` and `guildmark validators`: who validates, and how the consortium changes that."""
+"""`guildmark governance` and `guildmark validators`: who validates, who is a member, and how the consortium decides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TITLE = click.option("--title", default="", help="What the others read; made up
 
 @click.group()
 def governance() -> None:
-    """Propose changes of the validator set, and vote on them: one vote an organization."""
+    """Propose changes of the validators and of the members, and vote on them: one vote an organization."""
 
 
 @governance.group()
@@ -57,6 +57,106 @@ def rekey(session: Session, node_id: str, member: Path, title: str) -> None:
     """Give the validator NODE_ID the keys and the address of MEMBER.toml."""
     with session.client(acting=True) as client:
         _show(client.governance.propose_rekey(node_id, member, title), json=session.json)
+
+
+_ORGANIZATION = click.argument("organization")
+
+
+@propose.command("admit")
+@_ORGANIZATION
+@click.option("--name", required=True, help="The organization's name for people.")
+@click.option("--key", "keys", multiple=True, required=True, metavar="DID:KEY", help="Of a first account; up to 8.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def admit(session: Session, organization: str, name: str, keys: tuple[str, ...], title: str) -> None:
+    """Let ORGANIZATION (an id such as elm) in without a validator. The keys are those of its first accounts.
+
+    The proposal lists the accounts' ids as founding_accounts, in the order of the keys.
+    """
+    named = {session.resolve_key(key): f"account {index}" for index, key in enumerate(keys, 1)}
+    if len(named) < len(keys):
+        raise click.UsageError("--key: one is given twice")
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_admission(organization, name, named, title), json=session.json)
+
+
+@propose.command("suspend")
+@_ORGANIZATION
+@_TITLE
+@with_session(nodes=True, account=True)
+def suspend(session: Session, organization: str, title: str) -> None:
+    """Let ORGANIZATION begin nothing new. What runs goes on, its vote and its validators too."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_suspension(organization, title), json=session.json)
+
+
+@propose.command("reinstate")
+@_ORGANIZATION
+@_TITLE
+@with_session(nodes=True, account=True)
+def reinstate(session: Session, organization: str, title: str) -> None:
+    """Make ORGANIZATION, which was suspended or removed, a full member again."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_reinstatement(organization, title), json=session.json)
+
+
+@propose.command("expel")
+@_ORGANIZATION
+@_TITLE
+@with_session(nodes=True, account=True)
+def expel(session: Session, organization: str, title: str) -> None:
+    """Remove ORGANIZATION, which has no validator any more, from the consortium. It keeps what it owns."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_expulsion(organization, title), json=session.json)
+
+
+@propose.command("quota")
+@_ORGANIZATION
+@click.option("--records", type=click.IntRange(100, 10**9), help="Records.")
+@click.option("--bytes", "size_bytes", type=click.IntRange(10**5, 10**12), help="Bytes of their keys and values.")
+@click.option("--deadlines", type=click.IntRange(10, 10**7), help="Deadlines that are open.")
+@click.option("--default", "default", is_flag=True, help="What the chain's parameters say.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def quota(
+    session: Session,
+    organization: str,
+    records: int | None,
+    size_bytes: int | None,
+    deadlines: int | None,
+    default: bool,
+    title: str,
+) -> None:
+    """Say what the records of ORGANIZATION may take up. What is not named stays as it is."""
+    from ledger.modules.organizations.operations import Quota
+
+    named = (records, size_bytes, deadlines)
+    if default != (named == (None, None, None)):
+        raise click.UsageError("name a limit (--records, --bytes, --deadlines), or --default alone")
+    with session.client(acting=True) as client:
+        chosen = None
+        if not default:
+            now = client.organizations.get(organization)
+            present = (now["quota_records"], now["quota_bytes"], now["quota_deadlines"])
+            chosen = Quota(*(old if new is None else new for new, old in zip(named, present, strict=True)))
+        _show(client.governance.propose_quota(organization, chosen, title), json=session.json)
+
+
+@propose.command("recover")
+@click.argument("who")
+@click.argument("key")
+@_TITLE
+@with_session(nodes=True, account=True)
+def recover(session: Session, who: str, key: str, title: str) -> None:
+    """Give the account WHO (gm1... or a key's name) the one owner KEY (did:key or a key's name) at once.
+
+    Where its organization cannot by itself: nobody else speaks for it, or its owners have vetoed.
+    """
+    with session.client(acting=True) as client:
+        _show(
+            client.governance.propose_recovery(session.resolve(who), session.resolve_key(key), title),
+            json=session.json,
+        )
 
 
 @governance.command("vote")

@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from guildmark.cli.output import emit, emit_table
+from guildmark.cli.output import emit, emit_table, indented
 from guildmark.cli.session import Session, with_session
 
 RIGHTS = (
@@ -94,12 +94,14 @@ def buy(session: Session, offer_id: str, price_max: int | None) -> None:
 @click.option("--right", type=click.Choice(RIGHTS), default="download", show_default=True)
 @click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
 @click.option("--at-ms", type=click.IntRange(min=0), help="Unix ms of block time; now by default.")
+@click.option("--field", "field_of_use", help="A field of use.")
+@click.option("--country", help="Two letters, as DE.")
 @with_session(nodes=True, account=True)
-def check(session: Session, asset: str, right: Any, who: str | None, at_ms: int | None) -> int:
+def check(session: Session, asset: str, right: Any, who: str | None, **asked: Any) -> int:
     """May an account exercise a right on ASSET? Ends with 4 when it may not; the reason is in the result."""
     target = session.resolve(who or session.account_name())
     with session.client() as client:
-        answer = client.licenses.check(asset, right, account=target, at_ms=at_ms)
+        answer = client.licenses.check(asset, right, account=target, **asked)
     emit(answer, json=session.json)
     return 0 if answer["allowed"] else DENIED
 
@@ -126,6 +128,90 @@ def grants(session: Session, who: str | None, asset: str | None) -> None:
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
 
 
+@license_group.command("renew")
+@click.argument("grant")
+@click.argument("offer_id")
+@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@with_session(nodes=True, account=True)
+def renew(session: Session, grant: str, offer_id: str, price_max: int | None) -> None:
+    """Renew GRANT under an open offer: a further term where the terms are the same, else a grant that follows it."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.renew(grant, offer_id, price_max=price_max), json=session.json)
+
+
+@license_group.command("revoke")
+@click.argument("grant")
+@click.option("--cause", required=True, help="One that the terms name.")
+@click.option("--evidence", help="CID of what shows it.")
+@with_session(nodes=True, account=True)
+def revoke(session: Session, grant: str, cause: str, evidence: str | None) -> None:
+    """Revoke GRANT. The acting account, the asset's manager, pays the refund that the terms promise."""
+    with session.client(acting=True) as client:
+        outcome = client.licenses.revoke(grant, cause, evidence)
+    emit(outcome.event("licenses.revoked"), json=session.json)
+
+
+@license_group.command("seats")
+@click.argument("grant")
+@click.argument("accounts", nargs=-1)
+@with_session(nodes=True, account=True)
+def seats(session: Session, grant: str, accounts: tuple[str, ...]) -> None:
+    """Let ACCOUNTS (gm1... or names of keys) use GRANT beside the acting account; without any, nobody else."""
+    named = [session.resolve(account) for account in accounts]
+    with session.client(acting=True) as client:
+        client.licenses.set_seats(grant, named)
+        emit({"grant": grant, "seats": client.licenses.get_grant(grant)["seats"]}, json=session.json)
+
+
+@license_group.command("token")
+@click.argument("grant")
+@with_session(nodes=True)
+def token(session: Session, grant: str) -> None:
+    """Show GRANT as a unique token with its metadata."""
+    with session.client() as client:
+        emit(client.licenses.token(grant), json=session.json)
+
+
+@license_group.command("sign-voucher")
+@click.argument("grant")
+@click.argument("count", type=click.IntRange(min=1))
+@with_session(nodes=True, account=True)
+def sign_voucher(session: Session, grant: str, count: int) -> None:
+    """Sign that COUNT units of GRANT have been used in all. Give the JSON to the provider; nothing is sent."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.sign_voucher(grant, count), json=session.json)
+
+
+_VOUCHER = click.argument("voucher_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+@license_group.command("verify-voucher")
+@_VOUCHER
+@with_session(nodes=True)
+def verify_voucher(session: Session, voucher_file: Path) -> None:
+    """Say how many units a voucher is worth beyond what is reported. Ends with 7 when it does not hold."""
+    from guildmark.vouchers import read_voucher
+
+    voucher = read_voucher(voucher_file)
+    with session.client() as client:
+        worth = client.licenses.verify_voucher(voucher)
+    emit({"grant": voucher.grant, "count": voucher.count, "worth": worth}, json=session.json)
+
+
+@license_group.command("report-usage")
+@_VOUCHER
+@with_session(nodes=True, account=True)
+def report_usage(session: Session, voucher_file: Path) -> None:
+    """Report use by a voucher, as the manager of its asset, and be paid for it."""
+    from guildmark.vouchers import read_voucher
+
+    voucher = read_voucher(voucher_file)
+    with session.client(acting=True) as client:
+        client.licenses.report_usage(voucher)
+        grant = client.licenses.get_grant(voucher.grant)
+    emit({name: grant[name] for name in ("grant", "used", "quota", "deposit")}, json=session.json)
+
+
 @license_group.command("royalties")
 @click.argument("asset")
 @click.option("--withdraw", is_flag=True, help="Take out what the acting account is owed.")
@@ -137,3 +223,63 @@ def royalties(session: Session, asset: str, withdraw: bool) -> None:
             emit(client.licenses.withdraw_royalties(asset), json=session.json)
         else:
             emit(client.licenses.royalties_owed(asset), json=session.json)
+
+
+@license_group.group("odrl")
+def odrl_group() -> None:
+    """Write terms as W3C ODRL policies (JSON-LD), and read them from such."""
+
+
+@odrl_group.command("export")
+@click.argument("terms_file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--offer", help="Export an offer of the network, as an ODRL Offer.")
+@click.option("--grant", help="Export a grant of the network, as an ODRL Agreement.")
+@click.option("--asset", help="With TERMS_FILE: the asset's id, or an IRI.")
+@click.option("--assigner", help="With TERMS_FILE: who gives the license: gm1..., or an IRI.")
+@click.option("--assignee", help="With TERMS_FILE: who gets it; the policy is then an Agreement.")
+@click.option("--uid", help="With TERMS_FILE: the policy's IRI; named by its terms by default.")
+@with_session(nodes=True)
+def export(session: Session, terms_file: Path | None, offer: str | None, grant: str | None, **parties: Any) -> None:
+    """Print the terms in TERMS_FILE (TOML or JSON), of an offer, or of a grant as an ODRL policy."""
+    from guildmark.licenses import read_terms
+    from guildmark.odrl import to_odrl
+
+    if [terms_file, offer, grant].count(None) != 2:
+        raise click.UsageError("give one of TERMS_FILE, --offer and --grant")
+    asset, assigner = parties.pop("asset"), parties.pop("assigner")
+    if terms_file is None:
+        if asset or assigner or any(parties.values()):
+            raise click.UsageError("an offer or grant says its asset and parties itself")
+        with session.client() as client:
+            policy = client.licenses.export_odrl(offer=offer, grant=grant)
+    else:
+        if asset is None or assigner is None:
+            raise click.UsageError("a policy names its target and who assigns it: give --asset and --assigner")
+        policy = to_odrl(read_terms(terms_file), asset=asset, assigner=assigner, **parties)
+    emit(policy, json=session.json, text=indented(policy))
+
+
+@odrl_group.command("import")
+@click.argument("policy", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the terms here instead of printing them: JSON where the name ends in .json, else TOML.",
+)
+@with_session(network=False)
+def import_(session: Session, policy: Path, output: Path | None) -> None:
+    """Read the ODRL policy in the file POLICY and print its terms, for `guildmark license offer --terms`.
+
+    What does not map to terms is refused with its place in the document; nothing is passed over.
+    """
+    from guildmark.licenses import write_terms
+    from guildmark.odrl import read_odrl
+    from guildmark.odrl.reading import DOCUMENT_BYTES_MAX
+
+    with policy.open("rb") as file:
+        made = read_odrl(file.read(DOCUMENT_BYTES_MAX + 1))
+    if output is None:
+        emit(made, json=session.json, text=write_terms(made).rstrip("\n"))
+        return
+    output.write_text(write_terms(made, json=output.suffix == ".json"), encoding="utf-8")
+    emit({"terms": str(output)}, json=session.json)

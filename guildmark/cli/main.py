@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "transfer": "guildmark.cli.transfer:transfer",
     "dispute": "guildmark.cli.dispute:dispute",
     "certificate": "guildmark.cli.certificate:certificate",
+    "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",
     "validators": "guildmark.cli.governance:validators",
     "transaction": "guildmark.cli.transaction:transaction",

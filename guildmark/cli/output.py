@@ -32,6 +32,13 @@ def encode(value: Any) -> str:
     return msgspec.json.encode(plain(value)).decode("utf-8")
 
 
+def indented(value: Any) -> str:
+    """JSON for people: two spaces a level."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode("utf-8")
+
+
 def emit(result: Any, *, json: bool, text: str | None = None) -> None:
     """Print a result: as JSON, as `text`, or as lines of names and values."""
     if json:

@@ -124,6 +124,10 @@ class Session:
             raise NotFound("wallet.no_account", f"the key {who!r} is not assigned to an account yet")
         return account
 
+    def resolve_key(self, which: str) -> str:
+        """did:key for itself or for the name of a key in the wallet. Raises as `Wallet.read`."""
+        return which if which.startswith("did:key:") else self.wallet.read(which).public_key
+
     @property
     def urls(self) -> list[str]:
         """Where the nodes are. Raises a usage error when nothing says it."""

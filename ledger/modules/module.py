@@ -8,7 +8,7 @@ or a view.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -124,11 +124,50 @@ GenesisHandler = Callable[[Context, Any], None]
 """Writes a module's first records from the genesis (`ledger.genesis.Genesis`)."""
 
 
+Role = Literal["owner", "operator", "release", "validator"]
+Membership = Literal["active", "suspended", "removed"]
+"""How an organization stands in the consortium."""
+
+OWNERS: Final[frozenset[Role]] = frozenset({"owner"})
+OPERATORS: Final[frozenset[Role]] = frozenset({"owner", "operator"})
+"""Versions, offers and reports: daily work that moves neither credits nor ownership."""
+VALIDATORS: Final[frozenset[Role]] = frozenset({"validator"})
+"""What the key of a validator signs, and nobody else."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signs an operation, and what it goes on in spite of. Nothing has a default: every operation is decided on."""
+
+    signers: frozenset[Role]
+    while_suspended: bool
+    """Whether accounts of a suspended organization go on with it: true of what ends, answers or settles what runs, of
+    keys, and of the consortium's own business; false of what begins something."""
+    after_removal: bool
+    """Whether accounts of a removed organization go on with it: true of what ends or settles, of keys, and of what
+    hands on what they have."""
+    while_frozen: bool
+    """Whether it goes on while the account's recovery has frozen its outgoing value: false of what pays, hands on,
+    gives up or grants to others what the account has."""
+
+
+class Standing(NamedTuple):
+    """What a signer is, as execution asks once a transaction."""
+
+    role: Role
+    """Of the key in the sender's account."""
+    membership: Membership = "active"
+    """Of the account's organization."""
+    frozen_until_ms: int = 0
+    """Until when the account's outgoing value is frozen (block time)."""
+
+
 class Module(msgspec.Struct, frozen=True):
     """A domain's operations and deadlines, as the registry in `ledger/operations.py` collects them."""
 
     name: str
     operations: Mapping[type[msgspec.Struct], Handler]
+    rules: Mapping[type[msgspec.Struct], Rule]
+    """One for each operation, and none for anything else."""
     deadlines: Mapping[str, DeadlineHandler] = {}
     genesis: GenesisHandler | None = None
     indexes: tuple[Index[Any], ...] = ()

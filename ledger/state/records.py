@@ -58,13 +58,20 @@ class StateRecords:
         self._hold(key, value)
         return value
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         known = self._lists.get(prefix)
-        return self._read(prefix) if known is None else iter(known)
+        if start <= prefix:
+            return self._read(prefix) if known is None else iter(known)
+        if known is None:
+            return self._stored(prefix, start)  # a part of the list is not kept: it may be short where the list is long
+        return iter([record for record in known if record[0] >= start])
+
+    def _stored(self, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        cut = len(STATE_PREFIX)
+        return ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX + prefix, STATE_PREFIX + start))
 
     def _read(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        cut = len(STATE_PREFIX)
-        records = ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX + prefix))
+        records = self._stored(prefix, prefix)
         first = tuple(islice(records, LIST_RECORDS_MAX + 1))
         if len(first) <= LIST_RECORDS_MAX:
             self._lists.hold(prefix, first)

@@ -46,8 +46,11 @@ class Store(Protocol):
         """
         ...
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the records whose key starts with `prefix`, in order of key; raises as `get`."""
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the records whose key starts with `prefix` and is not below `start`, in order of key; raises as `get`.
+
+        What lies before `start` is not read.
+        """
         ...
 
     def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
@@ -75,13 +78,13 @@ class MemoryStore:
         self._check_open()
         return self._values.get(key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         self._check_open()
-        start = end = bisect_left(self._order, prefix)
+        first = end = bisect_left(self._order, max(prefix, start))
         while end < len(self._order) and self._order[end].startswith(prefix):
             end += 1
         # The records of this moment, as LevelDB's snapshot would give them.
-        return iter([(key, self._values[key]) for key in self._order[start:end]])
+        return iter([(key, self._values[key]) for key in self._order[first:end]])
 
     def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:  # noqa: ARG002 - protocol
         self._check_open()
@@ -145,10 +148,11 @@ class LevelStore:
             raise self._error(error) from error
         return None if stored is None else self._open_value(key, stored)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         self._check_open()
+        first, stop = max(prefix, start), prefix_end(prefix)
         try:
-            with self._db.iterator(prefix=prefix, verify_checksums=True) as records:
+            with self._db.iterator(start=first or None, stop=stop, verify_checksums=True) as records:
                 for key, stored in records:
                     yield key, self._open_value(key, stored)
         except plyvel.Error as error:
@@ -199,6 +203,12 @@ class LevelStore:
         if isinstance(error, plyvel.CorruptionError) or "orruption" in str(error):
             return StorageError("storage.damaged", f"{self._path}: {error}; {RESYNC}")
         return StorageError("storage.failed", f"{self._path}: {error}")
+
+
+def prefix_end(prefix: bytes) -> bytes | None:
+    """Return the first key behind all that start with `prefix`; None where there is none."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
 
 def _check_of(key: bytes, value: bytes) -> bytes:

@@ -23,8 +23,11 @@ class Readable(Protocol):
 
     def get(self, key: bytes) -> bytes | None: ...
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the records whose key starts with `prefix`, in order of key."""
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the records whose key starts with `prefix` and is not below `start`, in order of key.
+
+        What lies before `start` is not read.
+        """
         ...
 
 
@@ -88,13 +91,14 @@ class StateView:
         """Tell whether a record was written or deleted in this view itself."""
         return key in self._changes
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield live records under `prefix` in order of key. The view must not be changed meanwhile."""
-        own = self._own(prefix)
-        return self._merged(prefix, own) if own else self._base.iterate(prefix)
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield live records under `prefix`, from `start` on, in order of key. The view must not be changed
+        meanwhile."""
+        own = self._own(prefix, start)
+        below = self._base.iterate(prefix, start)
+        return self._merged(below, own) if own else below
 
-    def _merged(self, prefix: bytes, own: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        below = self._base.iterate(prefix)
+    def _merged(self, below: Iterator[tuple[bytes, bytes]], own: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         theirs = next(below, None)
         for key in own:
             while theirs is not None and theirs[0] < key:
@@ -109,15 +113,17 @@ class StateView:
             yield theirs
             theirs = next(below, None)
 
-    def _own(self, prefix: bytes) -> list[bytes]:
-        """Return the changed keys under `prefix`, sorted."""
+    def _own(self, prefix: bytes, first: bytes) -> list[bytes]:
+        """Return the changed keys under `prefix` that are not below `first`, sorted."""
         table = table_of(prefix)
         if not table:
-            return sorted([key for key in self._changes if key.startswith(prefix)])
+            return sorted([key for key in self._changes if key.startswith(prefix) and key >= first])
         order = self._orders.get(table)
         if order is None:
             order = self._orders[table] = sorted([key for key in self._changes if key.startswith(table)])
-        start = end = bisect_left(order, prefix)
+        if not order:
+            return order
+        start = end = bisect_left(order, max(prefix, first))
         while end < len(order) and order[end].startswith(prefix):
             end += 1
         return order[start:end]
@@ -174,8 +180,12 @@ class Table(Generic[T]):
     def delete(self, view: StateView, *parts: bytes) -> None:
         view.delete(self.key(*parts))
 
-    def items(self, view: Readable, *parts: bytes) -> Iterator[tuple[bytes, T]]:
-        """Yield (the key after this table's prefix and `parts`, record) in order of key."""
-        start = self.key(*parts)
-        for key, value in view.iterate(start):
-            yield key[len(start) :], self.read(value)
+    def items(self, view: Readable, *parts: bytes, after: bytes = b"") -> Iterator[tuple[bytes, T]]:
+        """Yield (the key after this table's prefix and `parts`, record) in order of key.
+
+        With `after` it begins behind that key, given as the yielded ones are: what comes before is not read.
+        """
+        prefix = self.key(*parts)
+        start = prefix + after + b"\x00" if after else b""  # the least key above
+        for key, value in view.iterate(prefix, start):
+            yield key[len(prefix) :], self.read(value)

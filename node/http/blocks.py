@@ -77,6 +77,13 @@ def height_of(request: Request) -> int:
     return height
 
 
+def behind(height: int, wanted: int) -> Problem:
+    """Say that a height that was waited for is not there."""
+    return Problem(
+        503, "query.height", f"this node is at height {height}, not yet at {wanted}", headers={"Retry-After": "1"}
+    )
+
+
 async def wait_for_height(api: Api, height: int, seconds: float) -> None:
     """Wait until a height is executed here; the time may run out before."""
     loop = asyncio.get_running_loop()

@@ -70,9 +70,10 @@ def _path(route: Route) -> tuple[str, list[dict[str, Any]]]:
             )
             segment = "{" + name + "}"
         segments.append(segment)
-    for number in route.query:
-        schema_: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": number.maximum}
-        parameters.append({"name": number.name, "in": "query", "schema": schema_, "description": number.meaning})
+    parameters += [
+        {"name": given.name, "in": "query", "schema": given.schema(), "description": given.meaning}
+        for given in route.query
+    ]
     return "/".join(segments), parameters
 
 

@@ -57,6 +57,33 @@ class Natural(msgspec.Struct, frozen=True):
             raise malformed(f"{self.name}: {text[:80]!r} is not a whole number from 0 to {self.maximum}")
         return int(text)
 
+    def schema(self) -> dict[str, Any]:
+        """Describe it in JSON Schema."""
+        return {"type": "integer", "minimum": 0, "maximum": self.maximum}
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A query parameter that is a text. What it may be is told here, and judged by who is asked."""
+
+    name: str
+    meaning: str
+    choices: tuple[str, ...] = ()
+    """All that it may be; empty where there are too many to name."""
+    pattern: str = ""
+
+    def read(self, query: Mapping[str, str], default: str = "") -> str:
+        """Return the value."""
+        return query.get(self.name, default)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe it in JSON Schema."""
+        schema: dict[str, Any] = {"type": "string", "maxLength": VALUE_CHARACTERS_MAX}
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        if self.pattern:
+            schema["pattern"] = f"^({self.pattern})$"
+        return schema
+
 
 def split_path(raw_path: str) -> list[str]:
     """Split a raw URL path into decoded segments.

@@ -49,6 +49,9 @@ _STATUS_BY_CODE: Final = {
     "transaction.too_large": 413,
     "transaction.unknown_signer": 403,
     "organizations.key_not_allowed": 403,
+    "organizations.suspended": 403,
+    "organizations.removed": 403,
+    "organizations.frozen": 403,
     "ledger.replay_ids_full": 429,
     "query.unknown": 404,
     "query.not_found": 404,
@@ -67,6 +70,7 @@ _STATUS_BY_FAMILY: Final = {
     "node": 503,
     "storage": 503,
     "executor": 503,
+    "search": 503,
     "certificate": 503,
     "manifest": 400,
 }

@@ -7,8 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from node.http.application import Api, json_response
-from node.http.blocks import AT_LEAST, AT_LEAST_WAIT_S, wait_for_height
-from node.http.problems import Problem
+from node.http.blocks import AT_LEAST, AT_LEAST_WAIT_S, behind, wait_for_height
 from node.http.routing import Request, Route
 from node.http.services import QueryAnswer
 
@@ -18,12 +17,7 @@ async def ask(api: Api, request: Request) -> web.StreamResponse:
     height = AT_LEAST.read(request.query)
     await wait_for_height(api, height, AT_LEAST_WAIT_S)
     if api.services.height() < height:
-        raise Problem(
-            503,
-            "query.height",
-            f"this node is at height {api.services.height()}, not yet at {height}",
-            headers={"Retry-After": "1"},
-        )
+        raise behind(api.services.height(), height)
     arguments: dict[str, str | int] = {name: text for name, text in request.query.items() if name != AT_LEAST.name}
     return json_response(await api.services.query(request.parameters["name"], arguments))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from aiohttp import web
 
-from node.http.parameters import KINDS, Kind, Natural
+from node.http.parameters import KINDS, Kind, Natural, Word
 from node.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Route(msgspec.Struct, frozen=True):
     path: str
     handler: Handler
     summary: str
-    query: tuple[Natural, ...] = ()
+    query: tuple[Natural | Word, ...] = ()
     free_query: bool = False
     """Query parameters are the handler's affair."""
     body_bytes_max: int = 0
@@ -53,7 +53,7 @@ class Route(msgspec.Struct, frozen=True):
     """The Struct of a JSON answer; None where it is bytes or free."""
     media_type: str = "application/json"
 
-    def known_query(self) -> dict[str, Natural]:
+    def known_query(self) -> dict[str, Natural | Word]:
         return {parameter.name: parameter for parameter in self.query}
 
 

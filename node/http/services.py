@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from consensus.engine import EngineStatus
+from ledger.search.reader import SearchAnswer
+from ledger.search.request import Search
 from node.explanation import Explanation
 from primitives.finality import FinalityCertificate
 
@@ -186,6 +188,10 @@ class Services(Protocol):
 
     async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
         """Raises LedgerError."""
+        ...
+
+    async def search(self, search: Search) -> SearchAnswer:
+        """Search assets, at the height that the search has followed the chain to. Raises LedgerError."""
         ...
 
     async def block_certificate(self, height: int) -> FinalityCertificate | None: ...

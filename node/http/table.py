@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from node.http import artifacts, blocks, events, node_state, openapi, proofs, queries, transactions
+from node.http import artifacts, blocks, events, node_state, openapi, proofs, queries, search, transactions
 from node.http.routing import Router
 
 ROUTES = (
     *transactions.ROUTES,
     *blocks.ROUTES,
     *queries.ROUTES,
+    *search.ROUTES,
     *proofs.ROUTES,
     *artifacts.ROUTES,
     *events.ROUTES,

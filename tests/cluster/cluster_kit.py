@@ -1,15 +1,26 @@
-"""What tests of real processes share: load that sees every transaction to its end, and waiting for a condition."""
+"""What tests of real processes share: load that sees every transaction to its end, waiting, and asking every node."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
+import pytest
+
+from guildmark import transactions
 from guildmark.client import AsyncClient
+from guildmark.errors import Refused
+from guildmark.identity import Account
+from guildmark.testing.clusters import TestCluster
+from guildmark.transactions import Outcome, PreparedTransaction
 from ledger.modules.credits.operations import Transfer
+from ledger.operations import Operation
+
+FINAL: Final = ("committed", "rejected", "expired")
 
 
 class Load:
@@ -85,3 +96,83 @@ def wait(done: Callable[[], object], seconds: float = 60.0) -> None:
     while not done():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
         time.sleep(0.01)
+
+
+class Nodes:
+    """A client for each node of a network, which asks that node and no other."""
+
+    def __init__(self, cluster: TestCluster, clients: Sequence[AsyncClient]) -> None:
+        self.cluster = cluster
+        self.clients = clients
+
+    async def sign(self, account: Account, *operations: Operation) -> PreparedTransaction:
+        return await self.clients[0].acting_as(account).prepare(*operations)
+
+    async def sign_all(self, pairs: Sequence[tuple[Account, Operation]]) -> list[PreparedTransaction]:
+        """Sign one operation for each account, all with one expiry."""
+        parameters = (await self.clients[0].genesis()).parameters
+        expires_at_ms = await self.clients[0].network_time_ms() + parameters.lifetime_ms // 2
+        return [
+            transactions.prepare(account, self.cluster.network_id, [operation], expires_at_ms)
+            for account, operation in pairs
+        ]
+
+    async def rush(self, prepared: Sequence[PreparedTransaction]) -> list[Outcome]:
+        """Send all at once, dealt out to the nodes in turn, and see each to its end at the node that got it."""
+        dealt = [(self.clients[turn % len(self.clients)], each) for turn, each in enumerate(prepared)]
+        await asyncio.gather(*(client.submit(each) for client, each in dealt))
+        return list(await asyncio.gather(*(client.wait(each) for client, each in dealt)))
+
+    async def everywhere(self, identifier: str) -> Outcome:
+        """Return what became of a transaction, which every node must say alike."""
+        outcomes = [await final(client, identifier) for client in self.clients]
+        assert all(outcome == outcomes[0] for outcome in outcomes), outcomes
+        return outcomes[0]
+
+    async def refusals(self, data: bytes) -> set[str]:
+        """Send bytes to every node at once; return the codes with which they are refused."""
+
+        async def refused(client: AsyncClient) -> str:
+            with pytest.raises(Refused) as found:
+                await transactions.submit(client.transport, data)
+            return found.value.code
+
+        return set(await asyncio.gather(*map(refused, self.clients)))
+
+    async def balances(self, accounts: Sequence[Account]) -> list[int]:
+        """Return balances that all nodes must state alike."""
+        told = await asyncio.gather(*(ask_balances(client, accounts) for client in self.clients))
+        assert all(balances == told[0] for balances in told)
+        return told[0]
+
+    async def check_supply(self, *, waiting: int = 0) -> None:
+        """All accounts, the treasury and what waits in pools hold what the genesis gave out, on every node."""
+        accounts = [self.cluster.account(name) for name in self.cluster.accounts]
+        held = sum(await self.balances(accounts))
+        given = sum(entry.credits for entry in self.cluster.genesis.accounts)
+        for client in self.clients:
+            supply = await client.query("credits.supply")
+            assert supply["supply"] == given == held + supply["treasury"] + waiting
+
+
+@asynccontextmanager
+async def nodes_of(cluster: TestCluster) -> AsyncIterator[Nodes]:
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(AsyncClient(url, network_id=cluster.network_id)) for url in cluster.urls
+        ]
+        yield Nodes(cluster, clients)
+
+
+async def ask_balances(client: AsyncClient, accounts: Sequence[Account]) -> list[int]:
+    answers = await asyncio.gather(*(client.query("credits.balance", account=account.text) for account in accounts))
+    return [int(answer["balance"]) for answer in answers]
+
+
+async def final(client: AsyncClient, identifier: str) -> Outcome:
+    """Ask one node until its answer is final; it waits for news itself."""
+    for _ in range(10):
+        outcome = await transactions.status(client.transport, identifier, 5_000)
+        if outcome.state in FINAL:
+            return outcome
+    raise AssertionError(f"not final: {outcome}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -16,6 +17,8 @@ from ledger.modules.credits.operations import Transfer
 from ledger.modules.credits.records import ESCROWS
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.records import GRANTS, OFFERS, TERMS
+from ledger.modules.licenses.settlement import hold_for_dispute, release_from_dispute
+from ledger.modules.licenses.vouchers import Voucher, sign_voucher
 from ledger.modules.organizations.operations import AddKey, RevokeKey
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.transfers import operations as transfers
@@ -41,8 +44,53 @@ TERMS_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "revenue_share_depth": st.integers(0, 3),
     "revenue_share_cap": st.sampled_from([None, None, 5, 1_000]),
     "least_royalty": st.sampled_from([0, 0, 0, 3]),
-    "dispute_window_ms": st.sampled_from([0, 0, 5_000]),
+    "dispute_window_ms": st.sampled_from([0, 0, 500, 5_000]),
+    "renewable": st.booleans(),
+    "quota": st.sampled_from([None, None, 1, 3, 1_000]),
+    "usage_price": st.sampled_from([0, 1, 7, 2**40]),
+    "seats": st.sampled_from([None, None, 2]),
+    "revocation_causes": st.sampled_from([(), ("breach",)]),
+    "notice_ms": st.sampled_from([0, 300]),
+    "refund_mode": st.sampled_from(["none", "pro-rata"]),
 }
+
+SERVICE = licenses.Terms(
+    rights=("inference-as-service",),
+    price=997,
+    commercial=True,
+    term_ms=3 * DAY_MS,
+    renewable=True,
+    quota=5,
+    quota_unit="calls",
+    usage_price=7,
+    seats=2,
+    field_deny=("weapons",),
+    revocation_causes=("breach",),
+    notice_ms=60_000,
+    refund_mode="pro-rata",
+)
+"""Terms with all that can happen to a grant after its purchase."""
+
+
+def repaired(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of terms that agree, so that most offers are made."""
+    if not fields["revenue_share_bps"] or fields["derivatives"] == "no":
+        fields |= {"revenue_share_bps": 0, "revenue_share_depth": 0, "revenue_share_cap": None, "least_royalty": 0}
+    else:
+        fields |= {"commercial": True, "revenue_share_depth": max(fields["revenue_share_depth"], 1)}
+    if fields["exclusivity"] != "none":
+        fields |= {"editions_max": None}
+    if fields["term_ms"] is None:
+        fields |= {"renewable": False, "usage_price": 0, "refund_mode": "none"}
+    elif fields["renewable"]:
+        fields |= {"dispute_window_ms": min(fields["dispute_window_ms"], fields["term_ms"])}
+    if not fields["revocation_causes"]:
+        fields |= {"notice_ms": 0, "refund_mode": "none"}
+    if fields["quota"] is None:
+        return fields | {"usage_price": 0}
+    if "train-on" in fields["rights"]:
+        return fields | {"quota_unit": "trainings"}
+    return fields | {"quota_unit": "calls", "rights": ("inference-as-service",)}
 
 
 class Market(RuleBasedStateMachine):
@@ -67,7 +115,10 @@ class Market(RuleBasedStateMachine):
         self.world.register("bob", "second", derivations=[assets.Derivation(first, "train-on", grant)])
         for name, label in (("alice", "first"), ("bob", "second")):
             asset_id = assets.asset_id(self.world.network_id, self.world.accounts[name], cid(label))
-            self.world.offer(name, asset_id, share, expires_at_ms=self.world.now_ms + 20 * DAY_MS)
+            for terms in (share, SERVICE, msgspec.structs.replace(SERVICE, dispute_window_ms=DAY_MS)):
+                self.world.offer(name, asset_id, terms, expires_at_ms=self.world.now_ms + 20 * DAY_MS)
+            for buyer in ("carol", "dave"):
+                self.world.license(name, asset_id, buyer, SERVICE)
 
     def attempt(self, who: str | bytes, *operations: Any, role: str = "owner") -> bool:
         before = self.world.view.changes()
@@ -147,30 +198,93 @@ class Market(RuleBasedStateMachine):
         chosen = self.pick(ASSETS, asset)
         if not chosen:
             return
-        if not fields["revenue_share_bps"] or fields["derivatives"] == "no":
-            fields |= {"revenue_share_bps": 0, "revenue_share_depth": 0, "revenue_share_cap": None, "least_royalty": 0}
-        else:
-            fields |= {"commercial": True, "revenue_share_depth": max(fields["revenue_share_depth"], 1)}
-        if fields["exclusivity"] != "none":
-            fields |= {"editions_max": None}
-        manager = chosen[1].manager
-        self.attempt(manager, licenses.Offer(chosen[0], licenses.Terms(**fields), self.world.now_ms + lifetime_ms))
+        manager, terms = chosen[1].manager, licenses.Terms(**repaired(fields))
+        self.attempt(manager, licenses.Offer(chosen[0], terms, self.world.now_ms + lifetime_ms))
 
     @rule(who=PEOPLE, offer=PICK, committed=st.booleans())
     def buy(self, who: str, offer: int, committed: bool) -> None:
         chosen = self.pick(OFFERS, offer)
+        if chosen:
+            salt = self.reveal(who, chosen[0]) if committed else None
+            price = self.terms(chosen[1]).price
+            self.attempt(who, licenses.Purchase(chosen[0], chosen[1].terms, price, salt))
+
+    def reveal(self, who: str | bytes, offer: bytes) -> bytes:
+        """Commit to a purchase and let the commitment become old enough; return the salt that reveals it."""
+        self.count += 1
+        salt = self.world.salt(str(self.count))
+        account = self.world.accounts[who] if isinstance(who, str) else who
+        self.attempt(who, licenses.Commit(licenses.purchase_commitment(offer, account, salt)))
+        self.world.advance(COMMITMENT_AGE_MS)
+        return salt
+
+    def terms(self, record: Any) -> licenses.Terms:
+        """The terms that an offer or a grant refers to."""
+        terms = TERMS.get(self.world.view, record.terms)
+        assert terms is not None
+        return terms
+
+    @rule(grant=PICK, offer=PICK, committed=st.booleans(), same=st.booleans())
+    def renew(self, grant: int, offer: int, committed: bool, same: bool) -> None:
+        """Under an offer on the grant's asset; often of the same terms, which its manager makes first."""
+        chosen = self.pick(GRANTS, grant)
         if not chosen:
             return
-        salt = None
-        if committed:
-            self.count += 1
-            salt = self.world.salt(str(self.count))
-            commitment = licenses.purchase_commitment(chosen[0], self.world.accounts[who], salt)
-            self.attempt(who, licenses.Commit(commitment))
-            self.world.advance(COMMITMENT_AGE_MS)
-        terms = TERMS.get(self.world.view, chosen[1].terms)
-        assert terms is not None
-        self.attempt(who, licenses.Purchase(chosen[0], chosen[1].terms, terms.price, salt))
+        grant_id, record = chosen
+        asset = ASSETS.get(self.world.view, record.asset)
+        assert asset is not None
+        if same:
+            self.attempt(asset.manager, licenses.Offer(record.asset, self.terms(record), self.world.now_ms + DAY_MS))
+        open_offers = [
+            row
+            for row in OFFERS.items(self.world.view)
+            if row[1].asset == record.asset and (not same or row[1].terms == record.terms)
+        ]
+        if open_offers:
+            offer_id, made = open_offers[offer % len(open_offers)]
+            salt = self.reveal(record.licensee, offer_id) if committed else None
+            price = self.terms(made).price
+            self.attempt(record.licensee, licenses.Renew(grant_id, offer_id, made.terms, price, salt))
+
+    @rule(grant=PICK, more=st.sampled_from([0, 1, 2, 5, 500]), cause=st.sampled_from(["breach", "breach", "whim"]))
+    def report_or_revoke(self, grant: int, more: int, cause: str) -> None:
+        chosen = self.pick(GRANTS, grant)
+        if not chosen:
+            return
+        grant_id, record = chosen
+        asset = ASSETS.get(self.world.view, record.asset)
+        assert asset is not None
+        names = {account: name for name, account in self.world.accounts.items()}
+        key, count = seed_key(names[record.licensee]), record.used + more
+        signature = sign_voucher(Voucher(self.world.network_id, grant_id, max(count, 1)), key)
+        self.attempt(asset.manager, licenses.ReportUsage(grant_id, max(count, 1), key.public_key, signature))
+        if grant % 4 == 0:
+            self.attempt(asset.manager, licenses.Revoke(grant_id, cause))
+
+    @rule(grant=PICK, seats=st.lists(PEOPLE, max_size=2))
+    def give_seats(self, grant: int, seats: list[str]) -> None:
+        chosen = self.pick(GRANTS, grant)
+        if chosen:
+            accounts = tuple(self.world.accounts[name] for name in seats)
+            self.attempt(chosen[1].licensee, licenses.SetSeats(chosen[0], accounts))
+
+    @rule(grant=PICK, outcome=st.sampled_from(["settle", "refund"]))
+    def dispute(self, grant: int, outcome: Any) -> None:
+        """What the end or the beginning of a dispute does, without the dispute."""
+        chosen = self.pick(GRANTS, grant)
+        if not chosen:
+            return
+        view = self.world.view.child()
+        context = self.world.context(view, b"", b"dispute")
+        try:
+            if chosen[1].disputed:
+                release_from_dispute(context, chosen[0], outcome)
+            else:
+                hold_for_dispute(context, chosen[0])
+        except OperationError:
+            assert not chosen[1].disputed, "the end of a dispute never refuses"
+            return
+        self.world.view.apply(view)
 
     @rule(offer=PICK)
     def withdraw_offer(self, offer: int) -> None:
@@ -240,6 +354,9 @@ class Market(RuleBasedStateMachine):
         """Whatever was left open ends by itself: no escrow and no lock outlives its deadline."""
         if not hasattr(self, "world"):
             return
+        for index, (_, grant) in enumerate(list(GRANTS.items(self.world.view))):
+            if grant.disputed:
+                self.dispute(index, "settle" if index % 2 else "refund")
         self.world.advance(40 * DAY_MS, limit=100_000)
         self.world.advance(120 * DAY_MS, limit=100_000)
         self.world.check_laws()

@@ -14,6 +14,7 @@ from ledger.state.store import MemoryStore
 from ledger.state.view import StateView
 
 KEYS = st.sampled_from([b"a/1", b"a/2", b"a/10", b"b/1", b"b/", b"a", b"c"])
+STARTS = st.sampled_from([b"", b"", b"a", b"a/", b"a/1\x00", b"a/10", b"a/3", b"b/1", b"z"])
 PREFIXES = st.sampled_from([b"", b"a", b"a/", b"a/1", b"b/", b"d"])
 
 
@@ -74,10 +75,11 @@ class NestedViews(RuleBasedStateMachine):
             self.views[-1].apply(child)
             self.models[-1] = model
 
-    @rule(prefix=PREFIXES)
-    def iterate(self, prefix: bytes) -> None:
-        expected = sorted((key, value) for key, value in self.models[-1].items() if key.startswith(prefix))
-        assert list(self.views[-1].iterate(prefix)) == expected
+    @rule(prefix=PREFIXES, start=STARTS)
+    def iterate(self, prefix: bytes, start: bytes) -> None:
+        model = self.models[-1]
+        expected = sorted((key, model[key]) for key in model if key.startswith(prefix) and key >= start)
+        assert list(self.views[-1].iterate(prefix, start)) == expected
 
     @rule()
     def write_out(self) -> None:

@@ -12,15 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from epochs_kit import Consortium
-from msgspec import to_builtins
-
 from guildmark.identity import Account
 from ledger import genesis as genesis_files
-from ledger.errors import LedgerError
 from ledger.genesis import Genesis, GenesisAccount, GenesisOrganization, GenesisValidator
 from ledger.parameters import Parameters
-from ledger.queries import event_values
 from ledger.transaction import transaction_id
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
@@ -177,39 +172,3 @@ def make_genesis(**parameters: Any) -> tuple[Genesis, Account]:
     )
     network = genesis_files.network_id(genesis)
     return genesis, Account.first_of(network, "alder", key, salt, "alder")
-
-
-class LedgerNode:
-    """A fake node whose answers come from a chain: every submitted transaction is a block."""
-
-    def __init__(self, fake: FakeNode, world: Consortium) -> None:
-        self.world = world
-        fake.routes[("POST", "/v1/transactions")] = self.submit
-        fake.routes[("GET", "/v1/transactions/")] = self.show
-        fake.routes[("GET", "/v1/query/")] = self.query
-
-    def submit(self, asked: Asked) -> Answer:
-        self.world.now_ms = time.time_ns() // 1_000_000
-        self.world.execute(asked.body)
-        return 202, {"id": transaction_id(asked.body).hex(), "state": "pending"}
-
-    def show(self, asked: Asked) -> Answer:
-        identifier = asked.path.rsplit("/", 1)[1]
-        status = self.world.chain.transaction_status(bytes.fromhex(identifier))
-        assert status.receipt is not None
-        return 200, {
-            "id": identifier,
-            "state": "rejected" if status.receipt.code else "committed",
-            "height": status.height,
-            "code": status.receipt.code,
-            "message": status.message,
-            "events": event_values(status.receipt.events),
-        }
-
-    def query(self, asked: Asked) -> Answer:
-        arguments = {name: value for name, value in asked.query.items() if name != "at_least"}
-        try:
-            result = self.world.chain.query(asked.path.rsplit("/", 1)[1], arguments)
-        except LedgerError as error:
-            return problem(404 if error.code == "query.not_found" else 500, error.code)
-        return 200, {"height": self.world.chain.height, "block_time_ms": 1, "result": to_builtins(result)}

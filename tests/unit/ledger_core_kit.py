@@ -21,7 +21,7 @@ from ledger.genesis import (
     organization_account,
     validator_account,
 )
-from ledger.modules.module import ArtifactRecord, Context, Module
+from ledger.modules.module import ArtifactRecord, Context, Module, Rule, Standing
 from ledger.operations import Registry
 from ledger.parameters import Parameters
 from ledger.state.store import MemoryStore, Store
@@ -96,10 +96,10 @@ def _write_genesis(context: Context, genesis: Genesis) -> None:
         context.view.put(b"toy-key/" + validator_account(context.network_id, validator), b"validator")
 
 
-def _key_role(view: Readable, account: bytes, key: bytes) -> str | None:
+def _standing(view: Readable, account: bytes, key: bytes) -> Standing | None:
     role = view.get(b"toy-key/" + account)
     known = {owner.public_key for owner in (*OWNERS, *VALIDATORS)}
-    return None if role is None or key not in known else role.decode()
+    return None if role is None or key not in known else Standing("owner" if role == b"owner" else "validator")
 
 
 def _offset(view: Readable) -> int:
@@ -113,16 +113,17 @@ def _get(view: StateView, _network_id: bytes, _time_ms: int, *, key: str, defaul
     return int(default) if value is None else int.from_bytes(value, "big")
 
 
+ANYTHING = Rule(signers=frozenset({"owner"}), while_suspended=True, after_removal=True, while_frozen=True)
 TOY = Module(
     name="toy",
     operations={Put: _put, PutIfAbove: _raise, Schedule: _schedule, AdvanceClock: _advance},
+    rules=dict.fromkeys((Put, PutIfAbove, Schedule, AdvanceClock), ANYTHING),
     deadlines={"toy.ring": _ring},
     genesis=_write_genesis,
 )
 REGISTRY = Registry(
     [TOY],
-    key_role=_key_role,
-    may_sign=lambda role, _operation: role == "owner",
+    standing=_standing,
     clock_offset_ms=_offset,
     queries={"toy.get": _get},
 )

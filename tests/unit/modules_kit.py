@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,6 @@ import pytest
 from ledger import deadlines
 from ledger.epochs import write_genesis_epoch
 from ledger.errors import OperationError
-from ledger.execution import check_role, write_parameters
 from ledger.genesis import (
     Genesis,
     GenesisAccount,
@@ -29,12 +28,14 @@ from ledger.modules.credits.accounting import balance, total
 from ledger.modules.credits.records import ESCROWS, SUPPLY, TREASURY
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.check import CheckResult, check
-from ledger.modules.module import Context
+from ledger.modules.module import Context, Role
+from ledger.modules.organizations.accounts import standing_in_role
+from ledger.modules.organizations.records import ACCOUNTS
 from ledger.modules.royalties.pools import owed, shares_of
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.operations import Registry, default_registry
-from ledger.parameters import DAY_MS, Parameters
+from ledger.parameters import DAY_MS, Parameters, write_parameters
 from ledger.state.indexes import IndexAudit
 from ledger.state.view import StateView
 from primitives.codec import decode, encode
@@ -58,9 +59,9 @@ class Dictionary:
     def get(self, key: bytes) -> bytes | None:
         return self.records.get(key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         for key in sorted(self.records):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key >= start:
                 yield key, self.records[key]
 
 
@@ -68,8 +69,8 @@ def seed_key(name: str) -> SigningKey:
     return SigningKey(hashlib.sha256(name.encode()).digest())
 
 
-def make_genesis(validators: int = 4, **parameters: Any) -> Genesis:
-    people = [*((name, f"org-{name}") for name in NAMES), ("alan", "org-alice")]
+def make_genesis(validators: int = 4, names: Sequence[str] = NAMES, **parameters: Any) -> Genesis:
+    people = [*((name, f"org-{name}") for name in names), ("alan", "org-alice")]
     chosen: dict[str, Any] = {"commitment_age_ms": COMMITMENT_AGE_MS, "escrow_timeout_ms": DAY_MS, "fee_bps": 250}
     genesis = Genesis(
         version=1,
@@ -78,7 +79,7 @@ def make_genesis(validators: int = 4, **parameters: Any) -> Genesis:
         created_at_ms=START_MS,
         development=True,
         parameters=Parameters(**(chosen | parameters)),
-        organizations=tuple(GenesisOrganization(f"org-{name}", name.title()) for name in NAMES),
+        organizations=tuple(GenesisOrganization(f"org-{name}", name.title()) for name in names),
         accounts=tuple(
             GenesisAccount(org, key_to_text(seed_key(name).public_key), "00" * 16, SUPPLY_EACH, name)
             for name, org in people
@@ -143,16 +144,19 @@ class World:
             transaction_id=identifier,
         )
 
-    def do(self, who: str | bytes, *operations: Any, role: str = "owner") -> list[Any]:
+    def do(self, who: str | bytes, *operations: Any, role: Role = "owner") -> list[Any]:
         """Run one transaction; all of it or nothing. Return its events. What is sent is decoded as it would be."""
         sender = self.accounts[who] if isinstance(who, str) else who
         self._count += 1
         self.transaction_id = tagged_hash("test-transaction", self._count.to_bytes(8, "big"))
         view = self.view.child()
         context = self.context(view, sender, self.transaction_id)
+        record = ACCOUNTS.get(view, sender)
+        assert record is not None
+        standing = standing_in_role(view, record, role)
         for operation in operations:
             assert decode(encode(operation), type(operation)) == operation
-            check_role(self.registry, role, operation)
+            self.registry.require_permitted(standing, operation, self.now_ms)
             self.registry.handlers[type(operation)](context, operation)
         self.view.apply(view)
         self.events = list(context.events)
@@ -161,7 +165,7 @@ class World:
             assert msgspec.msgpack.decode(encode(event))["type"].count(".") == 1
         return self.events
 
-    def refused(self, code: str, who: str | bytes, *operations: Any, role: str = "owner") -> OperationError:
+    def refused(self, code: str, who: str | bytes, *operations: Any, role: Role = "owner") -> OperationError:
         """Expect the transaction to be refused with `code`, leaving no trace."""
         before = self.view.changes()
         with pytest.raises(OperationError) as caught:
@@ -302,8 +306,9 @@ class World:
 def check_laws(world: World) -> None:
     from ledger.modules.assets.records import ASSETS, OWNERSHIP
     from ledger.modules.credits.records import BALANCES, pool_holder
-    from ledger.modules.licenses.grants import is_live, require_terms
+    from ledger.modules.licenses.grants import is_live, overlap, require_terms
     from ledger.modules.licenses.records import GRANTS
+    from ledger.modules.licenses.usage import deposit_id
     from ledger.modules.organizations.records import USAGE
     from ledger.modules.royalties.records import CAP_BPS, OWED, STACKS, creators_pool
 
@@ -327,11 +332,24 @@ def check_laws(world: World) -> None:
             claims = [owed(view, pool, account, bps) for account, bps in names.items()]
             held = balance(view, pool_holder(pool))
             assert sum(units * 10_000 + parts for units, parts in claims) == held * 10_000
-    exclusive: dict[bytes, int] = {}
-    for _, grant in GRANTS.items(view):
-        if require_terms(view, grant.terms).exclusivity == "exclusive" and is_live(grant, world.now_ms):
-            exclusive[grant.asset] = exclusive.get(grant.asset, 0) + 1
-    assert all(count == 1 for count in exclusive.values())
+    live = [
+        (grant, require_terms(view, grant.terms)) for _, grant in GRANTS.items(view) if is_live(grant, world.now_ms)
+    ]
+    for index, (grant, terms) in enumerate(live):
+        for other, other_terms in live[index + 1 :]:
+            if grant.asset == other.asset and {terms.exclusivity, other_terms.exclusivity} != {"none"}:
+                assert not overlap(grant, terms, other, other_terms)
+    for grant_id, grant in GRANTS.items(view):
+        terms = require_terms(view, grant.terms)
+        deposited = ESCROWS.get(view, deposit_id(grant_id))
+        left = 0 if grant.quota is None or grant.state == "refunded" else grant.quota - grant.used
+        assert (0 if deposited is None else deposited.amount) == left * terms.usage_price
+        assert (grant.usage_due_ms is not None) == (deposited is not None and grant.state == "active")
+        assert left >= 0
+        assert not grant.disputed or grant.due_ms is None
+        in_escrow = ESCROWS.get(view, grant_id) is not None
+        # What is disputed may have been paid out before.
+        assert in_escrow == (grant.due_ms is not None) or (in_escrow and grant.disputed)
     audit = IndexAudit(world.registry.indexes)
     assert list(audit.records(view.iterate(b"")))
     assert audit.unsound() == []

@@ -13,6 +13,8 @@ from artifacts import cid as cids
 from artifacts.errors import ChunkMissing
 from consensus.engine import EngineStatus
 from ledger.errors import InvalidTransaction, LedgerError
+from ledger.search.reader import SearchAnswer
+from ledger.search.request import Search
 from ledger.transaction import decode_transaction
 from node.configuration import Api as ApiSettings
 from node.http.application import Api
@@ -75,6 +77,9 @@ class FakeServices:
         self.full = False
         self.reasons: tuple[str, ...] = ()
         self.crash = False
+        self.searches: list[Search] = []
+        self.searched = 5
+        """The height that the search is at."""
 
     def height(self) -> int:
         return self.head
@@ -129,6 +134,10 @@ class FakeServices:
         if found is None:
             raise LedgerError("query.not_found", f"nothing answers {name}")
         return QueryAnswer(self.head, NOW_MS, found)
+
+    async def search(self, search: Search) -> SearchAnswer:
+        self.searches.append(search)
+        return SearchAnswer(self.searched, NOW_MS, (), None)
 
     async def block_certificate(self, height: int) -> FinalityCertificate | None:
         return None

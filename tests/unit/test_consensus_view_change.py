@@ -9,6 +9,7 @@ from consensus_kit import (
     Solo,
     batch,
     certificate,
+    checkpoint,
     commit,
     new_view,
     of,
@@ -22,7 +23,7 @@ from consensus_kit import (
     view_change,
 )
 
-from consensus.engine import EvidenceFound, Execute, StartTimer, SyncNeeded, TimerExpired
+from consensus.engine import EvidenceFound, Execute, StartTimer, Synchronized, SyncNeeded, TimerExpired
 from consensus.errors import Refusal
 from consensus.messages import NULL_PROPOSAL, NewView, PrePrepare, ViewChange, ViewChangeRequest
 from consensus.pbft.new_view import compute, verify_view_change
@@ -209,6 +210,32 @@ def test_what_a_new_view_takes_for_decided_is_fetched_at_once() -> None:
     assert solo.replica.status().view == 2
     informed = Solo(1, last_executed=3, last_block=(STABLE_3.block_hash, 0))
     assert of(informed.receive(*changes, entered), SyncNeeded) == []
+
+
+def test_what_a_new_view_re_issues_is_fetched_once_others_have_it_certified() -> None:
+    """L4: who has it stable casts no vote for it again, so waiting for votes would be waiting for a Status."""
+    solo = Solo(1, n=7)
+    changes = [view_change(0, 2, prepared(0, 1, X, (1, 2, 3, 4), n=7)), *(view_change(r, 2) for r in (2, 3, 4, 5))]
+    solo.receive(A, *changes, new_view(2, changes, pre_prepare(2, 1, X, n=7), n=7))
+    assert solo.replica.status().view == 2
+    block_1, block_2 = b"\x01" * 32, b"\x02" * 32
+    assert of(solo.receive(*(checkpoint(r, 1, block_1) for r in (0, 2, 3, 4))), SyncNeeded) == []
+    (needed,) = of(solo.receive(checkpoint(5, 1, block_1)), SyncNeeded)
+    assert (needed.certificate.height, needed.holders) == (1, (0, 2, 3, 4, 5))
+    assert of(solo.receive(checkpoint(6, 1, block_1)), SyncNeeded) == []  # once a certificate, not once a message
+    assert of(solo.expire("status") + solo.expire("status"), SyncNeeded) != []  # nobody served it: again, as ever
+    (further,) = of(solo.receive(*(checkpoint(r, 2, block_2) for r in (0, 2, 3, 4, 5))), SyncNeeded)
+    assert further.certificate.height == 2
+    solo.step(Synchronized(further.certificate))
+    assert of(solo.receive(*(checkpoint(r, 3, b"\x03" * 32) for r in (0, 2, 3, 4, 5))), SyncNeeded) == []
+
+
+def test_what_was_certified_while_a_view_was_left_is_fetched_when_the_next_begins() -> None:
+    """L4: its certificate came before the view, and no ViewChange shows it."""
+    solo = waiting_for_view_2(*CHANGES)
+    assert of(solo.receive(*(checkpoint(r, 1, b"\x01" * 32) for r in (0, 2, 3))), SyncNeeded) == []
+    (needed,) = of(solo.receive(new_view(2, CHANGES, REISSUED_X)), SyncNeeded)
+    assert needed.certificate.height == 1
 
 
 def test_a_new_primary_behind_the_base_of_its_view_may_lead() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from guildmark_kit import Asked, FakeNode, Ledgerless, fake_node, make_genesis, problem
 
+from guildmark.assets import reveal
+from guildmark.client import AsyncClient
 from guildmark.errors import Denied, NotFound, OutcomeUnknown, Refused, Unreachable, VerificationFailed
 from guildmark.identity import Account
 from guildmark.sync import Client
@@ -132,6 +135,61 @@ def test_when_no_node_can_be_reached_nothing_was_sent(client: Client, account: A
 def test_the_next_node_answers_when_one_is_gone(node: FakeNode, account: Account) -> None:
     with Client([closed_url(), node.url], account, retry_timeout_s=0.5) as client:
         assert client.status()["height"] == 7
+
+
+@pytest.fixture
+def other(node: FakeNode) -> Iterator[FakeNode]:
+    """A second node of the same network."""
+    with fake_node(node.genesis) as made:
+        yield made
+
+
+def test_what_is_sent_everywhere_reaches_every_node_that_can_be_reached(
+    node: FakeNode, other: FakeNode, account: Account
+) -> None:
+    lives = [Ledgerless(each, [COMMITTED]) for each in (node, other)]
+    with Client([node.url, closed_url(), other.url], account, retry_timeout_s=0.5) as client:
+        client.deliver(client.prepare(PAY))
+        assert [len(life.received) for life in lives] == [1, 0]
+        both = client.prepare(PAY)
+        client.deliver(both, everywhere=True)
+        assert [life.received.count(both.data) for life in lives] == [1, 1]
+
+
+def test_what_one_node_refuses_and_another_takes_is_sent(node: FakeNode, other: FakeNode, account: Account) -> None:
+    life = Ledgerless(other, [COMMITTED])
+    Ledgerless(node, [COMMITTED])
+    node.routes[("POST", "/v1/transactions")] = lambda _: problem(400, "transaction.malformed")
+    with Client([node.url, other.url], account, retry_timeout_s=0.5) as client:
+        assert client.deliver(client.prepare(PAY), everywhere=True).committed
+        assert len(life.received) == 1
+        other.routes[("POST", "/v1/transactions")] = node.routes[("POST", "/v1/transactions")]
+        with pytest.raises(Refused) as caught:
+            client.deliver(client.prepare(PAY), everywhere=True)
+        assert caught.value.code == "transaction.malformed"
+
+
+def test_a_reveal_goes_to_every_node(node: FakeNode, other: FakeNode, account: Account) -> None:
+    """A node that alone has it could keep it until its own commitment is old enough."""
+    lives = [Ledgerless(each, [COMMITTED]) for each in (node, other)]
+
+    async def show() -> None:
+        async with AsyncClient([node.url, other.url], account) as client:
+            assert (await reveal(client, PAY, "assets.commitment_too_young")).committed
+
+    asyncio.run(show())
+    assert [len(life.received) for life in lives] == [1, 1]
+
+
+def test_a_node_that_always_says_pending_is_not_the_only_one_that_is_asked(
+    node: FakeNode, other: FakeNode, account: Account
+) -> None:
+    """It may have kept the bytes to itself: the next one is asked, and gets them."""
+    Ledgerless(node, [{"state": "pending"}])
+    life = Ledgerless(other, [{"state": "unknown"}, COMMITTED])
+    with Client([node.url, other.url], account, retry_timeout_s=0.5) as client:
+        assert client.wait(client.prepare(PAY), timeout_s=10).committed
+    assert len(life.received) == 1
 
 
 def test_a_busy_node_is_asked_again(node: FakeNode, client: Client) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import FakeNode, LedgerNode, fake_node
+from guildmark_kit import FakeNode, fake_node
+from ledger_node_kit import LedgerNode
 from modules_kit import cid
 
 from guildmark import Client, InvalidArgument

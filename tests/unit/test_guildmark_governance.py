@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from epochs_kit import Consortium, key, make_genesis, node
-from guildmark_kit import LedgerNode, fake_node
+from guildmark_kit import fake_node
+from ledger_node_kit import LedgerNode
 
 from guildmark.cli import main
 from guildmark.identity import Account

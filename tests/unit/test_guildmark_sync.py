@@ -13,7 +13,18 @@ import pytest
 from guildmark_kit import fake_node
 
 import guildmark
-from guildmark import accounts, artifact_transfer, assets, certificates, client, disputes, governance, licenses, sync
+from guildmark import (
+    accounts,
+    artifact_transfer,
+    assets,
+    certificates,
+    client,
+    disputes,
+    governance,
+    licenses,
+    organizations,
+    sync,
+)
 
 PAIRS = [
     (client.AsyncClient, sync.Client),
@@ -25,6 +36,7 @@ PAIRS = [
     (disputes.AsyncDisputes, sync.Disputes),
     (governance.AsyncGovernance, sync.Governance),
     (licenses.AsyncLicenses, sync.Licenses),
+    (organizations.AsyncOrganizations, sync.Organizations),
 ]
 
 

@@ -49,8 +49,9 @@ def test_the_cache_answers_like_the_store_and_keeps_within_its_bound(
             assert state.get(key) == model.get(key)
         elif choice < 0.7:
             prefix = rng.choice([b"k", b"key/", b"~index/", *(key[:-1] for key in keys[20:40])])
-            found = state.iterate(prefix)
-            expected = sorted((key, value) for key, value in model.items() if key.startswith(prefix))
+            start = rng.choice([b"", b"", *keys])
+            found = state.iterate(prefix, start)
+            expected = sorted(item for item in model.items() if item[0].startswith(prefix) and item[0] >= start)
             if rng.random() < 0.2:  # an iterator that is not read to its end
                 assert next(found, None) == (expected[0] if expected else None)
             else:
@@ -85,9 +86,9 @@ class CountingStore(MemoryStore):
         self.gets += 1
         return super().get(key)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         self.iterations += 1
-        return super().iterate(prefix)
+        return super().iterate(prefix, start)
 
 
 def test_what_is_not_there_is_not_looked_for_on_the_disk() -> None:
@@ -117,3 +118,22 @@ def test_a_long_list_is_read_from_the_store_each_time() -> None:
         state.written(changes)
         assert [list(state.iterate(b"link/")) for _ in range(2)] == [sorted(changes.items())] * 2
         assert store.iterations == 2
+
+
+def test_a_page_begins_behind_its_cursor_without_reading_what_comes_before() -> None:
+    """I13: a known short list answers any page of it, and a page that is short is not taken for the whole list."""
+    store, tree = CountingStore(), StateTree()
+    state = StateRecords(store, tree)
+    changes = {b"link/%02d" % number: b"" for number in range(LIST_RECORDS_MAX + 2)}
+    store.write_batch({STATE_PREFIX + key: value for key, value in changes.items()})
+    tree.commit(tree.update(changes))
+    state.written(changes)
+    last = max(changes)
+    assert [key for key, _ in state.iterate(b"link/", last)] == [last]
+    assert len(list(state.iterate(b"link/"))) == len(changes)
+    assert [key for key, _ in state.iterate(b"link/0", b"link/03")] == sorted(changes)[3:10]
+    before = store.iterations
+    assert list(state.iterate(b"none/", b"none/3")) == []
+    assert list(state.iterate(b"none/")) == []
+    assert list(state.iterate(b"none/", b"none/3")) == []
+    assert store.iterations == before + 2

@@ -314,7 +314,7 @@ def test_only_arbiters_vote_and_only_once() -> None:
         court.refused("disputes.not_an_arbiter", party, disputes.Vote(identifier, True))
     court.do("carol", OpenAccount(seed_key("helper").public_key, bytes(16), "helper"))
     helper = next(iter(_accounts_of(court, "org-carol") - {court.accounts["carol"]} - set(court.validators)))
-    court.refused("disputes.not_a_representative", helper, disputes.Vote(identifier, True))
+    court.refused("organizations.not_vouching", helper, disputes.Vote(identifier, True))
     court.do("carol", disputes.Vote(identifier, True))
     court.refused("disputes.already_voted", "carol", disputes.Vote(identifier, False))
     court.refused("disputes.unknown_dispute", "carol", disputes.Vote(bytes(32), False))
@@ -456,3 +456,56 @@ def test_a_full_quota_keeps_nobody_from_voting_and_appealing() -> None:
     court.do("alice", disputes.Appeal(identifier, 2_000))
     court.decide(identifier, uphold=True)
     assert court.dispute(identifier).outcome == "upheld"
+
+
+# --- suspended and removed organizations, frozen accounts
+
+
+def _set_membership(court: Court, organization: str, membership: str) -> None:
+    key = organization.encode("ascii")
+    record = ORGANIZATIONS.get(court.view, key)
+    assert record is not None
+    ORGANIZATIONS.put(court.view, msgspec.structs.replace(record, membership=membership), key)
+
+
+def test_suspended_organizations_are_arbiters_vote_answer_and_appeal() -> None:
+    """They count in the quorum, and their voice stays; they begin no dispute."""
+    court = Court()
+    asset, other = court.register("alice", "A"), court.register("bob", "B")
+    _set_membership(court, "org-carol", "suspended")
+    identifier = court.file_against("bob", asset, "freeze_sales")
+    assert "org-carol" in court.dispute(identifier).arbiters
+    _set_membership(court, "org-alice", "suspended")
+    court.refused("organizations.suspended", "alice", court.claim(Subject("asset", other), "freeze_sales"))
+    court.do("alice", disputes.Answer(identifier, True))
+    assert court.arbiter_names(identifier)[0] == "carol"
+    court.decide(identifier, uphold=True)
+    assert court.dispute(identifier).votes.upholding[0] == "org-carol"
+    court.do("alice", disputes.Appeal(identifier, 2_000))
+    court.decide(identifier, uphold=False)
+    assert court.dispute(identifier).outcome == "rejected"
+
+
+def test_a_removed_organization_is_no_arbiter_any_more_and_answers_still() -> None:
+    court = Court()
+    asset = court.register("alice", "A")
+    identifier = court.file_against("bob", asset, "freeze_sales")
+    for organization in ("org-alice", "org-carol"):
+        _set_membership(court, organization, "removed")
+    court.do("alice", disputes.Answer(identifier, False))
+    court.refused("organizations.removed", "carol", disputes.Vote(identifier, True))
+    later = court.file_against("dave", asset, "freeze_sales")
+    assert "org-carol" not in court.dispute(later).arbiters
+
+
+def test_an_account_under_recovery_answers_without_a_bond() -> None:
+    """Whoever has a stolen key could lose the bond to a friend who claims."""
+    court = Court()
+    asset = court.register("alice", "A")
+    identifier = court.file_against("bob", asset, "freeze_sales")
+    alice = court.accounts["alice"]
+    record = ACCOUNTS.get(court.view, alice)
+    assert record is not None
+    ACCOUNTS.put(court.view, msgspec.structs.replace(record, frozen_until_ms=court.now_ms + 1), alice)
+    court.refused("organizations.frozen", "alice", disputes.Answer(identifier, True))
+    court.do("alice", disputes.Answer(identifier, False))

@@ -296,6 +296,83 @@ def test_unpaid_use_is_paid_like_a_price() -> None:
     court.check_laws()
 
 
+def _renewable(court: Court) -> tuple[bytes, bytes, Terms]:
+    """Return alice's asset, bob's grant for two days, and the terms."""
+    terms = msgspec.structs.replace(TERMS, term_ms=2 * DAY_MS, renewable=True)
+    asset = court.register("alice", "A")
+    return asset, court.license("alice", asset, "bob", terms), terms
+
+
+def _renew(court: Court, asset: bytes, grant: bytes, terms: Terms) -> None:
+    offer = court.offer("alice", asset, terms)
+    court.do("bob", licenses.Renew(grant, offer, licenses.terms_digest(terms), terms.price))
+
+
+def test_a_refund_of_a_renewal_in_escrow_undoes_the_renewal() -> None:
+    """What was paid for before stays: only the disputed escrow returns."""
+    court = Court()
+    asset, grant, terms = _renewable(court)
+    court.advance(WINDOW_MS)
+    end_ms = court.query("licenses.grant", grant=grant.hex()).end_ms
+    _renew(court, asset, grant, terms)
+    identifier = court.file_refund("bob", grant)
+    court.conclude(identifier, uphold=True)
+    shown = court.query("licenses.grant", grant=grant.hex())
+    assert (shown.state, shown.end_ms) == ("active", end_ms)
+    assert (court.balance("bob"), court.dispute(identifier).owed) == (SUPPLY_EACH - PRICE, 0)
+    court.check_laws()
+
+
+def test_of_a_renewed_grant_the_last_term_is_refunded() -> None:
+    court = Court()
+    asset, grant, terms = _renewable(court)
+    court.advance(WINDOW_MS)
+    _renew(court, asset, grant, terms)
+    court.advance(WINDOW_MS)
+    identifier = court.file_refund("bob", grant)
+    court.refused("licenses.not_renewable", "bob", licenses.Renew(grant, bytes(32), bytes(32), 0))
+    court.conclude(identifier, uphold=True)
+    assert court.query("licenses.grant", grant=grant.hex()).state == "refunded"
+    assert court.balance("bob") == SUPPLY_EACH - PRICE
+    court.check_laws()
+
+
+def test_what_a_revocation_paid_back_is_not_claimed_again() -> None:
+    court = Court()
+    asset = court.register("alice", "A")
+    terms = msgspec.structs.replace(
+        TERMS, term_ms=4 * DAY_MS, revocation_causes=("breach",), refund_mode="pro-rata", notice_ms=0
+    )
+    grant = court.license("alice", asset, "bob", terms)
+    court.advance(DAY_MS)
+    court.do("alice", licenses.Revoke(grant, "breach"))
+    subject = Subject("grant", grant)
+    court.refused("disputes.amount", "bob", court.claim(subject, "refund", PRICE))
+    identifier = court.file_refund("bob", grant, PRICE // 4)
+    court.conclude(identifier, uphold=True)
+    assert court.balance("bob") == SUPPLY_EACH
+    court.check_laws()
+
+
+def test_a_deposit_for_use_returns_with_a_refund() -> None:
+    court = Court()
+    asset = court.register("alice", "A")
+    terms = msgspec.structs.replace(
+        TERMS,
+        rights=("inference-as-service",),
+        term_ms=30 * DAY_MS,
+        quota=100,
+        quota_unit="calls",
+        usage_price=10,
+    )
+    grant = court.license("alice", asset, "bob", terms)
+    court.advance(WINDOW_MS)
+    assert court.balance("bob") == SUPPLY_EACH - PRICE - 1_000
+    court.conclude(court.file_refund("bob", grant), uphold=True)
+    assert court.balance("bob") == SUPPLY_EACH
+    court.check_laws()
+
+
 # --- freezes
 
 

@@ -8,7 +8,15 @@ import pytest
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import operations as licenses
-from ledger.modules.licenses.operations import Claim, Offer, Purchase, Terms, WithdrawOffer, terms_digest
+from ledger.modules.licenses.operations import (
+    Claim,
+    Offer,
+    Purchase,
+    Renew,
+    Terms,
+    WithdrawOffer,
+    terms_digest,
+)
 from ledger.modules.organizations.quota import usage
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
@@ -396,11 +404,49 @@ def test_a_better_grant_is_found_behind_worse_ones() -> None:
     assert world.check("bob", asset).grant == good
 
 
-@pytest.mark.parametrize("price", [-1, 2**63, True, 1.0])
-def test_prices_that_are_none_are_refused(price: object) -> None:
+@pytest.mark.parametrize("amount", [-1, 2**63, True, 1.0])
+def test_amounts_that_are_none_are_refused(amount: object) -> None:
     """E4."""
-    with pytest.raises(CodecError):
-        decode(encode(msgspec.structs.replace(USE, price=price)), Terms)
+    for field in ("price", "usage_price", "least_royalty", "revenue_share_cap"):
+        with pytest.raises(CodecError):
+            decode(encode(msgspec.structs.replace(USE, **{field: amount})), Terms)
+    purchase = Purchase(bytes(32), bytes(32), 0)
+    renewal = Renew(bytes(32), bytes(32), bytes(32), 0)
+    for operation in (purchase, renewal):
+        assert decode(encode(operation), type(operation)) == operation
+        with pytest.raises(CodecError):
+            decode(encode(msgspec.structs.replace(operation, price_max=amount)), type(operation))
+
+
+@pytest.mark.parametrize("count", [0, -1, 2**32, True, 1.0])
+def test_counts_that_are_none_are_refused(count: object) -> None:
+    """E4."""
+    for field in ("editions_max", "quota", "seats"):
+        with pytest.raises(CodecError):
+            decode(encode(msgspec.structs.replace(USE, **{field: count})), Terms)
+
+
+def test_a_license_for_nothing_is_a_license() -> None:
+    """E4: an amount of 0 is paid to nobody, and leaves no record of a balance."""
+    world = World()
+    asset = world.register("alice", "A")
+    terms = msgspec.structs.replace(USE, price=0, dispute_window_ms=5)
+    grant = world.license("alice", asset, "bob", terms)
+    world.check_laws()
+    assert "Settled" in names(world.advance(5))
+    assert world.query("licenses.grant", grant=grant.hex()).paid == 0
+    assert world.balance("bob") == SUPPLY_EACH
+    world.check_laws()
+
+
+@pytest.mark.parametrize(("after_ms", "code"), [(-1, ""), (0, "licenses.offer_expired"), (1, "licenses.offer_expired")])
+def test_an_offer_ends_at_its_millisecond(after_ms: int, code: str) -> None:
+    world = World()
+    asset = world.register("alice", "A")
+    offer = world.offer("alice", asset, USE)
+    world.advance(DAY_MS + after_ms, limit=0)
+    purchase = world.purchase_operation(offer, USE)
+    world.refused(code, "bob", purchase) if code else world.do("bob", purchase)
 
 
 @pytest.mark.parametrize("last", [1, 2])

@@ -9,7 +9,7 @@ from ledger.modules.assets import operations as assets
 from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.assets.records import CONSENTS, OWNERS_MAX, SHARE_LOCKS, Share
 from ledger.modules.licenses.operations import Offer as LicenseOffer
-from ledger.modules.licenses.operations import Terms
+from ledger.modules.licenses.operations import SetSeats, Terms
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.organizations.quota import usage
 from ledger.modules.royalties.operations import Withdraw
@@ -359,3 +359,35 @@ def test_latest_names_the_latest_version_by_itself() -> None:
     world.add_version("alice", asset, "A2")
     assert world.query("assets.version", asset=asset.hex(), version="latest").version == 2
     world.refused("assets.alias_reserved", "alice", assets.SetAlias(asset, "latest", 1))
+
+
+def test_a_deposit_for_use_goes_along_with_the_license_and_seats_end() -> None:
+    world = World()
+    asset = world.register("alice", "A")
+    metered = Terms(
+        rights=("inference-as-service",),
+        price=1_000,
+        transferable=True,
+        term_ms=DAY_MS,
+        quota=100,
+        quota_unit="calls",
+        usage_price=7,
+        seats=2,
+    )
+    grant = world.license("alice", asset, "bob", metered)
+    key, salt = seed_key("bobby").public_key, bytes(16)
+    world.do("bob", OpenAccount(key, salt, "bobby"))
+    bobby = account_id(world.network_id, "org-bob", key, salt)
+    world.do("bob", SetSeats(grant, (bobby,)))
+    before = {name: usage(world.view, f"org-{name}") for name in ("bob", "carol")}
+    world.transfer("bob", Thing("grant", grant), "carol", 10)
+    after = {name: usage(world.view, f"org-{name}") for name in ("bob", "carol")}
+    assert (after["bob"].deadlines, after["carol"].deadlines) == (
+        before["bob"].deadlines - 1,
+        before["carol"].deadlines + 1,
+    )
+    start = world.balance("carol")
+    world.advance(10 * DAY_MS)
+    assert world.balance("carol") - start == 700, "what was not used returns to who has the license by then"
+    assert usage(world.view, "org-carol").deadlines == before["carol"].deadlines
+    world.check_laws()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +26,14 @@ SHARING: dict[str, Any] = {
     "revenue_share_bps": 500,
     "revenue_share_depth": 1,
 }
+METERED: dict[str, Any] = {
+    "rights": ("inference-as-service",),
+    "price": 100,
+    "term_ms": 1_000,
+    "quota": 5,
+    "quota_unit": "calls",
+    "usage_price": 3,
+}
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("licenses.terms_unsorted", {"rights": ("inference", "download")}),
@@ -37,6 +48,15 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("licenses.terms_unmetered", {"quota": 5, "quota_unit": "calls"}),
     ("licenses.terms_unmetered", {"quota": 5, "quota_unit": "kilotokens"}),
     ("licenses.terms_unmetered", {"quota": 5, "quota_unit": "key-releases"}),
+    ("licenses.terms_unmetered", {**METERED, "rights": ("inference", "inference-as-service")}),
+    ("licenses.terms_unmetered", {**METERED, "rights": ("compute-only", "download")}),
+    ("licenses.terms_usage_quota", {"usage_price": 1, "term_ms": 5}),
+    ("licenses.terms_usage_term", {**METERED, "term_ms": None}),
+    ("licenses.terms_usage_amount", {**METERED, "quota": 2, "usage_price": 2**62}),
+    ("licenses.terms_usage_amount", {**METERED, "quota": 1, "usage_price": 2**63 - 1, "price": 1}),
+    ("licenses.terms_renewal_window", {"term_ms": 5, "renewable": True, "dispute_window_ms": 6}),
+    ("licenses.terms_period", {"start_ms": 2**52 - 4, "term_ms": 5}),
+    ("licenses.terms_period", {"start_ms": 2**52 + 1}),
     ("licenses.terms_quota_right", {"quota": 5, "quota_unit": "trainings"}),
     ("licenses.terms_fields", {"field_allow": ("a",), "field_deny": ("a",)}),
     ("licenses.terms_credential", {"credentials": ("doctor",)}),
@@ -52,6 +72,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("licenses.terms_share_alike", {"share_alike": "superset"}),
     ("licenses.terms_refund", {"refund_mode": "pro-rata"}),
     ("licenses.terms_notice", {"notice_ms": 5}),
+    ("licenses.terms_refund_term", {"revocation_causes": ("breach",), "refund_mode": "pro-rata"}),
     ("licenses.terms_legal_text", {"legal_text_cid": "bafy"}),
 ]
 
@@ -71,7 +92,15 @@ def test_terms_that_contradict_themselves_are_refused(code: str, fields: dict[st
         {**SHARING, "revenue_share_cap": 5, "least_royalty": 5},
         {**SHARING, "quota": 1, "quota_unit": "trainings"},
         {"transferable": True, "resale_royalty_bps": 100, "least_royalty": 5},
-        {"revocation_causes": ("breach",), "notice_ms": 5, "refund_mode": "pro-rata"},
+        {"revocation_causes": ("breach",), "notice_ms": 5, "refund_mode": "pro-rata", "term_ms": 5},
+        {"revocation_causes": ("breach",), "notice_ms": 5},
+        METERED,
+        {**METERED, "quota_unit": "kilotokens", "usage_price": 0, "term_ms": None},
+        {**METERED, "quota_unit": "key-releases", "rights": ("compute-only", "inference-as-service")},
+        {**METERED, "quota": 1, "usage_price": 2**63 - 101},
+        {**SHARING, "quota": 1, "quota_unit": "trainings", "usage_price": 5, "term_ms": 5},
+        {"start_ms": 2**52 - 5, "term_ms": 5},
+        {"term_ms": 5, "renewable": True, "dispute_window_ms": 5},
         {"legal_text_cid": cid("text"), "spdx_id": "Apache-2.0"},
         {"exclusivity": "sole", "editions_max": 1, "term_ms": 5, "renewable": True},
         {"credentials": ("organization:org-bob",), "seats": 3, "territory": ("DE", "FR")},
@@ -79,6 +108,12 @@ def test_terms_that_contradict_themselves_are_refused(code: str, fields: dict[st
 )
 def test_terms_that_hold_are_accepted(fields: dict[str, Any]) -> None:
     check_terms(Terms(**(BASE | fields)))
+
+
+def test_every_cross_field_rule_has_a_row() -> None:
+    """One code a rule, and no rule without a test."""
+    source = Path(inspect.getfile(check_terms)).read_text()
+    assert set(re.findall(r'"(licenses\.terms_[a-z_]+)"', source)) == {code for code, _ in REFUSED}
 
 
 def test_terms_are_checked_when_they_are_offered() -> None:

@@ -22,6 +22,9 @@ from ledger.errors import InvalidBlock, LedgerError, StorageError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import network_id, organization_account
 from ledger.modules.credits.operations import Transfer
+from ledger.search.index import SearchIndex
+from ledger.search.reader import SearchReader
+from ledger.search.request import Search
 from ledger.state.store import LevelStore, MemoryStore
 from ledger.transaction import build
 from node.chain_service import ChainService
@@ -85,19 +88,25 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Backend]]:
         desk, directory = Desk(), tmp_path / kind
         if kind == "thread":
             store = LevelStore(directory)
-            service = ChainService(Chain.open(store, GENESIS))
+            index = SearchIndex(search_file(tmp_path, kind), lambda _: None)
+            service = ChainService(Chain.open(store, GENESIS, follower=index))
             executor = ThreadExecutor(lambda: service, desk.post, desk.fatal.append)
-            ends.extend([store.close, executor.stop])
+            ends.extend([store.close, index.close, executor.stop])
             return Backend(desk, executor, None)
         process = LedgerProcess(desk.post, desk.fatal.append)
         encoded = genesis_files.write(GENESIS)
-        executor = ThreadExecutor(lambda: process.open(directory, encoded), desk.post, desk.fatal.append)
+        search = search_file(tmp_path, kind)
+        executor = ThreadExecutor(lambda: process.open(directory, encoded, search), desk.post, desk.fatal.append)
         ends.extend([process.stop, executor.stop])
         return Backend(desk, executor, process)
 
     yield begin
     for end in reversed(ends):
         end()
+
+
+def search_file(directory: Path, kind: str) -> Path:
+    return directory / f"search of the {kind}" / "assets.sqlite"
 
 
 def transfers(height: int) -> tuple[bytes, ...]:
@@ -139,6 +148,21 @@ def test_thread_and_process_give_the_same_answers_and_the_same_roots(start: Call
     assert thread == process
     assert thread[-4].header.height == 5
     assert len({answer.block.header.state_root for answer in thread[1:10:2]}) == 5
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_the_search_has_a_block_before_its_answer_is_known(
+    kind: str, start: Callable[[str], Backend], tmp_path: Path
+) -> None:
+    """Whoever heard of a block finds the search at its height, read from this process whoever wrote it."""
+    backend = start(kind)
+    assert backend.ask("head").header.height == 0
+    reader = SearchReader(search_file(tmp_path, kind))
+    for height in range(1, 4):
+        backend.ask("execute", height, DecidedProposal(0, START_MS + height), [DecidedBatch(1, height, ())])
+        answer = reader.search(Search())
+        assert (answer.height, answer.block_time_ms) == (height, START_MS + height)
+    reader.close()
 
 
 @pytest.mark.parametrize("kind", ["thread", "process"])

@@ -30,6 +30,16 @@ def test_a_batch_is_seen_by_reads_and_iteration_in_order_of_key(store: Store) ->
     assert [key for key, _ in store.iterate(b"")] == [b"b1", b"b2", b"c"]
 
 
+def test_an_iteration_begins_where_it_is_told(store: Store) -> None:
+    """Keys at the ends of what bytes can say included: the end of a prefix is found by counting up its last byte."""
+    keys = [b"a", b"a\xff", b"a\xff\xff", b"b", b"b/1", b"b/2", b"c", b"\xff", b"\xff\xff", b"\xff\xff1"]
+    store.write_batch(dict.fromkeys(keys, b""))
+    for prefix in (b"", b"a", b"a\xff", b"b", b"b/", b"d", b"\xff", b"\xff\xff"):
+        for start in (b"", b"a", b"a\x00", b"a\xff\x00", b"b/1", b"b/11", b"c", b"\xff", b"\xff\xff0", b"\xff\xff\xff"):
+            expected = sorted(key for key in keys if key.startswith(prefix) and key >= start)
+            assert [key for key, _ in store.iterate(prefix, start)] == expected, (prefix, start)
+
+
 def test_an_iteration_does_not_see_later_writes(store: Store) -> None:
     store.write_batch({b"a": b"1", b"b": b"2"})
     records = store.iterate(b"")

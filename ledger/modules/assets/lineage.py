@@ -18,7 +18,7 @@ from ledger.modules.fields import MARKER
 from ledger.modules.licenses.check import check
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
 from ledger.modules.licenses.operations import Terms
-from ledger.modules.licenses.purchases import use_training
+from ledger.modules.licenses.usage import use_training
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
@@ -107,7 +107,7 @@ def _terms_of_grant(context: Context, owner: bytes | None, derivation: Derivatio
     if grant.asset != derivation.parent or grant.licensee not in (context.sender, owner):
         raise OperationError("assets.derivation_grant", "the grant is for another asset or another licensee")
     terms = require_terms(context.view, grant.terms)
-    state = state_at(grant, terms, context.block_time_ms)
+    state = state_at(grant, context.block_time_ms)
     if state != "active":
         raise OperationError("assets.derivation_grant_not_live", f"the grant is {state}")
     if derivation.right not in terms.rights:

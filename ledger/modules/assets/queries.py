@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from ledger.errors import LedgerError
 from ledger.modules import texts
 from ledger.modules.assets.availability import holders
+from ledger.modules.assets.graph import get_lineage
 from ledger.modules.assets.reads import children, links, ownership
 from ledger.modules.assets.records import (
     ALIASES,
@@ -189,12 +190,12 @@ def list_assets(
     if kind and kind not in KINDS:
         raise LedgerError("query.argument", f"no kind {kind[:80]!r}; there are {', '.join(KINDS)}")
     if owner:
-        keys = (key for key, _ in BY_OWNER.items(view, texts.account(owner)))
+        keys = (key for key, _ in BY_OWNER.items(view, texts.account(owner), after=start))
     elif kind:
-        keys = (key for key, _ in BY_KIND.items(view, kind_part(kind)))
+        keys = (key for key, _ in BY_KIND.items(view, kind_part(kind), after=start))
     else:
-        keys = (key for key, _ in ASSETS.items(view))
-    behind = ((key, _require(ASSETS.get(view, key))) for key in keys if key > start)
+        keys = (key for key, _ in ASSETS.items(view, after=start))
+    behind = ((key, _require(ASSETS.get(view, key))) for key in keys)
     chosen = (pair for pair in behind if not kind or pair[1].kind == kind)
     return [_summary(view, key, record) for key, record in texts.page(chosen, limit)]
 
@@ -262,7 +263,7 @@ def list_children(
     """The assets that are derived from an asset, in order of id, beginning behind the asset `after`."""
     asset_id, _ = _asset(view, asset)
     start = texts.identifier(after) if after else b""
-    keys = texts.page((key for key in children(view, asset_id) if key > start), limit)
+    keys = texts.page(children(view, asset_id, after=start), limit)
     return [_summary(view, key, _require(ASSETS.get(view, key))) for key in keys]
 
 
@@ -359,4 +360,5 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "assets.versions": list_versions,
     "assets.holders": get_holders,
     "assets.children": list_children,
+    "assets.lineage": get_lineage,
 }

@@ -33,14 +33,14 @@ def require_tradable(view: Readable, asset: bytes) -> Asset:
     """Return the record of an asset that may be licensed and sold now.
 
     Raises:
-        OperationError: as `require_manageable` and `require_unfrozen`.
+        OperationError: as `require_manageable` and `require_sellable`.
     """
     record = require_manageable(view, asset)
-    require_unfrozen(record)
+    require_sellable(record)
     return record
 
 
-def require_unfrozen(asset: Asset) -> None:
+def require_sellable(asset: Asset) -> None:
     """Refuse a sale of anything of an asset whose sales a dispute has frozen, or that a dispute takes back.
 
     Raises:
@@ -98,6 +98,6 @@ def links(view: Readable, asset: bytes) -> dict[bytes, Link]:
     return dict(LINKS.items(view, asset))
 
 
-def children(view: Readable, asset: bytes) -> Iterator[bytes]:
-    """Yield the assets that are derived from `asset`, in order of id."""
-    return (key for key, _ in DERIVED.items(view, asset))
+def children(view: Readable, asset: bytes, after: bytes = b"") -> Iterator[bytes]:
+    """Yield the assets that are derived from `asset`, in order of id, beginning behind the asset `after`."""
+    return (key for key, _ in DERIVED.items(view, asset, after=after))

@@ -6,10 +6,15 @@ from typing import Final
 
 from ledger.modules.credits import handlers, operations
 from ledger.modules.credits.queries import QUERIES
-from ledger.modules.module import Module
+from ledger.modules.module import OWNERS, Module, Rule
 
 MODULE: Final = Module(
-    name="credits", operations={operations.Transfer: handlers.transfer}, genesis=handlers.write_genesis
+    name="credits",
+    operations={operations.Transfer: handlers.transfer},
+    rules={
+        operations.Transfer: Rule(signers=OWNERS, while_suspended=False, after_removal=True, while_frozen=False),
+    },
+    genesis=handlers.write_genesis,
 )
 
 __all__ = ["MODULE", "QUERIES"]

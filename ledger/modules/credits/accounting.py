@@ -42,6 +42,36 @@ def hold(context: Context, escrow: bytes, payer: bytes, amount: int) -> None:
     ESCROWS.put(context.view, Escrow(payer, amount), escrow)
 
 
+def held(view: Readable, escrow: bytes) -> int:
+    """Return what an escrow holds; 0 where there is none."""
+    record = ESCROWS.get(view, escrow)
+    return 0 if record is None else record.amount
+
+
+def add(context: Context, escrow: bytes, payer: bytes, amount: int) -> None:
+    """Move `amount` from `payer` into an escrow, which is opened in the payer's name where there is none.
+
+    Raises:
+        OperationError: `credits.insufficient`.
+    """
+    before = ESCROWS.get(context.view, escrow) or Escrow(payer, 0)
+    move(context, payer, escrow_holder(escrow), amount)
+    ESCROWS.put(context.view, Escrow(before.payer, before.amount + amount), escrow)
+
+
+def draw(context: Context, escrow: bytes, amount: int) -> bytes:
+    """Take `amount` of what an escrow holds; it ends with its last unit. The caller must move that amount out of the
+    holder that is returned, in the same operation."""
+    record = ESCROWS.get(context.view, escrow)
+    assert record is not None
+    assert 0 <= amount <= record.amount
+    if amount == record.amount:
+        ESCROWS.delete(context.view, escrow)
+    else:
+        ESCROWS.put(context.view, Escrow(record.payer, record.amount - amount), escrow)
+    return escrow_holder(escrow)
+
+
 def open_escrow(context: Context, escrow: bytes) -> Escrow:
     """End an escrow. The caller must move all its credits out of `escrow_holder` in the same operation."""
     record = ESCROWS.get(context.view, escrow)

@@ -7,11 +7,14 @@ from typing import Final
 from ledger.modules.development import handlers, operations
 from ledger.modules.development.clock import clock_offset_ms
 from ledger.modules.development.queries import QUERIES
-from ledger.modules.module import Module
+from ledger.modules.module import OWNERS, Module, Rule
 
 MODULE: Final = Module(
     name="development",
     operations={operations.AdvanceClock: handlers.advance_clock},
+    rules={
+        operations.AdvanceClock: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
+    },
     genesis=handlers.write_genesis,
 )
 

@@ -7,7 +7,7 @@ from typing import Final
 from ledger.modules.disputes import handlers, operations
 from ledger.modules.disputes.queries import QUERIES
 from ledger.modules.disputes.records import INDEXES
-from ledger.modules.module import Module
+from ledger.modules.module import OWNERS, Module, Rule
 
 MODULE: Final = Module(
     name="disputes",
@@ -18,6 +18,14 @@ MODULE: Final = Module(
         operations.Appeal: handlers.appeal,
         operations.Lift: handlers.lift,
         operations.Collect: handlers.collect,
+    },
+    rules={
+        operations.File: Rule(signers=OWNERS, while_suspended=False, after_removal=False, while_frozen=False),
+        operations.Answer: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
+        operations.Vote: Rule(signers=OWNERS, while_suspended=True, after_removal=False, while_frozen=True),
+        operations.Appeal: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=False),
+        operations.Lift: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=False),
+        operations.Collect: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
     },
     deadlines={handlers.DUE: handlers.on_due},
     indexes=INDEXES,

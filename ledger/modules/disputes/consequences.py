@@ -10,7 +10,7 @@ from ledger.modules.disputes import events
 from ledger.modules.disputes.bonds import portions
 from ledger.modules.disputes.records import DISPUTES, Dispute, debt_id
 from ledger.modules.fields import BPS
-from ledger.modules.licenses.disputing import release_from_dispute
+from ledger.modules.licenses.disputing import release_grant
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.royalties.debts import Due, owe
@@ -31,7 +31,7 @@ def grant_relief(context: Context, identifier: bytes, dispute: Dispute) -> Dispu
             lift(context, dispute.subject.id, frozen)
         return dispute
     if dispute.relief == "refund":
-        refunded = release_from_dispute(context, dispute.subject.id, "refund")
+        refunded = release_grant(context, dispute.subject.id, "refund")
         returned = msgspec.structs.replace(dispute, refunded=refunded)
         return _owe(context, identifier, returned, dispute.amount - refunded, into=None)
     assert dispute.relief == "payment"
@@ -41,7 +41,7 @@ def grant_relief(context: Context, identifier: bytes, dispute: Dispute) -> Dispu
 def deny_relief(context: Context, dispute: Dispute) -> None:
     """End what the filing held: a disputed grant goes on."""
     if dispute.relief == "refund":
-        release_from_dispute(context, dispute.subject.id, "keep")
+        release_grant(context, dispute.subject.id, "settle")
 
 
 def lift(context: Context, identifier: bytes, dispute: Dispute) -> None:

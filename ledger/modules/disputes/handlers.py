@@ -36,10 +36,10 @@ from ledger.modules.disputes.records import (
 )
 from ledger.modules.disputes.standing import arbiters, examine, owns_now
 from ledger.modules.fields import AMOUNT_MAX, MARKER
-from ledger.modules.licenses.disputing import hold_for_dispute
+from ledger.modules.licenses.disputing import hold_grant
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import representative, sender_organization
+from ledger.modules.organizations.accounts import require_unfrozen, sender_organization, speaker
 from ledger.modules.royalties import debts
 from ledger.modules.royalties.records import DEBTS
 
@@ -81,7 +81,7 @@ def file(context: Context, operation: File) -> None:
     quota.schedule(context, organization, due_ms, DUE, identifier)
     bonds.put_up(context, identifier, "claim", operation.bond)
     if operation.relief == "refund":
-        hold_for_dispute(context, operation.subject.id)
+        hold_grant(context, operation.subject.id)
     context.emit(
         events.Filed(
             dispute=identifier,
@@ -108,6 +108,8 @@ def answer(context: Context, operation: Answer) -> None:
         check_cid(operation.evidence, "disputes.evidence")
     bond = dispute.claim.bond if operation.bonded else 0
     if bond:
+        # Whoever could sign for an account whose value is frozen could lose a bond to a friend.
+        require_unfrozen(context, context.sender)
         bonds.put_up(context, identifier, "answer", bond)
     said = Said(context.sender, bond, operation.statement, operation.evidence, context.block_time_ms)
     context.emit(events.Answered(identifier, dispute.asset, context.sender, bond))
@@ -118,7 +120,7 @@ def answer(context: Context, operation: Answer) -> None:
 def vote(context: Context, operation: Vote) -> None:
     """Count an arbiter's vote, and decide as soon as the others cannot change the outcome."""
     identifier = operation.dispute
-    organization = representative(context, "disputes.not_a_representative")
+    organization = speaker(context).organization
     dispute = require_dispute(context, identifier)
     if dispute.state not in ("voting", "appealed") or _is_over(context, dispute):
         raise OperationError("disputes.voting_closed", "there is no vote on the dispute now")

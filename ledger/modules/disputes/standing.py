@@ -11,7 +11,7 @@ from ledger.modules.assets.records import BOUGHT
 from ledger.modules.disputes.operations import File, Ground, Relief, Subject, SubjectKind
 from ledger.modules.disputes.records import DISPUTES, Respondent
 from ledger.modules.fields import BPS
-from ledger.modules.licenses.disputing import require_disputable
+from ledger.modules.licenses.disputing import refundable, require_disputable
 from ledger.modules.licenses.grants import require_grant, require_terms
 from ledger.modules.module import Context
 from ledger.modules.organizations.accounts import organization_of, organizations
@@ -118,8 +118,9 @@ def _about_grant(context: Context, claim: File) -> tuple[bytes, dict[bytes, int]
     if context.sender != grant.licensee:
         raise OperationError("disputes.not_a_party", "only the licensee claims the price of a grant back")
     require_disputable(grant, require_terms(context.view, grant.terms).dispute_window_ms)
-    if grant.price == 0 or claim.amount != grant.price:
-        raise OperationError("disputes.amount", f"the price of the grant, which is in dispute, is {grant.price}")
+    price = refundable(grant)
+    if price == 0 or claim.amount != price:
+        raise OperationError("disputes.amount", f"what of the price can be claimed back is {price}")
     return grant.asset, owners
 
 

@@ -8,20 +8,18 @@ import msgspec
 
 from ledger import deadlines, epochs
 from ledger.errors import OperationError
-from ledger.genesis import ORGANIZATIONS_MAX, validator_account_id
+from ledger.genesis import validator_account_id
 from ledger.membership import Limit, PendingChange, refusal
 from ledger.modules.governance import events
+from ledger.modules.governance.founding import check_founding, check_point, found, require_member
 from ledger.modules.governance.operations import AddValidator, RekeyValidator, RemoveValidator
-from ledger.modules.governance.records import PROPOSALS, Change
+from ledger.modules.governance.records import PROPOSALS, ValidatorChange
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import accounts_of_key, organizations, validator_has
-from ledger.modules.organizations.handlers import found_organization, open_validator_account
-from ledger.modules.organizations.records import Account, AccountKey
+from ledger.modules.organizations.accounts import accounts_of_key
+from ledger.modules.organizations.handlers import open_validator_account
 from ledger.node_names import certified_node_id
 from ledger.validators import ValidatorRecord
-from primitives.identifiers import account_id
-from primitives.keys import InvalidPublicKey, check_public_key
 
 _CODES: Final = {
     Limit.TOO_FEW: "governance.too_few_validators",
@@ -35,7 +33,7 @@ _CODES: Final = {
 }
 
 
-def require_admissible(context: Context, proposal: bytes, change: Change) -> None:
+def require_admissible(context: Context, proposal: bytes, change: ValidatorChange) -> None:
     """Check that an approval of `change` could bring it into effect as things stand.
 
     Raises:
@@ -45,7 +43,7 @@ def require_admissible(context: Context, proposal: bytes, change: Change) -> Non
         _admissible(context, proposal, change)
 
 
-def admit(context: Context, proposal: bytes, change: Change) -> int:
+def admit(context: Context, proposal: bytes, change: ValidatorChange) -> int:
     """Let an approved change wait for the epoch's end, or withdraw a candidate at once. Return that end, 0 where it is
     not known yet.
 
@@ -58,7 +56,7 @@ def admit(context: Context, proposal: bytes, change: Change) -> int:
         return epochs.current_epoch(context.view).end
     pending = _admissible(context, proposal, change)
     if isinstance(change, AddValidator) and change.founding is not None:
-        found_organization(context, change.organization, change.founding.name, _accounts(context, change))
+        found(context, change.organization, change.founding)
     if pending.record is not None:
         open_validator_account(context, pending.record.organization, pending.record.signing_key)
     epochs.add_pending(context.view, pending)
@@ -67,12 +65,12 @@ def admit(context: Context, proposal: bytes, change: Change) -> int:
     return epochs.current_epoch(context.view).end
 
 
-def _admissible(context: Context, proposal: bytes, change: Change) -> PendingChange:
+def _admissible(context: Context, proposal: bytes, change: ValidatorChange) -> PendingChange:
     """Return the change as it would wait for the epoch's end."""
     pending = _resolve(context, proposal, change)
     others = epochs.pending_changes(context.view)
     if isinstance(change, AddValidator):
-        _check_founding(context, change)
+        _check_organization(context, change)
     limit = refusal(
         epochs.current_set(context.view).validators,
         [others[order] for order in sorted(others)],
@@ -101,7 +99,7 @@ def _lapse(context: Context, order: int, change: PendingChange) -> None:
     context.emit(events.ChangeLapsed(change.proposal))
 
 
-def _candidacy(context: Context, change: Change) -> int | None:
+def _candidacy(context: Context, change: ValidatorChange) -> int | None:
     """Return the order of the addition that `change` withdraws: it removes a node that is not in the set yet."""
     if not isinstance(change, RemoveValidator):
         return None
@@ -115,7 +113,7 @@ def _withdraw(context: Context, order: int) -> None:
     _lapse(context, order, change)
 
 
-def _resolve(context: Context, proposal: bytes, change: Change) -> PendingChange:
+def _resolve(context: Context, proposal: bytes, change: ValidatorChange) -> PendingChange:
     return PendingChange(
         kind="add" if isinstance(change, AddValidator) else "rekey" if isinstance(change, RekeyValidator) else "remove",
         node_id=change.node_id,
@@ -153,42 +151,14 @@ def _record(context: Context, change: AddValidator | RekeyValidator) -> Validato
     )
 
 
-def _check_founding(context: Context, change: AddValidator) -> None:
+def _check_organization(context: Context, change: AddValidator) -> None:
     """Check the organization of a new validator: it is here, or it comes with the validator."""
-    known = organizations(context.view)
     if change.founding is None:
-        if change.organization not in known:
-            raise OperationError("governance.unknown_organization", f"{change.organization} is not in the consortium")
+        require_member(context.view, change.organization)
         return
-    if change.organization in known:
-        raise OperationError("governance.organization_exists", f"{change.organization} is in the consortium already")
-    if len(known) >= ORGANIZATIONS_MAX:
-        raise OperationError("governance.too_many_organizations", f"at most {ORGANIZATIONS_MAX}")
-    for founder in change.founding.accounts:
-        _check_point(founder.key)
-        if founder.key == change.signing_key:
-            raise OperationError(
-                "governance.key_of_account", "the signing key belongs to an account: use separate keys"
-            )
-        if validator_has(context.view, founder.key):
-            raise OperationError("governance.key_taken", "a validator signs with the key of a founding account")
-    if len(_accounts(context, change)) < len(change.founding.accounts):
-        raise OperationError("governance.founding_accounts", "two of the founding accounts are one")
-
-
-def _accounts(context: Context, change: AddValidator) -> dict[bytes, Account]:
-    """Return the first accounts of a new organization by id."""
-    assert change.founding is not None
-    return {
-        account_id(context.network_id, change.organization, founder.key, founder.salt): Account(
-            organization=change.organization,
-            name=founder.name,
-            keys=(AccountKey(founder.key, "owner"),),
-            vouches=True,
-            opened_at_ms=context.block_time_ms,
-        )
-        for founder in change.founding.accounts
-    }
+    check_founding(context, change.organization, change.founding)
+    if any(founder.key == change.signing_key for founder in change.founding.accounts):
+        raise OperationError("governance.key_of_account", "the signing key belongs to an account: use separate keys")
 
 
 def _member(context: Context, node_id: str) -> ValidatorRecord:
@@ -199,13 +169,6 @@ def _member(context: Context, node_id: str) -> ValidatorRecord:
 
 
 def _check_key(context: Context, key: bytes, account: bytes) -> None:
-    _check_point(key)
+    check_point(key)
     if any(holder != account for holder in accounts_of_key(context.view, key)):
         raise OperationError("governance.key_of_account", "the signing key belongs to an account: use separate keys")
-
-
-def _check_point(key: bytes) -> None:
-    try:
-        check_public_key(key)
-    except InvalidPublicKey as error:
-        raise OperationError("governance.invalid_key", str(error)) from error

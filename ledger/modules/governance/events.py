@@ -11,6 +11,9 @@ class ProposalOpened(Event, frozen=True, tag="governance.proposal_opened"):
     change: str
     """Tag of the change."""
     node_id: str
+    """Empty where the change is of no validator."""
+    subject: str
+    """The organization, or the account in hex, that the change is of; empty where it is of a validator."""
     closes_at_ms: int
 
 
@@ -23,7 +26,8 @@ class VoteCast(Event, frozen=True, tag="governance.vote_cast"):
 class ProposalApproved(Event, frozen=True, tag="governance.proposal_approved"):
     proposal: bytes
     epoch_end: int
-    """0 where the change waits for `validators.ready` and no end is known yet."""
+    """0 where the change waits for `validators.ready` and no end is known yet, and where it has taken effect at
+    once."""
 
 
 class ProposalRejected(Event, frozen=True, tag="governance.proposal_rejected"):

@@ -7,14 +7,16 @@ import msgspec
 from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.fields import MARKER
-from ledger.modules.governance import events
+from ledger.modules.governance import events, members
 from ledger.modules.governance.admission import admit, require_admissible
-from ledger.modules.governance.operations import Propose, Vote
+from ledger.modules.governance.operations import Propose, RecoverAccount, Vote
 from ledger.modules.governance.records import (
     OPEN,
     OPEN_PROPOSALS_MAX,
     PROPOSALS,
     VOTING_END,
+    Change,
+    MemberChange,
     Proposal,
     State,
     passes,
@@ -22,19 +24,22 @@ from ledger.modules.governance.records import (
 )
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import organizations, representative
+from ledger.modules.organizations.accounts import account, organizations
 from ledger.modules.organizations.records import organization_part
 
 
 def propose(context: Context, operation: Propose) -> None:
     """Open a proposal, which an approval could bring into effect as things stand."""
-    organization = representative(context, "governance.not_a_representative")
+    organization = _representative(context)
     if operation.text is not None:
         check_cid(operation.text, "governance.text")
     identifier = proposal_id(context.transaction_id, operation.change)
     if PROPOSALS.get(context.view, identifier) is not None:
         raise OperationError("governance.proposal_exists", "the transaction proposes this twice")
-    require_admissible(context, identifier, operation.change)
+    if isinstance(operation.change, MemberChange):
+        members.require_possible(context, operation.change)
+    else:
+        require_admissible(context, identifier, operation.change)
     part = organization_part(organization)
     if sum(1 for _ in OPEN.items(context.view, part)) >= OPEN_PROPOSALS_MAX:
         raise OperationError(
@@ -55,17 +60,35 @@ def propose(context: Context, operation: Propose) -> None:
     quota.store(context, organization, PROPOSALS, proposal, identifier)
     quota.store(context, organization, OPEN, MARKER, part, identifier)
     quota.schedule(context, organization, proposal.closes_at_ms, VOTING_END, identifier)
-    tag = str(type(operation.change).__struct_config__.tag)
-    context.emit(events.ProposalOpened(identifier, organization, tag, operation.change.node_id, proposal.closes_at_ms))
+    context.emit(
+        events.ProposalOpened(
+            proposal=identifier,
+            organization=organization,
+            change=str(type(operation.change).__struct_config__.tag),
+            node_id="" if isinstance(operation.change, MemberChange) else operation.change.node_id,
+            subject=_subject(operation.change),
+            closes_at_ms=proposal.closes_at_ms,
+        )
+    )
+    if isinstance(operation.change, MemberChange):
+        members.opened(context, organization, identifier, operation.change, proposal.closes_at_ms)
+
+
+def _subject(change: Change) -> str:
+    """Name the organization or the account that a change is of."""
+    if isinstance(change, RecoverAccount):
+        return change.account.hex()
+    return change.organization if isinstance(change, MemberChange) else ""
 
 
 def vote(context: Context, operation: Vote) -> None:
-    """Count the vote of the sender's organization, and act on the outcome at once.
+    """Count the vote of the sender's organization, and act on the outcome at once. The votes of organizations that were
+    removed since count neither way.
 
     The vote that would approve a change which has become impossible is refused: the proposal stays open, and may become
     possible again.
     """
-    organization = representative(context, "governance.not_a_representative")
+    organization = _representative(context)
     proposal = PROPOSALS.get(context.view, operation.proposal)
     if proposal is None:
         raise OperationError("governance.unknown_proposal", "no such proposal on this network")
@@ -76,16 +99,25 @@ def vote(context: Context, operation: Vote) -> None:
     context.emit(events.VoteCast(operation.proposal, organization, operation.approve))
     field = "approvals" if operation.approve else "refusals"
     proposal = msgspec.structs.replace(proposal, **{field: (*getattr(proposal, field), organization)})
-    everybody = len(organizations(context.view))
-    if passes(len(proposal.approvals), everybody):
-        end = admit(context, operation.proposal, proposal.change)
+    voters = set(organizations(context.view))
+    approvals, refusals = len(voters.intersection(proposal.approvals)), len(voters.intersection(proposal.refusals))
+    if passes(approvals, len(voters)):
+        end = _bring_about(context, operation.proposal, proposal.change)
         context.emit(events.ProposalApproved(operation.proposal, end))
         _close(context, operation.proposal, proposal, "approved")
-    elif not passes(everybody - len(proposal.refusals), everybody):
+    elif not passes(len(voters) - refusals, len(voters)):
         context.emit(events.ProposalRejected(operation.proposal))
         _close(context, operation.proposal, proposal, "rejected")
     else:
         quota.store(context, proposal.organization, PROPOSALS, proposal, operation.proposal, enforced=False)
+
+
+def _bring_about(context: Context, identifier: bytes, change: Change) -> int:
+    """Make an approved change, or let it wait for the epoch's end; return that end, 0 where none is known or needed."""
+    if isinstance(change, MemberChange):
+        members.bring_about(context, change)
+        return 0
+    return admit(context, identifier, change)
 
 
 def on_voting_end(context: Context, subject: bytes) -> None:
@@ -107,3 +139,18 @@ def _store_closed(context: Context, identifier: bytes, proposal: Proposal, state
     closed = msgspec.structs.replace(proposal, state=state)
     quota.store(context, proposal.organization, PROPOSALS, closed, identifier, enforced=False)
     quota.remove(context, proposal.organization, OPEN, organization_part(proposal.organization), identifier)
+    if state != "approved" and isinstance(proposal.change, MemberChange):
+        members.dropped(context, identifier, proposal.change)
+
+
+def _representative(context: Context) -> str:
+    """Return the sender's organization, for which the sender speaks.
+
+    Only accounts of the genesis do, as only they open further ones: whoever an organization has opened an account for
+    would otherwise decide for it.
+    """
+    sender = account(context.view, context.sender)
+    assert sender is not None
+    if not sender.vouches:
+        raise OperationError("governance.not_a_representative", "the account does not speak for its organization")
+    return sender.organization

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.genesis import Address, Name, Slug
 from ledger.modules.fields import Bytes32, CidText, Operation, Part, Salt, ShortText
+from ledger.modules.organizations.operations import Quota
 
 NodeIdText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
 """`gmnode1...`"""
@@ -24,7 +25,7 @@ class FoundingAccount(Part, frozen=True):
 
 
 class Founding(Part, frozen=True):
-    """An organization that comes with its first validator. It votes from the approval on."""
+    """An organization that comes in, with its first validator or without one. It votes from the approval on."""
 
     name: Name
     accounts: Annotated[tuple[FoundingAccount, ...], msgspec.Meta(min_length=1, max_length=8)]
@@ -63,10 +64,63 @@ class RekeyValidator(Part, frozen=True, tag="rekey_validator"):
     address: Address
 
 
+class AdmitOrganization(Part, frozen=True, tag="admit_organization"):
+    """Let an organization in that runs no validator. An id is never given twice."""
+
+    organization: Slug
+    founding: Founding
+
+
+class SuspendOrganization(Part, frozen=True, tag="suspend_organization"):
+    """Let an organization begin nothing new. What runs goes on: escrows, claims, its votes and its validators."""
+
+    organization: Slug
+
+
+class ReinstateOrganization(Part, frozen=True, tag="reinstate_organization"):
+    """Make an organization that was suspended or removed a full member again."""
+
+    organization: Slug
+
+
+class RemoveOrganization(Part, frozen=True, tag="remove_organization"):
+    """Let an organization go that has no validator, in the set or on the way. It has no vote any more; its accounts
+    keep what they own, to hand on, withdraw and be refunded. At least four organizations stay."""
+
+    organization: Slug
+
+
+class SetQuota(Part, frozen=True, tag="set_quota"):
+    """Say what the records of one organization may take up."""
+
+    organization: Slug
+    quota: Quota | None
+    """None goes back to the chain's parameters."""
+
+
+class RecoverAccount(Part, frozen=True, tag="recover_account"):
+    """Give an account one new owner key in place of all others, at once. Proposed by the account's own organization
+    within 30 days of its request for recovery, it freezes the account for the vote, 14 days at most."""
+
+    account: Bytes32
+    owner_key: Bytes32
+
+
 class Propose(Operation, frozen=True, tag="governance.propose"):
     """Propose a change to all organizations. Whoever proposes votes like everybody else, by a vote."""
 
-    change: AddValidator | RemoveValidator | RekeyValidator
+    change: (
+        AddValidator
+        | RemoveValidator
+        | RekeyValidator
+        | AdmitOrganization
+        | SuspendOrganization
+        | ReinstateOrganization
+        | RemoveOrganization
+        | SetQuota
+        | RecoverAccount
+    )
+    """Those of validators wait for the end of the epoch, all others take effect with the vote that decides."""
     title: ShortText
     text: CidText | None = None
     """CID of a longer explanation."""

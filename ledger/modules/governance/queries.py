@@ -8,25 +8,39 @@ from typing import Any, Final
 
 from ledger.modules import texts
 from ledger.modules.fields import Result
-from ledger.modules.governance.operations import AddValidator, RemoveValidator
+from ledger.modules.governance.operations import (
+    AddValidator,
+    AdmitOrganization,
+    Founding,
+    RecoverAccount,
+    RekeyValidator,
+    RemoveValidator,
+    SetQuota,
+)
 from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal
 from ledger.modules.organizations.accounts import organizations
 from ledger.state.view import Readable
-from primitives.identifiers import account_id, account_to_text, key_to_text
+from primitives.identifiers import AccountId, account_id, account_to_text, key_to_text
 
 
 class ChangeResult(Result, frozen=True):
     kind: str
     """Tag of the change."""
-    node_id: str
-    organization: str | None
-    signing_key: str | None
-    tls_certificate: str | None
+    node_id: str | None = None
+    organization: str | None = None
+    signing_key: str | None = None
+    tls_certificate: str | None = None
     """Base64 of the DER certificate."""
-    address: str | None
-    founding: str | None
-    """Name of the organization that the change also lets in."""
-    founding_accounts: tuple[str, ...]
+    address: str | None = None
+    founding: str | None = None
+    """Name of the organization that the change lets in."""
+    founding_accounts: tuple[str, ...] = ()
+    quota_records: int | None = None
+    """None, as the next two, in a change that goes back to the chain's parameters."""
+    quota_bytes: int | None = None
+    quota_deadlines: int | None = None
+    account: str | None = None
+    owner_key: str | None = None
 
 
 class ProposalResult(Result, frozen=True):
@@ -67,13 +81,13 @@ def list_proposals(
 ) -> list[ProposalResult]:
     """Proposals of one state or of all, in order of id, beginning behind the proposal `after`."""
     start = texts.identifier(after) if after else b""
-    found = _open(view) if state == "open" else PROPOSALS.items(view)
-    chosen = ((key, record) for key, record in found if key > start and state in ("", record.state))
+    found = _open(view, start) if state == "open" else PROPOSALS.items(view, after=start)
+    chosen = ((key, record) for key, record in found if state in ("", record.state))
     return [_proposal(view, network_id, key, record) for key, record in texts.page(chosen, limit)]
 
 
-def _open(view: Readable) -> Iterator[tuple[bytes, Proposal]]:
-    for identifier in sorted(key[-32:] for key, _ in OPEN.items(view)):
+def _open(view: Readable, start: bytes) -> Iterator[tuple[bytes, Proposal]]:
+    for identifier in sorted(key[-32:] for key, _ in OPEN.items(view) if key[-32:] > start):
         record = PROPOSALS.get(view, identifier)
         assert record is not None
         yield identifier, record
@@ -98,11 +112,38 @@ def _proposal(view: Readable, network_id: bytes, identifier: bytes, record: Prop
 
 def _change(network_id: bytes, change: Change) -> ChangeResult:
     kind = str(type(change).__struct_config__.tag)
-    if isinstance(change, RemoveValidator):
-        return ChangeResult(kind, change.node_id, None, None, None, None, None, ())
+    match change:
+        case RemoveValidator():
+            return ChangeResult(kind, node_id=change.node_id)
+        case AddValidator() | RekeyValidator():
+            return _validator_change(network_id, kind, change)
+        case AdmitOrganization():
+            return ChangeResult(
+                kind,
+                organization=change.organization,
+                founding=change.founding.name,
+                founding_accounts=_founders(network_id, change.organization, change.founding),
+            )
+        case SetQuota():
+            quota = change.quota
+            return ChangeResult(
+                kind,
+                organization=change.organization,
+                quota_records=None if quota is None else quota.records,
+                quota_bytes=None if quota is None else quota.bytes,
+                quota_deadlines=None if quota is None else quota.deadlines,
+            )
+        case RecoverAccount():
+            return ChangeResult(
+                kind, account=account_to_text(AccountId(change.account)), owner_key=key_to_text(change.owner_key)
+            )
+        case _:
+            return ChangeResult(kind, organization=change.organization)
+
+
+def _validator_change(network_id: bytes, kind: str, change: AddValidator | RekeyValidator) -> ChangeResult:
     founding = change.founding if isinstance(change, AddValidator) else None
     organization = change.organization if isinstance(change, AddValidator) else None
-    founders = () if founding is None else founding.accounts
     return ChangeResult(
         kind=kind,
         node_id=change.node_id,
@@ -111,10 +152,14 @@ def _change(network_id: bytes, change: Change) -> ChangeResult:
         tls_certificate=base64.b64encode(change.tls_certificate).decode("ascii"),
         address=change.address,
         founding=None if founding is None else founding.name,
-        founding_accounts=tuple(
-            account_to_text(account_id(network_id, str(organization), founder.key, founder.salt))
-            for founder in founders
-        ),
+        founding_accounts=() if founding is None else _founders(network_id, str(organization), founding),
+    )
+
+
+def _founders(network_id: bytes, organization: str, founding: Founding) -> tuple[str, ...]:
+    return tuple(
+        account_to_text(account_id(network_id, organization, founder.key, founder.salt))
+        for founder in founding.accounts
     )
 
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from ledger.modules.fields import Bytes32, Marker, Record, TimeMs
-from ledger.modules.governance.operations import AddValidator, RekeyValidator, RemoveValidator
+from ledger.modules.governance.operations import (
+    AddValidator,
+    AdmitOrganization,
+    RecoverAccount,
+    ReinstateOrganization,
+    RekeyValidator,
+    RemoveOrganization,
+    RemoveValidator,
+    SetQuota,
+    SuspendOrganization,
+)
 from ledger.state.view import Table
 from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
@@ -19,7 +29,13 @@ OPEN_PROPOSALS_MAX: Final = 8
 VOTING_END: Final = "governance.voting_end"
 """The deadline at which a proposal that is still open expires; its subject is the proposal's id."""
 
-Change = AddValidator | RemoveValidator | RekeyValidator
+ValidatorChange = AddValidator | RemoveValidator | RekeyValidator
+"""Waits for the end of the epoch."""
+MemberChange = (
+    AdmitOrganization | SuspendOrganization | ReinstateOrganization | RemoveOrganization | SetQuota | RecoverAccount
+)
+"""Takes effect at once."""
+Change = ValidatorChange | MemberChange
 State = Literal["open", "approved", "rejected", "expired", "lapsed"]
 
 

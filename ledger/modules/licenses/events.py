@@ -6,8 +6,8 @@ from typing import Literal
 
 from ledger.modules.fields import Event
 
-RefundReason = Literal["unavailable", "royalties_uncovered", "term_over", "dispute_upheld", "dispute_over"]
-"""`dispute_over`: a dispute failed, and the grant could not become usable again."""
+RefundReason = Literal["unavailable", "royalties_uncovered", "term_over", "dispute", "not_holdable"]
+"""not_holdable: a dispute ended for the grant, but its licensee may not hold it any more."""
 
 
 class Committed(Event, frozen=True, tag="licenses.committed"):
@@ -62,6 +62,76 @@ class Refunded(Event, frozen=True, tag="licenses.refunded"):
     licensee: bytes
     amount: int
     reason: RefundReason
+
+
+class RenewalRefunded(Event, frozen=True, tag="licenses.renewal_refunded"):
+    """The payment for a renewal went back; the terms before it stand."""
+
+    grant: bytes
+    asset: bytes
+    licensee: bytes
+    amount: int
+    reason: RefundReason
+    end_ms: int
+
+
+class Renewed(Event, frozen=True, tag="licenses.renewed"):
+    """A further term of the same grant."""
+
+    grant: bytes
+    offer: bytes
+    asset: bytes
+    licensee: bytes
+    price: int
+    start_ms: int
+    end_ms: int
+
+
+class Superseded(Event, frozen=True, tag="licenses.superseded"):
+    """A renewal under other terms: the successor takes over at a time."""
+
+    grant: bytes
+    asset: bytes
+    successor: bytes
+    at_ms: int
+
+
+class Revoked(Event, frozen=True, tag="licenses.revoked"):
+    grant: bytes
+    asset: bytes
+    licensee: bytes
+    cause: str
+    effect_ms: int
+    refund: int
+
+
+class HeldForDispute(Event, frozen=True, tag="licenses.held_for_dispute"):
+    grant: bytes
+    asset: bytes
+
+
+class UsageReported(Event, frozen=True, tag="licenses.usage_reported"):
+    grant: bytes
+    asset: bytes
+    used: int
+    """In all."""
+    amount: int
+    """Paid for what is new."""
+
+
+class DepositReturned(Event, frozen=True, tag="licenses.deposit_returned"):
+    """What was deposited for use and not used."""
+
+    grant: bytes
+    asset: bytes
+    licensee: bytes
+    amount: int
+
+
+class SeatsSet(Event, frozen=True, tag="licenses.seats_set"):
+    grant: bytes
+    asset: bytes
+    accounts: tuple[bytes, ...]
 
 
 class DerivativesApproved(Event, frozen=True, tag="licenses.derivatives_approved"):

@@ -19,7 +19,10 @@ from ledger.modules.licenses.records import (
 )
 from ledger.state.view import Readable
 
-State = Literal["escrowed", "scheduled", "active", "disputed", "exhausted", "expired", "refunded"]
+State = Literal[
+    "escrowed", "scheduled", "active", "disputed", "exhausted", "expired", "revoked", "superseded", "refunded"
+]
+"""An offered license has no grant yet; it is escrowed or active from its purchase on."""
 
 FAMILY_MAX: Final = 1_024
 """Assets of one owner that are searched for grants that collide with a sole or exclusive one."""
@@ -40,22 +43,53 @@ def require_grant(view: Readable, grant: bytes) -> Grant:
     return record
 
 
-def state_at(grant: Grant, terms: Terms, at_ms: int) -> State:
-    """Return the state of a grant at a block time: expiry is a pure function of it, and needs no operation."""
+def ends_ms(grant: Grant) -> int | None:
+    """Return the exclusive end of a grant, by its term or by a revocation; None never ends."""
+    if grant.revocation is None:
+        return grant.end_ms
+    effect_ms = grant.revocation.effect_ms
+    return effect_ms if grant.end_ms is None else min(grant.end_ms, effect_ms)
+
+
+def is_exhausted(grant: Grant) -> bool:
+    """Tell whether the whole quota is used."""
+    return grant.quota is not None and grant.used >= grant.quota
+
+
+def state_at(grant: Grant, at_ms: int) -> State:
+    """Return the state of a grant at a block time: a pure function of record and time, which needs no operation.
+
+    Only times from the latest block on are answered as they will be; of the past the record keeps no history.
+    """
     if grant.state != "active":
         return grant.state
     if grant.disputed:
         return "disputed"
+    if grant.revocation is not None and at_ms >= grant.revocation.effect_ms:
+        return "revoked"
+    if grant.superseded_at_ms is not None and at_ms >= grant.superseded_at_ms:
+        return "superseded"
     if grant.end_ms is not None and at_ms >= grant.end_ms:
         return "expired"
-    if terms.quota is not None and grant.used >= terms.quota:
+    if is_exhausted(grant):
         return "exhausted"
     return "scheduled" if at_ms < grant.start_ms else "active"
 
 
 def is_live(grant: Grant, at_ms: int) -> bool:
     """Tell whether a grant counts against others: escrowed, active, disputed, or starting later."""
-    return grant.state != "refunded" and (grant.end_ms is None or at_ms < grant.end_ms)
+    end_ms = ends_ms(grant)
+    return grant.state != "refunded" and not is_exhausted(grant) and (end_ms is None or at_ms < end_ms)
+
+
+def paid(grant: Grant, terms: Terms) -> int:
+    """Return the units that a licensee has paid for a grant and not got back: for its terms, and for use. What is in
+    escrow counts only when it is paid out."""
+    if grant.state != "active":
+        return grant.used * terms.usage_price
+    in_escrow = grant.disputed or grant.due_ms is not None
+    settled = grant.price * (grant.terms_paid - in_escrow) + grant.used * terms.usage_price
+    return max(settled - grant.refunded, 0)
 
 
 def grants_of(view: Readable, account: bytes, asset: bytes) -> Iterator[tuple[bytes, Grant, Terms]]:
@@ -74,17 +108,8 @@ def reserving_grants(view: Readable, asset: bytes, at_ms: int) -> Iterator[tuple
                 yield grant_id, grant, require_terms(view, grant.terms)
 
 
-def colliding_grant(
-    view: Readable,
-    asset: bytes,
-    terms: Terms,
-    start_ms: int,
-    end_ms: int | None,
-    now_ms: int,
-    *,
-    besides: bytes = b"",
-) -> bytes | None:
-    """Return a live grant, other than `besides`, that one under `terms` for [start_ms, end_ms) would collide with.
+def colliding_grant(view: Readable, grant_id: bytes, candidate: Grant, terms: Terms, now_ms: int) -> bytes | None:
+    """Return a live grant, other than `grant_id` itself, that `candidate` under `terms` would collide with.
 
     Two grants collide when rights, territory, field of use and time all intersect and one of them is sole or
     exclusive. A sole or exclusive grant reserves all versions of its asset and of the asset's derivatives by the same
@@ -93,43 +118,74 @@ def colliding_grant(
     Raises:
         OperationError: `licenses.too_many_grants` when the search would be too long.
     """
-    for grant_id, grant, other in reserving_grants(view, asset, now_ms):
-        if grant_id != besides and _overlap(terms, start_ms, end_ms, other, grant):
-            return grant_id
+    asset = candidate.asset
+    for other_id, other, other_terms in reserving_grants(view, asset, now_ms):
+        if other_id != grant_id and overlap(candidate, terms, other, other_terms):
+            return other_id
     if terms.exclusivity == "none":
         return None
     searched = 0
     for bound in (asset, *_same_owner_descendants(view, asset)):
-        for grant_id, _ in GRANTS_BY_ASSET.items(view, bound):
+        for other_id, _ in GRANTS_BY_ASSET.items(view, bound):
             searched += 1
             if searched > SCAN_MAX:
                 raise OperationError("licenses.too_many_grants", f"more than {SCAN_MAX} grants to search")
-            if grant_id == besides:
+            if other_id == grant_id:
                 continue
-            grant = require_grant(view, grant_id)
-            if is_live(grant, now_ms) and _overlap(terms, start_ms, end_ms, require_terms(view, grant.terms), grant):
-                return grant_id
+            other = require_grant(view, other_id)
+            if is_live(other, now_ms) and overlap(candidate, terms, other, require_terms(view, other.terms)):
+                return other_id
     return None
 
 
-def exclusive_grant_over(view: Readable, asset: bytes, right: Right, at_ms: int) -> bytes | None:
-    """Return the exclusive grant that keeps the owner itself from using `right` at a time, or None."""
+def exclusive_grant_over(
+    view: Readable, asset: bytes, right: Right, at_ms: int, field_of_use: str | None = None, country: str | None = None
+) -> bytes | None:
+    """Return the exclusive grant that keeps the owner itself from using `right` at a time, or None.
+
+    Where no field or country is named, a grant for any of them counts.
+    """
     for grant_id, grant, terms in reserving_grants(view, asset, at_ms):
-        if terms.exclusivity == "exclusive" and right in terms.rights and grant.start_ms <= at_ms:
+        if (
+            terms.exclusivity == "exclusive"
+            and right in terms.rights
+            and grant.start_ms <= at_ms
+            and (field_of_use is None or field_clause(terms, field_of_use) is None)
+            and (country is None or in_territory(terms, country))
+        ):
             return grant_id
     return None
 
 
-def _overlap(terms: Terms, start_ms: int, end_ms: int | None, other: Terms, grant: Grant) -> bool:
-    starts_before_the_other_ends = grant.end_ms is None or start_ms < grant.end_ms
-    ends_after_the_other_starts = end_ms is None or grant.start_ms < end_ms
+def field_clause(terms: Terms, field_of_use: str) -> str | None:
+    """Return the clause that keeps a field of use out of `terms`: `field_deny` or `field_allow`; None where it is
+    covered."""
+    if field_of_use in terms.field_deny:
+        return "field_deny"
+    if terms.field_allow and field_of_use not in terms.field_allow:
+        return "field_allow"
+    return None
+
+
+def in_territory(terms: Terms, country: str) -> bool:
+    """Tell whether terms cover a country (ISO 3166-1 alpha-2)."""
+    return not terms.territory or country in terms.territory
+
+
+def overlap(grant: Grant, terms: Terms, other: Grant, other_terms: Terms) -> bool:
+    """Tell whether two grants meet: in time, rights, territory and field of use at once."""
+    end_ms, other_end_ms = ends_ms(grant), ends_ms(other)
     return (
-        starts_before_the_other_ends
-        and ends_after_the_other_starts
-        and not set(terms.rights).isdisjoint(other.rights)
-        and (not terms.territory or not other.territory or not set(terms.territory).isdisjoint(other.territory))
-        and _fields_meet(terms, other)
+        (other_end_ms is None or grant.start_ms < other_end_ms)
+        and (end_ms is None or other.start_ms < end_ms)
+        and not set(terms.rights).isdisjoint(other_terms.rights)
+        and _territories_meet(terms, other_terms)
+        and _fields_meet(terms, other_terms)
     )
+
+
+def _territories_meet(first: Terms, second: Terms) -> bool:
+    return not (first.territory and second.territory and set(first.territory).isdisjoint(second.territory))
 
 
 def _fields_meet(first: Terms, second: Terms) -> bool:

@@ -1,21 +1,27 @@
-"""A grant gets another licensee: its records go to that one's quota."""
+"""A grant gets another licensee: its records go to that one's quota, the deposit for its use goes along, and seats
+end."""
 
 from __future__ import annotations
 
 import msgspec
 
 from ledger.modules.fields import MARKER
+from ledger.modules.licenses import usage
 from ledger.modules.licenses.grants import require_grant, require_terms
 from ledger.modules.licenses.records import GRANTS, GRANTS_BY_ASSET, GRANTS_BY_LICENSEE, RESERVING
+from ledger.modules.licenses.seats import clear_seats
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
 
 
 def hand_over_grant(context: Context, grant_id: bytes, recipient: bytes) -> None:
-    """Make `recipient` the licensee of a settled grant. It stays the same token: edition, terms and period."""
+    """Make `recipient` the licensee of a settled grant. It stays the same token: edition, terms, period and what is
+    left of its quota."""
+    clear_seats(context, grant_id)
     grant = require_grant(context.view, grant_id)
-    assert grant.due_ms is None  # nothing of it is in escrow, and no deadline is on the giver's quota
+    assert grant.due_ms is None  # its price is not in escrow
+    grant = usage.unscheduled(context, grant_id, grant)
     giver, organization = grant.organization, organization_of(context.view, recipient)
     reserves = require_terms(context.view, grant.terms).exclusivity != "none"
     quota.remove(context, giver, GRANTS, grant_id)
@@ -25,6 +31,7 @@ def hand_over_grant(context: Context, grant_id: bytes, recipient: bytes) -> None
     if reserved:
         quota.remove(context, giver, RESERVING, grant.asset, grant_id)
     handed = msgspec.structs.replace(grant, licensee=recipient, organization=organization, locked_by=None)
+    handed = usage.scheduled(context, grant_id, handed)
     quota.store(context, organization, GRANTS, handed, grant_id)
     quota.store(context, organization, GRANTS_BY_LICENSEE, MARKER, recipient, grant.asset, grant_id)
     quota.store(context, organization, GRANTS_BY_ASSET, MARKER, grant.asset, grant_id)

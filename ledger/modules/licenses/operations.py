@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-from ledger.modules.fields import Amount, Bytes32, Code, Operation, Part, Salt, TimeMs, VersionNumber
+from ledger.modules.fields import (
+    Amount,
+    Bytes32,
+    CidText,
+    Code,
+    Operation,
+    Part,
+    PositiveAmount,
+    Salt,
+    TimeMs,
+    VersionNumber,
+)
 from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
 
@@ -33,6 +44,11 @@ Codes = Annotated[tuple[Code, ...], msgspec.Meta(max_length=32)]
 Country = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
 DurationMs = Annotated[int, msgspec.Meta(ge=1, le=2**45)]
+NoticeMs = Annotated[int, msgspec.Meta(ge=0, le=2**45)]
+SIGNATURE_BYTES: Final = 64
+SignatureBytes = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
+SEATS_MAX: Final = 256
+"""Accounts that may be given a seat of one grant, whatever its terms allow."""
 
 
 class Terms(Part, frozen=True):
@@ -51,9 +67,14 @@ class Terms(Part, frozen=True):
     """None is perpetual."""
     renewable: bool = False
     quota: Count | None = None
+    """Units that each term gives; a renewal adds them to what is left."""
     quota_unit: QuotaUnit | None = None
+    """trainings are counted by the chain itself; the others by vouchers that the licensee signs for the provider."""
+    usage_price: Amount = 0
+    """Per unit of the quota, beside the price. Deposited at the purchase, paid as use is reported."""
     seats: Count | None = None
-    """People or machines of the licensee that may use it at a time; what they do is not seen by the chain."""
+    """Accounts of the licensee's organization that may use it, the licensee's own among them; None is the licensee
+    alone."""
     field_allow: Codes = ()
     """Fields of use; empty allows all that `field_deny` does not name."""
     field_deny: Codes = ()
@@ -77,8 +98,11 @@ class Terms(Part, frozen=True):
     """Generations of derivatives that share; 0 exactly where nothing is shared."""
     attribution: Annotated[str, msgspec.Meta(max_length=256)] = ""
     revocation_causes: Codes = ()
-    notice_ms: TimeMs = 0
+    """For what the manager may revoke a grant; empty is never."""
+    notice_ms: NoticeMs = 0
+    """From the revocation to its effect."""
     refund_mode: RefundMode = "none"
+    """pro-rata: who revokes pays back the price of the time after the effect, rounded up."""
     dispute_window_ms: Annotated[int, msgspec.Meta(ge=0, le=90 * 86_400_000)] = 0
     """How long a payment waits in escrow after the grant became active; 0 pays at once."""
     legal_text_cid: Annotated[str, msgspec.Meta(max_length=59)] = ""
@@ -123,6 +147,49 @@ class Claim(Operation, frozen=True, tag="licenses.claim"):
     """Have the due settlement or refund of a grant's escrow done now, where the sweep is behind. By anyone."""
 
     grant: Bytes32
+
+
+class Renew(Operation, frozen=True, tag="licenses.renew"):
+    """Renew a grant, by its licensee. An offer of the same terms adds a term to the same grant; one of other terms
+    makes a new grant that follows the old one."""
+
+    grant: Bytes32
+    offer: Bytes32
+    terms_digest: Bytes32
+    price_max: Amount
+    salt: Salt | None = None
+    """Reveals the sender's commitment to the offer; needed where the grant is exclusive or takes the last edition."""
+
+
+class Revoke(Operation, frozen=True, tag="licenses.revoke"):
+    """Revoke a grant for a cause that its terms name, from their notice on. By the asset's manager, who pays the
+    refund."""
+
+    grant: Bytes32
+    cause: Code
+    evidence: CidText | None = None
+
+
+class SetSeats(Operation, frozen=True, tag="licenses.set_seats"):
+    """Say which accounts of the licensee's organization may use a grant, beside the licensee's own. By the
+    licensee."""
+
+    grant: Bytes32
+    accounts: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=SEATS_MAX)]
+    """Replaces those named before."""
+
+
+class ReportUsage(Operation, frozen=True, tag="licenses.report_usage"):
+    """Report use by the licensee's voucher: a count of all units so far, signed. By the asset's manager. A count that
+    is known already, or lower, changes nothing."""
+
+    grant: Bytes32
+    count: PositiveAmount
+    """Over all terms of the grant."""
+    key: Bytes32
+    """An owner or operator key of the licensee."""
+    signature: SignatureBytes
+    """Over `ledger.modules.licenses.vouchers.voucher_message`."""
 
 
 class ApproveDerivatives(Operation, frozen=True, tag="licenses.approve_derivatives"):

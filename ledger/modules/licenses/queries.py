@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Final, get_args
 
 import msgspec
@@ -10,9 +11,10 @@ import msgspec
 from ledger.errors import LedgerError
 from ledger.modules import texts
 from ledger.modules.assets.records import ASSETS
-from ledger.modules.fields import Result
+from ledger.modules.credits.accounting import held
+from ledger.modules.fields import AMOUNT_MAX, Result
 from ledger.modules.licenses import check as checks
-from ledger.modules.licenses.grants import require_terms, state_at
+from ledger.modules.licenses.grants import paid, require_terms, state_at
 from ledger.modules.licenses.operations import Right, Terms
 from ledger.modules.licenses.records import (
     EDITIONS,
@@ -25,7 +27,11 @@ from ledger.modules.licenses.records import (
     Editions,
     Grant,
     OfferRecord,
+    Revocation,
 )
+from ledger.modules.licenses.standing import seats_named
+from ledger.modules.licenses.tokens import get_token
+from ledger.modules.licenses.usage import deposit_id
 from ledger.state.view import Readable
 from primitives.identifiers import account_to_text
 
@@ -49,6 +55,14 @@ class OfferResult(Result, frozen=True):
     editions_left: int | None
 
 
+class RevocationResult(Result, frozen=True):
+    cause: str
+    evidence: str | None
+    by: str
+    announced_at_ms: int
+    effect_ms: int
+
+
 class GrantResult(Result, frozen=True):
     grant: str
     asset: str
@@ -61,7 +75,8 @@ class GrantResult(Result, frozen=True):
     edition: int
     price: int
     state: str
-    """At the answer's block time: escrowed, scheduled, active, disputed, exhausted, expired or refunded."""
+    """At the answer's block time: escrowed, scheduled, active, disputed, exhausted, expired, revoked, superseded or
+    refunded."""
     granted_at_ms: int
     start_ms: int
     end_ms: int | None
@@ -69,6 +84,22 @@ class GrantResult(Result, frozen=True):
     """While the payment is in escrow: when it returns (escrowed) or is paid out (active)."""
     approved: bool
     used: int
+    quota: int | None
+    """Units that may be used in all, over every term paid."""
+    deposit: int
+    """What is left for use."""
+    usage_due_ms: int | None
+    """While there is a deposit: when what is left of it returns."""
+    paid: int
+    """By the licensee, without what is in escrow or was paid back."""
+    refunded: int
+    terms_paid: int
+    revocation: RevocationResult | None
+    predecessor: str | None
+    successor: str | None
+    superseded_at_ms: int | None
+    seats: tuple[str, ...]
+    """Accounts that may use it beside the licensee."""
 
 
 class CheckAnswer(Result, frozen=True):
@@ -107,7 +138,7 @@ def list_offers(
 ) -> list[OfferResult]:
     """The offers on an asset in order of id, beginning behind the offer `after`."""
     start = texts.identifier(after) if after else b""
-    keys = (key for key, _ in OFFERS_BY_ASSET.items(view, texts.identifier(asset)) if key > start)
+    keys = (key for key, _ in OFFERS_BY_ASSET.items(view, texts.identifier(asset), after=start))
     results = []
     for identifier in texts.page(keys, limit):
         record = OFFERS.get(view, identifier)
@@ -152,11 +183,11 @@ def list_grants(
         start = _after_key(view, after)
         account_id = texts.account(account)
         asset_part = texts.identifier(asset) if asset else b""
-        found = (asset_part + key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, asset_part))
-        keys = (key[32:] for key in found if key > start)
+        found = (key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, after=max(start, asset_part)))
+        keys = (key[32:] for key in takewhile(lambda key: key.startswith(asset_part), found))
     elif asset:
         last = texts.identifier(after) if after else b""
-        keys = (key for key, _ in GRANTS_BY_ASSET.items(view, texts.identifier(asset)) if key > last)
+        keys = (key for key, _ in GRANTS_BY_ASSET.items(view, texts.identifier(asset), after=last))
     else:
         raise LedgerError("query.argument", "name an account or an asset")
     results = []
@@ -177,15 +208,17 @@ def check(
     right: str = "download",
     at_ms: int | str | None = None,
     field_of_use: str | None = None,
+    country: str | None = None,
 ) -> CheckAnswer:
-    """May the account exercise the right? At block time unless `at_ms` says otherwise."""
+    """May the account exercise the right? At block time unless `at_ms` says otherwise; in one field of use and one
+    country (ISO 3166-1 alpha-2) where they are named."""
     asset_id = texts.identifier(asset)
     if ASSETS.get(view, asset_id) is None:
         raise texts.not_found("asset")
     if right not in checks.RIGHTS:
         raise LedgerError("query.argument", f"no right {right[:80]!r}; there are {', '.join(get_args(Right))}")
     time_ms = block_time_ms if at_ms is None else texts.number(at_ms)
-    answer = checks.check(view, texts.account(account), asset_id, right, time_ms, field_of_use)
+    answer = checks.check(view, texts.account(account), asset_id, right, time_ms, field_of_use, country)
     grant = None if answer.grant is None else answer.grant.hex()
     return CheckAnswer(account, asset, right, time_ms, answer.allowed, answer.reason, answer.clause, grant)
 
@@ -230,13 +263,30 @@ def _grant(view: Readable, identifier: bytes, record: Grant, block_time_ms: int)
         licensee=account_to_text(record.licensee),
         edition=record.edition,
         price=record.price,
-        state=state_at(record, terms, block_time_ms),
+        state=state_at(record, block_time_ms),
         granted_at_ms=record.granted_at_ms,
         start_ms=record.start_ms,
         end_ms=record.end_ms,
         due_ms=record.due_ms,
         approved=record.approved,
         used=record.used,
+        quota=record.quota,
+        deposit=held(view, deposit_id(identifier)),
+        usage_due_ms=record.usage_due_ms,
+        paid=min(paid(record, terms), AMOUNT_MAX),
+        refunded=record.refunded,
+        terms_paid=record.terms_paid,
+        revocation=None if record.revocation is None else _revocation(record.revocation),
+        predecessor=None if record.predecessor is None else record.predecessor.hex(),
+        successor=None if record.successor is None else record.successor.hex(),
+        superseded_at_ms=record.superseded_at_ms,
+        seats=tuple(account_to_text(account) for account in seats_named(view, identifier, record.licensee)),
+    )
+
+
+def _revocation(record: Revocation) -> RevocationResult:
+    return RevocationResult(
+        record.cause, record.evidence, account_to_text(record.by), record.announced_at_ms, record.effect_ms
     )
 
 
@@ -261,4 +311,5 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "licenses.grant": get_grant,
     "licenses.grants": list_grants,
     "licenses.check": check,
+    "licenses.token": get_token,
 }

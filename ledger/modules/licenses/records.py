@@ -9,6 +9,8 @@ grant/            + grant (32)                                Grant
 reserving-grant/  + asset (32) + grant (32)                   Marker   sole and exclusive grants that may be live
 ~waiting-grant/   + asset (32) + version (4) + grant (32)     Marker   escrows that wait for the version
 editions/         + asset (32) + terms (32)                   Editions
+seats/            + grant (32)                                Seats
+~seat-grant/      + account (32) + asset (32) + grant (32)    Marker
 purchase/         + account (32) + commitment (32)            ledger.modules.assets.commitments
 """
 
@@ -17,13 +19,14 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from ledger.modules.assets.records import version_part
-from ledger.modules.fields import Amount, Bytes32, Marker, Record, TimeMs, VersionNumber
+from ledger.modules.fields import Amount, Bytes32, Marker, Part, Record, TimeMs, VersionNumber
 from ledger.modules.licenses.operations import Terms
 from ledger.state.indexes import Index
 from ledger.state.view import Table
 
 GrantState = Literal["escrowed", "active", "refunded"]
-"""As stored; `expired` and `exhausted` follow from block time and use (`ledger.modules.licenses.grants.state_at`)."""
+"""As stored; the other states follow from block time, use and the record's other fields
+(`ledger.modules.licenses.grants.state_at`)."""
 
 WAITING_MAX: Final = 100
 """Escrows that wait for one version: the statement that completes its quorum settles them all. Further buyers are
@@ -48,6 +51,17 @@ class OfferRecord(Record, frozen=True):
     expires_at_ms: TimeMs
 
 
+class Revocation(Part, frozen=True):
+    cause: str
+    evidence: str | None
+    """CID."""
+    by: Bytes32
+    """Who paid the refund."""
+    announced_at_ms: TimeMs
+    effect_ms: TimeMs
+    """Exclusive end of the grant."""
+
+
 class Grant(Record, frozen=True):
     asset: Bytes32
     version: VersionNumber
@@ -60,6 +74,7 @@ class Grant(Record, frozen=True):
     edition: int
     """1, 2, ... for each asset and terms."""
     price: Amount
+    """Units paid for each term."""
     state: GrantState
     granted_at_ms: TimeMs
     start_ms: TimeMs
@@ -76,15 +91,44 @@ class Grant(Record, frozen=True):
     """Of the quota."""
     locked_by: Bytes32 | None = None
     """The transfer, listing or auction that the grant is locked in."""
+    quota: int | None = None
+    """Units that may be used in all: the terms' quota for every term paid; None where the terms have none."""
+    terms_paid: int = 1
+    """The purchase and its renewals."""
+    renewed_from_ms: TimeMs | None = None
+    """While the payment for a renewal is in escrow: where the grant would end without it."""
+    usage_due_ms: TimeMs | None = None
+    """While an active grant has a deposit for use: when what is left of it returns."""
+    revocation: Revocation | None = None
+    refunded: Amount = 0
+    """Units of the price that the licensee got back by a revocation."""
+    predecessor: Bytes32 | None = None
+    """The grant that this one renews under other terms."""
+    successor: Bytes32 | None = None
+    """The grant that renews this one under other terms."""
+    superseded_at_ms: TimeMs | None = None
+    """Where the successor takes over."""
     disputed: bool = False
-    """Its licensee asks for the price back: the grant is not used, and what is in escrow has no deadline meanwhile."""
+    """Its licensee asks for the price back: the grant gives no right, and a payment in escrow has no deadline
+    meanwhile."""
 
 
 class Editions(Record, frozen=True):
     issued: int = 0
     """Numbers given out; none is given twice."""
     outstanding: int = 0
-    """Without those whose price went back."""
+    """Without those whose whole price went back. Revoked and superseded ones still count: nobody gains an edition to
+    sell by ending one that was sold."""
+
+
+class Seats(Record, frozen=True):
+    asset: Bytes32
+    licensee: Bytes32
+    """Who named the accounts; seats given by an earlier licensee are void."""
+    organization: str
+    """The licensee's, on whose quota the seats are."""
+    accounts: tuple[Bytes32, ...]
+    """Sorted, without the licensee's own."""
 
 
 TERMS: Final = Table[Terms](b"terms/", Terms)
@@ -96,6 +140,8 @@ GRANTS_BY_ASSET: Final = Table[Marker](b"~asset-grant/", Marker)
 RESERVING: Final = Table[Marker](b"reserving-grant/", Marker)
 WAITING: Final = Table[Marker](b"~waiting-grant/", Marker)
 EDITIONS: Final = Table[Editions](b"editions/", Editions)
+SEATS: Final = Table[Seats](b"seats/", Seats)
+SEATS_BY_ACCOUNT: Final = Table[Marker](b"~seat-grant/", Marker)
 
 INDEXES: Final = (
     Index(OFFERS_BY_ASSET, OFFERS, lambda offer, record: [(record.asset, offer)]),
@@ -107,5 +153,10 @@ INDEXES: Final = (
         lambda grant, record: (
             [(record.asset, version_part(record.version), grant)] if record.state == "escrowed" else []
         ),
+    ),
+    Index(
+        SEATS_BY_ACCOUNT,
+        SEATS,
+        lambda grant, record: [(account, record.asset, grant) for account in record.accounts],
     ),
 )

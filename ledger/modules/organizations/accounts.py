@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import msgspec
-
 from ledger.epochs import current_set
 from ledger.errors import OperationError
-from ledger.modules.module import Context
+from ledger.modules.module import Context, Membership, Role, Standing
 from ledger.modules.organizations.records import ACCOUNT_KEYS, ACCOUNTS, ORGANIZATIONS, Account
 from ledger.state.view import Readable
 from ledger.validators import ValidatorRecord
 
-VALIDATOR_OPERATIONS: Final = frozenset(
-    {"assets.report_held", "validators.ready", "validators.rejoin", "validators.report_evidence"}
-)
-"""What the key of a validator signs, and nobody else."""
-OPERATOR_OPERATIONS: Final = frozenset(
-    {
-        "assets.commit",
-        "assets.add_version",
-        "assets.set_alias",
-        "licenses.offer",
-        "licenses.withdraw_offer",
-        "licenses.approve_derivatives",
-    }
-)
-"""Versions, offers and reports: daily work that moves neither credits nor ownership."""
 
-
-def key_role(view: Readable, account: bytes, key: bytes) -> str | None:
-    """Return the role of `key` in `account`, or None when the account is unknown or the key is not its own."""
+def standing(view: Readable, account: bytes, key: bytes) -> Standing | None:
+    """Return what `key` is in `account` and what limits that, or None when the account is unknown or the key is not its
+    own."""
     record = ACCOUNTS.get(view, account)
     if record is None:
         return None
     for entry in record.keys:
         if entry.key == key:
-            return entry.role
+            return standing_in_role(view, record, entry.role)
     return None
 
 
-def may_sign(role: str, operation_type: type[msgspec.Struct]) -> bool:
-    """Tell whether a key of `role` may sign operations of `operation_type`.
+def standing_in_role(view: Readable, record: Account, role: Role) -> Standing:
+    """Return what a key of `role` is in an account."""
+    return Standing(role, membership(view, record.organization), record.frozen_until_ms)
 
-    `owner` signs everything but a validator's statements, `operator` versions, offers and reports, `release` only key
-    releases, `validator` only its own statements.
-    """
-    tag = operation_type.__struct_config__.tag
-    if tag in VALIDATOR_OPERATIONS:
-        return role == "validator"
-    return role == "owner" or (role == "operator" and tag in OPERATOR_OPERATIONS)
+
+def membership(view: Readable, organization: str) -> Membership:
+    """Return how an organization that is known to exist stands in the consortium."""
+    record = ORGANIZATIONS.get(view, organization.encode("ascii"))
+    assert record is not None
+    return record.membership
+
+
+def key_role(view: Readable, account: bytes, key: bytes) -> Role | None:
+    """Return the role of `key` in `account`, or None when the account is unknown or the key is not its own."""
+    record = ACCOUNTS.get(view, account)
+    return None if record is None else next((entry.role for entry in record.keys if entry.key == key), None)
 
 
 def account(view: Readable, account_id: bytes) -> Account | None:
@@ -81,8 +68,8 @@ def validator_has(view: Readable, key: bytes) -> bool:
 
 
 def organizations(view: Readable) -> tuple[str, ...]:
-    """Return the ids of all organizations, in order."""
-    return tuple(record.id for _, record in ORGANIZATIONS.items(view))
+    """Return the ids of the consortium's members, in order: the suspended ones count, the removed ones do not."""
+    return tuple(record.id for _, record in ORGANIZATIONS.items(view) if record.membership != "removed")
 
 
 def sender_organization(context: Context) -> str:
@@ -90,25 +77,45 @@ def sender_organization(context: Context) -> str:
     return organization_of(context.view, context.sender)
 
 
-def representative(context: Context, code: str) -> str:
-    """Return the sender's organization, for which the sender speaks.
-
-    Only accounts of the genesis do, as only they open further ones: whoever an organization has opened an account for
-    would otherwise decide for it.
-
-    Raises:
-        OperationError: `code`.
-    """
-    sender = account(context.view, context.sender)
-    assert sender is not None
-    if not sender.vouches:
-        raise OperationError(code, "the account does not speak for its organization")
-    return sender.organization
-
-
 def validators(view: Readable) -> dict[bytes, ValidatorRecord]:
     """Return the current validator set by account, in order of index."""
     return {validator.account: validator for validator in current_set(view).validators}
+
+
+def is_validators(record: Account) -> bool:
+    """Tell whether an account is a validator's, which signs statements only."""
+    return all(entry.role == "validator" for entry in record.keys)
+
+
+def require_unfrozen(context: Context, account_id: bytes) -> None:
+    """Check that what an existing account has may leave it. For what another account's operation would take from it;
+    what its own operations move, their rules say.
+
+    Raises:
+        OperationError: `organizations.frozen`.
+    """
+    record = ACCOUNTS.get(context.view, account_id)
+    assert record is not None
+    if context.block_time_ms < record.frozen_until_ms:
+        raise OperationError(
+            "organizations.frozen", f"what the other account has is frozen until {record.frozen_until_ms}"
+        )
+
+
+def speaker(context: Context) -> Account:
+    """Return the sender's record, where the sender speaks for its organization.
+
+    Only accounts of the genesis and of a founding do: whoever an organization has opened an account for would otherwise
+    act for it.
+
+    Raises:
+        OperationError: `organizations.not_vouching`.
+    """
+    record = ACCOUNTS.get(context.view, context.sender)
+    assert record is not None
+    if not record.vouches:
+        raise OperationError("organizations.not_vouching", "the account does not speak for its organization")
+    return record
 
 
 def require_party(view: Readable, account_id: bytes, code: str) -> Account:
@@ -120,7 +127,6 @@ def require_party(view: Readable, account_id: bytes, code: str) -> Account:
     record = ACCOUNTS.get(view, account_id)
     if record is None:
         raise OperationError(code, "no such account on this network")
-    for entry in record.keys:
-        if entry.role != "validator":
-            return record
-    raise OperationError(code, "a validator's account can neither own nor spend")
+    if is_validators(record):
+        raise OperationError(code, "a validator's account can neither own nor spend")
+    return record

@@ -32,3 +32,48 @@ class KeyRotated(Event, frozen=True, tag="organizations.key_rotated"):
     old_key: bytes
     new_key: bytes
     role: str
+
+
+class OrganizationSuspended(Event, frozen=True, tag="organizations.organization_suspended"):
+    organization: str
+
+
+class OrganizationReinstated(Event, frozen=True, tag="organizations.organization_reinstated"):
+    organization: str
+
+
+class OrganizationRemoved(Event, frozen=True, tag="organizations.organization_removed"):
+    organization: str
+
+
+class QuotaSet(Event, frozen=True, tag="organizations.quota_set"):
+    organization: str
+    records: int | None
+    """None, as the others: the chain's parameters again."""
+    bytes: int | None
+    deadlines: int | None
+
+
+class RecoveryRequested(Event, frozen=True, tag="organizations.recovery_requested"):
+    account: bytes
+    requested_by: bytes
+    owner_key: bytes
+    completable_at_ms: int
+    lapses_at_ms: int
+
+
+class RecoveryVetoed(Event, frozen=True, tag="organizations.recovery_vetoed"):
+    account: bytes
+
+
+class AccountFrozen(Event, frozen=True, tag="organizations.account_frozen"):
+    """For the time of a vote on its recovery."""
+
+    account: bytes
+    proposal: bytes
+    until_ms: int
+
+
+class AccountRecovered(Event, frozen=True, tag="organizations.account_recovered"):
+    account: bytes
+    owner_key: bytes

@@ -1,4 +1,4 @@
-"""Opening accounts, keys, and the register's first records."""
+"""Opening accounts, and the register's first records."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ledger.genesis import Genesis, organization_account, validator_account, val
 from ledger.modules.fields import MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import events, quota
-from ledger.modules.organizations.accounts import validator_has
-from ledger.modules.organizations.operations import AddKey, OpenAccount, RevokeKey, RotateKey
+from ledger.modules.organizations.accounts import speaker
+from ledger.modules.organizations.keys import check_key
+from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.organizations.records import (
     ACCOUNT_KEYS,
     ACCOUNTS,
-    KEYS_MAX,
     ORGANIZATION_ACCOUNTS,
     ORGANIZATIONS,
     Account,
@@ -23,7 +23,6 @@ from ledger.modules.organizations.records import (
     organization_part,
 )
 from primitives.identifiers import account_id, key_from_text
-from primitives.keys import InvalidPublicKey, check_public_key
 
 
 def open_account(context: Context, operation: OpenAccount) -> None:
@@ -31,10 +30,8 @@ def open_account(context: Context, operation: OpenAccount) -> None:
 
     Only accounts of the genesis vouch for others: an opened account could otherwise multiply without its organization.
     """
-    sender = _sender(context)
-    if not sender.vouches:
-        raise OperationError("organizations.not_vouching", "only an account of the genesis opens further accounts")
-    _check_key(context, operation.key)
+    sender = speaker(context)
+    check_key(context, operation.key)
     opened = account_id(context.network_id, sender.organization, operation.key, operation.salt)
     if ACCOUNTS.get(context.view, opened) is not None:
         raise OperationError("organizations.account_exists", "this key and salt have already opened an account")
@@ -47,39 +44,6 @@ def open_account(context: Context, operation: OpenAccount) -> None:
     )
     _write_account(context, opened, record)
     context.emit(events.AccountOpened(opened, sender.organization, operation.key))
-
-
-def add_key(context: Context, operation: AddKey) -> None:
-    """Give the sender a further key."""
-    sender = _sender(context)
-    if operation.role not in ("owner", "operator", "release"):
-        raise OperationError("organizations.role_reserved", f"the role {operation.role!r} cannot be given")
-    _check_new_key(context, sender, operation.key)
-    if len(sender.keys) >= KEYS_MAX:
-        raise OperationError("organizations.too_many_keys", f"an account has at most {KEYS_MAX} keys")
-    _write_keys(context, sender, (*sender.keys, AccountKey(operation.key, operation.role)))
-    context.emit(events.KeyAdded(context.sender, operation.key, operation.role))
-
-
-def revoke_key(context: Context, operation: RevokeKey) -> None:
-    """Take a key from the sender."""
-    sender = _sender(context)
-    _entry(sender, operation.key)
-    keys = tuple(entry for entry in sender.keys if entry.key != operation.key)
-    if not any(entry.role == "owner" for entry in keys):
-        raise OperationError("organizations.last_owner_key", "the account would have no owner key left")
-    _write_keys(context, sender, keys)
-    context.emit(events.KeyRevoked(context.sender, operation.key))
-
-
-def rotate_key(context: Context, operation: RotateKey) -> None:
-    """Replace a key of the sender. From this transaction on the old key signs nothing (G4)."""
-    sender = _sender(context)
-    old = _entry(sender, operation.old_key)
-    _check_new_key(context, sender, operation.new_key)
-    fresh = AccountKey(operation.new_key, old.role)
-    _write_keys(context, sender, tuple(fresh if entry is old else entry for entry in sender.keys))
-    context.emit(events.KeyRotated(context.sender, operation.old_key, operation.new_key, old.role))
 
 
 def write_genesis(context: Context, genesis: Genesis) -> None:
@@ -110,7 +74,7 @@ def found_organization(context: Context, organization: str, name: str, accounts:
     context.emit(events.OrganizationFounded(organization, name))
     for identifier, record in accounts.items():
         for entry in record.keys:
-            _check_key(context, entry.key)
+            check_key(context, entry.key)
             context.emit(events.AccountOpened(identifier, organization, entry.key))
         _write_account(context, identifier, record)
 
@@ -133,41 +97,3 @@ def _write_account(context: Context, account: bytes, record: Account, *, enforce
     quota.store(context, organization, ORGANIZATION_ACCOUNTS, MARKER, part, account, enforced=enforced)
     for entry in record.keys:
         quota.store(context, organization, ACCOUNT_KEYS, MARKER, entry.key, account, enforced=enforced)
-
-
-def _write_keys(context: Context, sender: Account, keys: tuple[AccountKey, ...]) -> None:
-    changed = Account(sender.organization, sender.name, keys, sender.vouches, sender.opened_at_ms)
-    before, after = ({entry.key for entry in entries} for entries in (sender.keys, keys))
-    for key in sorted(before - after):
-        quota.remove(context, sender.organization, ACCOUNT_KEYS, key, context.sender)
-    for key in sorted(after - before):
-        quota.store(context, sender.organization, ACCOUNT_KEYS, MARKER, key, context.sender)
-    quota.store(context, sender.organization, ACCOUNTS, changed, context.sender)
-
-
-def _sender(context: Context) -> Account:
-    record = ACCOUNTS.get(context.view, context.sender)
-    assert record is not None  # execution has matched the signer against this record
-    return record
-
-
-def _entry(account: Account, key: bytes) -> AccountKey:
-    for entry in account.keys:
-        if entry.key == key:
-            return entry
-    raise OperationError("organizations.unknown_key", "the key does not belong to the account")
-
-
-def _check_new_key(context: Context, account: Account, key: bytes) -> None:
-    _check_key(context, key)
-    if any(entry.key == key for entry in account.keys):
-        raise OperationError("organizations.key_exists", "the key already belongs to the account")
-
-
-def _check_key(context: Context, key: bytes) -> None:
-    try:
-        check_public_key(key)
-    except InvalidPublicKey as error:
-        raise OperationError("organizations.invalid_key", str(error)) from error
-    if validator_has(context.view, key):
-        raise OperationError("organizations.validator_key", "a validator signs with this key: use another one")

@@ -6,11 +6,25 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ledger.modules.fields import Bytes32, Operation, Salt
+from ledger import parameters
+from ledger.modules.fields import Bytes32, Operation, Part, Salt
 
 AccountName = Annotated[str, msgspec.Meta(max_length=64)]
 GivenRole = Literal["owner", "operator", "release"]
 """The role `validator` is given by the genesis alone."""
+QuotaRecords = parameters.QuotaRecords
+QuotaBytes = parameters.QuotaBytes
+QuotaDeadlines = parameters.QuotaDeadlines
+
+
+class Quota(Part, frozen=True):
+    """What the records of one organization may take up: the ranges are those of the chain's parameters, and no vote
+    leaves them."""
+
+    records: QuotaRecords
+    bytes: QuotaBytes
+    """Keys and values."""
+    deadlines: QuotaDeadlines
 
 
 class OpenAccount(Operation, frozen=True, tag="organizations.open_account"):
@@ -40,3 +54,24 @@ class RotateKey(Operation, frozen=True, tag="organizations.rotate_key"):
 
     old_key: Bytes32
     new_key: Bytes32
+
+
+class RequestRecovery(Operation, frozen=True, tag="organizations.request_recovery"):
+    """Ask for a new owner key for an account of the sender's organization, by another account that speaks for it. What
+    the account has is frozen from now on, until the recovery is completed or vetoed, or has lapsed after 14 days. For a
+    second request within 30 days the consortium votes: propose `recover_account`."""
+
+    account: Bytes32
+    owner_key: Bytes32
+    """Replaces all keys of the account when the recovery is completed."""
+
+
+class CompleteRecovery(Operation, frozen=True, tag="organizations.complete_recovery"):
+    """Give the account the requested key in place of all others, `recovery_delay_ms` after the request. By an account
+    that speaks for the organization."""
+
+    account: Bytes32
+
+
+class VetoRecovery(Operation, frozen=True, tag="organizations.veto_recovery"):
+    """End the requested recovery of the sender, which an owner key signs: the account is no longer frozen."""

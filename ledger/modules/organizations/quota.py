@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import msgspec
+
 from ledger import deadlines
 from ledger.errors import OperationError
 from ledger.modules.module import Context
+from ledger.modules.organizations.accounts import is_validators, membership
+from ledger.modules.organizations.operations import Quota
 from ledger.modules.organizations.records import ACCOUNTS, USAGE, Usage
+from ledger.parameters import Parameters
 from ledger.state.view import Readable, Table
 from primitives.codec import encode
 
@@ -64,14 +69,16 @@ def remove(context: Context, organization: str, table: Table[T], *parts: bytes) 
         _charge(context, organization, records=-1, size_bytes=-len(key) - len(before))
 
 
-def schedule(context: Context, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
+def schedule(
+    context: Context, organization: str, at_ms: int, kind: str, subject: bytes, *, enforced: bool = True
+) -> None:
     """Enter a deadline, charged to `organization`; each (time, kind, subject) must be scheduled once.
 
     Raises:
         OperationError: `organizations.quota_deadlines`.
     """
     deadlines.schedule(context.view, at_ms, kind, subject)
-    _charge(context, organization, deadlines=1)
+    _charge(context, organization, deadlines=1, enforced=enforced)
 
 
 def cancel(context: Context, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
@@ -94,36 +101,55 @@ def _charge(
     deadlines: int = 0,
     enforced: bool = True,
 ) -> None:
-    usage = USAGE.get(context.view, organization.encode("ascii")) or Usage()
-    usage = Usage(usage.records + records, usage.bytes + size_bytes, usage.deadlines + deadlines)
-    assert min(usage.records, usage.bytes, usage.deadlines) >= 0, f"{organization} returned more than it was charged"
-    USAGE.put(context.view, usage, organization.encode("ascii"))
-    if enforced and max(records, size_bytes, deadlines) > 0:
-        _check(context, organization, usage)
+    name = organization.encode("ascii")
+    before = USAGE.get(context.view, name) or Usage()
+    after = Usage(before.records + records, before.bytes + size_bytes, before.deadlines + deadlines, before.quota)
+    assert after.records >= 0, f"{organization} returned more records than it was charged"
+    assert after.bytes >= 0, f"{organization} returned more bytes than it was charged"
+    assert after.deadlines >= 0, f"{organization} returned more deadlines than it was charged"
+    USAGE.put(context.view, after, name)
+    if enforced and (records > 0 or size_bytes > 0 or deadlines > 0):
+        _check(context, organization, after)
 
 
 def _answers_for(context: Context, organization: str) -> bool:
-    """Tell whether the sender acts for `organization`: a deadline has no sender, a validator acts for the network."""
+    """Tell whether the sender acts for `organization`: a deadline has no sender, a validator acts for the network. Nor
+    does a full quota bind a removed organization: it only ends things or hands them on, which must not be stranded."""
     sender = ACCOUNTS.get(context.view, context.sender) if context.sender else None
-    return (
-        sender is not None
-        and sender.organization == organization
-        and any(entry.role != "validator" for entry in sender.keys)
-    )
+    if sender is None or sender.organization != organization or is_validators(sender):
+        return False
+    return membership(context.view, organization) != "removed"
 
 
 def _check(context: Context, organization: str, usage: Usage) -> None:
-    parameters = context.parameters
+    quota = usage.quota or default_quota(context.parameters)
+    if usage.records <= quota.records and usage.bytes <= quota.bytes and usage.deadlines <= quota.deadlines:
+        return
     for code, used, limit in (
-        ("organizations.quota_records", usage.records, parameters.quota_records_per_organization),
-        ("organizations.quota_bytes", usage.bytes, parameters.quota_bytes_per_organization),
-        ("organizations.quota_deadlines", usage.deadlines, parameters.quota_deadlines_per_organization),
+        ("organizations.quota_records", usage.records, quota.records),
+        ("organizations.quota_bytes", usage.bytes, quota.bytes),
+        ("organizations.quota_deadlines", usage.deadlines, quota.deadlines),
     ):
         if used > limit and _answers_for(context, organization):
             what = code.removeprefix("organizations.quota_")
             raise OperationError(code, f"{organization} would use {used} of {limit} {what}")
 
 
+def default_quota(parameters: Parameters) -> Quota:
+    """Return the quota of an organization for which the consortium has voted for none."""
+    return Quota(
+        parameters.quota_records_per_organization,
+        parameters.quota_bytes_per_organization,
+        parameters.quota_deadlines_per_organization,
+    )
+
+
+def set_quota(context: Context, organization: str, quota: Quota | None) -> None:
+    """Give an organization a quota of its own, or the chain's again. Who uses more than that may only give back."""
+    changed = msgspec.structs.replace(usage(context.view, organization), quota=quota)
+    USAGE.put(context.view, changed, organization.encode("ascii"))
+
+
 def usage(view: Readable, organization: str) -> Usage:
-    """Return what `organization` uses now."""
+    """Return what `organization` uses now, and the quota that was voted for it."""
     return USAGE.get(view, organization.encode("ascii")) or Usage()

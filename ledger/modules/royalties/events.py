@@ -6,8 +6,10 @@ from typing import Literal
 
 from ledger.modules.fields import Event
 
-Reason = Literal["grant", "asset_resale", "share_resale", "grant_resale", "asset_gift", "share_gift", "grant_gift"]
-"""What a payment was for: a new grant, or what a holder sold or gave away."""
+Reason = Literal[
+    "grant", "usage", "asset_resale", "share_resale", "grant_resale", "asset_gift", "share_gift", "grant_gift"
+]
+"""What a payment was for: a new grant or a further term of it, metered use, or what a holder sold or gave away."""
 
 
 class Paid(Event, frozen=True, tag="royalties.paid"):

@@ -25,10 +25,21 @@ def stack_of(view: Readable, asset: bytes) -> Stack:
     return STACKS.get(view, asset) or Stack()
 
 
-def pay(context: Context, asset: bytes, organization: str, source: bytes, amount: int, *, exempt: bool) -> Split:
-    """Pay `amount` for a grant on `asset` from the holder `source`: fee, ancestors, and the rest to the owners' pool.
+def pay(
+    context: Context,
+    asset: bytes,
+    organization: str,
+    source: bytes,
+    amount: int,
+    *,
+    exempt: bool,
+    reason: Literal["grant", "usage"] = "grant",
+) -> Split:
+    """Pay `amount` for a grant on `asset`, or for its use, from the holder `source`: fee, ancestors, and the rest to
+    the owners' pool.
 
-    `organization` keeps the asset's records on its quota; `exempt` says that payer and owner are of one organization.
+    `organization` keeps the asset's records on its quota; `exempt` says that no least royalties are due: payer and
+    owner are of one organization, or it is not the grant that is paid.
 
     Raises:
         OperationError: `royalties.uncovered`, `credits.insufficient`.
@@ -37,7 +48,7 @@ def pay(context: Context, asset: bytes, organization: str, source: bytes, amount
     split = split_sale(stack, amount, context.parameters.fee_bps, exempt=exempt)
     _move_parts(context, asset, organization, source, stack, split)
     pools.receive(context, organization, asset, source, split.rest)
-    context.emit(Paid(asset, "grant", amount, split.fee, split.creators, split.rest))
+    context.emit(Paid(asset, reason, amount, split.fee, split.creators, split.rest))
     return split
 
 

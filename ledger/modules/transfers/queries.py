@@ -52,7 +52,7 @@ def list_transfers(
     """What waits for acceptance by an account or was offered by it, in order of id, beginning behind the transfer
     `after`."""
     start = texts.identifier(after) if after else b""
-    keys = (key for key, _ in BY_PARTY.items(view, texts.account(account)) if key > start)
+    keys = (key for key, _ in BY_PARTY.items(view, texts.account(account), after=start))
     results = []
     for identifier in texts.page(keys, limit):
         record = TRANSFERS.get(view, identifier)

@@ -13,7 +13,7 @@ from ledger.modules.assets.reads import (
     ownership,
     require_asset,
     require_manageable,
-    require_unfrozen,
+    require_sellable,
     require_version,
 )
 from ledger.modules.assets.records import ASSETS, SHARE_LOCKS, Asset, ShareLock
@@ -23,7 +23,7 @@ from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.records import GRANTS, Grant
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import organization_of
+from ledger.modules.organizations.accounts import organization_of, require_unfrozen
 from ledger.modules.transfers.operations import Thing
 from ledger.state.view import Readable
 
@@ -77,13 +77,17 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
 
 
 def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_price: bool) -> None:
-    """Refuse what `holder` cannot hand over at this block time, its lock aside.
+    """Refuse what `holder` cannot hand over at this block time, its lock aside. Nothing leaves a holder whose value is
+    frozen, whoever sends the operation.
 
     Raises:
         OperationError: `transfers.not_the_holder`, `transfers.not_transferable`, `transfers.grant_not_live`,
             `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`,
-            `assets.frozen`.
+            `assets.frozen`, `organizations.frozen`.
     """
+    owners = ownership(context.view, thing.id).shares if thing.kind == "asset" else ()
+    for account in sorted({holder, *(share.account for share in owners)}):
+        require_unfrozen(context, account)
     if thing.kind == "grant":
         _require_grant_conveyable(context, thing.id, holder)
         asset = require_asset(context.view, require_grant(context.view, thing.id).asset)
@@ -92,9 +96,9 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
         if asset.retired:
             raise OperationError("assets.retired", f"asset {thing.id.hex()} is retired")
         if asset.recall is not None:
-            require_unfrozen(asset)
+            require_sellable(asset)
     if for_price:
-        require_unfrozen(asset)
+        require_sellable(asset)
     if for_price and not asset.commercial:
         raise OperationError("transfers.non_commercial", "an ancestor's license is not commercial: it cannot be sold")
 
@@ -143,7 +147,7 @@ def _require_grant_conveyable(context: Context, grant_id: bytes, holder: bytes) 
     terms: Terms = require_terms(context.view, grant.terms)
     if not terms.transferable:
         raise OperationError("transfers.not_transferable", "the terms do not let the license be passed on")
-    state = state_at(grant, terms, context.block_time_ms)
+    state = state_at(grant, context.block_time_ms)
     if state not in ("active", "scheduled"):
         raise OperationError("transfers.grant_not_live", f"the grant is {state}")
     if grant.due_ms is not None:

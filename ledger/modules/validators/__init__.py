@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.modules.module import Module
+from ledger.modules.module import VALIDATORS, Module, Rule
 from ledger.modules.validators import handlers, operations
 from ledger.modules.validators.queries import QUERIES
 
@@ -15,6 +15,13 @@ MODULE: Final = Module(
         operations.Ready: handlers.ready,
         operations.Rejoin: handlers.rejoin,
         operations.ReportEvidence: handlers.report_evidence,
+    },
+    rules={
+        operations.Ready: Rule(signers=VALIDATORS, while_suspended=True, after_removal=False, while_frozen=True),
+        operations.Rejoin: Rule(signers=VALIDATORS, while_suspended=True, after_removal=False, while_frozen=True),
+        operations.ReportEvidence: Rule(
+            signers=VALIDATORS, while_suspended=True, after_removal=False, while_frozen=True
+        ),
     },
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Final
 
 from ledger import epochs
@@ -90,9 +91,8 @@ def list_evidence(
 ) -> list[EvidenceResult]:
     """Recorded evidence by epoch and culprit, of one epoch or of all. `after` is `epoch:culprit:digest`."""
     start = b"" if epoch == "" else texts.number(epoch).to_bytes(8, "big")
-    last = _after(after)
-    found = ((start + key, record) for key, record in EVIDENCE.items(view, start))
-    page = texts.page((item for item in found if item[0] > last), limit)
+    found = EVIDENCE.items(view, after=max(start, _after(after)))
+    page = texts.page(takewhile(lambda item: item[0].startswith(start), found), limit)
     return [
         EvidenceResult(
             epoch=int.from_bytes(key[:8], "big"),

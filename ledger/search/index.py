@@ -1,0 +1,185 @@
+"""Keeps the search database at the chain's head. Belongs to the chain's owner.
+
+With every block the rows of what it changed, and its height, are written in one transaction of SQLite, after the
+chain's own batch is durable and before anybody hears of the block. SQLite does not sync it: what a power failure takes
+is derived again. A database that is not at the chain's head when the chain opens (lost, damaged, of another network,
+older, ahead) is thrown away and made from the state in one pass.
+
+Nothing that goes wrong here stops the chain. A write that fails is tried again with the next block, together with what
+that changes; meanwhile the database stays at the height that it names.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from ledger.block import Header
+from ledger.search.schema import FORMAT, STATEMENTS, TABLES
+from ledger.search.sources import SOURCES
+from ledger.state.view import Readable, table_of
+
+PENDING_MAX: Final = 100_000
+"""Subjects whose rows wait for a database that cannot be written. Beyond it the database is left as it is until it is
+made anew at the next start."""
+LOCK_WAIT_MS: Final = 100
+"""How long a block's rows wait for somebody else who writes into the database, which nobody should."""
+
+_WATCHED: Final = {
+    table.prefix: (number, len(table.prefix), len(table.prefix) + source.key_bytes)
+    for number, source in enumerate(SOURCES)
+    for table in (source.subjects, *source.watched)
+}
+"""Table of the state -> its source, and where in a key the subject stands."""
+
+Report = Callable[[str], None]
+"""Hears in a sentence what an operator may want to know."""
+
+
+class SearchIndex:
+    """`ledger.ports.StateFollower` over a database file."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        """`path` is the file; SQLite puts two more beside it. Nothing is opened before `begin`."""
+        self._path = path
+        self._report = report
+        self._database: sqlite3.Connection | None = None
+        self._pending: set[tuple[int, bytes]] = set()
+        """(source, subject) whose rows the database does not have yet."""
+        self._failing = False
+
+    def begin(self, header: Header, block_hash: bytes, state: Readable) -> None:
+        """Open the database at the chain's head, or make it anew from `state`."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if (why := self._resume(header, block_hash)) is not None:
+                if header.height > 0 or self._path.exists():  # else both begin
+                    self._report(f"the search database is made anew: {why}")
+                self._rebuild(header, block_hash, state)
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            self._report(f"{self._path}: {error}; there is no search until the node is started again")
+
+    def executed(self, header: Header, block_hash: bytes, changes: Iterable[bytes], state: Readable) -> None:
+        """Follow a block: `changes` are the keys of the state that it wrote or deleted, `state` is what it led to."""
+        if self._database is None:
+            return
+        # `table_of` written out: of a block of transfers this is all that search costs.
+        for key in [key for key in changes if key[: key.find(b"/") + 1] in _WATCHED]:
+            number, start, end = _WATCHED[table_of(key)]
+            self._pending.add((number, key[start:end]))
+        try:
+            with _transaction(self._database):
+                # In order, so that the same blocks write the same file wherever a set would put them.
+                for number, subject in sorted(self._pending):
+                    SOURCES[number].write(self._database, state, subject)
+                self._database.execute(
+                    "UPDATE meta SET height = ?, block_hash = ?, block_time_ms = ?",
+                    (header.height, block_hash, header.timestamp_ms),
+                )
+        except sqlite3.Error as error:
+            self._on_failure(header.height, error)
+            return
+        self._pending.clear()
+        if self._failing:
+            self._failing = False
+            self._report(f"the search database follows again, at block {header.height}")
+
+    def close(self) -> None:
+        """Close the database; closing twice is harmless."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _resume(self, header: Header, block_hash: bytes) -> str | None:
+        """Open the database that is there; say why it cannot be used, or None."""
+        if not self._path.exists():
+            return "there is none"
+        try:
+            self._database = _connect(self._path)
+            (verdict,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            found = self._database.execute("SELECT format, network, height, block_hash FROM meta").fetchone()
+        except sqlite3.Error as error:
+            return f"it cannot be read ({error})"
+        if verdict != "ok":
+            return f"it is damaged ({verdict})"
+        if found is None or found[0] != FORMAT:
+            return "it has another format"
+        if found[1] != header.network_id:
+            return "it belongs to another network"
+        if found[2:] != (header.height, block_hash):
+            return f"it is at block {found[2]}, the chain at block {header.height}"
+        return None
+
+    def _rebuild(self, header: Header, block_hash: bytes, state: Readable) -> None:
+        self.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self._database = _connect(self._path)
+        with _transaction(self._database):
+            make(self._database, state)
+            self._database.execute(
+                "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?)",
+                (FORMAT, header.network_id, header.height, block_hash, header.timestamp_ms),
+            )
+
+    def _on_failure(self, height: int, error: sqlite3.Error) -> None:
+        if len(self._pending) > PENDING_MAX:
+            self.close()
+            self._pending.clear()
+            self._report(f"the search database is given up at block {height}; the next start makes it anew")
+        elif not self._failing:
+            self._failing = True
+            self._report(f"the search database cannot follow block {height} ({error}); it is tried with every block")
+
+
+def make(database: sqlite3.Connection, state: Readable) -> None:
+    """Write the tables, and the rows of a whole state."""
+    for statement in STATEMENTS:
+        database.execute(statement)
+    for source in SOURCES:
+        cut = len(source.subjects.prefix)
+        for key, _ in state.iterate(source.subjects.prefix):
+            source.write(database, state, key[cut:])
+
+
+def content(database: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what a database says, by table, in an order of its own: equal for equal states. For tests and tools.
+
+    Raises:
+        sqlite3.DatabaseError: the full text is not that of the table `assets`.
+    """
+    database.execute("INSERT INTO texts (texts, rank) VALUES ('integrity-check', 1)")
+    found = {}
+    for table in TABLES:
+        columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})") if name != "row"]
+        found[table] = sorted(database.execute(f"SELECT {', '.join(columns)} FROM {table}"), key=repr)
+    return found
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # One thread at a time uses it, but the one that closes it may be another.
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise

@@ -1,0 +1,137 @@
+"""Members and recovery by the command line, against the real ledger."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from epochs_kit import Consortium, key, make_genesis
+from guildmark_kit import fake_node
+from ledger_node_kit import LedgerNode
+
+from guildmark.cli import main
+from guildmark.identity import Account
+from guildmark.wallet import Cost, Wallet
+from primitives.identifiers import key_to_text
+from primitives.keys import SigningKey
+
+COST = Cost(1, 8192, 1)
+
+
+@pytest.fixture
+def world() -> Consortium:
+    created = time.time_ns() // 1_000_000
+    return Consortium(make_genesis(4, 6, development=True, created_at_ms=created, recovery_delay_ms=0))
+
+
+@pytest.fixture(autouse=True)
+def wallet(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wallet]:
+    """A wallet with a key for each organization, and a node."""
+    made = Wallet(tmp_path / "wallet")
+    for organization in world.organizations:
+        account = Account.first_of(world.network_id, organization, key(organization), bytes(16))
+        made.create(organization, "secret", key=key(organization), account=account.text, cost=COST)
+    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
+    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
+    monkeypatch.chdir(tmp_path)
+    with fake_node(world.genesis) as fake:
+        LedgerNode(fake, world)
+        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+        yield made
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
+    """Run a command with `--json`; return what it printed, or its error."""
+    code = main.run([*arguments, "--json"])
+    captured = capsys.readouterr()
+    assert code == expect, captured.err
+    return json.loads(captured.out) if expect == 0 else json.loads(captured.err)["error"]
+
+
+def decide(capsys: pytest.CaptureFixture[str], *change: str) -> Any:
+    """Propose by the first organization, and let five of six approve."""
+    proposal = run(capsys, "governance", "propose", *change, "--account", "org-0")
+    for index in range(5):
+        made = run(capsys, "governance", "vote", proposal["proposal"], "--approve", "--account", f"org-{index}")
+    assert made["state"] == "approved"
+    return made
+
+
+def test_members_are_suspended_reinstated_and_expelled(capsys: pytest.CaptureFixture[str]) -> None:
+    decide(capsys, "suspend", "org-5")
+    assert run(capsys, "organization", "show", "org-5")["membership"] == "suspended"
+    paid = run(capsys, "account", "pay", "org-0", "1", "--account", "org-5", expect=1)
+    assert paid["code"] == "organizations.suspended"
+    decide(capsys, "reinstate", "org-5")
+    run(capsys, "account", "pay", "org-0", "1", "--account", "org-5")
+    assert decide(capsys, "expel", "org-5")["title"] == "remove org-5"
+    listed = {item["organization"]: item["membership"] for item in run(capsys, "organization", "list")}
+    assert (listed["org-4"], listed["org-5"]) == ("active", "removed")
+    assert main.run(["organization", "list"]) == 0
+    assert "removed" in capsys.readouterr().out
+    run(capsys, "account", "pay", "org-0", "1", "--account", "org-5")
+    gone = run(capsys, "governance", "propose", "suspend", "org-0", "--account", "org-5", expect=1)
+    assert gone["code"] == "organizations.removed"
+
+
+def test_an_organization_is_admitted_by_the_keys_of_its_accounts(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet.create("elm", "secret", cost=COST)
+    other = key_to_text(SigningKey.generate().public_key)
+    made = decide(capsys, "admit", "elm", "--name", "Elm", "--key", "elm", "--key", other)
+    assert (made["change"]["organization"], made["change"]["founding"]) == ("elm", "Elm")
+    accounts = run(capsys, "organization", "accounts", "elm")
+    assert {item["account"] for item in accounts} == set(made["change"]["founding_accounts"])
+    first = made["change"]["founding_accounts"][0]
+    assert [item["key"] for item in run(capsys, "account", "show", first)["keys"]] == [wallet.read("elm").public_key]
+    twice = ("--key", "elm", "--key", "elm")
+    error = run(capsys, "governance", "propose", "admit", "fir", "--name", "Fir", *twice, expect=2)
+    assert "twice" in error["message"]
+
+
+def test_a_quota_is_set_and_given_back(capsys: pytest.CaptureFixture[str]) -> None:
+    decide(capsys, "quota", "org-5", "--records", "500")
+    shown = run(capsys, "organization", "show", "org-5")
+    assert (shown["quota_records"], shown["quota_deadlines"], shown["quota_voted"]) == (500, 100_000, True)
+    decide(capsys, "quota", "org-5", "--default")
+    assert run(capsys, "organization", "show", "org-5")["quota_voted"] is False
+    for arguments in ((), ("--default", "--records", "500"), ("--records", "99")):
+        assert run(capsys, "governance", "propose", "quota", "org-5", *arguments, expect=2)["code"] == "usage"
+
+
+def test_a_lost_key_is_replaced_and_a_vetoed_recovery_is_voted_on(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = run(capsys, "account", "open", "lab", "--account", "org-0")
+    wallet.create("fresh", "secret", cost=COST)
+    asked = run(capsys, "account", "recover", "lab", "fresh", "--account", "org-0")
+    assert (asked["account"], asked["recovery"]["state"]) == (opened["account"], "waiting")
+    paid = run(capsys, "account", "pay", "org-0", "1", "--account", "lab", expect=1)
+    assert paid["code"] == "organizations.frozen"
+    vetoed = run(capsys, "account", "veto-recovery", "--account", "lab")
+    assert (vetoed["recovery"]["state"], vetoed["frozen_until_ms"]) == ("vetoed", None)
+    again = run(capsys, "account", "recover", "lab", "fresh", "--account", "org-0", expect=1)
+    assert again["code"] == "organizations.recovery_needs_vote"
+    made = decide(capsys, "recover", "lab", "fresh")
+    assert made["change"]["account"] == opened["account"]
+    public = wallet.read("fresh").public_key
+    assert [entry["key"] for entry in run(capsys, "account", "show", "lab")["keys"]] == [public]
+
+
+def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "account", "open", "lab", "--account", "org-0")
+    wallet.create("fresh", "secret", cost=COST)
+    missing = run(capsys, "account", "complete-recovery", "lab", "--account", "org-0", expect=1)
+    assert missing["code"] == "organizations.no_recovery"
+    run(capsys, "account", "recover", "lab", wallet.read("fresh").public_key, "--account", "org-0")
+    done = run(capsys, "account", "complete-recovery", "lab", "--account", "org-0")
+    assert (done["recovery"]["state"], len(done["keys"])) == ("completed", 1)
+    wrong = run(capsys, "account", "recover", "lab", "did:key:zzz", "--account", "org-0", expect=2)
+    assert wrong["code"] == "argument.key"

@@ -303,6 +303,15 @@ class AsyncLicenses:
         seats = tuple(sorted({account_bytes(account) for account in accounts}))
         return await self._client.submit_and_wait(SetSeats(grant=asset_bytes(grant), accounts=seats))
 
+    async def seats(self, account: AnyAccount | None = None, asset: str | bytes | None = None) -> list[dict[str, Any]]:
+        """The grants of others of which an account (the client's, when none is named) has a seat."""
+        result: list[dict[str, Any]] = await self._client.query(
+            "licenses.seats",
+            account=account_text(account or self._client.signer()),
+            asset=None if asset is None else asset_bytes(asset),
+        )
+        return result
+
     async def token(self, grant: str | bytes) -> dict[str, Any]:
         """A grant as a unique token: owner, edition and metadata in the shape of ERC-721."""
         result: dict[str, Any] = await self._client.query("licenses.token", token=asset_bytes(grant))

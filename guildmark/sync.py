@@ -22,6 +22,7 @@ from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.market import AsyncMarket
 from guildmark.organizations import AsyncOrganizations
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S
@@ -140,6 +141,7 @@ class Licenses(_Facade[AsyncLicenses]):
     renew = blocking(AsyncLicenses.renew)
     revoke = blocking(AsyncLicenses.revoke)
     set_seats = blocking(AsyncLicenses.set_seats)
+    seats = blocking(AsyncLicenses.seats)
     token = blocking(AsyncLicenses.token)
     sign_voucher = blocking(AsyncLicenses.sign_voucher)
     verify_voucher = blocking(AsyncLicenses.verify_voucher)
@@ -155,6 +157,32 @@ class Licenses(_Facade[AsyncLicenses]):
     royalties_owed = blocking(AsyncLicenses.royalties_owed)
     royalty_pool = blocking(AsyncLicenses.royalty_pool)
     withdraw_royalties = blocking(AsyncLicenses.withdraw_royalties)
+
+
+class Market(_Facade[AsyncMarket]):
+    listing = blocking(AsyncMarket.listing)
+    english_auction = blocking(AsyncMarket.english_auction)
+    dutch_auction = blocking(AsyncMarket.dutch_auction)
+    put_up = blocking(AsyncMarket.put_up)
+    sell = blocking(AsyncMarket.sell)
+    withdraw_listing = blocking(AsyncMarket.withdraw_listing)
+    cancel_auction = blocking(AsyncMarket.cancel_auction)
+    settle = blocking(AsyncMarket.settle)
+    buy = blocking(AsyncMarket.buy)
+    take = blocking(AsyncMarket.take)
+    bid = blocking(AsyncMarket.bid)
+    make_offer = blocking(AsyncMarket.make_offer)
+    condition = blocking(AsyncMarket.condition)
+    acceptance = blocking(AsyncMarket.acceptance)
+    accept_offer = blocking(AsyncMarket.accept_offer)
+    withdraw_offer = blocking(AsyncMarket.withdraw_offer)
+    get_listing = blocking(AsyncMarket.get_listing)
+    get_offer = blocking(AsyncMarket.get_offer)
+    get_auction = blocking(AsyncMarket.get_auction)
+    listings = blocking(AsyncMarket.listings)
+    auctions = blocking(AsyncMarket.auctions)
+    offers = blocking(AsyncMarket.offers)
+    prices = blocking(AsyncMarket.prices)
 
 
 class Certificates(_Facade[AsyncCertificates]):
@@ -233,6 +261,7 @@ class Client(_Facade[AsyncClient]):
         self.disputes = Disputes(target.disputes, thread)
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
+        self.market = Market(target.market, thread)
         self.transfers = Transfers(target.transfers, thread)
         self.organizations = Organizations(target.organizations, thread)
 

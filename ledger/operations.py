@@ -36,6 +36,7 @@ MODULE_NAMES: Final = (
     "licenses",
     "royalties",
     "transfers",
+    "market",
     "disputes",
     "governance",
     "validators",

@@ -119,12 +119,13 @@ def offers(session: Session, asset: str) -> None:
 @license_group.command("grants")
 @click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
 @click.option("--asset")
+@click.option("--seats", "of_others", is_flag=True, help="Those of others of which the account has a seat.")
 @with_session(nodes=True, account=True)
-def grants(session: Session, who: str | None, asset: str | None) -> None:
+def grants(session: Session, who: str | None, asset: str | None, of_others: bool) -> None:
     """List the grants of an account or on an asset."""
-    target = session.resolve(who or session.account_name()) if who or not asset else None
+    target = session.resolve(who or session.account_name()) if who or of_others or not asset else None
     with session.client() as client:
-        rows = client.licenses.grants(target, asset)
+        rows = client.licenses.seats(target, asset) if of_others else client.licenses.grants(target, asset)
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
 
 

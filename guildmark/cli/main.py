@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "asset": "guildmark.cli.asset:asset",
     "license": "guildmark.cli.license:license_group",
     "transfer": "guildmark.cli.transfer:transfer",
+    "market": "guildmark.cli.market:market",
     "dispute": "guildmark.cli.dispute:dispute",
     "certificate": "guildmark.cli.certificate:certificate",
     "organization": "guildmark.cli.organization:organization",

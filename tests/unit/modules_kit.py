@@ -350,7 +350,81 @@ def check_laws(world: World) -> None:
         in_escrow = ESCROWS.get(view, grant_id) is not None
         # What is disputed may have been paid out before.
         assert in_escrow == (grant.due_ms is not None) or (in_escrow and grant.disputed)
+    check_locks(world)
+    check_escrows(world)
     audit = IndexAudit(world.registry.indexes)
     assert list(audit.records(view.iterate(b"")))
     assert audit.unsound() == []
     assert all(min(usage.records, usage.bytes, usage.deadlines) >= 0 for _, usage in USAGE.items(view))
+
+
+def open_things(world: World) -> list[tuple[bytes, Thing, bytes, int]]:
+    """What is in a transfer, listing or auction: (its id, thing, holder, end)."""
+    from ledger.modules.market.records import AUCTIONS, LISTINGS
+    from ledger.modules.transfers.records import TRANSFERS
+
+    view = world.view
+    found = [(key, row.thing, row.giver, row.expires_at_ms) for key, row in TRANSFERS.items(view)]
+    found += [(key, row.thing, row.seller, row.ends_at_ms) for key, row in LISTINGS.items(view)]
+    return found + [(key, row.thing, row.seller, row.ends_at_ms) for key, row in AUCTIONS.items(view)]
+
+
+def check_locks(world: World) -> None:
+    """Each lock is of exactly one open transfer, listing or auction, and each of these has its lock and its deadline.
+    Locked shares are their holder's."""
+    from ledger.modules.assets.records import ASSETS, OWNERSHIP, SHARE_LOCKS
+    from ledger.modules.licenses.records import GRANTS
+
+    view = world.view
+    locks: list[tuple[bytes, str, bytes]] = []
+    locks += [(row.locked_by, "asset", key) for key, row in ASSETS.items(view) if row.locked_by is not None]
+    locks += [(row.locked_by, "grant", key) for key, row in GRANTS.items(view) if row.locked_by is not None]
+    things = open_things(world)
+    assert sorted(locks) == sorted((key, thing.kind, thing.id) for key, thing, _, _ in things if thing.kind != "share")
+    shares: dict[bytes, int] = {}
+    for _, thing, holder, _ in things:
+        if thing.kind == "share":
+            shares[thing.id + holder] = shares.get(thing.id + holder, 0) + thing.bps
+            asset = ASSETS.get(view, thing.id)
+            assert asset is not None
+            assert asset.locked_by is None, "a whole asset is locked only while none of its shares is"
+    assert {key: row.bps for key, row in SHARE_LOCKS.items(view)} == shares
+    for key, bps in shares.items():
+        owners = OWNERSHIP.get(view, key[:32])
+        assert owners is not None
+        assert sum(share.bps for share in owners.shares if share.account == key[32:]) >= bps
+    ends = {deadline.subject: deadline.at_ms for deadline in deadlines.due(view, 2**62, 10**9)}
+    assert all(ends[key] == end_ms for key, _, _, end_ms in things)
+
+
+def check_escrows(world: World) -> None:
+    """Each escrow is of exactly one grant, gift, offer, best bid or bond, in full, and will end by a deadline.
+    Deposits and disputed payments are looked at elsewhere."""
+    from ledger.modules.disputes.records import DISPUTES, bond_escrow
+    from ledger.modules.licenses.records import GRANTS
+    from ledger.modules.licenses.usage import deposit_id
+    from ledger.modules.market.records import AUCTIONS, OFFERS, best_bid
+    from ledger.modules.transfers.records import TRANSFERS
+
+    view = world.view
+    held = [(key, row) for key, row in GRANTS.items(view) if row.due_ms is not None]
+    # Who paid need not be the licensee any more, and a dispute holds an escrow without a deadline.
+    deposits = {deposit_id(key) for key, _ in GRANTS.items(view)}
+    disputed = {key for key, row in GRANTS.items(view) if row.disputed}
+    expected = [(key, row.licensee, row.price) for key, row in held]
+    expected += [(key, row.giver, row.royalty_held) for key, row in TRANSFERS.items(view) if not row.price]
+    expected += [(key, row.buyer, row.price) for key, row in OFFERS.items(view)]
+    bids = [(key, best_bid(row)) for key, row in AUCTIONS.items(view)]
+    expected += [(key, best.bidder, best.amount) for key, best in bids if best is not None]
+    ends = {deadline.subject for deadline in deadlines.due(view, 2**62, 10**9)}
+    assert all(key in ends for key, _, _ in expected)
+    for key, dispute in DISPUTES.items(view):
+        assert (key in ends) == (dispute.state != "closed")
+        said = {"claim": dispute.claim, "answer": dispute.answer, "appeal": dispute.appeal}
+        expected += [
+            (bond_escrow(key, name), part.account, part.bond)  # type: ignore[arg-type]
+            for name, part in said.items()
+            if part is not None and part.bond and dispute.outcome is None
+        ]
+    others = [(key, row) for key, row in ESCROWS.items(view) if key not in deposits | disputed]
+    assert sorted(expected) == sorted((key, row.payer, row.amount) for key, row in others)

@@ -22,8 +22,10 @@ from guildmark import (
     disputes,
     governance,
     licenses,
+    market,
     organizations,
     sync,
+    transfers,
 )
 
 PAIRS = [
@@ -37,6 +39,8 @@ PAIRS = [
     (governance.AsyncGovernance, sync.Governance),
     (licenses.AsyncLicenses, sync.Licenses),
     (organizations.AsyncOrganizations, sync.Organizations),
+    (market.AsyncMarket, sync.Market),
+    (transfers.AsyncTransfers, sync.Transfers),
 ]
 
 

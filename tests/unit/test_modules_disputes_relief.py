@@ -14,6 +14,8 @@ from ledger.modules.disputes.records import RECALL_RETRY_MS
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.records import GRANTS
+from ledger.modules.market import operations as market
+from ledger.modules.market.records import AUCTIONS
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
@@ -627,4 +629,25 @@ def test_everything_ends_without_anybody_doing_anything() -> None:
     record = GRANTS.get(court.view, grant)
     assert record is not None
     assert (record.disputed, record.due_ms) == (False, None)
+    court.check_laws()
+
+
+def test_a_listed_or_auctioned_asset_is_frozen_and_taken_back_like_any_other() -> None:
+    """The market conveys by the same way as transfers: a bid returns, and the recall waits for the auction's end."""
+    court = Court()
+    asset = court.register("alice", "A")
+    identifier = court.file_against("bob", asset, "transfer_back", 70_000)
+    court.decide(identifier, uphold=True)
+    court.advance(APPEAL_MS - 1)
+    thing = Thing("asset", asset)
+    court.do("alice", market.OpenAuction(thing, 1_000, 100, court.now_ms + DAY_MS, 0))
+    auction = next(key for key, _ in AUCTIONS.items(court.view))
+    court.do("carol", market.Bid(auction, 2_000))
+    court.advance(1)
+    assert court.dispute(identifier).state == "recalling"
+    court.advance(2 * DAY_MS)
+    court.advance(RECALL_RETRY_MS)
+    assert court.dispute(identifier).state == "closed"
+    assert owners(court, asset) == {"bob": 10_000}
+    assert court.balance("carol") == SUPPLY_EACH
     court.check_laws()

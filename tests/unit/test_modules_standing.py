@@ -413,6 +413,11 @@ def test_a_seat_lets_a_colleague_use_the_grant() -> None:
     assert may(world, first, asset, "download") == (False, "right_not_granted", "rights")
     assert set(shown(world, grant).seats) == {account_to_text(first), account_to_text(second)}
     world.check_laws()
+    asked = {"account": account_to_text(first)}
+    assert world.query("licenses.seats", **asked) == [shown(world, grant)]
+    assert world.query("licenses.seats", **asked, asset=asset.hex()) == [shown(world, grant)]
+    assert world.query("licenses.seats", **asked, after=grant.hex()) == []
+    assert world.query("licenses.seats", **asked, asset="00" * 32) == []
     world.do("bob", SetSeats(grant, (third,)))
     assert may(world, first, asset) == (False, "no_grant", "")
     assert may(world, third, asset)[0]
@@ -451,6 +456,7 @@ def test_seats_of_an_earlier_licensee_are_void() -> None:
     GRANTS.put(world.view, moved, grant)
     assert may(world, seat, asset) == (False, "no_seat", "seats")
     assert shown(world, grant).seats == ()
+    assert world.query("licenses.seats", account=account_to_text(seat)) == []
     before = usage(world.view, "org-bob")
     world.do("carol", SetSeats(grant, ()))
     assert may(world, seat, asset) == (False, "no_grant", "")

@@ -266,7 +266,7 @@ def test_a_denied_field_of_use_is_denied_by_all_descendants() -> None:
 def test_a_non_commercial_license_makes_no_commerce_below_it() -> None:
     world = World()
     child = derived(world, commercial=False, revenue_share_bps=0, revenue_share_depth=0)
-    for fields in ({"price": 5}, {"price": 0, "commercial": True}):
+    for fields in ({"price": 5}, {"price": 0, "commercial": True}, {**METERED, "price": 0}):
         terms = Terms(**{**BASE, **fields})
         world.refused("licenses.non_commercial_parent", "bob", Offer(child, terms, world.now_ms + 1))
     world.license("bob", child, "carol", Terms(**{**BASE, "price": 0}))

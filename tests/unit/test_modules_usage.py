@@ -11,8 +11,10 @@ from hypothesis import given, settings
 
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
+from ledger.modules.licenses.grants import require_grant
 from ledger.modules.licenses.operations import Claim, ReportUsage, Terms
-from ledger.modules.licenses.usage import LAST_REPORTS_MS
+from ledger.modules.licenses.records import GRANTS
+from ledger.modules.licenses.usage import LAST_REPORTS_MS, scheduled, unscheduled
 from ledger.modules.licenses.vouchers import Voucher, sign_voucher, voucher_verifies
 from ledger.modules.organizations.operations import AddKey, RevokeKey
 from ledger.modules.organizations.quota import usage
@@ -249,6 +251,18 @@ def test_one_claim_does_all_that_is_due() -> None:
     world.check_laws()
 
 
+def test_a_claim_does_nothing_that_is_not_due() -> None:
+    """A dispute window may outlive the deposit."""
+    world = World()
+    _, grant = sold(world, msgspec.structs.replace(CALLS, dispute_window_ms=90 * DAY_MS))
+    world.advance(DAY_MS + LAST_REPORTS_MS, limit=0)
+    world.do("carol", Claim(grant))
+    assert names(world.events) == ["DepositReturned"]
+    world.refused("licenses.not_due", "carol", Claim(grant))
+    world.advance(90 * DAY_MS)
+    world.check_laws()
+
+
 def test_a_deposit_returns_with_a_payment_that_never_became_a_grant() -> None:
     world = World()
     asset, grant = sold(world, held=False)
@@ -261,6 +275,24 @@ def test_a_deposit_returns_with_a_payment_that_never_became_a_grant() -> None:
     world.hold(asset)
     assert shown(world, again).usage_due_ms == world.now_ms + DAY_MS + LAST_REPORTS_MS
     world.check_laws()
+
+
+def test_a_deposit_goes_with_its_grant() -> None:
+    """What a transfer of a grant has to do: the new licensee signs, and what is left returns to it."""
+    world = World()
+    _, grant_id = sold(world)
+    deadlines = [usage(world.view, f"org-{name}").deadlines for name in ("bob", "carol")]
+    context = world.context(world.view, world.accounts["bob"], b"transfer")
+    grant = unscheduled(context, grant_id, require_grant(world.view, grant_id))
+    moved = msgspec.structs.replace(grant, licensee=world.accounts["carol"], organization="org-carol")
+    GRANTS.put(world.view, scheduled(context, grant_id, moved), grant_id)
+    after = [usage(world.view, f"org-{name}").deadlines for name in ("bob", "carol")]
+    assert after == [deadlines[0] - 1, deadlines[1] + 1]
+    world.refused("licenses.voucher_key", "alice", report(world, grant_id, 1))
+    world.do("alice", report(world, grant_id, 1, key="carol"))
+    world.advance(DAY_MS + LAST_REPORTS_MS)
+    assert world.balance("carol") == SUPPLY_EACH + 63
+    assert usage(world.view, "org-carol").deadlines == deadlines[1]
 
 
 def test_reports_pay_fee_and_ancestors_but_no_least_royalty() -> None:

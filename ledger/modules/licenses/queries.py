@@ -23,6 +23,7 @@ from ledger.modules.licenses.records import (
     GRANTS_BY_LICENSEE,
     OFFERS,
     OFFERS_BY_ASSET,
+    SEATS_BY_ACCOUNT,
     TERMS,
     Editions,
     Grant,
@@ -198,6 +199,33 @@ def list_grants(
     return results
 
 
+def list_seats(
+    view: Readable,
+    _network_id: bytes,
+    block_time_ms: int,
+    *,
+    account: str,
+    asset: str = "",
+    after: str = "",
+    limit: int | str = texts.PAGE_MAX,
+) -> list[GrantResult]:
+    """The grants of others of which an account has a seat, in order of asset and id; on one asset where it is named.
+
+    `after` is the last grant's id of the page before.
+    """
+    start = _after_key(view, after)
+    account_id = texts.account(account)
+    asset_part = texts.identifier(asset) if asset else b""
+    found = (asset_part + key for key, _ in SEATS_BY_ACCOUNT.items(view, account_id, asset_part))
+    results = []
+    for identifier in texts.page((key[32:] for key in found if key > start), limit):
+        record = GRANTS.get(view, identifier)
+        assert record is not None
+        if account_id in seats_named(view, identifier, record.licensee):
+            results.append(_grant(view, identifier, record, block_time_ms))
+    return results
+
+
 def check(
     view: Readable,
     _network_id: bytes,
@@ -310,6 +338,7 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "licenses.terms": get_terms,
     "licenses.grant": get_grant,
     "licenses.grants": list_grants,
+    "licenses.seats": list_seats,
     "licenses.check": check,
     "licenses.token": get_token,
 }

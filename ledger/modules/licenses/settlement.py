@@ -185,16 +185,14 @@ def pro_rata(price: int, terms: Terms, from_ms: int, to_ms: int) -> int:
 def _return_payment(context: Context, grant_id: bytes, grant: Grant) -> tuple[int, Grant]:
     """End the escrow in favor of its payer; return (units, grant).
 
-    What a revocation has paid back for the same time goes to who paid it: nobody is paid twice.
+    What a revocation has paid back goes to who paid it: it was for the last of the time, and so is the escrow. Nobody
+    is paid twice.
     """
     escrow = accounting.open_escrow(context, grant_id)
     source = escrow_holder(grant_id)
-    twice = 0
-    if grant.revocation is not None and grant.refunded and grant.end_ms is not None:
-        terms = require_terms(context.view, grant.terms)
-        first_ms = grant.start_ms if grant.renewed_from_ms is None else grant.renewed_from_ms
-        overlap = pro_rata(grant.price, terms, max(first_ms, grant.revocation.effect_ms), grant.end_ms)
-        twice = min(overlap, grant.refunded, escrow.amount)
+    twice = min(grant.refunded, escrow.amount)
+    if twice:
+        assert grant.revocation is not None
         accounting.move(context, source, grant.revocation.by, twice)
         grant = msgspec.structs.replace(grant, refunded=grant.refunded - twice)
     accounting.move(context, source, escrow.payer, escrow.amount - twice)

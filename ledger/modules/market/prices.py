@@ -1,0 +1,91 @@
+"""At what prices an asset, its shares and licenses on it can be bought now: for people, and for the search index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from typing import NamedTuple
+
+from ledger.errors import OperationError
+from ledger.modules.assets.records import ASSETS
+from ledger.modules.fields import AMOUNT_MAX
+from ledger.modules.licenses.grants import require_grant, state_at
+from ledger.modules.market.auctions import least_bid
+from ledger.modules.market.conditions import require_condition
+from ledger.modules.market.dutch import price_at
+from ledger.modules.market.records import (
+    AUCTIONS,
+    AUCTIONS_BY_ASSET,
+    LISTINGS,
+    LISTINGS_BY_ASSET,
+    Auction,
+    English,
+    Sale,
+)
+from ledger.modules.transfers.operations import Thing
+from ledger.state.view import Readable
+
+
+class OpenPrice(NamedTuple):
+    """One sale that is open."""
+
+    sale: bytes
+    """Listing or auction."""
+    format: str
+    """fixed, english or dutch."""
+    thing: Thing
+    price: int
+    """What it takes now: the price, or in an English auction the least next bid and no less than the reserve."""
+    ends_at_ms: int
+
+
+def open_prices(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
+    """Yield what of an asset can be bought or bid for at a block time, listings and auctions together in order of id.
+
+    An auction in which nobody can bid more, because there are no such amounts, is left out. An asset has as many sales
+    as its holders have put up; whoever wants a few takes a few.
+    """
+    return merge(_listed(view, asset, at_ms), _auctioned(view, asset, at_ms), key=lambda price: price.sale)
+
+
+def _listed(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
+    for listing_id, _ in LISTINGS_BY_ASSET.items(view, asset):
+        listing = LISTINGS.get(view, listing_id)
+        assert listing is not None
+        if is_open(view, listing, at_ms):
+            yield OpenPrice(listing_id, "fixed", listing.thing, listing.price, listing.ends_at_ms)
+
+
+def _auctioned(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
+    for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset):
+        auction = AUCTIONS.get(view, auction_id)
+        assert auction is not None
+        if is_open(view, auction, at_ms) and (price := price_now(auction, at_ms)) <= AMOUNT_MAX:
+            kind = "english" if isinstance(auction.pricing, English) else "dutch"
+            yield OpenPrice(auction_id, kind, auction.thing, price, auction.ends_at_ms)
+
+
+def price_now(auction: Auction, at_ms: int) -> int:
+    """Return what it takes at a block time: the least bid that can win, or the price of a Dutch auction."""
+    if isinstance(auction.pricing, English):
+        return max(least_bid(auction.pricing), auction.pricing.reserve)
+    return price_at(auction, auction.pricing, at_ms)
+
+
+def is_open(view: Readable, sale: Sale, at_ms: int) -> bool:
+    """Tell whether a sale has not ended, and its thing is as it was put up and can still be sold."""
+    if at_ms >= sale.ends_at_ms:
+        return False
+    asset = ASSETS.get(view, sale.asset)
+    assert asset is not None
+    if sale.thing.kind == "grant":
+        grant = require_grant(view, sale.thing.id)
+        if state_at(grant, at_ms) not in ("active", "scheduled"):
+            return False
+    elif asset.retired:
+        return False
+    try:
+        require_condition(view, sale.thing, sale.condition)
+    except OperationError:
+        return False
+    return asset.commercial

@@ -243,6 +243,7 @@ class AsyncAssets:
         available: bool | None = None,
         retired: bool | None = False,
         offered: bool | None = None,
+        sells: str | None = None,
         rights: Sequence[str] = (),
         commercial: bool | None = None,
         exclusivity: str | None = None,
@@ -258,8 +259,10 @@ class AsyncAssets:
         """Find assets; a page of `items`, and with it `height`, `block_time_ms` and the `cursor` of the next page.
 
         All words of `text` stand in name, tags, metadata or description; `wor*` is the beginning of one. What is said
-        of rights, terms and prices holds of one open offer. None asks for nothing, also as `retired`. Who has seen a
-        transaction committed at a height finds what it did with that height as `at_least`.
+        of rights, terms and prices holds of one open offer, listing or auction; `sells` says of what: license, asset,
+        share, or grant (a license that its holder passes on). An item's `price` is the least at the answer's block
+        time, and `sells`, `format` and `offer` say for what, how, and where. None asks for nothing, also as `retired`.
+        Who has seen a transaction committed at a height finds what it did with that height as `at_least`.
 
         Raises:
             Refused: `query.argument`, `query.cursor`, or `query.too_expensive`: ask for less.
@@ -277,6 +280,7 @@ class AsyncAssets:
             "available": _choice(available),
             "retired": _choice(retired),
             "offered": _choice(offered),
+            "sells": sells,
             "right": ",".join(rights) or None,
             "commercial": _choice(commercial),
             "exclusivity": exclusivity,

@@ -129,6 +129,15 @@ def grants(session: Session, who: str | None, asset: str | None, of_others: bool
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
 
 
+@license_group.command("show")
+@click.argument("grant")
+@with_session(nodes=True)
+def show(session: Session, grant: str) -> None:
+    """Show GRANT: its terms and state, what was used, paid and paid back."""
+    with session.client() as client:
+        emit(client.licenses.get_grant(grant), json=session.json)
+
+
 @license_group.command("renew")
 @click.argument("grant")
 @click.argument("offer_id")
@@ -211,6 +220,16 @@ def report_usage(session: Session, voucher_file: Path) -> None:
         client.licenses.report_usage(voucher)
         grant = client.licenses.get_grant(voucher.grant)
     emit({name: grant[name] for name in ("grant", "used", "quota", "deposit")}, json=session.json)
+
+
+@license_group.command("claim")
+@click.argument("grant")
+@with_session(nodes=True, account=True)
+def claim(session: Session, grant: str) -> None:
+    """Have done now what is due of GRANT: its payment, its refund, or the return of its deposit."""
+    with session.client(acting=True) as client:
+        client.licenses.claim(grant)
+        emit(client.licenses.get_grant(grant), json=session.json)
 
 
 @license_group.command("royalties")

@@ -42,25 +42,28 @@ class OpenPrice(NamedTuple):
     ends_at_ms: int
 
 
-def open_prices(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
-    """Yield what of an asset can be bought or bid for at a block time, listings and auctions together in order of id.
+def open_prices(view: Readable, asset: bytes, at_ms: int, *, after: bytes = b"") -> Iterator[OpenPrice]:
+    """Yield what of an asset can be bought or bid for at a block time, listings and auctions together in order of id,
+    behind the id `after` where one is given.
 
     An auction in which nobody can bid more, because there are no such amounts, is left out. An asset has as many sales
     as its holders have put up; whoever wants a few takes a few.
     """
-    return merge(_listed(view, asset, at_ms), _auctioned(view, asset, at_ms), key=lambda price: price.sale)
+    return merge(
+        _listed(view, asset, at_ms, after), _auctioned(view, asset, at_ms, after), key=lambda price: price.sale
+    )
 
 
-def _listed(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
-    for listing_id, _ in LISTINGS_BY_ASSET.items(view, asset):
+def _listed(view: Readable, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
+    for listing_id, _ in LISTINGS_BY_ASSET.items(view, asset, after=after):
         listing = LISTINGS.get(view, listing_id)
         assert listing is not None
         if is_open(view, listing, at_ms):
             yield OpenPrice(listing_id, "fixed", listing.thing, listing.price, listing.ends_at_ms)
 
 
-def _auctioned(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
-    for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset):
+def _auctioned(view: Readable, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
+    for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset, after=after):
         auction = AUCTIONS.get(view, auction_id)
         assert auction is not None
         if is_open(view, auction, at_ms) and (price := price_now(auction, at_ms)) <= AMOUNT_MAX:

@@ -36,8 +36,8 @@ TRAINING_TERMS: Final[dict[str, Any]] = {
     "field_deny": [DENIED_USE],
     "attribution": "Trained on Handwritten digits by the Aurora Institute",
 }
-"""The data set: a fee, and a tenth of what the models trained on it earn, two generations deep. What it denies, all that
-is made of it must deny too."""
+"""The data set: a fee, and a tenth of what the models trained on it earn, two generations deep. What it denies, all
+that is made of it must deny too."""
 EVALUATION_TERMS: Final[dict[str, Any]] = {"rights": ["download", "publish-benchmarks"], "price": 0}
 """The data set again, for who only wants to measure a model on it."""
 MODEL_TERMS: Final[dict[str, Any]] = {

@@ -326,7 +326,8 @@ def check_laws(world: World) -> None:
             assert sum(units * 10_000 + parts for units, parts in claims) == held * 10_000
     exclusive: dict[bytes, int] = {}
     for _, grant in GRANTS.items(view):
-        if require_terms(view, grant.terms).exclusivity == "exclusive" and is_live(grant, world.now_ms):
+        terms = require_terms(view, grant.terms)
+        if terms.exclusivity == "exclusive" and is_live(grant, terms, world.now_ms):
             exclusive[grant.asset] = exclusive.get(grant.asset, 0) + 1
     assert all(count == 1 for count in exclusive.values())
     audit = IndexAudit(world.registry.indexes)

@@ -51,9 +51,15 @@ def state_at(grant: Grant, terms: Terms, at_ms: int) -> State:
     return "scheduled" if at_ms < grant.start_ms else "active"
 
 
-def is_live(grant: Grant, at_ms: int) -> bool:
-    """Tell whether a grant counts against others: escrowed, active, or starting later."""
-    return grant.state != "refunded" and (grant.end_ms is None or at_ms < grant.end_ms)
+def is_live(grant: Grant, terms: Terms, at_ms: int) -> bool:
+    """Tell whether a grant counts against others: escrowed, active, or starting later.
+
+    An exhausted one does not: it gives its licensee nothing any more, and must not keep from others for ever what
+    nobody can use. An escrow ends with the latest time that its grant could have.
+    """
+    if grant.end_ms is not None and at_ms >= grant.end_ms:
+        return False
+    return state_at(grant, terms, at_ms) in ("escrowed", "scheduled", "active")
 
 
 def grants_of(view: Readable, account: bytes, asset: bytes) -> Iterator[tuple[bytes, Grant, Terms]]:
@@ -68,8 +74,9 @@ def reserving_grants(view: Readable, asset: bytes, at_ms: int) -> Iterator[tuple
     for bound in (asset, *_same_owner_ancestors(view, asset)):
         for grant_id, _ in RESERVING.items(view, bound):
             grant = require_grant(view, grant_id)
-            if is_live(grant, at_ms):
-                yield grant_id, grant, require_terms(view, grant.terms)
+            terms = require_terms(view, grant.terms)
+            if is_live(grant, terms, at_ms):
+                yield grant_id, grant, terms
 
 
 def colliding_grant(
@@ -96,7 +103,8 @@ def colliding_grant(
             if searched > SCAN_MAX:
                 raise OperationError("licenses.too_many_grants", f"more than {SCAN_MAX} grants to search")
             grant = require_grant(view, grant_id)
-            if is_live(grant, now_ms) and _overlap(terms, start_ms, end_ms, require_terms(view, grant.terms), grant):
+            other = require_terms(view, grant.terms)
+            if is_live(grant, other, now_ms) and _overlap(terms, start_ms, end_ms, other, grant):
                 return grant_id
     return None
 

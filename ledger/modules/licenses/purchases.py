@@ -207,7 +207,7 @@ def _reserve(context: Context, identifier: bytes, grant: Grant) -> None:
     live = 0
     for known in [key for key, _ in RESERVING.items(context.view, grant.asset)]:
         record = require_grant(context.view, known)
-        if is_live(record, context.block_time_ms):
+        if is_live(record, require_terms(context.view, record.terms), context.block_time_ms):
             live += 1
         else:
             quota.remove(context, record.organization, RESERVING, grant.asset, known)

@@ -96,12 +96,12 @@ def random_genesis(seed: int) -> Genesis:
 class Pair:
     """A chain and the reference over one genesis, and everything that was sent to them."""
 
-    def __init__(self, genesis: Genesis, store: Store | None = None) -> None:
+    def __init__(self, genesis: Genesis, store: Store | None = None, *, lineages: bool = False) -> None:
         self.genesis = genesis
         self.store = store or MemoryStore()
         self.chain = Chain.open(self.store, genesis)
         self.state = reference.begin(genesis)
-        self.notebook = Notebook()
+        self.notebook = Notebook(lineages=lineages)
         validators = [seed_key(f"validator {index}") for index in range(len(genesis.validators))]
         self.notebook.keys = {key.public_key: key for key in (*map(seed_key, (*NAMES, "alan")), *validators)}
         self.supply = sum(member.credits for member in genesis.accounts)
@@ -355,12 +355,3 @@ class Pair:
 def _unequal(actual: list[tuple[str, str]], expected: list[tuple[str, str]]) -> list[str]:
     pairs = zip(actual, expected, strict=True)
     return [f"{one} but the reference says {other}" for one, other in pairs if one != other]
-
-
-def run_seed(seed: int, blocks: int) -> Pair:
-    """Run one random life of a ledger, compare it at every height, and replay it."""
-    pair = Pair(random_genesis(seed))
-    pair.run(random_steps(Random(seed), blocks))
-    pair.finish()
-    pair.replay()
-    return pair

@@ -20,7 +20,7 @@ from ledger.modules.licenses import operations as licenses
 from ledger.modules.organizations import operations as organizations
 from ledger.modules.royalties import operations as royalties
 from primitives.keys import SigningKey
-from tests.reference.licenses import sold, state_of
+from tests.reference.licenses import reserves, sold, state_of
 
 DAY_MS = 86_400_000
 KINDS = ("dataset", "dataset", "model", "software")
@@ -49,8 +49,10 @@ class Secret(NamedTuple):
 class Notebook:
     """What the accounts know and the chain does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lineages: bool = False) -> None:
         self.count = 0
+        self.lineages = lineages
+        """Whether this life is about long lines of derivatives: most terms then ask for little and allow much."""
         self.keys: dict[bytes, SigningKey] = {}
         self.secrets: dict[bytes, Secret] = {}
         self.tries: Counter[bytes] = Counter()
@@ -163,9 +165,10 @@ def open_account(draw: Draw) -> Draft:
 
 def add_key(draw: Draw) -> Draft:
     sender = draw.anyone()
-    count = 15 if draw.rarely(3) else 1
+    if draw.rarely(3):
+        return sender, [organizations.AddKey(draw.notebook.new_key(), "operator") for _ in range(16)]
     roles: tuple[Any, ...] = ("owner", "operator", "operator", "release")
-    return sender, [organizations.AddKey(fresh_key(draw, sender), draw.some(roles)) for _ in range(count)]
+    return sender, [organizations.AddKey(fresh_key(draw, sender), draw.some(roles))]
 
 
 def own_key(draw: Draw, sender: bytes) -> bytes:
@@ -185,8 +188,9 @@ def rotate_key(draw: Draw) -> Draft:
 
 
 def advance_clock(draw: Draw) -> Draft:
-    ms = draw.some([1, 999, 10_000]) if not draw.rarely(2) else development.ADVANCE_MS_MAX
-    return draw.anyone(), [development.AdvanceClock(ms)] * (11 if draw.rarely(10) else 1)
+    if draw.rarely():
+        return draw.anyone(), [development.AdvanceClock(development.ADVANCE_MS_MAX)] * 11
+    return draw.anyone(), [development.AdvanceClock(draw.some([1, 999, 10_000]))]
 
 
 # --- assets
@@ -250,6 +254,8 @@ def reveal_one(draw: Draw, module: str) -> tuple[bytes, tuple[bytes, Secret]]:
     rows = revealable(draw, module)
     if draw.actor is not None and not draw.rarely():
         rows = [row for row in rows if row[0] == draw.actor]
+    if not draw.rarely(10):
+        rows = [row for row in rows if not draw.notebook.tries[row[1].salt]] or rows
     sender, (account, secret) = draw.subject(rows, lambda row: row[0])
     draw.notebook.tries[secret.salt] += 1
     return sender, (account, secret)
@@ -262,7 +268,7 @@ def parents_for(draw: Draw, account: bytes) -> tuple[assets.Derivation, ...]:
         grants = [
             (key, grant)
             for key, grant in state.grants.items()
-            if grant["licensee"] == account and (may_derive(state, grant) or draw.rarely(3))
+            if draw.rarely(1) or (grant["licensee"] == account and (may_derive(state, grant) or draw.rarely(6)))
         ]
         own = [key for key, asset in state.assets.items() if account in asset["shares"]]
         if grants and draw.rarely(75):
@@ -333,7 +339,8 @@ def add_version(draw: Draw) -> Draft:
         if draw.rarely(2)
         or (asset["manager"] == account and asset["kind"] == kind and not asset["retired"] and not asset["pending"])
     ]
-    asset = draw.some(managed)
+    waiting = {grant["asset"] for grant in draw.state.grants.values() if grant["due"] is not None}
+    asset = draw.some([key for key in managed if key in waiting] or managed)
     named = parents_for(draw, draw.some([account, *draw.state.assets[asset]["shares"]]))
     parents = assets.Provenance(tuple(one for one in named if one.parent != asset or draw.rarely()))
     return sender, [assets.AddVersion(asset, artifact, secret.salt, parents)]
@@ -436,23 +443,28 @@ BROKEN_TERMS: tuple[dict[str, Any], ...] = (
 def terms_for(draw: Draw, asset_id: bytes) -> licenses.Terms:
     """Terms that hold together and that the asset's ancestors allow; rarely some that do not."""
     some, now = draw.some, draw.state.now
+    if draw.notebook.lineages and asset_id in draw.state.assets and not draw.rarely(20):
+        return easy_terms(draw, draw.state.assets[asset_id])
     rights = tuple(sorted({some(RIGHTS), some(DERIVING), some((*RIGHTS, "train-on", "train-on"))}))
     quota = some([1, 2]) if draw.rarely(15) else None
     share = some([0, 1, 10, 250, 250, 500, 500, 1_000, 1_700, 3_333, 5_000])
+    commercial = not draw.rarely(15)
+    share = share if commercial else 0
+    bounded = 40 if draw.rarely(40) else 10
     exclusivity = some(["none"] * 8 + ["sole", "exclusive"])
     fields: dict[str, Any] = {
         "rights": rights,
         "price": some(PRICES),
-        "commercial": True if share else not draw.rarely(10),
+        "commercial": commercial,
         "exclusivity": exclusivity,
         "editions_max": some([None, None, None, 1, 2]) if exclusivity == "none" else None,
         "start_ms": some([now - 500, now + 5_000, now + DAY_MS]) if draw.rarely(8) else None,
         "term_ms": some([None, None, None, None, 1_000, 30_000, DAY_MS, 90 * DAY_MS]),
         "quota": quota,
         "quota_unit": quota and "trainings",
-        "field_allow": some([(), (), ("art",), ("art", "medicine")]) if draw.rarely(15) else (),
+        "field_allow": some([(), (), ("art",), ("art", "medicine")]) if draw.rarely(bounded) else (),
         "field_deny": ("weapons",) if draw.rarely(15) else (),
-        "territory": some([("DE",), ("DE", "FR"), ("FR",)]) if draw.rarely(15) else (),
+        "territory": some([("DE",), ("DE", "FR"), ("FR",)]) if draw.rarely(bounded) else (),
         "credentials": ("organization:org-alice", "organization:org-bob") if draw.rarely(8) else (),
         "derivatives": some(["on-approval", "yes", "yes", "yes"])
         if share
@@ -466,11 +478,39 @@ def terms_for(draw: Draw, asset_id: bytes) -> licenses.Terms:
         fields["least_royalty"] = some([1, 3, 5])
     if fields["derivatives"] != "no" and draw.rarely(15):
         fields["share_alike"] = some(["superset", "identical"])
+    if (exclusivity != "none" or reserved(draw.state, asset_id)) and draw.rarely(60):
+        fields |= {"territory": some([("DE",), ("FR",)])}
     if asset_id in draw.state.assets and not draw.rarely(8):
         fields |= demanded(draw, draw.state.assets[asset_id], fields)
     if draw.rarely(8):
         fields |= some(BROKEN_TERMS)
     return licenses.Terms(**fields)
+
+
+def reserved(state: Any, asset_id: bytes) -> bool:
+    """Whether somebody has a sole or exclusive grant on an asset: others may be bought beside it, or may not."""
+    return any(grant["asset"] == asset_id and reserves(state, grant) for grant in state.grants.values())
+
+
+def easy_terms(draw: Draw, asset: dict[str, Any]) -> licenses.Terms:
+    """Terms under which derivatives are made for a small share, for generations."""
+    fields: dict[str, Any] = {
+        "rights": DERIVING,
+        "price": draw.some([3, 3, 29, 500, 123_457]),
+        "commercial": True,
+        "derivatives": "yes",
+        "revenue_share_bps": draw.some([1, 10, 50, 250, 333]),
+        "revenue_share_depth": draw.some([1, 2, 4, 8, 8]),
+        "revenue_share_cap": draw.some([None, None, None, 50]),
+        "least_royalty": draw.some([0, 0, 0, 2]),
+        "dispute_window_ms": draw.some([0, 0, DAY_MS]),
+        "field_allow": (),
+        "field_deny": (),
+        "territory": (),
+        "exclusivity": "none",
+        "share_alike": "no",
+    }
+    return licenses.Terms(**(fields | demanded(draw, asset, fields)))
 
 
 def demanded(draw: Draw, asset: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
@@ -483,7 +523,7 @@ def demanded(draw: Draw, asset: dict[str, Any], fields: dict[str, Any]) -> dict[
     for theirs in [draw.state.terms[digest] for link in asset["links"].values() for digest in link["terms"]]:
         if theirs["share_alike"] == "superset":
             rights = tuple(sorted({*fields["rights"], *theirs["rights"]}))
-            wanted |= {"rights": rights, "derivatives": "yes", "share_alike": "superset"}
+            wanted |= {"rights": rights, "derivatives": "yes", "share_alike": "no" if draw.rarely(15) else "superset"}
         elif theirs["share_alike"] == "identical":
             same = ("rights", "exclusivity", "field_allow", "field_deny", "territory", "derivatives", "share_alike")
             wanted |= {name: theirs[name] for name in same}
@@ -633,7 +673,7 @@ SITUATIONS: dict[type, Situation] = {
     development.AdvanceClock: Situation(1, advance_clock),
     assets.Commit: Situation(14, commit_artifact),
     assets.Register: Situation(18, register),
-    assets.AddVersion: Situation(8, add_version),
+    assets.AddVersion: Situation(14, add_version),
     assets.SetAlias: Situation(4, set_alias),
     assets.SetManager: Situation(3, set_manager),
     assets.OfferTransfer: Situation(5, offer_transfer),

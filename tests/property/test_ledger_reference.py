@@ -17,11 +17,13 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from ledger.modules.credits.operations import Transfer
 from ledger.operations import default_registry
-from tests.property.ledger_campaign import UNREACHED, campaign, unreached
+from tests.property.ledger_campaign import UNREACHED, LifeFailed, campaign, unreached
 from tests.property.pairing_kit import FAULTS, OPERATIONS, PAUSES, Attempt, Pair, Step, random_genesis, random_steps
 from tests.property.situations_kit import SITUATIONS
 from tests.reference import ledger as reference
+from tests.reference.state import Call
 
 ATTEMPTS = st.builds(
     Attempt,
@@ -37,9 +39,9 @@ class Ledgers(RuleBasedStateMachine):
 
     pair: Pair
 
-    @initialize(genesis=st.integers(0, 15), life=st.integers(0, 2**16))
-    def begin(self, genesis: int, life: int) -> None:
-        self.pair = Pair(random_genesis(genesis))
+    @initialize(genesis=st.integers(0, 15), life=st.integers(0, 2**16), lineages=st.booleans())
+    def begin(self, genesis: int, life: int, lineages: bool) -> None:
+        self.pair = Pair(random_genesis(genesis), lineages=lineages)
         self.pair.run(random_steps(Random(life), 15))
 
     @rule(step=STEPS)
@@ -96,13 +98,33 @@ def test_the_reference_is_no_copy_of_what_it_judges() -> None:
 
 @pytest.mark.parametrize("table", ["balances", "owed", "grants", "deadlines", "assets"])
 def test_a_difference_in_any_table_is_seen(table: str) -> None:
-    pair = Pair(random_genesis(0))
-    pair.run(random_steps(Random(5), 80))
-    tables = vars(pair.state)
-    key = next(key for key, value in tables[table].items() if value)
+    keys: list[object] = []
+    life = 0
+    while not keys:
+        pair = Pair(random_genesis(0))
+        pair.run(random_steps(Random(life), 60))
+        tables = vars(pair.state)
+        keys = [key for key, value in tables[table].items() if value]
+        life += 1
+    key = keys[0]
     del tables[table][key]
     with pytest.raises((AssertionError, KeyError)):
         pair.compare()
+
+
+def test_a_life_that_fails_is_shrunk_to_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign that finds a difference names the seed and a few steps that show it."""
+
+    def generous(call: Call, operation: Transfer) -> None:
+        call.state.balances[operation.recipient] = call.state.balances.get(operation.recipient, 0) + operation.amount
+
+    monkeypatch.setitem(reference.OPERATIONS, Transfer, generous)
+    with pytest.raises(LifeFailed, match=r"seed \d+: block \d+:") as caught:
+        campaign(1_000, seed=3)
+    steps = str(caught.value).split("reproduced by live(")[1]
+    assert steps.count("Step(") == 1
+    assert steps.count("Attempt(") == 1
+    assert "credits.transfer" in steps
 
 
 def test_what_a_campaign_did_not_reach_is_told() -> None:

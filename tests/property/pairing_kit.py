@@ -198,11 +198,17 @@ class Pair:
         return SITUATIONS[OPERATIONS[tag]].draft(Draw(random, self.state, self.notebook, actor))
 
     def transaction(
-        self, sender: bytes, operations: Sequence[Any], random: Random, fault: str = ""
+        self,
+        sender: bytes,
+        operations: Sequence[Any],
+        random: Random,
+        fault: str = "",
+        expires: int | None = None,
     ) -> tuple[bytes, reference.Sent]:
-        """Sign operations, with one fault or with none."""
+        """Sign operations, with one fault or with none, to expire somewhere within the lifetime or at `expires`."""
         state = self.state
-        expires = state.now + random.choice((1, 60_000, 60_000, state.lifetime))
+        if expires is None:
+            expires = state.now + random.choice((1, 60_000, 60_000, state.lifetime))
         network = state.network
         if fault == "transaction.expired":
             expires = state.now - random.choice((0, 1, 5_000))
@@ -324,7 +330,7 @@ class Pair:
         """Let time run out: whatever was left open ends by itself, and everybody can withdraw what is owed."""
         self.ask()
         while self.state.deadlines:
-            self._let_pass(max(0, max(self.state.deadlines)[0] - self.state.now))
+            self.let_pass(max(0, max(self.state.deadlines)[0] - self.state.now))
         assert self.state.escrows == {}
         assert self.state.transfers == {}
         assert all(asset["pending"] is None for asset in self.state.assets.values())
@@ -332,10 +338,11 @@ class Pair:
         for (pool, account), parts in sorted(self.state.owed.items()):
             if parts >= BPS and self.state.owed[pool, account] >= BPS:
                 operation = Withdraw(creators.get(pool, pool))
-                self._let_pass(1, self.transaction(account, [operation], Random(1)))
+                self.let_pass(1, self.transaction(account, [operation], Random(1)))
         assert all(parts < BPS for parts in self.state.owed.values()), "somebody's earnings are stranded"
 
-    def _let_pass(self, ms: int, *prepared: tuple[bytes, reference.Sent]) -> None:
+    def let_pass(self, ms: int, *prepared: tuple[bytes, reference.Sent]) -> None:
+        """Execute one block so much later, with these transactions."""
         self._block(self.state.now + ms - self.state.offset, prepared, 0)
 
     def replay(self) -> None:

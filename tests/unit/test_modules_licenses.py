@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import operations as licenses
@@ -462,3 +463,34 @@ def test_a_full_quota_of_the_licensee_does_not_stop_the_validators(last: int) ->
     world.refused("organizations.quota_deadlines", "bob", assets.Commit(bytes([99]) * 32))
     world.hold(asset)
     assert world.check("bob", asset).allowed
+
+
+@pytest.mark.parametrize("exclusivity", ["sole", "exclusive"])
+def test_an_exhausted_grant_keeps_nobody_out(exclusivity: licenses.Exclusivity) -> None:
+    """E1: only a live grant excludes others; one that is used up would otherwise block its rights for ever."""
+    world = World()
+    asset = world.register("alice", "A")
+    once = Terms(
+        rights=("download", "train-on"),
+        price=10,
+        exclusivity=exclusivity,
+        quota=1,
+        quota_unit="trainings",
+        derivatives="yes",
+    )
+    grant = world.license("alice", asset, "bob", once)
+    offer = world.offer("alice", asset, once)
+    committed = exclusivity == "exclusive"
+    with pytest.raises(OperationError, match="excludes"):
+        world.buy("carol", offer, once, committed=committed)
+    assert world.check("alice", asset).allowed == (exclusivity == "sole")
+    world.register("bob", "B", derivations=[assets.Derivation(asset, "train-on", grant)])
+    assert world.query("licenses.grant", grant=grant.hex()).state == "exhausted"
+    assert world.check("alice", asset).allowed
+    assert world.check("bob", asset).reason == "exhausted"
+    if committed:
+        world.advance(1)
+        world.do("carol", world.purchase_operation(offer, once, world.salt("purchase carol")))
+    else:
+        world.buy("carol", offer, once)
+    world.check_laws()

@@ -1,0 +1,250 @@
+"""What can be seen of a ledger, in one shape for the real one and for the reference: tables of plain values.
+
+Of the real ledger its records are read, and decoded anew each time; nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ledger import deadlines
+from ledger.modules.assets.records import (
+    ALIASES,
+    ARTIFACTS,
+    ASSETS,
+    HELD,
+    LINKS,
+    OWNERSHIP,
+    TENSORS,
+    TRANSFERS,
+    VERSIONS,
+    Link,
+    version_part,
+)
+from ledger.modules.assets.registration import COMMITMENTS as ARTIFACT_COMMITMENTS
+from ledger.modules.credits.records import BALANCES, ESCROWS
+from ledger.modules.development.clock import clock_offset_ms
+from ledger.modules.licenses.grants import state_at
+from ledger.modules.licenses.purchases import COMMITMENTS as PURCHASE_COMMITMENTS
+from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, TERMS
+from ledger.modules.organizations.records import ACCOUNTS, USAGE
+from ledger.modules.royalties.pools import owed
+from ledger.modules.royalties.records import OWED, POOLS, STACKS, Entry, creators_pool, narrow
+from ledger.state.view import StateView
+from tests.reference.licenses import state_of
+
+Seen = dict[str, dict[Any, Any]]
+"""Table -> key -> value."""
+
+
+def seen_in_reference(state: Any) -> Seen:
+    """Return what the reference ledger shows."""
+    return {
+        "clock": {"offset": state.offset},
+        "balances": {holder: amount for holder, amount in state.balances.items() if amount},
+        "escrows": dict(state.escrows),
+        "accounts": {
+            key: (account["organization"], account["name"], account["vouches"], account["keys"])
+            for key, account in state.accounts.items()
+        },
+        "commitments": dict(state.commitments),
+        "claims": dict(state.claims),
+        "tensors": dict(state.tensors),
+        "transfers": {key: tuple(transfer.values()) for key, transfer in state.transfers.items()},
+        "offers": {key: tuple(offer.values()) for key, offer in state.offers.items()},
+        "deadlines": dict.fromkeys(state.deadlines, True),
+        "usage": dict(Counter(state.deadlines.values())),
+        "received": {pool: amount for pool, amount in state.received.items() if amount},
+        "owed": {key: parts for key, parts in state.owed.items() if parts},
+        "grants": {key: _grant(state, grant) for key, grant in state.grants.items()},
+        "editions": _editions(state),
+        **_reference_assets(state),
+    }
+
+
+def _reference_assets(state: Any) -> Seen:
+    names = ("kind", "name", "visibility", "organization", "manager", "creators", "resale", "least", "gifts")
+    names += ("commercial", "transfers", "pending", "retired", "aliases", "shares")
+    tables: Seen = {"assets": {}, "versions": {}, "links": {}, "stacks": {}}
+    for key, asset in state.assets.items():
+        tables["assets"][key] = (*(asset[name] for name in names), sorted(asset["denied"]), len(asset["versions"]))
+        for index, version in enumerate(asset["versions"]):
+            tables["versions"][key, index + 1] = (version["cid"], version["available"], sorted(version["held"]))
+        for parent, link in asset["links"].items():
+            tables["links"][key, parent] = link
+        if asset["stack"] or asset["fee_rest"] or asset["resale_rest"]:
+            tables["stacks"][key] = (asset["fee_rest"], asset["resale_rest"], asset["stack"])
+    return tables
+
+
+def _grant(state: Any, grant: dict[str, Any]) -> dict[str, Any]:
+    return {**grant, "at block time": state_of(state, grant)}
+
+
+def _editions(state: Any) -> dict[Any, tuple[int, int]]:
+    """How many numbers were given out, and how many of them are not returned."""
+    issued = Counter((grant["asset"], grant["terms"]) for grant in state.grants.values())
+    returned = Counter(
+        (grant["asset"], grant["terms"]) for grant in state.grants.values() if grant["state"] == "refunded"
+    )
+    return {key: (count, count - returned[key]) for key, count in issued.items()}
+
+
+def seen_in_chain(view: StateView, now_ms: int) -> Seen:
+    """Return what the real ledger shows at block time `now_ms`."""
+    commitments = (("assets", ARTIFACT_COMMITMENTS.table), ("licenses", PURCHASE_COMMITMENTS.table))
+    return {
+        "clock": {"offset": clock_offset_ms(view)},
+        "balances": {holder: balance.amount for holder, balance in BALANCES.items(view)},
+        "escrows": {key: (escrow.payer, escrow.amount) for key, escrow in ESCROWS.items(view)},
+        "accounts": {
+            key: (account.organization, account.name, account.vouches, {one.key: one.role for one in account.keys})
+            for key, account in ACCOUNTS.items(view)
+        },
+        "commitments": {
+            (module, key[:32], key[32:]): (record.committed_at_ms, record.expires_at_ms)
+            for module, table in commitments
+            for key, record in table.items(view)
+        },
+        "claims": {cid.decode(): (claim.asset, claim.version) for cid, claim in ARTIFACTS.items(view)},
+        "tensors": {digest: (claim.asset, claim.version) for digest, claim in TENSORS.items(view)},
+        "transfers": {
+            key: (pending.asset, pending.giver, pending.recipient, pending.price, pending.expires_at_ms)
+            for key, pending in TRANSFERS.items(view)
+        },
+        "offers": {
+            key: (
+                offer.asset,
+                offer.version,
+                offer.terms,
+                offer.maker,
+                offer.buyer,
+                offer.transfers,
+                offer.expires_at_ms,
+            )
+            for key, offer in OFFERS.items(view)
+        },
+        "deadlines": {(one.at_ms, one.kind, one.subject): True for one in deadlines.due(view, 2**62, 2**62)},
+        "usage": {key.decode(): usage.deadlines for key, usage in USAGE.items(view) if usage.deadlines},
+        "received": {pool: narrow(record.received) for pool, record in POOLS.items(view)},
+        "owed": _owed(view),
+        "grants": {key: _chain_grant(view, grant, now_ms) for key, grant in GRANTS.items(view)},
+        "editions": {(key[:32], key[32:]): (record.issued, record.outstanding) for key, record in EDITIONS.items(view)},
+        **_chain_assets(view),
+    }
+
+
+def _chain_grant(view: StateView, grant: Any, now_ms: int) -> dict[str, Any]:
+    terms = TERMS.get(view, grant.terms)
+    assert terms is not None
+    return {
+        "asset": grant.asset,
+        "version": grant.version,
+        "terms": grant.terms,
+        "licensee": grant.licensee,
+        "edition": grant.edition,
+        "price": grant.price,
+        "state": grant.state,
+        "start": grant.start_ms,
+        "end": grant.end_ms,
+        "due": grant.due_ms,
+        "exempt": grant.exempt,
+        "approved": grant.approved,
+        "used": grant.used,
+        "at block time": state_at(grant, terms, now_ms),
+    }
+
+
+def _chain_assets(view: StateView) -> Seen:
+    tables: Seen = {"assets": {}, "versions": {}, "links": {}, "stacks": {}}
+    aliases: dict[bytes, dict[str, int]] = {}
+    for key, target in ALIASES.items(view):
+        aliases.setdefault(key[:32], {})[key[32:].decode()] = target.version
+    for key, asset in ASSETS.items(view):
+        terms, owners = asset.transfer_terms, OWNERSHIP.get(view, key)
+        assert owners is not None
+        assert owners.transfers == asset.transfers
+        fixed = (asset.kind, asset.name, asset.visibility, asset.organization, asset.manager)
+        creators = {share.account: share.bps for share in asset.creators}
+        asked = (creators, terms.resale_royalty_bps, terms.least_royalty, terms.gifts)
+        shares = {share.account: share.bps for share in owners.shares}
+        now = (asset.commercial, asset.transfers, asset.pending_transfer, asset.retired, aliases.get(key, {}), shares)
+        tables["assets"][key] = (*fixed, *asked, *now, list(asset.denied_uses), asset.versions)
+        assert asset.aliases == len(aliases.get(key, {}))
+    held: dict[bytes, list[bytes]] = {}
+    for key, _ in HELD.items(view):
+        held.setdefault(key[:36], []).append(key[36:])
+    for key, version in VERSIONS.items(view):
+        holders = held.get(key, [])
+        number = int.from_bytes(key[32:], "big")
+        assert version_part(number) == key[32:]
+        tables["versions"][key[:32], number] = (version.artifact.cid, version.available_at_ms, holders)
+    for key, link in LINKS.items(view):
+        tables["links"][key[:32], key[32:]] = _link(link)
+    for key, stack in STACKS.items(view):
+        entries = {entry.ancestor: _entry(entry) for entry in stack.entries}
+        if entries or stack.fee_remainder or stack.resale_remainder:
+            tables["stacks"][key] = (stack.fee_remainder, stack.resale_remainder, entries)
+    return tables
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {
+        "right": link.right,
+        "grant": link.grant,
+        "same": link.same_organization,
+        "version": link.version,
+        "rate": link.rate_bps,
+        "cap": link.cap,
+        "least": link.least,
+        "depth": link.depth,
+        "terms": list(link.terms),
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "rate": entry.rate_bps,
+        "cap": entry.cap,
+        "least": entry.least,
+        "depth": entry.depth,
+        "paid": entry.paid,
+        "rest": entry.remainder,
+    }
+
+
+def _owed(view: StateView) -> dict[tuple[bytes, bytes], int]:
+    """What everybody is owed of every pool, in ten-thousandths of a unit."""
+    found = {}
+    for key, asset in ASSETS.items(view):
+        owners = OWNERSHIP.get(view, key)
+        assert owners is not None
+        for pool, shares in ((key, owners.shares), (creators_pool(key), asset.creators)):
+            bps = {account: 0 for account, _ in OWED.items(view, pool)} | {one.account: one.bps for one in shares}
+            for account, share in bps.items():
+                units, parts = owed(view, pool, account, share)
+                if units or parts:
+                    found[pool, account] = units * 10_000 + parts
+    return found
+
+
+def differences(chain: Seen, reference: Seen) -> list[str]:
+    """Say in words where two ledgers differ: what the chain has, but the reference."""
+    found = []
+    for table in sorted(chain.keys() | reference.keys()):
+        theirs, ours = chain.get(table, {}), reference.get(table, {})
+        unequal = [key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key)]
+        found += [f"{table} {_short(key)}: {_short(theirs.get(key))} but {_short(ours.get(key))}" for key in unequal]
+    return found
+
+
+def _short(value: Any) -> str:
+    """Write ids by their first digits."""
+    if isinstance(value, bytes):
+        return value.hex()[:10]
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_short(key)}: {_short(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(_short(item) for item in value) + ")"
+    return repr(value)

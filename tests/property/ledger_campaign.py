@@ -39,17 +39,18 @@ UNREACHED: dict[str, str] = {
     "organizations.organization_exists": "part of admission, which is not modeled",
     "credits.amount_invalid": "decoding refuses such an amount before the rule is asked",
     "assets.not_a_validator": "only a validator's key signs such a statement, and none of them leaves here",
-    "assets.price": "decoding refuses such a price before the rule is asked",
     "assets.derivation_terms": _BOUND,
-    "assets.transfer_exists": "the first offer of a transaction locks the asset",
     "licenses.family_too_large": _BOUND,
+    "licenses.lineage_too_large": _BOUND,
     "licenses.terms_no_rights": "decoding refuses terms without rights before the rule is asked",
     "licenses.too_many_grants": _BOUND,
     "licenses.too_many_reserving": _BOUND,
     "licenses.too_many_waiting": _BOUND,
+    "market.too_many_terms": _BOUND,
     "royalties.lineage_too_large": _BOUND,
     "royalties.too_many_ancestors": _BOUND,
     "royalties.too_many_parents": _BOUND,
+    "transfers.too_many_owners": _BOUND,
     "development.not_a_development_network": "only a development network has a clock to advance",
 }
 """Codes that no campaign reaches, and why not."""
@@ -97,7 +98,9 @@ def campaign(operations: int, seed: int, report: Callable[[str], object] = lambd
             pair = live(life_seed, steps)
         except Exception as error:
             rest = shrunk(steps, partial(fails, life_seed))
-            raise LifeFailed(f"seed {life_seed}: {error}\nreproduced by live({life_seed}, {rest})") from error
+            raise LifeFailed(
+                f"seed {life_seed}: {why(life_seed, rest)}\nreproduced by live({life_seed}, {rest})"
+            ) from error
         lives, blocks, sent, swept = lives + 1, blocks + pair.chain.height, sent + pair.operations, swept + pair.swept
         outcomes += pair.outcomes
         events += pair.events
@@ -106,12 +109,17 @@ def campaign(operations: int, seed: int, report: Callable[[str], object] = lambd
     return Result(lives, blocks, sent, swept, outcomes, events)
 
 
-def fails(seed: int, steps: Sequence[Step]) -> bool:
+def why(seed: int, steps: Sequence[Step]) -> str:
+    """Say how a life fails; nothing where it does not."""
     try:
         live(seed, steps)
-    except Exception:
-        return True
-    return False
+    except Exception as error:
+        return str(error) or repr(error)
+    return ""
+
+
+def fails(seed: int, steps: Sequence[Step]) -> bool:
+    return why(seed, steps) != ""
 
 
 def shrunk(steps: list[Step], broken: Callable[[list[Step]], bool]) -> list[Step]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from ledger import deadlines
 from ledger.modules.assets.records import (
     ALIASES,
     ARTIFACTS,
     ASSETS,
+    CONSENTS,
     HELD,
     LINKS,
     OWNERSHIP,
+    SHARE_LOCKS,
     TENSORS,
-    TRANSFERS,
     VERSIONS,
     Link,
     version_part,
@@ -27,12 +30,16 @@ from ledger.modules.credits.records import BALANCES, ESCROWS
 from ledger.modules.development.clock import clock_offset_ms
 from ledger.modules.licenses.grants import state_at
 from ledger.modules.licenses.purchases import COMMITMENTS as PURCHASE_COMMITMENTS
-from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, TERMS
-from ledger.modules.organizations.records import ACCOUNTS, USAGE
+from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, SEATS, TERMS, Grant
+from ledger.modules.market import records as market
+from ledger.modules.market.sales import COMMITMENTS as SALE_COMMITMENTS
+from ledger.modules.organizations.records import ACCOUNTS, RECOVERIES, USAGE
 from ledger.modules.royalties.pools import owed
 from ledger.modules.royalties.records import OWED, POOLS, STACKS, Entry, creators_pool, narrow
+from ledger.modules.transfers.records import TRANSFERS
 from ledger.state.view import StateView
-from tests.reference.licenses import state_of
+from tests.reference.grants import state_of
+from tests.reference.locks import Thing, lock_of, open_things
 
 Seen = dict[str, dict[Any, Any]]
 """Table -> key -> value."""
@@ -45,41 +52,59 @@ def seen_in_reference(state: Any) -> Seen:
         "balances": {holder: amount for holder, amount in state.balances.items() if amount},
         "escrows": dict(state.escrows),
         "accounts": {
-            key: (account["organization"], account["name"], account["vouches"], account["keys"])
+            key: (account["organization"], account["name"], account["vouches"], account["frozen"], account["keys"])
             for key, account in state.accounts.items()
         },
         "commitments": dict(state.commitments),
         "claims": dict(state.claims),
         "tensors": dict(state.tensors),
-        "transfers": {key: tuple(transfer.values()) for key, transfer in state.transfers.items()},
+        "recoveries": dict(state.recoveries),
+        "consents": dict(state.consents),
+        "locked shares": _locked_shares(state),
+        "transfers": dict(state.transfers),
+        "listings": dict(state.listings),
+        "auctions": dict(state.auctions),
+        "buyers' offers": dict(state.buyers_offers),
+        "seats": dict(state.seats),
+        "terms": dict(state.terms),
         "offers": {key: tuple(offer.values()) for key, offer in state.offers.items()},
         "deadlines": dict.fromkeys(state.deadlines, True),
         "usage": dict(Counter(state.deadlines.values())),
         "received": {pool: amount for pool, amount in state.received.items() if amount},
         "owed": {key: parts for key, parts in state.owed.items() if parts},
-        "grants": {key: _grant(state, grant) for key, grant in state.grants.items()},
+        "grants": {key: _grant(state, key, grant) for key, grant in state.grants.items()},
         "editions": _editions(state),
         **_reference_assets(state),
     }
 
 
+def _locked_shares(state: Any) -> dict[Any, int]:
+    locked: Counter[bytes] = Counter()
+    for _, (kind, asset, bps), holder in open_things(state):
+        if kind == "share":
+            locked[asset + holder] += bps
+    return dict(locked)
+
+
 def _reference_assets(state: Any) -> Seen:
-    names = ("kind", "name", "visibility", "organization", "manager", "creators", "resale", "least", "gifts")
-    names += ("commercial", "transfers", "pending", "retired", "aliases", "shares")
+    names = ("kind", "name", "description", "tags", "metadata", "visibility", "organization", "manager", "creators")
+    names += ("resale", "least", "gifts", "commercial", "transfers", "retired", "aliases", "shares")
     tables: Seen = {"assets": {}, "versions": {}, "links": {}, "stacks": {}}
     for key, asset in state.assets.items():
-        tables["assets"][key] = (*(asset[name] for name in names), sorted(asset["denied"]), len(asset["versions"]))
+        lock, count = lock_of(state, "asset", key), len(asset["versions"])
+        tables["assets"][key] = (*(asset[name] for name in names), sorted(asset["denied"]), lock, count)
         for index, version in enumerate(asset["versions"]):
             tables["versions"][key, index + 1] = (version["cid"], version["available"], sorted(version["held"]))
         for parent, link in asset["links"].items():
             tables["links"][key, parent] = link
-        if asset["stack"] or asset["fee_rest"] or asset["resale_rest"]:
-            tables["stacks"][key] = (asset["fee_rest"], asset["resale_rest"], asset["stack"])
+        rests = (asset["fee_rest"], asset["resale_rest"], asset["grant_resale_rest"])
+        if asset["stack"] or any(rests):
+            tables["stacks"][key] = (*rests, asset["stack"])
     return tables
 
 
-def _grant(state: Any, grant: dict[str, Any]) -> dict[str, Any]:
-    return {**grant, "at block time": state_of(state, grant)}
+def _grant(state: Any, key: bytes, grant: dict[str, Any]) -> dict[str, Any]:
+    return {**grant, "at block time": state_of(state, grant), "lock": lock_of(state, "grant", key)}
 
 
 def _editions(state: Any) -> dict[Any, tuple[int, int]]:
@@ -93,26 +118,30 @@ def _editions(state: Any) -> dict[Any, tuple[int, int]]:
 
 def seen_in_chain(view: StateView, now_ms: int) -> Seen:
     """Return what the real ledger shows at block time `now_ms`."""
-    commitments = (("assets", ARTIFACT_COMMITMENTS.table), ("licenses", PURCHASE_COMMITMENTS.table))
+    books = {"assets": ARTIFACT_COMMITMENTS, "licenses": PURCHASE_COMMITMENTS, "market": SALE_COMMITMENTS}
     return {
         "clock": {"offset": clock_offset_ms(view)},
         "balances": {holder: balance.amount for holder, balance in BALANCES.items(view)},
         "escrows": {key: (escrow.payer, escrow.amount) for key, escrow in ESCROWS.items(view)},
         "accounts": {
-            key: (account.organization, account.name, account.vouches, {one.key: one.role for one in account.keys})
+            key: (
+                account.organization,
+                account.name,
+                account.vouches,
+                account.frozen_until_ms,
+                {one.key: one.role for one in account.keys},
+            )
             for key, account in ACCOUNTS.items(view)
         },
         "commitments": {
             (module, key[:32], key[32:]): (record.committed_at_ms, record.expires_at_ms)
-            for module, table in commitments
-            for key, record in table.items(view)
+            for module, book in books.items()
+            for key, record in book.table.items(view)
         },
         "claims": {cid.decode(): (claim.asset, claim.version) for cid, claim in ARTIFACTS.items(view)},
         "tensors": {digest: (claim.asset, claim.version) for digest, claim in TENSORS.items(view)},
-        "transfers": {
-            key: (pending.asset, pending.giver, pending.recipient, pending.price, pending.expires_at_ms)
-            for key, pending in TRANSFERS.items(view)
-        },
+        "consents": {(key[:32], key[32:64], key[64:]): record.expires_at_ms for key, record in CONSENTS.items(view)},
+        "locked shares": {key: record.bps for key, record in SHARE_LOCKS.items(view)},
         "offers": {
             key: (
                 offer.asset,
@@ -129,15 +158,96 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         "usage": {key.decode(): usage.deadlines for key, usage in USAGE.items(view) if usage.deadlines},
         "received": {pool: narrow(record.received) for pool, record in POOLS.items(view)},
         "owed": _owed(view),
-        "grants": {key: _chain_grant(view, grant, now_ms) for key, grant in GRANTS.items(view)},
+        "grants": {key: _chain_grant(grant, now_ms) for key, grant in GRANTS.items(view)},
+        "terms": {key: msgspec.structs.asdict(record) for key, record in TERMS.items(view)},
+        "seats": {key: record.accounts for key, record in SEATS.items(view)},
         "editions": {(key[:32], key[32:]): (record.issued, record.outstanding) for key, record in EDITIONS.items(view)},
         **_chain_assets(view),
+        **_chain_sales(view),
     }
 
 
-def _chain_grant(view: StateView, grant: Any, now_ms: int) -> dict[str, Any]:
-    terms = TERMS.get(view, grant.terms)
-    assert terms is not None
+def _thing(thing: Any) -> Thing:
+    return (thing.kind, thing.id, thing.bps)
+
+
+def _condition(condition: market.Condition) -> dict[str, Any]:
+    return {name: getattr(condition, name) for name in condition.__struct_fields__}
+
+
+def _sale(sale: market.Sale) -> dict[str, Any]:
+    return {
+        "thing": _thing(sale.thing),
+        "asset": sale.asset,
+        "holder": sale.seller,
+        "opened": sale.opened_at_ms,
+        "ends": sale.ends_at_ms,
+        "condition": _condition(sale.condition),
+    }
+
+
+def _pricing(pricing: market.English | market.Dutch) -> dict[str, Any]:
+    if isinstance(pricing, market.Dutch):
+        return {
+            "format": "dutch",
+            "start_price": pricing.start_price,
+            "floor": pricing.floor_price,
+            "steps": pricing.steps,
+        }
+    best = pricing.best
+    return {
+        "format": "english",
+        "reserve": pricing.reserve,
+        "increment": pricing.increment,
+        "extension": pricing.extension_ms,
+        "hard_end": pricing.hard_end_ms,
+        "best": best and (best.bidder, best.amount, best.at_ms),
+    }
+
+
+def _chain_sales(view: StateView) -> Seen:
+    return {
+        "transfers": {
+            key: {
+                "thing": _thing(row.thing),
+                "asset": row.asset,
+                "holder": row.giver,
+                "recipient": row.recipient,
+                "price": row.price,
+                "royalty": row.royalty_held,
+                "expires": row.expires_at_ms,
+            }
+            for key, row in TRANSFERS.items(view)
+        },
+        "listings": {key: {**_sale(row), "price": row.price} for key, row in market.LISTINGS.items(view)},
+        "auctions": {key: {**_sale(row), **_pricing(row.pricing)} for key, row in market.AUCTIONS.items(view)},
+        "buyers' offers": {
+            key: {
+                "thing": _thing(row.thing),
+                "asset": row.asset,
+                "holder": row.holder,
+                "buyer": row.buyer,
+                "price": row.price,
+                "expires": row.expires_at_ms,
+                "condition": _condition(row.condition),
+            }
+            for key, row in market.OFFERS.items(view)
+        },
+        "recoveries": {
+            key: {
+                "key": row.owner_key,
+                "completable": row.completable_at_ms,
+                "lapses": row.lapses_at_ms,
+                "forgotten": row.forgotten_at_ms,
+                "state": row.state,
+            }
+            for key, row in RECOVERIES.items(view)
+        },
+    }
+
+
+def _chain_grant(grant: Grant, now_ms: int) -> dict[str, Any]:
+    revoked = grant.revocation
     return {
         "asset": grant.asset,
         "version": grant.version,
@@ -152,7 +262,18 @@ def _chain_grant(view: StateView, grant: Any, now_ms: int) -> dict[str, Any]:
         "exempt": grant.exempt,
         "approved": grant.approved,
         "used": grant.used,
-        "at block time": state_at(grant, terms, now_ms),
+        "quota": grant.quota,
+        "terms_paid": grant.terms_paid,
+        "renewed_from": grant.renewed_from_ms,
+        "usage_due": grant.usage_due_ms,
+        "revocation": revoked and {"cause": revoked.cause, "by": revoked.by, "effect": revoked.effect_ms},
+        "refunded": grant.refunded,
+        "predecessor": grant.predecessor,
+        "successor": grant.successor,
+        "superseded_at": grant.superseded_at_ms,
+        "disputed": grant.disputed,
+        "at block time": state_at(grant, now_ms),
+        "lock": grant.locked_by,
     }
 
 
@@ -165,12 +286,13 @@ def _chain_assets(view: StateView) -> Seen:
         terms, owners = asset.transfer_terms, OWNERSHIP.get(view, key)
         assert owners is not None
         assert owners.transfers == asset.transfers
-        fixed = (asset.kind, asset.name, asset.visibility, asset.organization, asset.manager)
+        described = (asset.kind, asset.name, asset.description, asset.tags, asset.metadata)
+        fixed = (*described, asset.visibility, asset.organization, asset.manager)
         creators = {share.account: share.bps for share in asset.creators}
         asked = (creators, terms.resale_royalty_bps, terms.least_royalty, terms.gifts)
         shares = {share.account: share.bps for share in owners.shares}
-        now = (asset.commercial, asset.transfers, asset.pending_transfer, asset.retired, aliases.get(key, {}), shares)
-        tables["assets"][key] = (*fixed, *asked, *now, list(asset.denied_uses), asset.versions)
+        now = (asset.commercial, asset.transfers, asset.retired, aliases.get(key, {}), shares)
+        tables["assets"][key] = (*fixed, *asked, *now, list(asset.denied_uses), asset.locked_by, asset.versions)
         assert asset.aliases == len(aliases.get(key, {}))
     held: dict[bytes, list[bytes]] = {}
     for key, _ in HELD.items(view):
@@ -184,8 +306,9 @@ def _chain_assets(view: StateView) -> Seen:
         tables["links"][key[:32], key[32:]] = _link(link)
     for key, stack in STACKS.items(view):
         entries = {entry.ancestor: _entry(entry) for entry in stack.entries}
-        if entries or stack.fee_remainder or stack.resale_remainder:
-            tables["stacks"][key] = (stack.fee_remainder, stack.resale_remainder, entries)
+        rests = (stack.fee_remainder, stack.resale_remainder, stack.grant_resale_remainder)
+        if entries or any(rests):
+            tables["stacks"][key] = (*rests, entries)
     return tables
 
 

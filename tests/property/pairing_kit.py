@@ -24,10 +24,12 @@ from primitives.codec import encode
 from primitives.digest import domain, tagged_hash
 from primitives.identifiers import account_to_text
 from primitives.keys import SigningKey
+from tests.property.drawing_kit import Draft, Draw, Notebook, Nothing
 from tests.property.observation_kit import Seen, differences, seen_in_chain, seen_in_reference
-from tests.property.situations_kit import SITUATIONS, Draft, Draw, Notebook, Nothing
+from tests.property.situations_kit import SITUATIONS
 from tests.reference import ledger as reference
-from tests.reference.licenses import live, may_use, overlap, reserves, state_of
+from tests.reference.grants import live, may_use, overlap, reserves, state_of
+from tests.reference.locks import open_things
 from tests.reference.royalties import creators_pool
 from tests.reference.state import BPS
 from tests.unit.modules_kit import NAMES, make_genesis, seed_key
@@ -90,6 +92,7 @@ def random_genesis(seed: int) -> Genesis:
         escrow_timeout_ms=(50_000, DAY_MS)[seed // 2 % 2],
         commitment_age_ms=(10_000, 3_000, 10_000, 0)[seed // 4 % 4],
         artifact_bytes_max=5_000,
+        recovery_delay_ms=(60_000, 7 * DAY_MS)[seed // 4 % 2],
     )
 
 
@@ -106,12 +109,13 @@ class Pair:
         self.notebook.keys = {key.public_key: key for key in (*map(seed_key, (*NAMES, "alan")), *validators)}
         self.supply = sum(member.credits for member in genesis.accounts)
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        """(operation or `transaction`, code) -> how often; empty codes are successes."""
+        """(operation, event or `transaction`, code) -> how often; empty codes are successes."""
         self.events: Counter[str] = Counter()
         self.operations = 0
         """Operations of transactions that were sent, whatever became of them."""
         self.swept = 0
         self._sent: list[tuple[bytes, reference.Sent]] = []
+        self._latest: list[str] = []
         self.compare()
 
     # --- blocks
@@ -129,7 +133,7 @@ class Pair:
     def _block(self, proposed_ms: int, sending: Iterable[tuple[bytes, reference.Sent] | None], part: float) -> None:
         """Execute one block. What is sent may depend on what the transactions before it did; the first `part` of them
         is one batch, the rest another."""
-        deadlines = len(self.state.deadlines)
+        deadlines, self._latest = len(self.state.deadlines), []
         reference.begin_block(self.state, proposed_ms)
         swept = deadlines - len(self.state.deadlines)
         sent: list[bytes] = []
@@ -139,6 +143,7 @@ class Pair:
             self._count(described, fate)
             sent.append(data)
             fates.append(fate)
+            self._latest = [*self._latest, "+".join(reference.tag_of(one) for one in described.operations)]
         cut = int(part * (len(sent) + 1))
         batches = [DecidedBatch(0, self.chain.height, sent[:cut]), DecidedBatch(1, self.chain.height, sent[cut:])]
         proposal = DecidedProposal(self.chain.height % 4, proposed_ms)
@@ -149,10 +154,13 @@ class Pair:
             for outcome in block.outcomes
         ]
         expected = [(fate.mark, fate.code) for fate in fates]
-        assert actual == expected, f"block {self.chain.height}: {_unequal(actual, expected)}"
+        assert actual == expected, f"{self.where}: {_unequal(actual, expected)}"
         assert len(block.receipts) - block.transactions_executed == swept
         self.swept += swept
-        self.events.update(decode_plain(event)["type"] for receipt in block.receipts for event in receipt.events)
+        for event in [decode_plain(event) for receipt in block.receipts for event in receipt.events]:
+            self.events[event["type"]] += 1
+            if "code" in event:
+                self.outcomes[event["type"], event["code"]] += 1
         self.compare()
 
     def _proposed_ms(self, pause: str, random: Random) -> int:
@@ -258,6 +266,11 @@ class Pair:
         else:
             self.outcomes.update((reference.tag_of(operation), "") for operation in sent.operations)
 
+    @property
+    def where(self) -> str:
+        """The latest block, and the operations in it."""
+        return f"block {self.chain.height} of {', '.join(self._latest) or 'no transaction'}"
+
     # --- what must hold
 
     def compare(self) -> None:
@@ -265,7 +278,7 @@ class Pair:
         chain = seen_in_chain(self.chain.view(), self.state.now)
         ours = seen_in_reference(self.state)
         if chain != ours:
-            raise AssertionError(f"block {self.chain.height}:\n" + "\n".join(differences(chain, ours)))
+            raise AssertionError(f"{self.where}:\n" + "\n".join(differences(chain, ours)))
         self.check_laws(chain)
 
     def check_laws(self, seen: Seen) -> None:
@@ -281,11 +294,13 @@ class Pair:
             held = seen["balances"].get(tagged_hash("pool", pool), 0)
             assert owed[pool] == held * BPS, "E3: what a pool holds is owed, to the ten-thousandth"
         for asset in seen["assets"].values():
-            assert sum(asset[14].values()) == BPS, "shares are conserved"
-            assert min(asset[14].values()) > 0
-        for _, _, stack in seen["stacks"].values():
+            assert sum(asset[16].values()) == BPS, "shares are conserved"
+            assert min(asset[16].values()) > 0
+        for *_, stack in seen["stacks"].values():
             assert sum(entry["rate"] for entry in stack.values()) <= 5_000
             assert all(entry["cap"] is None or entry["paid"] <= entry["cap"] for entry in stack.values())
+        check_locks(seen)
+        check_escrows(seen)
         self._check_exclusive()
 
     def _check_exclusive(self) -> None:
@@ -333,7 +348,8 @@ class Pair:
             self.let_pass(max(0, max(self.state.deadlines)[0] - self.state.now))
         assert self.state.escrows == {}
         assert self.state.transfers == {}
-        assert all(asset["pending"] is None for asset in self.state.assets.values())
+        assert list(open_things(self.state)) == []
+        assert self.state.buyers_offers == {}
         creators = {creators_pool(asset): asset for asset in self.state.assets}
         for (pool, account), parts in sorted(self.state.owed.items()):
             if parts >= BPS and self.state.owed[pool, account] >= BPS:
@@ -357,6 +373,39 @@ class Pair:
         assert fresh.head_hash == self.chain.head_hash
         assert Chain.open(self.store, self.genesis).head_hash == self.chain.head_hash
         assert network_id(self.genesis) == fresh.network_id
+
+
+def check_locks(seen: Seen) -> None:
+    """A7: every lock is of exactly one open transfer, listing or auction; locked shares are their holder's."""
+    opened = {**seen["transfers"], **seen["listings"], **seen["auctions"]}
+    things = [(row["thing"], row["holder"], key) for key, row in opened.items()]
+    locks = [(("asset", key, 0), row[18]) for key, row in seen["assets"].items() if row[18] is not None]
+    locks += [(("grant", key, 0), row["lock"]) for key, row in seen["grants"].items() if row["lock"] is not None]
+    assert sorted(locks) == sorted((thing, key) for thing, _, key in things if thing[0] != "share")
+    locked: Counter[bytes] = Counter()
+    for (kind, asset, bps), holder, _ in things:
+        if kind == "share":
+            locked[asset + holder] += bps
+            assert seen["assets"][asset][18] is None, "a whole asset is locked only while none of its shares is"
+    assert locked == seen["locked shares"]
+    assert all(seen["assets"][key[:32]][16].get(key[32:], 0) >= bps for key, bps in locked.items())
+
+
+def check_escrows(seen: Seen) -> None:
+    """Every escrow is of one open payment, and in full: grants in escrow, deposits, gifts, offers, best bids."""
+    expected: dict[bytes, int] = {}
+    for key, grant in seen["grants"].items():
+        if grant["due"] is not None:
+            expected[key] = grant["price"]
+        if grant["usage_due"] is not None or (grant["quota"] and grant["state"] == "escrowed"):
+            deposit = tagged_hash("usage-deposit", key)
+            price = seen["terms"][grant["terms"]]["usage_price"]
+            expected[deposit] = (grant["quota"] - grant["used"]) * price
+    expected |= {key: row["royalty"] for key, row in seen["transfers"].items() if not row["price"]}
+    expected |= {key: row["price"] for key, row in seen["buyers' offers"].items()}
+    expected |= {key: row["best"][1] for key, row in seen["auctions"].items() if row.get("best")}
+    held = {key: amount for key, (_, amount) in seen["escrows"].items() if amount}
+    assert held == {key: amount for key, amount in expected.items() if amount}
 
 
 def _unequal(actual: list[tuple[str, str]], expected: list[tuple[str, str]]) -> list[str]:

@@ -1,23 +1,21 @@
-"""Assets: commitment and reveal, scarcity, derivation, versions, and handing an asset over."""
+"""Assets: commitment and reveal, scarcity, derivation, versions, and what several owners do together."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from ledger.modules.assets import operations as ops
-from primitives.codec import encode
-from primitives.digest import tagged_hash
 from primitives.quorum import quorum
-from tests.reference import licenses, royalties
-from tests.reference.credits import escrow_name, give_back, hold, move
+from tests.reference import licenses, royalties, usage
+from tests.reference.grants import exclusive_over, known_grant, sole_owner, state_of
+from tests.reference.locks import lock_of
 from tests.reference.state import (
     BPS,
     Call,
     commit,
     drop_deadline,
     forget_commitment,
+    is_cid,
     is_party,
     need,
     organization_of,
@@ -29,29 +27,12 @@ ALIASES_MAX = 16
 LINK_TERMS_MAX = 16
 
 
-def is_cid(text: str) -> bool:
-    """CIDv1, base32, raw or dag-pb, sha2-256: the spelling that its own bytes have, and no other."""
-    if len(text) != 59 or text[0] != "b" or not text.isascii():
-        return False
-    try:
-        data = base64.b32decode(text[1:].upper() + "======")
-    except binascii.Error:
-        return False
-    spelled = "b" + base64.b32encode(data).decode().lower().rstrip("=")
-    return spelled == text and data[:2] in (b"\x01\x55", b"\x01\x70") and data[2:4] == b"\x12\x20"
-
-
-def sole_owner(asset: dict[str, Any]) -> bytes | None:
-    owners = list(asset["shares"])
-    return owners[0] if len(owners) == 1 else None
-
-
 def tradable(state: Any, asset_id: bytes) -> dict[str, Any]:
     """Return an asset that may be versioned, offered and sold."""
     need(asset_id in state.assets, "assets.unknown_asset")
     asset: dict[str, Any] = state.assets[asset_id]
     need(not asset["retired"], "assets.retired")
-    need(asset["pending"] is None, "assets.locked")
+    need(lock_of(state, "asset", asset_id) is None, "assets.locked")
     return asset
 
 
@@ -61,9 +42,9 @@ def version_of(asset: dict[str, Any], number: int) -> dict[str, Any]:
     return version
 
 
-def check_expiry(call: Call, expires: int, module: str) -> None:
-    """An offer expires after this block, and not too late."""
-    need(call.now < expires <= call.now + call.state.offer_lifetime, f"{module}.expiry_out_of_range")
+def check_expiry(call: Call, expires: int, code: str) -> None:
+    """What is open ends after this block, and not too late."""
+    need(call.now < expires <= call.now + call.state.offer_lifetime, code)
 
 
 def check_artifact(state: Any, artifact: ops.Artifact, kind: str, own: bytes | None) -> None:
@@ -82,12 +63,14 @@ def write_version(call: Call, asset_id: bytes, artifact: ops.Artifact) -> None:
         call.state.tensors.setdefault(artifact.tensors_digest, (asset_id, len(versions)))
 
 
-def check_labels(operation: ops.Register) -> None:
-    terms = operation.transfer_terms
+def check_labels(operation: ops.Register | ops.UpdateMetadata) -> None:
     need(operation.name.strip(), "assets.name")
     need(len(set(operation.tags)) == len(operation.tags), "assets.repeated_label")
     need(len(dict(operation.metadata)) == len(operation.metadata), "assets.repeated_label")
-    need(terms.resale_royalty_bps or not terms.least_royalty, "assets.transfer_terms")
+
+
+def labels_of(operation: ops.Register | ops.UpdateMetadata) -> dict[str, Any]:
+    return {name: getattr(operation, name) for name in ("name", "description", "tags", "metadata")}
 
 
 def creators_of(call: Call, named: tuple[tuple[bytes, int], ...]) -> dict[bytes, int]:
@@ -106,9 +89,11 @@ def register(call: Call, operation: ops.Register) -> None:
     manager = operation.manager or call.sender
     need(is_party(state, manager), "assets.invalid_manager")
     check_labels(operation)
+    asked = operation.transfer_terms
+    need(asked.resale_royalty_bps or not asked.least_royalty, "assets.transfer_terms")
     state.assets[asset_id] = {
         "kind": operation.kind,
-        "name": operation.name,
+        **labels_of(operation),
         "visibility": operation.visibility,
         "organization": call.organization,
         "manager": manager,
@@ -123,10 +108,10 @@ def register(call: Call, operation: ops.Register) -> None:
         "stack": {},
         "fee_rest": 0,
         "resale_rest": 0,
+        "grant_resale_rest": 0,
         "denied": set(),
         "commercial": True,
         "transfers": 0,
-        "pending": None,
         "retired": False,
     }
     derive(call, asset_id, call.sender, operation.provenance.derivations)
@@ -175,20 +160,18 @@ def new_link(
     link = {"right": derivation.right, "grant": derivation.grant, "same": same, "version": len_next(state, child)}
     if derivation.grant is None:
         need(owner is not None and owners == owner, "assets.derivation_without_grant")
-        bound = licenses.exclusive_over(state, parent_id, derivation.right)
+        bound = exclusive_over(state, parent_id, derivation.right)
         need(bound is None, "assets.derivation_denied")
         return {**link, "rate": 0, "cap": None, "least": 0, "depth": 0, "terms": []}, None
-    need(derivation.grant in state.grants, "licenses.unknown_grant")
-    grant = state.grants[derivation.grant]
+    grant = known_grant(state, derivation.grant)
     mine = grant["asset"] == parent_id and grant["licensee"] in (call.sender, owner)
     need(mine, "assets.derivation_grant")
-    need(licenses.state_of(state, grant) == "active", "assets.derivation_grant_not_live")
+    need(state_of(state, grant) == "active", "assets.derivation_grant_not_live")
     terms = state.terms[grant["terms"]]
     need(derivation.right in terms["rights"], "assets.derivation_right")
     need(terms["derivatives"] != "no", "assets.derivation_forbidden")
     need(terms["derivatives"] == "yes" or grant["approved"], "assets.derivation_unapproved")
-    if terms["quota_unit"] == "trainings":
-        grant["used"] += 1
+    usage.count_training(state, derivation.grant)
     share = terms["revenue_share_bps"]
     owed = {
         "rate": share,
@@ -215,6 +198,7 @@ def heavier(known: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
 def set_alias(call: Call, operation: ops.SetAlias) -> None:
     asset = tradable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
+    need(operation.alias != "latest", "assets.alias_reserved")
     if operation.version is None:
         need(operation.alias in asset["aliases"], "assets.unknown_alias")
         del asset["aliases"][operation.alias]
@@ -224,17 +208,70 @@ def set_alias(call: Call, operation: ops.SetAlias) -> None:
         need(len(asset["aliases"]) <= ALIASES_MAX, "assets.too_many_aliases")
 
 
+def update_metadata(call: Call, operation: ops.UpdateMetadata) -> None:
+    asset = tradable(call.state, operation.asset)
+    need(asset["manager"] == call.sender, "assets.not_manager")
+    check_labels(operation)
+    asset.update(labels_of(operation))
+
+
 def set_manager(call: Call, operation: ops.SetManager) -> None:
     asset = tradable(call.state, operation.asset)
-    need(asset["shares"].get(call.sender, 0) > BPS // 2, "assets.not_majority_owner")
+    need(2 * agreed_bps(call, operation.asset, operation) > BPS, "assets.not_majority_owner")
     need(is_party(call.state, operation.manager), "assets.invalid_manager")
     asset["manager"] = operation.manager
 
 
 def retire(call: Call, operation: ops.Retire) -> None:
     asset = tradable(call.state, operation.asset)
-    need(sole_owner(asset) == call.sender, "assets.not_sole_owner")
+    check_all_agree(call, operation.asset, operation)
     asset["retired"] = True
+
+
+# --- what several owners do together
+
+
+def consent(call: Call, operation: ops.Consent) -> None:
+    """Consents: (asset, action, account) -> when it expires."""
+    state, key = call.state, (operation.asset, operation.action, call.sender)
+    need(operation.asset in state.assets, "assets.unknown_asset")
+    need(call.sender in state.assets[operation.asset]["shares"], "assets.not_an_owner")
+    check_expiry(call, operation.expires_at_ms, "assets.consent_expiry_out_of_range")
+    need(key not in state.consents, "assets.consent_exists")
+    state.consents[key] = operation.expires_at_ms
+    set_deadline(state, operation.expires_at_ms, "assets.consent_expiry", b"".join(key), call.organization)
+
+
+def withdraw_consent(call: Call, operation: ops.WithdrawConsent) -> None:
+    key = (operation.asset, operation.action, call.sender)
+    need(key in call.state.consents, "assets.unknown_consent")
+    use_consent(call.state, key)
+
+
+def use_consent(state: Any, key: tuple[bytes, bytes, bytes]) -> None:
+    drop_deadline(state, state.consents.pop(key), "assets.consent_expiry", b"".join(key))
+
+
+def forget_consent(call: Call, subject: bytes) -> None:
+    del call.state.consents[subject[:32], subject[32:64], subject[64:]]
+
+
+def agreed_bps(call: Call, asset: bytes, operation: Any) -> int:
+    """The shares of the sender and of the owners who have consented to this very operation; their consents end."""
+    agreed = 0
+    for owner, bps in call.state.assets[asset]["shares"].items():
+        key = (asset, ops.action_digest(operation), owner)
+        if owner == call.sender:
+            agreed += bps
+        elif call.state.consents.get(key, 0) > call.now:
+            agreed += bps
+            use_consent(call.state, key)
+    return agreed
+
+
+def check_all_agree(call: Call, asset: bytes, operation: Any) -> None:
+    need(call.sender in call.state.assets[asset]["shares"], "assets.not_an_owner")
+    need(agreed_bps(call, asset, operation) == BPS, "assets.consent_missing")
 
 
 def report_held(call: Call, operation: ops.ReportHeld) -> None:
@@ -248,112 +285,19 @@ def report_held(call: Call, operation: ops.ReportHeld) -> None:
         licenses.became_available(call, operation.asset, operation.version)
 
 
-def offer(call: Call, operation: ops.OfferTransfer | ops.OfferGift, price: int) -> bytes:
-    """Lock the asset for one recipient; return the name of the offer."""
-    asset = tradable(call.state, operation.asset)
-    need(sole_owner(asset) == call.sender, "assets.not_sole_owner")
-    need(operation.recipient != call.sender, "assets.self_transfer")
-    need(is_party(call.state, operation.recipient), "assets.invalid_recipient")
-    check_expiry(call, operation.expires_at_ms, "assets")
-    need(asset["commercial"] or not price, "assets.non_commercial")
-    need(asset["gifts"] or price, "assets.gifts_forbidden")
-    identifier = transfer_id(call.id, operation.asset)
-    call.state.transfers[identifier] = {
-        "asset": operation.asset,
-        "giver": call.sender,
-        "recipient": operation.recipient,
-        "price": price,
-        "expires": operation.expires_at_ms,
-    }
-    set_deadline(call.state, operation.expires_at_ms, "assets.transfer_expiry", identifier, call.organization)
-    asset["pending"] = identifier
-    return identifier
-
-
-def transfer_id(transaction: bytes, asset: bytes) -> bytes:
-    return tagged_hash("asset-transfer", encode((transaction, asset)))
-
-
-def exempt(state: Any, pending: dict[str, Any]) -> bool:
-    """Moves inside one organization owe no least royalties."""
-    return organization_of(state, pending["giver"]) == organization_of(state, pending["recipient"])
-
-
-def offer_transfer(call: Call, operation: ops.OfferTransfer) -> None:
-    offer(call, operation, operation.price)
-
-
-def offer_gift(call: Call, operation: ops.OfferGift) -> None:
-    identifier = offer(call, operation, 0)
-    inside = exempt(call.state, call.state.transfers[identifier])
-    royalty = royalties.gift_royalty(call.state, operation.asset, inside)
-    hold(call.state, identifier, call.sender, royalty)
-
-
-def pending_transfer(state: Any, identifier: bytes) -> dict[str, Any]:
-    need(identifier in state.transfers, "assets.unknown_transfer")
-    pending: dict[str, Any] = state.transfers[identifier]
-    return pending
-
-
-def accept_transfer(call: Call, operation: ops.AcceptTransfer) -> None:
-    state = call.state
-    pending = pending_transfer(state, operation.transfer)
-    asset_id, giver, price = pending["asset"], pending["giver"], pending["price"]
-    need(pending["recipient"] == call.sender, "assets.not_the_recipient")
-    need(call.now < pending["expires"], "assets.transfer_expired")
-    need(price <= operation.price_max, "assets.price_above_max")
-    asset, inside = state.assets[asset_id], exempt(state, pending)
-    if price:
-        need(asset["versions"][-1]["available"] is not None, "assets.not_available")
-        royalties.pay_resale(state, asset_id, call.sender, giver, price, inside)
-    else:
-        royalty, source = royalties.gift_royalty(state, asset_id, inside), escrow_name(operation.transfer)
-        if not inside:
-            royalties.pay_creators(state, asset_id, source, asset["least"], royalty, False)
-        del state.escrows[operation.transfer]
-        move(state, source, giver, state.balances.get(source, 0))
-    unlock(call, operation.transfer)
-    royalties.hand_over_pool(state, asset_id, giver, call.sender)
-    asset["shares"], asset["manager"] = {call.sender: BPS}, call.sender
-    asset["transfers"] += 1
-
-
-def unlock(call: Call, identifier: bytes) -> None:
-    """End a transfer; its deadline may have been what ended it."""
-    pending = call.state.transfers.pop(identifier)
-    call.state.assets[pending["asset"]]["pending"] = None
-    deadline = (pending["expires"], "assets.transfer_expiry", identifier)
-    if deadline in call.state.deadlines:
-        drop_deadline(call.state, *deadline)
-
-
-def give_up(call: Call, identifier: bytes) -> None:
-    if not call.state.transfers[identifier]["price"]:
-        give_back(call.state, identifier)
-    unlock(call, identifier)
-
-
-def withdraw_transfer(call: Call, operation: ops.WithdrawTransfer) -> None:
-    pending = pending_transfer(call.state, operation.transfer)
-    need(call.sender in (pending["giver"], pending["recipient"]), "assets.not_a_party")
-    give_up(call, operation.transfer)
-
-
 OPERATIONS = {
     ops.Commit: lambda call, operation: commit(call, "assets", operation.commitment),
     ops.Register: register,
     ops.AddVersion: add_version,
     ops.SetAlias: set_alias,
     ops.SetManager: set_manager,
-    ops.OfferTransfer: offer_transfer,
-    ops.OfferGift: offer_gift,
-    ops.AcceptTransfer: accept_transfer,
-    ops.WithdrawTransfer: withdraw_transfer,
+    ops.UpdateMetadata: update_metadata,
+    ops.Consent: consent,
+    ops.WithdrawConsent: withdraw_consent,
     ops.Retire: retire,
     ops.ReportHeld: report_held,
 }
 DEADLINES = {
     "assets.commitment_expiry": lambda call, subject: forget_commitment(call, "assets", subject),
-    "assets.transfer_expiry": give_up,
+    "assets.consent_expiry": forget_consent,
 }

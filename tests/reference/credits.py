@@ -16,6 +16,8 @@ def escrow_name(escrow: bytes) -> bytes:
 def move(state: Any, source: bytes, target: bytes, amount: int) -> None:
     """E2: nobody pays what he has not."""
     assert amount >= 0
+    if source == target:
+        return
     need(state.balances.get(source, 0) >= amount, "credits.insufficient")
     state.balances[source] = state.balances.get(source, 0) - amount
     state.balances[target] = state.balances.get(target, 0) + amount
@@ -25,6 +27,21 @@ def hold(state: Any, escrow: bytes, payer: bytes, amount: int) -> None:
     """Set an amount aside under the name of what it waits for: escrow -> (payer, amount)."""
     move(state, payer, escrow_name(escrow), amount)
     state.escrows[escrow] = (payer, amount)
+
+
+def add(state: Any, escrow: bytes, payer: bytes, amount: int) -> None:
+    """Add to an escrow, or begin it; it stays in the name of who began it."""
+    move(state, payer, escrow_name(escrow), amount)
+    began, before = state.escrows.get(escrow, (payer, 0))
+    state.escrows[escrow] = (began, before + amount)
+
+
+def take_from(state: Any, escrow: bytes, amount: int) -> bytes:
+    """Take a part of an escrow, which ends with its last unit; return who holds it."""
+    payer, before = state.escrows.pop(escrow)
+    if before > amount:
+        state.escrows[escrow] = (payer, before - amount)
+    return escrow_name(escrow)
 
 
 def give_back(state: Any, escrow: bytes) -> None:

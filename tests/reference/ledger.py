@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ledger.genesis import Genesis, network_id, organization_account, validator_account
 from primitives.identifiers import key_from_text
-from tests.reference import assets, credits, licenses, organizations, royalties
+from tests.reference import assets, credits, licenses, market, organizations, renewals, royalties, transfers, usage
 from tests.reference.state import Call, Refused, copy_of, empty, return_to
 
 OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
@@ -18,9 +18,20 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **credits.OPERATIONS,
     **assets.OPERATIONS,
     **licenses.OPERATIONS,
+    **usage.OPERATIONS,
+    **renewals.OPERATIONS,
     **royalties.OPERATIONS,
+    **transfers.OPERATIONS,
+    **market.OPERATIONS,
 }
-DEADLINES: dict[str, Callable[[Call, bytes], object]] = {**assets.DEADLINES, **licenses.DEADLINES}
+DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
+    **organizations.DEADLINES,
+    **assets.DEADLINES,
+    **licenses.DEADLINES,
+    **usage.DEADLINES,
+    **transfers.DEADLINES,
+    **market.DEADLINES,
+}
 
 _MEMBERSHIP = "the validator set and its votes have a random test of their own: tests/unit/test_ledger_epochs_random.py"
 NOT_MODELED = {
@@ -73,6 +84,7 @@ def begin(genesis: Genesis) -> Any:
         escrow_timeout=parameters.escrow_timeout_ms,
         offer_lifetime=parameters.offer_lifetime_ms_max,
         artifact_bytes=parameters.artifact_bytes_max,
+        recovery_delay=parameters.recovery_delay_ms,
         executed=set(),
         validators=[validator_account(network, validator) for validator in genesis.validators],
     )
@@ -91,7 +103,7 @@ def begin(genesis: Genesis) -> Any:
 
 
 def _account(organization: str, name: str, keys: dict[Any, str], vouches: bool) -> dict[str, Any]:
-    return {"organization": organization, "name": name, "keys": keys, "vouches": vouches}
+    return {"organization": organization, "name": name, "keys": keys, "vouches": vouches, "frozen": 0}
 
 
 def begin_block(state: Any, proposed_ms: int) -> None:
@@ -125,10 +137,12 @@ def execute(state: Any, sent: Sent) -> Fate:
     if mark := mark_of(state, sent):
         return Fate(mark)
     state.executed.add(sent.id)
-    role = state.accounts[sent.sender]["keys"][sent.signer]
+    role, frozen = state.accounts[sent.sender]["keys"][sent.signer], state.now < state.accounts[sent.sender]["frozen"]
     for index, operation in enumerate(sent.operations):
         if not organizations.may_sign(role, tag_of(operation)):
             return Fate("", "organizations.key_not_allowed", index)
+        if frozen and tag_of(operation) in organizations.GIVES_AWAY:
+            return Fate("", "organizations.frozen", index)
     before = copy_of(state)
     for index, operation in enumerate(sent.operations):
         try:

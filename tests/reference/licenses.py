@@ -1,7 +1,4 @@
-"""Licenses: terms, offers, purchases, escrow, and whether two grants exclude each other.
-
-Editions, waiting buyers and reserving grants are counted among all grants whenever somebody asks.
-"""
+"""Licenses: offers, purchases, and what becomes of a payment in escrow."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from typing import Any
 import msgspec
 
 from ledger.modules.licenses import operations as ops
-from tests.reference import assets, royalties
-from tests.reference.credits import escrow_name, give_back, hold
+from tests.reference import assets, royalties, usage
+from tests.reference.credits import escrow_name, hold, move
+from tests.reference.grants import check_holdable, known_grant, live, outstanding, reserves, sold, sole_owner
 from tests.reference.state import (
     Call,
     commit,
@@ -23,176 +21,9 @@ from tests.reference.state import (
     reveal,
     set_deadline,
 )
+from tests.reference.terms import check_inherited, check_terms
 
 RESERVING_MAX, WAITING_MAX = 64, 100
-TRAINING = {"train-on", "fine-tune", "distill-merge"}
-
-
-# --- terms
-
-
-def check_terms(terms: ops.Terms) -> None:
-    """Every rule once, in the order of the fields."""
-    for values in (
-        terms.rights,
-        terms.field_allow,
-        terms.field_deny,
-        terms.territory,
-        terms.credentials,
-        terms.revocation_causes,
-    ):
-        need(list(values) == sorted(set(values)), "licenses.terms_unsorted")
-    share, metered = terms.revenue_share_bps, terms.quota_unit
-    single = terms.editions_max is None or terms.editions_max == 1
-    need(terms.exclusivity == "none" or single, "licenses.terms_editions")
-    need(terms.term_ms is not None or not terms.renewable, "licenses.terms_renewal")
-    need((terms.quota is None) == (metered is None), "licenses.terms_quota")
-    need(metered in (None, "trainings"), "licenses.terms_unmetered")
-    need(metered is None or TRAINING & set(terms.rights), "licenses.terms_quota_right")
-    need(not set(terms.field_allow) & set(terms.field_deny), "licenses.terms_fields")
-    known = [credential.startswith("organization:") for credential in terms.credentials]
-    need(all(known), "licenses.terms_credential")
-    need(terms.transferable or not terms.resale_royalty_bps, "licenses.terms_resale")
-    need(terms.commercial or not share, "licenses.terms_non_commercial")
-    need(terms.derivatives != "no" or not share, "licenses.terms_no_derivatives")
-    need(share or terms.transferable or not terms.least_royalty, "licenses.terms_least_royalty")
-    cap = terms.revenue_share_cap
-    need(share or cap is None, "licenses.terms_cap")
-    need(cap is None or (cap > 0 and cap >= terms.least_royalty), "licenses.terms_cap_too_low")
-    need((terms.revenue_share_depth > 0) == (share > 0), "licenses.terms_depth")
-    need(terms.share_alike == "no" or terms.derivatives != "no", "licenses.terms_share_alike")
-    need(terms.refund_mode == "none" or terms.revocation_causes, "licenses.terms_refund")
-    need(not terms.notice_ms or terms.revocation_causes, "licenses.terms_notice")
-    need(not terms.legal_text_cid or assets.is_cid(terms.legal_text_cid), "licenses.terms_legal_text")
-
-
-IDENTICAL = (
-    *("rights", "commercial", "exclusivity", "field_allow", "field_deny", "territory"),
-    *("derivatives", "share_alike", "attribution", "legal_text_cid", "spdx_id"),
-)
-"""What of terms must be equal: all but price, time, numbers and shares of revenue."""
-
-
-def check_inherited(state: Any, asset: dict[str, Any], ours: dict[str, Any]) -> None:
-    """What an asset's ancestors demand of every license on it."""
-    need(asset["denied"] <= set(ours["field_deny"]), "licenses.denied_field_dropped")
-    free = not ours["commercial"] and not ours["price"]
-    need(asset["commercial"] or free, "licenses.non_commercial_parent")
-    for theirs in [state.terms[digest] for link in asset["links"].values() for digest in link["terms"]]:
-        if theirs["share_alike"] == "superset":
-            wider = set(theirs["rights"]) <= set(ours["rights"]) and ours["commercial"] >= theirs["commercial"]
-            passed_on = ours["derivatives"] != "no" and ours["share_alike"] != "no"
-            need(wider and passed_on, "licenses.share_alike")
-        elif theirs["share_alike"] == "identical":
-            need(all(theirs[name] == ours[name] for name in IDENTICAL), "licenses.share_alike")
-
-
-# --- grants
-
-
-def state_of(state: Any, grant: dict[str, Any], at: int | None = None) -> str:
-    """The state of a grant at a time; expiry needs nobody's operation."""
-    at, terms = state.now if at is None else at, state.terms[grant["terms"]]
-    if grant["state"] != "active":
-        return str(grant["state"])
-    if grant["end"] is not None and grant["end"] <= at:
-        return "expired"
-    if terms["quota"] is not None and terms["quota"] <= grant["used"]:
-        return "exhausted"
-    return "scheduled" if at < grant["start"] else "active"
-
-
-def live(state: Any, grant: dict[str, Any], at: int | None = None) -> bool:
-    """Escrowed, active, or starting later. An escrow that has run past its grant's time counts no more."""
-    at = state.now if at is None else at
-    over = grant["end"] is not None and grant["end"] <= at
-    return not over and state_of(state, grant, at) in ("escrowed", "active", "scheduled")
-
-
-def family(state: Any, asset_id: bytes) -> set[bytes]:
-    """The asset and its derivatives, as far as they are of one owner: of one organization, by an unbroken line."""
-    owner = assets.sole_owner(state.assets[asset_id])
-    found = {asset_id}
-    while owner is not None:
-        more = {
-            child
-            for child, asset in state.assets.items()
-            if child not in found
-            and found & set(asset["links"])
-            and (other := assets.sole_owner(asset)) is not None
-            and organization_of(state, other) == organization_of(state, owner)
-        }
-        if not more:
-            break
-        found |= more
-    return found
-
-
-def fields_meet(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether there is a field of use, named or not, that both allow."""
-    named = {name for terms in (one, other) for name in (*terms["field_allow"], *terms["field_deny"])}
-    return any(
-        all((not t["field_allow"] or field in t["field_allow"]) and field not in t["field_deny"] for t in (one, other))
-        for field in (*named, "any other")
-    )
-
-
-def overlap(state: Any, one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Rights, territory, field of use and time all intersect; an empty list is everything."""
-    first, second = state.terms[one["terms"]], state.terms[other["terms"]]
-    where = not first["territory"] or not second["territory"] or set(first["territory"]) & set(second["territory"])
-    starts = max(one["start"], other["start"])
-    ends = [grant["end"] for grant in (one, other) if grant["end"] is not None]
-    return bool(
-        set(first["rights"]) & set(second["rights"])
-        and where
-        and fields_meet(first, second)
-        and (not ends or starts < min(ends))
-    )
-
-
-def reserves(state: Any, grant: dict[str, Any]) -> bool:
-    return bool(state.terms[grant["terms"]]["exclusivity"] != "none")
-
-
-def collides(state: Any, grant: dict[str, Any]) -> bool:
-    """Sole and exclusive grants bear no other beside them, on their asset or its derivatives by the same owner."""
-    mine = family(state, grant["asset"]) if reserves(state, grant) else set()
-    return any(
-        live(state, other)
-        and overlap(state, grant, other)
-        and (other["asset"] in mine or (reserves(state, other) and grant["asset"] in family(state, other["asset"])))
-        for other in state.grants.values()
-    )
-
-
-def exclusive_over(state: Any, asset: bytes, right: str) -> bytes | None:
-    """The exclusive grant that binds even the owner, if there is one now."""
-    for identifier, grant in sorted(state.grants.items()):
-        terms = state.terms[grant["terms"]]
-        binds = terms["exclusivity"] == "exclusive" and right in terms["rights"] and live(state, grant)
-        if binds and grant["start"] <= state.now and asset in family(state, grant["asset"]):
-            return bytes(identifier)
-    return None
-
-
-def may_use(state: Any, account: bytes, asset_id: bytes, right: str) -> bool:
-    """Whether an account may exercise a right now: as the sole owner, as anybody, or by a grant of its own."""
-    asset = state.assets[asset_id]
-    if right == "download" and asset["visibility"] == "public":
-        return True
-    if account == assets.sole_owner(asset):
-        return exclusive_over(state, asset_id, right) is None
-    return any(
-        (grant["asset"], grant["licensee"]) == (asset_id, account)
-        and right in state.terms[grant["terms"]]["rights"]
-        and state_of(state, grant) == "active"
-        for grant in state.grants.values()
-    )
-
-
-def sold(state: Any, asset: bytes, terms: bytes) -> list[dict[str, Any]]:
-    return [grant for grant in state.grants.values() if (grant["asset"], grant["terms"]) == (asset, terms)]
 
 
 # --- offers
@@ -204,11 +35,11 @@ def offer(call: Call, operation: ops.Offer) -> None:
     need(asset["manager"] == call.sender, "licenses.not_manager")
     check_terms(terms)
     plain = msgspec.structs.asdict(terms)
-    check_inherited(state, asset, plain)
+    check_inherited(state, operation.asset, plain)
     need(operation.buyer is None or is_party(state, operation.buyer), "licenses.invalid_buyer")
     version = operation.version or len(asset["versions"])
     assets.version_of(asset, version)
-    assets.check_expiry(call, operation.expires_at_ms, "licenses")
+    assets.check_expiry(call, operation.expires_at_ms, "licenses.expiry_out_of_range")
     digest = ops.terms_digest(terms)
     identifier = ops.offer_id(call.id, operation.asset, digest, operation.buyer)
     need(identifier not in state.offers, "licenses.offer_exists")
@@ -235,15 +66,14 @@ def withdraw_offer(call: Call, operation: ops.WithdrawOffer) -> None:
 
 
 def approve_derivatives(call: Call, operation: ops.ApproveDerivatives) -> None:
-    need(operation.grant in call.state.grants, "licenses.unknown_grant")
-    grant = call.state.grants[operation.grant]
+    grant = known_grant(call.state, operation.grant)
     need(call.state.assets[grant["asset"]]["manager"] == call.sender, "licenses.not_manager")
     asked = call.state.terms[grant["terms"]]["derivatives"] == "on-approval"
     need(asked and not grant["approved"] and grant["state"] != "refunded", "licenses.nothing_to_approve")
     grant["approved"] = True
 
 
-# --- purchases and what becomes of their payment
+# --- purchases
 
 
 def period(terms: dict[str, Any], active: int) -> tuple[int, int | None]:
@@ -251,47 +81,74 @@ def period(terms: dict[str, Any], active: int) -> tuple[int, int | None]:
     return max(begin, active), None if terms["term_ms"] is None else begin + terms["term_ms"]
 
 
-def purchase(call: Call, operation: ops.Purchase) -> None:
+def ordered(call: Call, operation: ops.Purchase | ops.Renew) -> dict[str, Any]:
+    """Return the offer that is ordered under: open, of the present owner, and what the sender saw."""
     state = call.state
     need(operation.offer in state.offers, "licenses.unknown_offer")
-    offered = state.offers[operation.offer]
+    offered: dict[str, Any] = state.offers[operation.offer]
     asset, terms = assets.tradable(state, offered["asset"]), state.terms[offered["terms"]]
     need(call.now < offered["expires"], "licenses.offer_expired")
     need(offered["transfers"] == asset["transfers"], "licenses.offer_void")
     need(operation.terms_digest == offered["terms"], "licenses.terms_mismatch")
     need(terms["price"] <= operation.price_max, "licenses.price_above_max")
-    check_inherited(state, asset, terms)
+    check_inherited(state, offered["asset"], terms)
     need(offered["buyer"] in (None, call.sender), "licenses.not_the_buyer")
-    need(call.sender not in asset["shares"], "licenses.self_purchase")
-    credential = not terms["credentials"] or f"organization:{call.organization}" in terms["credentials"]
-    need(credential, "licenses.credential_missing")
-    before = sold(state, offered["asset"], offered["terms"])
-    left = (terms["editions_max"] or 2**40) - sum(grant["state"] != "refunded" for grant in before)
+    return offered
+
+
+def purchase(call: Call, operation: ops.Purchase) -> None:
+    take_grant(call, ordered(call, operation), operation, call.now, None)
+
+
+def take_grant(
+    call: Call,
+    offered: dict[str, Any],
+    operation: ops.Purchase | ops.Renew,
+    begin: int,
+    predecessor: bytes | None,
+) -> bytes:
+    """Make and pay a grant that begins at `begin` at the earliest."""
+    state, terms = call.state, call.state.terms[offered["terms"]]
+    issued = len(sold(state, offered["asset"], offered["terms"]))
+    left = (terms["editions_max"] or 2**40) - outstanding(state, offered["asset"], offered["terms"])
     need(left > 0, "licenses.sold_out")
     identifier = ops.grant_id(call.id, operation.offer)
     need(identifier not in state.grants, "licenses.grant_exists")
-    grant = new_grant(call, offered, len(before) + 1)
-    need(grant["end"] is None or call.now < grant["end"], "licenses.term_over")
-    need(not collides(state, grant), "licenses.collision")
+    grant = new_grant(call, offered, issued + 1, begin) | {"predecessor": predecessor}
+    check_holdable(state, identifier, grant, call.sender)
+    reveal_order(call, operation, terms["exclusivity"] == "exclusive" or left == 1)
+    take_payment(call, identifier, grant)
+    usage.deposit(call, identifier, terms)
+    check_crowd(state, identifier, grant)
+    state.grants[identifier] = grant
+    if grant["state"] == "active":
+        usage.set_return(state, identifier)
+    return identifier
+
+
+def reveal_order(call: Call, operation: ops.Purchase | ops.Renew, needed: bool) -> None:
     if operation.salt is not None:
         reveal(call, "licenses", ops.purchase_commitment(operation.offer, call.sender, operation.salt))
     else:
-        need(left > 1 and terms["exclusivity"] != "exclusive", "licenses.commitment_required")
-    take_payment(call, identifier, grant)
-    check_crowd(state, grant)
-    state.grants[identifier] = grant
+        need(not needed, "licenses.commitment_required")
 
 
-def new_grant(call: Call, offered: dict[str, Any], edition: int) -> dict[str, Any]:
-    state, asset_id = call.state, offered["asset"]
-    asset, terms = state.assets[asset_id], state.terms[offered["terms"]]
-    owner = assets.sole_owner(asset)
-    available = assets.version_of(asset, offered["version"])["available"] is not None
-    start, end = period(terms, call.now)
-    due = call.now + terms["dispute_window_ms"] if terms["dispute_window_ms"] else None
+def is_exempt(call: Call, asset_id: bytes) -> bool:
+    """Inside one organization no least royalties are due."""
+    owner = sole_owner(call.state.assets[asset_id])
+    return owner is not None and organization_of(call.state, owner) == call.organization
+
+
+def new_grant(call: Call, offered: dict[str, Any], edition: int, begin: int) -> dict[str, Any]:
+    state, asset_id, now = call.state, offered["asset"], call.now
+    terms = state.terms[offered["terms"]]
+    available = assets.version_of(state.assets[asset_id], offered["version"])["available"] is not None
+    start, end = period(terms, begin)
+    need(end is None or start < end, "licenses.term_over")
+    due = now + terms["dispute_window_ms"] if terms["dispute_window_ms"] else None
     if not available:
-        due = call.now + state.escrow_timeout
-        end = period(terms, due)[1]
+        due = now + state.escrow_timeout
+        end = period(terms, max(due, begin))[1]
     return {
         "asset": asset_id,
         "version": offered["version"],
@@ -303,9 +160,18 @@ def new_grant(call: Call, offered: dict[str, Any], edition: int) -> dict[str, An
         "start": start,
         "end": end,
         "due": due,
-        "exempt": owner is not None and organization_of(state, owner) == call.organization,
+        "exempt": is_exempt(call, asset_id),
         "approved": False,
         "used": 0,
+        "quota": terms["quota"],
+        "terms_paid": 1,
+        "renewed_from": None,
+        "usage_due": None,
+        "revocation": None,
+        "refunded": 0,
+        "successor": None,
+        "superseded_at": None,
+        "disputed": False,
     }
 
 
@@ -320,14 +186,17 @@ def take_payment(call: Call, identifier: bytes, grant: dict[str, Any]) -> None:
     set_deadline(call.state, grant["due"], "licenses.escrow_due", identifier, call.organization)
 
 
-def check_crowd(state: Any, grant: dict[str, Any]) -> None:
-    others = [other for other in state.grants.values() if other["asset"] == grant["asset"]]
+def check_crowd(state: Any, identifier: bytes, grant: dict[str, Any]) -> None:
+    others = [other for key, other in state.grants.items() if other["asset"] == grant["asset"] and key != identifier]
     if reserves(state, grant):
         crowd = sum(reserves(state, other) and live(state, other) for other in others)
         need(crowd < RESERVING_MAX, "licenses.too_many_reserving")
     if grant["state"] == "escrowed":
         crowd = sum((other["state"], other["version"]) == ("escrowed", grant["version"]) for other in others)
         need(crowd < WAITING_MAX, "licenses.too_many_waiting")
+
+
+# --- what becomes of a payment
 
 
 def became_available(call: Call, asset: bytes, version: int) -> None:
@@ -339,12 +208,14 @@ def became_available(call: Call, asset: bytes, version: int) -> None:
 
 
 def activate(call: Call, identifier: bytes, grant: dict[str, Any]) -> None:
+    """A successor does not begin before its predecessor ends."""
     terms = call.state.terms[grant["terms"]]
-    start, end = period(terms, call.now)
-    if end is not None and end <= call.now:
+    start, end = period(terms, max(call.now, grant["start"]))
+    if end is not None and end <= start:
         refund(call, identifier)
         return
-    grant.update(state="active", start=start, end=end)
+    grant.update(state="active", start=start, end=end, due=None)
+    usage.set_return(call.state, identifier)
     if not terms["dispute_window_ms"]:
         settle(call, identifier)
         return
@@ -361,12 +232,49 @@ def settle(call: Call, identifier: bytes) -> None:
         return
     del call.state.escrows[identifier]
     royalties.pay(call.state, grant["asset"], escrow_name(identifier), grant["price"], grant["exempt"])
-    grant["due"] = None
+    grant.update(due=None, renewed_from=None)
 
 
 def refund(call: Call, identifier: bytes) -> None:
-    give_back(call.state, identifier)
-    call.state.grants[identifier].update(state="refunded", due=None)
+    """The payment returns, and with it the deposit. A renewal is undone; else the grant ends, and the one before it
+    can be renewed again."""
+    state = call.state
+    grant = state.grants[identifier]
+    return_payment(state, identifier)
+    grant["due"] = None
+    usage.drop_return(state, identifier)
+    if grant["renewed_from"] is not None:
+        undo_renewal(state, identifier)
+        return
+    usage.give_deposit_back(state, identifier)
+    grant["state"] = "refunded"
+    if grant["predecessor"] is not None:
+        before = state.grants[grant["predecessor"]]
+        if before["successor"] == identifier:
+            before.update(successor=None, superseded_at=None)
+
+
+def return_payment(state: Any, identifier: bytes) -> None:
+    """What a revoker has paid back comes back to the revoker; nobody is paid twice."""
+    grant = state.grants[identifier]
+    payer, amount = state.escrows.pop(identifier)
+    twice = min(grant["refunded"], amount)
+    if twice:
+        move(state, escrow_name(identifier), grant["revocation"]["by"], twice)
+        grant["refunded"] -= twice
+    move(state, escrow_name(identifier), payer, amount - twice)
+
+
+def undo_renewal(state: Any, identifier: bytes) -> None:
+    """The terms before it stand, with what is left of their quota."""
+    grant = state.grants[identifier]
+    end, quota = grant["renewed_from"], state.terms[grant["terms"]]["quota"]
+    grant.update(end=end, start=min(grant["start"], end), renewed_from=None, terms_paid=grant["terms_paid"] - 1)
+    if quota is not None:
+        kept = max(grant["quota"] - quota, grant["used"])
+        usage.give_deposit_back(state, identifier, kept - grant["used"])
+        grant["quota"] = kept
+    usage.set_return(state, identifier)
 
 
 def due(call: Call, identifier: bytes) -> None:
@@ -376,12 +284,18 @@ def due(call: Call, identifier: bytes) -> None:
 
 
 def claim(call: Call, operation: ops.Claim) -> None:
-    need(operation.grant in call.state.grants, "licenses.unknown_grant")
-    at = call.state.grants[operation.grant]["due"]
-    need(at is not None, "licenses.nothing_in_escrow")
-    need(at <= call.now, "licenses.not_due")
-    drop_deadline(call.state, at, "licenses.escrow_due", operation.grant)
-    due(call, operation.grant)
+    """Whichever of payment and deposit is due; anybody may ask."""
+    state, identifier = call.state, operation.grant
+    grant = known_grant(state, identifier)
+    times = [at for at in (grant["due"], grant["usage_due"]) if at is not None]
+    need(times, "licenses.nothing_in_escrow")
+    need(min(times) <= call.now, "licenses.not_due")
+    if grant["due"] is not None and grant["due"] <= call.now:
+        drop_deadline(state, grant["due"], "licenses.escrow_due", identifier)
+        due(call, identifier)
+    if grant["usage_due"] is not None and grant["usage_due"] <= call.now:
+        usage.drop_return(state, identifier)
+        usage.give_deposit_back(state, identifier)
 
 
 OPERATIONS = {

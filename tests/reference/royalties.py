@@ -6,7 +6,7 @@ Where the ledger has an accumulator, every payment here is credited to every own
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.modules.royalties import operations as ops
 from primitives.digest import tagged_hash
@@ -120,36 +120,73 @@ def pay(state: Any, asset_id: bytes, source: bytes, price: int, exempt: bool) ->
     credit(state, source, asset_id, asset["shares"], net - royalties)
 
 
-def pay_creators(state: Any, asset_id: bytes, source: bytes, royalty: int, whole: int, exempt: bool) -> None:
-    """Pass a resale royalty through the ancestors to the creators; `whole` is what there is of it."""
-    asset = state.assets[asset_id]
-    royalties = pay_ancestors(state, asset, source, royalty, whole, exempt)
-    credit(state, source, creators_pool(asset_id), asset["creators"], whole - royalties)
+class Due(NamedTuple):
+    """What its transfer terms, or a grant's, ask for when a thing changes hands."""
+
+    kind: str
+    """asset, share or grant."""
+    asset: bytes
+    bps: int
+    least: int
+    exempt: bool
+    """Inside an organization no least royalties are due."""
 
 
-def pay_resale(state: Any, asset_id: bytes, buyer: bytes, seller: bytes, price: int, exempt: bool) -> None:
-    """Split the price of the asset itself: fee, resale royalty, and the rest to the seller."""
+def royalty_pool(due: Due) -> bytes:
+    """A grant's royalty is the owners', that of an asset or a share its creators'."""
+    return due.asset if due.kind == "grant" else creators_pool(due.asset)
+
+
+def pay_pool(state: Any, pool: bytes, asset_id: bytes, source: bytes, amount: int) -> None:
     asset = state.assets[asset_id]
+    credit(state, source, pool, asset["shares"] if pool == asset_id else asset["creators"], amount)
+
+
+def pay_resale(state: Any, due: Due, buyer: bytes, seller: bytes | None, price: int) -> None:
+    """Split a holder's price: fee, resale royalty and what ancestors get of it, and the rest to the seller; without a
+    seller to all owners.
+
+    Of a share the ancestors get their part of the whole price, or shares could be sold in place of grants.
+    """
+    asset = state.assets[due.asset]
+    rest_name = "grant_resale_rest" if due.kind == "grant" else "resale_rest"
     fee, fee_rest = fee_of(state, asset, price)
     net = price - fee
-    royalty, resale_rest = divmod(net * asset["resale"] + asset["resale_rest"], BPS)
-    royalty = royalty if exempt else max(royalty, asset["least"])
-    whole = max(royalty, least_wanted(asset, royalty, exempt))
+    royalty, resale_rest = divmod(net * due.bps + asset[rest_name], BPS)
+    royalty = royalty if due.exempt else max(royalty, due.least)
+    if due.kind == "share":
+        base, whole = net, royalty + least_wanted(asset, net, due.exempt)
+        room = net - royalty
+    else:
+        base, whole = royalty, max(royalty, least_wanted(asset, royalty, due.exempt))
+        room = whole
     need(whole <= net, "royalties.uncovered")
-    asset["fee_rest"], asset["resale_rest"] = fee_rest, resale_rest
+    asset["fee_rest"], asset[rest_name] = fee_rest, resale_rest
     move(state, buyer, TREASURY, fee)
-    pay_creators(state, asset_id, buyer, royalty, whole, exempt)
-    move(state, buyer, seller, net - whole)
+    paid = pay_ancestors(state, asset, buyer, base, room, due.exempt)
+    royalty = royalty if due.kind == "share" else whole - paid
+    pay_pool(state, royalty_pool(due), due.asset, buyer, royalty)
+    rest = net - royalty - paid
+    if seller is None:
+        pay_pool(state, due.asset, due.asset, buyer, rest)
+    else:
+        move(state, buyer, seller, rest)
 
 
-def gift_royalty(state: Any, asset_id: bytes, exempt: bool) -> int:
+def gift_royalty(state: Any, due: Due) -> int:
     """What a gift costs its giver: the least royalties, and nothing inside an organization."""
-    asset = state.assets[asset_id]
-    return 0 if exempt else max(asset["least"], least_wanted(asset, asset["least"], exempt))
+    return 0 if due.exempt else max(due.least, least_wanted(state.assets[due.asset], due.least, False))
 
 
-def hand_over_pool(state: Any, asset: bytes, giver: bytes, recipient: bytes) -> None:
-    """Whole units stay the giver's, the fraction of a unit goes with the share."""
+def pay_gift(state: Any, due: Due, source: bytes) -> None:
+    if not due.exempt:
+        whole = gift_royalty(state, due)
+        paid = pay_ancestors(state, state.assets[due.asset], source, due.least, whole, False)
+        pay_pool(state, royalty_pool(due), due.asset, source, whole - paid)
+
+
+def hand_over_fraction(state: Any, asset: bytes, giver: bytes, recipient: bytes) -> None:
+    """Who gives all of a share keeps the whole units that are owed, and gives the fraction of a unit with it."""
     units, fraction = divmod(state.owed.get((asset, giver), 0), BPS)
     state.owed[asset, giver] = units * BPS
     state.owed[asset, recipient] = state.owed.get((asset, recipient), 0) + fraction

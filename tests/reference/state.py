@@ -10,6 +10,8 @@ what a refused transaction returns to, is one call.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import marshal
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -21,15 +23,21 @@ TREASURY = tagged_hash("treasury", b"")
 TABLES = (
     "accounts",
     "assets",
+    "auctions",
     "balances",
+    "buyers_offers",
     "claims",
     "commitments",
+    "consents",
     "deadlines",
     "escrows",
     "grants",
+    "listings",
     "offers",
     "owed",
     "received",
+    "recoveries",
+    "seats",
     "tensors",
     "terms",
     "transfers",
@@ -91,6 +99,18 @@ def is_party(state: Any, account: bytes) -> bool:
     return account in state.accounts and set(state.accounts[account]["keys"].values()) != {"validator"}
 
 
+def is_cid(text: str) -> bool:
+    """CIDv1, base32, raw or dag-pb, sha2-256: the spelling that its own bytes have, and no other."""
+    if len(text) != 59 or text[0] != "b" or not text.isascii():
+        return False
+    try:
+        data = base64.b32decode(text[1:].upper() + "======")
+    except binascii.Error:
+        return False
+    spelled = "b" + base64.b32encode(data).decode().lower().rstrip("=")
+    return spelled == text and data[:2] in (b"\x01\x55", b"\x01\x70") and data[2:4] == b"\x12\x20"
+
+
 def set_deadline(state: Any, at: int, kind: str, subject: bytes, organization: str) -> None:
     state.deadlines[at, kind, subject] = organization
 
@@ -100,7 +120,7 @@ def drop_deadline(state: Any, at: int, kind: str, subject: bytes) -> None:
 
 
 def commit(call: Call, module: str, commitment: bytes) -> None:
-    """Commitments of both modules: (module, account, commitment) -> (made, expires)."""
+    """Commitments of all modules: (module, account, commitment) -> (made, expires)."""
     key = (module, call.sender, commitment)
     need(key not in call.state.commitments, f"{module}.commitment_exists")
     expires = call.now + call.state.commitment_lifetime

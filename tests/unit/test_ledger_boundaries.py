@@ -11,8 +11,11 @@ from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import grants
 from ledger.modules.licenses import operations as licenses
+from ledger.modules.market import operations as market
 from ledger.modules.royalties import stack
 from ledger.modules.royalties.operations import Withdraw
+from ledger.modules.transfers import operations as transfers
+from ledger.modules.transfers.operations import Thing
 from tests.property.pairing_kit import Pair
 from tests.reference.state import TREASURY
 from tests.unit.modules_kit import NAMES, World, cid, make_genesis
@@ -107,18 +110,21 @@ def amounts(value: Any) -> dict[str, Any]:
     terms: dict[str, Any] = {"rights": ("download",), "price": 1}
     offer = {
         name: licenses.Offer(bytes(32), licenses.Terms(**(terms | {name: value})), 1)
-        for name in ("price", "least_royalty", "revenue_share_cap")
+        for name in ("price", "usage_price", "least_royalty", "revenue_share_cap")
     }
     return {
         "transfer": Transfer(bytes(32), value),
-        "sale": assets.OfferTransfer(bytes(32), bytes(32), value, 1),
-        "highest price of an asset": assets.AcceptTransfer(bytes(32), value),
+        "sale": transfers.Offer(Thing("asset", bytes(32)), bytes(32), value, 1),
+        "highest price of an asset": transfers.Accept(bytes(32), value),
+        "listing": market.List(Thing("asset", bytes(32)), value, 1),
+        "bid": market.Bid(bytes(32), value),
+        "reserve": market.OpenAuction(Thing("asset", bytes(32)), value, 1, 1, 0),
         "highest price of a grant": licenses.Purchase(bytes(32), bytes(32), value),
         **{f"{name} of terms": operation for name, operation in offer.items()},
     }
 
 
-MAY_BE_ZERO = set(amounts(0)) - {"transfer", "sale"}
+MAY_BE_ZERO = set(amounts(0)) - {"transfer", "sale", "listing", "bid"}
 
 
 NO_AMOUNTS = [
@@ -168,10 +174,10 @@ def test_a_transfer_ends_at_its_expiry(edge: int, open_: bool) -> None:
     stage = Stage()
     (asset,) = stage.register("alice", "A")
     expires = stage.now + 1_000
-    stage.send("alice", assets.OfferGift(asset, stage.accounts["bob"], expires))
+    stage.send("alice", transfers.OfferGift(Thing("asset", asset), stage.accounts["bob"], expires))
     (transfer,) = stage.pair.state.transfers
-    code = "" if open_ else "assets.unknown_transfer"
-    stage.send("bob", assets.AcceptTransfer(transfer, 0), code=code, later=expires + edge - stage.now)
+    code = "" if open_ else "transfers.unknown_transfer"
+    stage.send("bob", transfers.Accept(transfer, 0), code=code, later=expires + edge - stage.now)
 
 
 @pytest.mark.parametrize(
@@ -210,18 +216,22 @@ def test_a_transaction_lives_for_a_lifetime(ahead: int, mark: str) -> None:
 
 
 @pytest.mark.parametrize(("ahead", "good"), [(0, False), (1, True), (30 * DAY_MS, True), (30 * DAY_MS + 1, False)])
-@pytest.mark.parametrize("what", ["license", "sale", "gift"])
+@pytest.mark.parametrize("what", ["license", "sale", "gift", "listing", "auction", "dutch auction", "consent"])
 def test_an_offer_expires_within_its_bounds(what: str, ahead: int, good: bool) -> None:
     stage = Stage()
     (asset,) = stage.register("alice", "A")
     bob, expires = stage.accounts["bob"], stage.now + 1 + ahead
-    offer = {
-        "license": licenses.Offer(asset, DERIVE, expires),
-        "sale": assets.OfferTransfer(asset, bob, 1, expires),
-        "gift": assets.OfferGift(asset, bob, expires),
+    thing = Thing("asset", asset)
+    operation, code = {
+        "license": (licenses.Offer(asset, DERIVE, expires), "licenses.expiry_out_of_range"),
+        "sale": (transfers.Offer(thing, bob, 1, expires), "transfers.expiry_out_of_range"),
+        "gift": (transfers.OfferGift(thing, bob, expires), "transfers.expiry_out_of_range"),
+        "listing": (market.List(thing, 1, expires), "market.end_out_of_range"),
+        "auction": (market.OpenAuction(thing, 1, 1, expires, 0), "market.end_out_of_range"),
+        "dutch auction": (market.OpenDutchAuction(thing, 2, 1, 1, expires), "market.end_out_of_range"),
+        "consent": (assets.Consent(asset, bytes(32), expires), "assets.consent_expiry_out_of_range"),
     }[what]
-    module = "licenses" if what == "license" else "assets"
-    stage.send("alice", offer, code="" if good else f"{module}.expiry_out_of_range")
+    stage.send("alice", operation, code="" if good else code)
 
 
 @pytest.mark.parametrize(("edge", "live"), EDGES)
@@ -346,7 +356,8 @@ def test_who_pays_himself_is_refused_or_nets_nothing() -> None:
     (offer,) = stage.offer("alice", asset)
     stage.send("alice", Transfer(alice, 1), code="credits.self_transfer")
     stage.send("alice", stage.purchase(offer), code="licenses.self_purchase")
-    stage.send("alice", assets.OfferTransfer(asset, alice, 1, stage.now + DAY_MS), code="assets.self_transfer")
+    whole = Thing("asset", asset)
+    stage.send("alice", transfers.Offer(whole, alice, 1, stage.now + DAY_MS), code="transfers.self_transfer")
     stage.commit("alice", "B")
     twice = stage.registration("B", creators=((alice, 5_000), (alice, 5_000)))
     stage.send("alice", twice, code="assets.creator_repeated", later=AGE_MS)

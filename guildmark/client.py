@@ -4,8 +4,8 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `market`, `organizations`, `transfers`. Every method that changes something waits until a certified block
-says what became of it.
+`governance`, `market`, `organizations`, `transfers`, `disputes`. Every method that changes something waits until a
+certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
+from guildmark.disputes import AsyncDisputes
 from guildmark.errors import Denied, NotFound, Refused, Unreachable, VerificationFailed
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
@@ -84,6 +85,7 @@ class AsyncClient:
         self.assets = AsyncAssets(self)
         self.certificates = AsyncCertificates(self)
         self.credits = AsyncCredits(self)
+        self.disputes = AsyncDisputes(self)
         self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
         self.market = AsyncMarket(self)

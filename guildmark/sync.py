@@ -18,6 +18,7 @@ from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
 from guildmark.client import AsyncClient, OnSlow
+from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
@@ -216,6 +217,18 @@ class Transfers(_Facade[AsyncTransfers]):
     pending = blocking(AsyncTransfers.pending)
 
 
+class Disputes(_Facade[AsyncDisputes]):
+    file = blocking(AsyncDisputes.file)
+    answer = blocking(AsyncDisputes.answer)
+    vote = blocking(AsyncDisputes.vote)
+    appeal = blocking(AsyncDisputes.appeal)
+    lift = blocking(AsyncDisputes.lift)
+    collect = blocking(AsyncDisputes.collect)
+    get = blocking(AsyncDisputes.get)
+    find = blocking(AsyncDisputes.find)
+    debts = blocking(AsyncDisputes.debts)
+
+
 class Organizations(_Facade[AsyncOrganizations]):
     get = blocking(AsyncOrganizations.get)
     all = blocking(AsyncOrganizations.all)
@@ -245,6 +258,7 @@ class Client(_Facade[AsyncClient]):
         self.assets = Assets(target.assets, thread)
         self.certificates = Certificates(target.certificates, thread)
         self.credits = Credits(target.credits, thread)
+        self.disputes = Disputes(target.disputes, thread)
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
         self.market = Market(target.market, thread)

@@ -6,6 +6,7 @@
     r + height (8)          BlockResults: receipts, and their messages
     c + height (8)          FinalityCertificate
     t + transaction id      [height, index of the receipt]
+    x + height (8)          what the follower of the state noted of the block, where there is one
     m/format m/network m/height m/certified
 
 Numbers are big endian, so that order of key is order of height. All records of a block go into one batch of the store.
@@ -17,10 +18,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from ledger.block import Block, BlockResults, Header, decode_block, encode_block
+from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block
 from ledger.errors import StorageError
 from ledger.state.store import Store
 from primitives.codec import CodecError, decode, encode
+from primitives.digest import Digest
 from primitives.finality import FinalityCertificate
 
 FORMAT: Final = 3
@@ -92,6 +94,11 @@ class Archive:
     def results(self, height: int) -> BlockResults | None:
         return self._record(b"r" + _number(height), BlockResults)
 
+    def past(self, height: int) -> tuple[Digest, bytes | None] | None:
+        """Return a block's hash and what was noted of it; see `ledger.ports.Past`."""
+        header = self.header(height)
+        return None if header is None else (block_hash(header), self._store.get(b"x" + _number(height)))
+
     def certificate(self, height: int) -> FinalityCertificate | None:
         return self._record(b"c" + _number(height), FinalityCertificate)
 
@@ -131,8 +138,8 @@ def founding_records(network_id: bytes) -> Changes:
     return {_FORMAT: encode(FORMAT), _NETWORK: network_id}
 
 
-def block_records(block: Block, results: BlockResults) -> Changes:
-    """Return the records of a block, for the batch that also writes its state."""
+def block_records(block: Block, results: BlockResults, note: bytes | None) -> Changes:
+    """Return the records of a block, and of what was noted of it, for the batch that also writes its state."""
     height = block.header.height
     number = _number(height)
     changes: Changes = {
@@ -141,6 +148,8 @@ def block_records(block: Block, results: BlockResults) -> Changes:
         b"r" + number: encode(results),
         _HEIGHT: number,
     }
+    if note is not None:
+        changes[b"x" + number] = note
     for index in range(results.swept, len(results.receipts)):
         changes[b"t" + results.receipts[index].id] = encode((height, index))  # a _Location
     return changes

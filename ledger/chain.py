@@ -130,7 +130,7 @@ class Chain:
             chain._begin()
         if follower is not None:
             chain._follower = follower
-            follower.begin(chain.head, chain.head_hash, chain._state)
+            follower.begin(chain.head, chain.head_hash, chain._state, chain.archive.past)
         return chain
 
     # --- beginning and resuming
@@ -306,14 +306,15 @@ class Chain:
         changes = view.changes()
         batch = founding_records(self.network_id) if founding else {}
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
-        batch.update(block_records(block, results))
+        note = None if self._follower is None else self._follower.note(changes)
+        batch.update(block_records(block, results, note))
         self._store.write_batch(batch, sync=True)
         self._tree.commit(pending)
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
-        if self._follower is not None:
-            self._follower.executed(self.head, self.head_hash, changes, self._state)
+        if self._follower is not None and note is not None:
+            self._follower.executed(self.head, self.head_hash, note, self._state)
 
     def header(self, height: int) -> Header | None:
         return self.archive.header(height)

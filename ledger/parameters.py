@@ -70,6 +70,14 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     networks."""
     voting_period_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
     """How long organizations may vote on a proposal."""
+    dispute_answer_ms: Annotated[int, _range(MINUTE_MS, 30 * DAY_MS)] = 7 * DAY_MS
+    """How long the respondents of a dispute may answer before the vote."""
+    dispute_voting_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
+    """How long arbiters may vote on a dispute, and again on its appeal."""
+    dispute_appeal_ms: Annotated[int, _range(MINUTE_MS, 30 * DAY_MS)] = 7 * DAY_MS
+    """How long the loser of a dispute may appeal; nothing is carried out before."""
+    dispute_bond_min: Annotated[int, _range(1, 10**15)] = 1_000_000
+    """The least bond of a dispute, in minor units."""
     admission_lifetime_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
     """How long an approved change of the validator set waits until it can take effect; then it lapses."""
     rejoin_interval_ms: Annotated[int, _range(0, DAY_MS)] = 10 * MINUTE_MS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -26,15 +26,24 @@ class EvidenceJudge(Protocol):
         ...
 
 
+Past = Callable[[int], tuple[bytes, bytes | None] | None]
+"""(height) -> the hash of that block of this chain, and what the follower noted of it, None where there was no
+follower; None where there is no such block."""
+
+
 class StateFollower(Protocol):
     """Keeps something that is derived from the state at the chain's head. It must not raise for reasons of its own: the
     chain does not wait for it to be well."""
 
-    def begin(self, header: Header, block_hash: bytes, state: Readable) -> None:
+    def begin(self, header: Header, block_hash: bytes, state: Readable, past: Past) -> None:
         """The chain is open, and this is its head."""
         ...
 
-    def executed(self, header: Header, block_hash: bytes, changes: Iterable[bytes], state: Readable) -> None:
-        """The block of `header` is durable. `changes` are the keys of the state that it wrote or deleted; `state`
-        reads what it led to, until this call returns."""
+    def note(self, changes: Iterable[bytes]) -> bytes:
+        """Say in a few bytes what a block changed that matters here, from the keys of the state that it writes or
+        deletes. They are kept with the block, and come back with `executed` and through `past`."""
+        ...
+
+    def executed(self, header: Header, block_hash: bytes, note: bytes, state: Readable) -> None:
+        """The block of `header` is durable; `state` reads what it led to, until this call returns."""
         ...

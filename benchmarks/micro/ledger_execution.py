@@ -180,6 +180,7 @@ def run(blocks: int, transactions: int, accounts: int, *, purchases: bool, searc
         watch.wrap(StateTree, "update", "tree update")
         watch.wrap(StateTree, "commit", "tree commit")
         if index is not None:
+            watch.wrap(index, "note", "search")
             watch.wrap(index, "executed", "search")
 
         sample = [decode_transaction(data) for data in work[0][:500]]

@@ -31,7 +31,8 @@ from typing import Any, Final, NamedTuple
 from benchmarks.errors import BenchError
 from benchmarks.measurement.verify_unit import MESSAGE_BYTES
 from benchmarks.micro.ledger_execution import ChainWorld, Stopwatch
-from benchmarks.micro.operation_entries import ENTRIES, check_complete, prepare
+from benchmarks.micro.operation_entries import check_complete, prepare
+from benchmarks.micro.operation_entry import ENTRIES
 from ledger.errors import OperationError
 from ledger.execution import BlockExecutor
 from ledger.operations import Registry, default_registry

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "license": "guildmark.cli.license:license_group",
     "transfer": "guildmark.cli.transfer:transfer",
     "market": "guildmark.cli.market:market",
+    "dispute": "guildmark.cli.dispute:dispute",
     "certificate": "guildmark.cli.certificate:certificate",
     "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",

@@ -1,9 +1,10 @@
 """Keeps the search database at the chain's head. Belongs to the chain's owner.
 
 With every block the rows of what it changed, and its height, are written in one transaction of SQLite, after the
-chain's own batch is durable and before anybody hears of the block. SQLite does not sync it: what a power failure takes
-is derived again. A database that is not at the chain's head when the chain opens (lost, damaged, of another network,
-older, ahead) is thrown away and made from the state in one pass.
+chain's own batch is durable and before anybody hears of the block. SQLite does not sync it. What a crash takes of it is
+caught up from the notes that the chain keeps of its blocks: each names the subjects whose rows may have changed, and
+rows follow from the state at the head, whatever happened in between. Any other database that is not at the chain's head
+when the chain opens (lost, damaged, of another network, ahead) is thrown away and made from the state in one pass.
 
 Nothing that goes wrong here stops the chain. A write that fails is tried again with the next block, together with what
 that changes; meanwhile the database stays at the height that it names.
@@ -15,16 +16,24 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from ledger.block import Header
+from ledger.ports import Past
 from ledger.search.schema import FORMAT, STATEMENTS, TABLES
 from ledger.search.sources import SOURCES
 from ledger.state.view import Readable, table_of
+from primitives.codec import CodecError, decode, encode
 
 PENDING_MAX: Final = 100_000
-"""Subjects whose rows wait for a database that cannot be written. Beyond it the database is left as it is until it is
-made anew at the next start."""
+"""Subjects whose rows wait for a database that cannot be written, or that a start catches up. Beyond it the database is
+left as it is until the next start, and a start makes it anew."""
+CATCH_UP_MAX: Final = 100_000
+"""Blocks that a start catches up from notes; further behind, the database is made anew."""
+JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+"""To which SQLite's journal is cut when a large step has made it longer."""
 LOCK_WAIT_MS: Final = 100
 """How long a block's rows wait for somebody else who writes into the database, which nobody should."""
 
@@ -34,6 +43,20 @@ _WATCHED: Final = {
     for table in (source.subjects, *source.watched)
 }
 """Table of the state -> its source, and where in a key the subject stands."""
+
+_Subject = tuple[int, bytes]
+"""(number of the source, subject)"""
+
+
+class _Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a block changed, as the chain keeps it."""
+
+    format: int
+    subjects: tuple[tuple[Annotated[int, msgspec.Meta(ge=0, lt=len(SOURCES))], bytes], ...]
+    """In order."""
+
+
+_NOTHING: Final = encode(_Note(FORMAT, ()))
 
 Report = Callable[[str], None]
 """Hears in a sentence what an operator may want to know."""
@@ -47,15 +70,15 @@ class SearchIndex:
         self._path = path
         self._report = report
         self._database: sqlite3.Connection | None = None
-        self._pending: set[tuple[int, bytes]] = set()
-        """(source, subject) whose rows the database does not have yet."""
+        self._pending: set[_Subject] = set()
+        """Whose rows the database does not have yet."""
         self._failing = False
 
-    def begin(self, header: Header, block_hash: bytes, state: Readable) -> None:
-        """Open the database at the chain's head, or make it anew from `state`."""
+    def begin(self, header: Header, block_hash: bytes, state: Readable, past: Past) -> None:
+        """Bring the database to the chain's head: as it is, by catching up, or by making it anew from `state`."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if (why := self._resume(header, block_hash)) is not None:
+            if (why := self._resume(header, block_hash, state, past)) is not None:
                 if header.height > 0 or self._path.exists():  # else both begin
                     self._report(f"the search database is made anew: {why}")
                 self._rebuild(header, block_hash, state)
@@ -63,30 +86,40 @@ class SearchIndex:
             self.close()
             self._report(f"{self._path}: {error}; there is no search until the node is started again")
 
-    def executed(self, header: Header, block_hash: bytes, changes: Iterable[bytes], state: Readable) -> None:
-        """Follow a block: `changes` are the keys of the state that it wrote or deleted, `state` is what it led to."""
-        if self._database is None:
-            return
-        # `table_of` written out: of a block of transfers this is all that search costs.
+    def note(self, changes: Iterable[bytes]) -> bytes:
+        """Return the subjects that `changes`, keys of the state, are records of."""
+        found: set[tuple[int, bytes]] = set()
+        # `table_of` written out: of a block of transfers this is most of what search costs.
         for key in [key for key in changes if key[: key.find(b"/") + 1] in _WATCHED]:
             number, start, end = _WATCHED[table_of(key)]
-            self._pending.add((number, key[start:end]))
+            found.add((number, key[start:end]))
+        return encode(_Note(FORMAT, tuple(sorted(found)))) if found else _NOTHING
+
+    def executed(self, header: Header, block_hash: bytes, note: bytes, state: Readable) -> None:
+        """Follow a block."""
+        if self._database is None:
+            return
+        if note != _NOTHING:
+            self._pending.update(decode(note, _Note).subjects)
         try:
-            with _transaction(self._database):
-                # In order, so that the same blocks write the same file wherever a set would put them.
-                for number, subject in sorted(self._pending):
-                    SOURCES[number].write(self._database, state, subject)
-                self._database.execute(
-                    "UPDATE meta SET height = ?, block_hash = ?, block_time_ms = ?",
-                    (header.height, block_hash, header.timestamp_ms),
-                )
+            self._write(header, block_hash, state)
         except sqlite3.Error as error:
             self._on_failure(header.height, error)
             return
-        self._pending.clear()
         if self._failing:
             self._failing = False
             self._report(f"the search database follows again, at block {header.height}")
+
+    def _write(self, header: Header, block_hash: bytes, state: Readable) -> None:
+        assert self._database is not None
+        with _transaction(self._database):
+            for number, subject in sorted(self._pending):
+                SOURCES[number].write(self._database, state, subject)
+            self._database.execute(
+                "UPDATE meta SET height = ?, block_hash = ?, block_time_ms = ?",
+                (header.height, block_hash, header.timestamp_ms),
+            )
+        self._pending.clear()
 
     def close(self) -> None:
         """Close the database; closing twice is harmless."""
@@ -94,8 +127,8 @@ class SearchIndex:
             self._database.close()
             self._database = None
 
-    def _resume(self, header: Header, block_hash: bytes) -> str | None:
-        """Open the database that is there; say why it cannot be used, or None."""
+    def _resume(self, header: Header, block_hash: bytes, state: Readable, past: Past) -> str | None:
+        """Open the database that is there and catch up; say why it cannot be used, or None."""
         if not self._path.exists():
             return "there is none"
         try:
@@ -110,12 +143,22 @@ class SearchIndex:
             return "it has another format"
         if found[1] != header.network_id:
             return "it belongs to another network"
-        if found[2:] != (header.height, block_hash):
-            return f"it is at block {found[2]}, the chain at block {header.height}"
+        _, _, height, hashed = found
+        if (height, hashed) == (header.height, block_hash):
+            return None
+        missed = _missed(height, hashed, header.height, past)
+        if missed is None:
+            return f"it is at block {height}, and nothing leads from there to block {header.height}"
+        self._pending = missed
+        try:
+            self._write(header, block_hash, state)
+        except sqlite3.Error as error:
+            return f"it cannot be written ({error})"
         return None
 
     def _rebuild(self, header: Header, block_hash: bytes, state: Readable) -> None:
         self.close()
+        self._pending.clear()
         for suffix in ("", "-wal", "-shm", "-journal"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         self._database = _connect(self._path)
@@ -125,15 +168,39 @@ class SearchIndex:
                 "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?)",
                 (FORMAT, header.network_id, header.height, block_hash, header.timestamp_ms),
             )
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the journal has all of it once more
 
     def _on_failure(self, height: int, error: sqlite3.Error) -> None:
         if len(self._pending) > PENDING_MAX:
             self.close()
             self._pending.clear()
-            self._report(f"the search database is given up at block {height}; the next start makes it anew")
+            self._report(f"the search database is given up at block {height}, until the node is started again")
         elif not self._failing:
             self._failing = True
             self._report(f"the search database cannot follow block {height} ({error}); it is tried with every block")
+
+
+def _missed(height: int, block_hash: bytes, head: int, past: Past) -> set[_Subject] | None:
+    """Return the subjects that blocks above `height` name; None where there are too many of either, a block without a
+    note of this format, or another chain."""
+    known = past(height) if 0 <= height <= head <= height + CATCH_UP_MAX else None
+    if known is None or known[0] != block_hash:
+        return None
+    missed: set[_Subject] = set()
+    for following in range(height + 1, head + 1):
+        found = past(following)
+        if found is None or found[1] is None:
+            return None
+        try:
+            note = decode(found[1], _Note)
+        except CodecError:
+            return None
+        if note.format != FORMAT:
+            return None
+        missed.update(note.subjects)
+        if len(missed) > PENDING_MAX:
+            return None
+    return missed
 
 
 def make(database: sqlite3.Connection, state: Readable) -> None:
@@ -167,6 +234,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     except sqlite3.Error:
         database.close()
         raise

@@ -196,7 +196,8 @@ class _Statement:
     def __init__(self, search: Search, block_time_ms: int) -> None:
         self._search = search
         self._wanted: list[str] = []
-        self.values: dict[str, Any] = {"now": block_time_ms, "limit": search.limit + 1, "buyer": search.buyer}
+        self.values: dict[str, Any] = {"now": block_time_ms, "limit": search.limit + 1}
+        self.values |= {"sells": search.sells, "buyer": search.buyer}
         self._filter()
 
     def sql(self) -> str:
@@ -251,10 +252,11 @@ class _Statement:
             self._want("a.retired = :retired", retired=search.retired)
 
     def _price(self) -> str:
-        """The least price that is asked for an asset in an open offer that fits; NULL where there is none."""
+        """The least price that is asked for it in an open offer that fits; NULL where there is none."""
         search = self._search
         fits = [
             "p.asset = a.asset",
+            "p.sells = :sells",
             "p.expires_at_ms > :now",
             "ifnull(p.transfers, a.transfers) = a.transfers",
             "(p.buyer IS NULL OR p.buyer = :buyer)",

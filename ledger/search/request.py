@@ -16,7 +16,7 @@ from ledger.modules import texts
 from ledger.modules.assets.records import KINDS
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.operations import Exclusivity
-from ledger.search.sources import RIGHTS
+from ledger.search.sources import LICENSE, RIGHTS
 from primitives.codec import encode
 from primitives.digest import tagged_hash
 
@@ -51,6 +51,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     retired: bool | None = False
     offered: bool | None = None
     """Whether a price must be asked for it; what follows is about one such offer, and demands one."""
+    sells: str = LICENSE
+    """What the offer is of, and the price for."""
     rights: tuple[str, ...] = ()
     commercial: bool | None = None
     exclusivity: str | None = None

@@ -56,19 +56,20 @@ STATEMENTS: Final = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX parents_parent ON parents (parent, child)",
     """CREATE TABLE prices (
-        source TEXT NOT NULL, id BLOB NOT NULL, asset BLOB NOT NULL,
+        source TEXT NOT NULL, id BLOB NOT NULL, asset BLOB NOT NULL, sells TEXT NOT NULL,
         price INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL,
         transfers INTEGER, buyer BLOB, terms BLOB,
         rights INTEGER NOT NULL, commercial INTEGER NOT NULL, exclusivity TEXT NOT NULL, spdx TEXT NOT NULL,
         PRIMARY KEY (source, id)
     ) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX prices_asset ON prices (asset, price)",
+    "CREATE INDEX prices_asset ON prices (asset, sells, price)",
     """CREATE TABLE sold_out (
         asset BLOB NOT NULL, terms BLOB NOT NULL, PRIMARY KEY (asset, terms)
     ) STRICT, WITHOUT ROWID""",
 )
 """`prices` has a row for everything that can be bought at a fixed price, whoever `source` says asks for it:
 
+sells                   what one buys: a `license` of the asset. A search compares prices of one such thing only
 price, expires_at_ms    it can be bought below that block time
 transfers               void once the asset has changed hands more often; NULL where that does not matter
 buyer                   the only account it is for; NULL where it is for all

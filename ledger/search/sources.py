@@ -24,6 +24,8 @@ from ledger.state.view import Readable, Table
 RIGHTS: Final[tuple[str, ...]] = get_args(Right)
 LICENSES: Final = "licenses"
 """The `source` of prices that license offers ask for."""
+LICENSE: Final = "license"
+"""What they sell."""
 NAME_KEY_CHARACTERS: Final = 64
 """By how much of a name, without regard to case, assets are put in order; the rest is decided by id."""
 
@@ -136,6 +138,7 @@ def _write_offer(database: sqlite3.Connection, state: Readable, subject: bytes) 
         "source": LICENSES,
         "id": subject,
         "asset": offer.asset,
+        "sells": LICENSE,
         "price": terms.price,
         "expires_at_ms": offer.expires_at_ms,
         "transfers": offer.transfers,

@@ -101,7 +101,15 @@ class Draw:
     def tradable(self) -> list[bytes]:
         """Assets that may be versioned, offered and sold."""
         found = self.state.assets.items()
-        return [key for key, asset in found if not asset["retired"] and lock_of(self.state, "asset", key) is None]
+        frozen = {row["asset"] for row in self.state.disputes.values() if row["freezing"]}
+        return [
+            key
+            for key, asset in found
+            if not asset["retired"]
+            and lock_of(self.state, "asset", key) is None
+            and (asset["recall"] is None or self.rarely())
+            and (key not in frozen or self.rarely(20))
+        ]
 
     def subject(self, rows: Sequence[T], by: Callable[[T], bytes]) -> tuple[bytes, T]:
         """Choose what to act on and who acts: nearly always whom it befits, one of the actor's own if it can be."""

@@ -15,6 +15,7 @@ from ledger.modules.assets.records import (
     ALIASES,
     ARTIFACTS,
     ASSETS,
+    BOUGHT,
     CONSENTS,
     HELD,
     LINKS,
@@ -28,6 +29,7 @@ from ledger.modules.assets.records import (
 from ledger.modules.assets.registration import COMMITMENTS as ARTIFACT_COMMITMENTS
 from ledger.modules.credits.records import BALANCES, ESCROWS
 from ledger.modules.development.clock import clock_offset_ms
+from ledger.modules.disputes.records import DISPUTES, Ballots, Dispute, about
 from ledger.modules.licenses.grants import state_at
 from ledger.modules.licenses.purchases import COMMITMENTS as PURCHASE_COMMITMENTS
 from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, SEATS, TERMS, Grant
@@ -35,7 +37,7 @@ from ledger.modules.market import records as market
 from ledger.modules.market.sales import COMMITMENTS as SALE_COMMITMENTS
 from ledger.modules.organizations.records import ACCOUNTS, RECOVERIES, USAGE
 from ledger.modules.royalties.pools import owed
-from ledger.modules.royalties.records import OWED, POOLS, STACKS, Entry, creators_pool, narrow
+from ledger.modules.royalties.records import DEBTS, OWED, POOLS, STACKS, Entry, creators_pool, narrow
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.state.view import StateView
 from tests.reference.grants import state_of
@@ -66,6 +68,9 @@ def seen_in_reference(state: Any) -> Seen:
         "auctions": dict(state.auctions),
         "buyers' offers": dict(state.buyers_offers),
         "seats": dict(state.seats),
+        "bought": dict(state.bought),
+        "debts": dict(state.debts),
+        "disputes": dict(state.disputes),
         "terms": dict(state.terms),
         "offers": {key: tuple(offer.values()) for key, offer in state.offers.items()},
         "deadlines": dict.fromkeys(state.deadlines, True),
@@ -89,10 +94,12 @@ def _locked_shares(state: Any) -> dict[Any, int]:
 def _reference_assets(state: Any) -> Seen:
     names = ("kind", "name", "description", "tags", "metadata", "visibility", "organization", "manager", "creators")
     names += ("resale", "least", "gifts", "commercial", "transfers", "retired", "aliases", "shares")
+    names += ("recall", "recalls")
     tables: Seen = {"assets": {}, "versions": {}, "links": {}, "stacks": {}}
     for key, asset in state.assets.items():
-        lock, count = lock_of(state, "asset", key), len(asset["versions"])
-        tables["assets"][key] = (*(asset[name] for name in names), sorted(asset["denied"]), lock, count)
+        freezes = sum(row["freezing"] and row["asset"] == key for row in state.disputes.values())
+        counts = (sorted(asset["denied"]), lock_of(state, "asset", key), len(asset["versions"]), freezes)
+        tables["assets"][key] = (*(asset[name] for name in names), *counts)
         for index, version in enumerate(asset["versions"]):
             tables["versions"][key, index + 1] = (version["cid"], version["available"], sorted(version["held"]))
         for parent, link in asset["links"].items():
@@ -164,6 +171,7 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         "editions": {(key[:32], key[32:]): (record.issued, record.outstanding) for key, record in EDITIONS.items(view)},
         **_chain_assets(view),
         **_chain_sales(view),
+        **_chain_disputes(view),
     }
 
 
@@ -246,6 +254,55 @@ def _chain_sales(view: StateView) -> Seen:
     }
 
 
+def _chain_disputes(view: StateView) -> Seen:
+    return {
+        "bought": {(key[:32], key[32:]): (row.bps, row.source) for key, row in BOUGHT.items(view)},
+        "debts": {
+            key: {
+                "debtor": row.debtor,
+                "creditor": row.creditor,
+                "amount": row.amount,
+                "owed": row.owed,
+                "asset": row.asset,
+                "dispute": row.dispute,
+            }
+            for key, row in DEBTS.items(view)
+        },
+        "disputes": {key: _dispute(row) for key, row in DISPUTES.items(view)},
+    }
+
+
+def _dispute(row: Dispute) -> dict[str, Any]:
+    said = {"claim": row.claim, "answer": row.answer, "appeal": row.appeal}
+    return {
+        "about": about(row.subject, row.asset),
+        "subject": (row.subject.kind, row.subject.id, row.subject.version),
+        "asset": row.asset,
+        "ground": row.ground,
+        "relief": row.relief,
+        "amount": row.amount,
+        "organization": row.organization,
+        "respondents": tuple((one.account, one.bps) for one in row.respondents),
+        "arbiters": row.arbiters,
+        "recalls": row.recalls,
+        **{name: part and (part.account, part.bond) for name, part in said.items()},
+        "votes": _votes(row.votes),
+        "appeal_votes": _votes(row.appeal_votes),
+        "first": row.first,
+        "outcome": row.outcome,
+        "freezing": row.freezing,
+        "refunded": row.refunded,
+        "taken": row.taken_bps,
+        "owed": row.owed,
+        "state": row.state,
+        "due": row.due_ms,
+    }
+
+
+def _votes(ballots: Ballots) -> dict[str, bool]:
+    return dict.fromkeys(ballots.upholding, True) | dict.fromkeys(ballots.rejecting, False)
+
+
 def _chain_grant(grant: Grant, now_ms: int) -> dict[str, Any]:
     revoked = grant.revocation
     return {
@@ -292,7 +349,8 @@ def _chain_assets(view: StateView) -> Seen:
         asked = (creators, terms.resale_royalty_bps, terms.least_royalty, terms.gifts)
         shares = {share.account: share.bps for share in owners.shares}
         now = (asset.commercial, asset.transfers, asset.retired, aliases.get(key, {}), shares)
-        tables["assets"][key] = (*fixed, *asked, *now, list(asset.denied_uses), asset.locked_by, asset.versions)
+        counts = (list(asset.denied_uses), asset.locked_by, asset.versions, asset.freezes)
+        tables["assets"][key] = (*fixed, *asked, *now, asset.recall, asset.recalls, *counts)
         assert asset.aliases == len(aliases.get(key, {}))
     held: dict[bytes, list[bytes]] = {}
     for key, _ in HELD.items(view):

@@ -93,6 +93,10 @@ def random_genesis(seed: int) -> Genesis:
         commitment_age_ms=(10_000, 3_000, 10_000, 0)[seed // 4 % 4],
         artifact_bytes_max=5_000,
         recovery_delay_ms=(60_000, 7 * DAY_MS)[seed // 4 % 2],
+        dispute_answer_ms=60_000,
+        dispute_voting_ms=(60_000, DAY_MS)[seed // 8 % 2],
+        dispute_appeal_ms=60_000,
+        dispute_bond_min=100,
     )
 
 
@@ -133,9 +137,8 @@ class Pair:
     def _block(self, proposed_ms: int, sending: Iterable[tuple[bytes, reference.Sent] | None], part: float) -> None:
         """Execute one block. What is sent may depend on what the transactions before it did; the first `part` of them
         is one batch, the rest another."""
-        deadlines, self._latest = len(self.state.deadlines), []
-        reference.begin_block(self.state, proposed_ms)
-        swept = deadlines - len(self.state.deadlines)
+        self._latest = []
+        swept = reference.begin_block(self.state, proposed_ms)
         sent: list[bytes] = []
         fates: list[reference.Fate] = []
         for data, described in filter(None, sending):
@@ -379,23 +382,23 @@ def check_locks(seen: Seen) -> None:
     """A7: every lock is of exactly one open transfer, listing or auction; locked shares are their holder's."""
     opened = {**seen["transfers"], **seen["listings"], **seen["auctions"]}
     things = [(row["thing"], row["holder"], key) for key, row in opened.items()]
-    locks = [(("asset", key, 0), row[18]) for key, row in seen["assets"].items() if row[18] is not None]
+    locks = [(("asset", key, 0), row[20]) for key, row in seen["assets"].items() if row[20] is not None]
     locks += [(("grant", key, 0), row["lock"]) for key, row in seen["grants"].items() if row["lock"] is not None]
     assert sorted(locks) == sorted((thing, key) for thing, _, key in things if thing[0] != "share")
     locked: Counter[bytes] = Counter()
     for (kind, asset, bps), holder, _ in things:
         if kind == "share":
             locked[asset + holder] += bps
-            assert seen["assets"][asset][18] is None, "a whole asset is locked only while none of its shares is"
+            assert seen["assets"][asset][20] is None, "a whole asset is locked only while none of its shares is"
     assert locked == seen["locked shares"]
     assert all(seen["assets"][key[:32]][16].get(key[32:], 0) >= bps for key, bps in locked.items())
 
 
 def check_escrows(seen: Seen) -> None:
-    """Every escrow is of one open payment, and in full: grants in escrow, deposits, gifts, offers, best bids."""
+    """Every escrow is of one open payment, and in full: grants in escrow, deposits, gifts, offers, best bids, bonds."""
     expected: dict[bytes, int] = {}
     for key, grant in seen["grants"].items():
-        if grant["due"] is not None:
+        if grant["due"] is not None or (grant["disputed"] and key in seen["escrows"]):
             expected[key] = grant["price"]
         if grant["usage_due"] is not None or (grant["quota"] and grant["state"] == "escrowed"):
             deposit = tagged_hash("usage-deposit", key)
@@ -404,6 +407,10 @@ def check_escrows(seen: Seen) -> None:
     expected |= {key: row["royalty"] for key, row in seen["transfers"].items() if not row["price"]}
     expected |= {key: row["price"] for key, row in seen["buyers' offers"].items()}
     expected |= {key: row["best"][1] for key, row in seen["auctions"].items() if row.get("best")}
+    for key, row in seen["disputes"].items():
+        for bond in ("claim", "answer", "appeal") if row["outcome"] is None else ():
+            if row[bond] is not None:
+                expected[tagged_hash("dispute-bond", key + bond.encode())] = row[bond][1]
     held = {key: amount for key, (_, amount) in seen["escrows"].items() if amount}
     assert held == {key: amount for key, amount in expected.items() if amount}
 

@@ -2,7 +2,7 @@
 
 A function looks at the reference's state and proposes (sender, operations); now and then it names a wrong sender or a
 wrong value on purpose, because refusals are half of the rules. `SITUATIONS` is the table of all of them; those of
-licenses and of sales have files of their own.
+licenses, of sales and of disputes have files of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits import operations as credits
 from ledger.modules.development import operations as development
+from ledger.modules.disputes import operations as disputes
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.market import operations as market
 from ledger.modules.organizations import operations as organizations
 from ledger.modules.royalties import operations as royalties
 from ledger.modules.transfers import operations as transfers
+from tests.property import dispute_situations_kit as disputing
 from tests.property import license_situations_kit as licensing
 from tests.property import sale_situations_kit as sales
 from tests.property.drawing_kit import (
@@ -350,5 +352,11 @@ SITUATIONS: dict[type, Situation] = {
     market.Take: Situation(8, sales.take),
     market.CancelAuction: Situation(2, sales.cancel_auction),
     market.Settle: Situation(4, sales.settle),
+    disputes.File: Situation(6, disputing.file),
+    disputes.Answer: Situation(3, disputing.answer),
+    disputes.Vote: Situation(9, disputing.vote),
+    disputes.Appeal: Situation(3, disputing.appeal),
+    disputes.Lift: Situation(1, disputing.lift),
+    disputes.Collect: Situation(2, disputing.collect),
 }
 """Operation -> how often it is tried, and how."""

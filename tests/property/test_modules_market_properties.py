@@ -26,8 +26,8 @@ from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
-from tests.unit.market_kit import EXCLUSIVE, TOKEN, replaced
-from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, World, make_genesis
+from tests.unit.market_kit import EXCLUSIVE, TOKEN, Bazaar, replaced
+from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, SUPPLY_EACH, World, make_genesis
 
 PEOPLE = st.sampled_from([*NAMES, "alan"])
 PICK = st.integers(0, 1_000)
@@ -320,3 +320,131 @@ def test_a_dutch_price_falls_from_start_to_floor_in_equal_steps(
         assert 0 <= price * steps - (start * steps - (start - floor) * fallen) < steps
     if steps < length_ms:
         assert price_at(record, dutch, 5 + length_ms - 1) == floor
+
+
+class AuctionLife(RuleBasedStateMachine):
+    """One English auction after another, against a model of what it must do: who leads, when it ends, who pays what."""
+
+    bazaar: Bazaar
+
+    @initialize()
+    def begin(self) -> None:
+        self.bazaar = Bazaar(make_genesis(commitment_age_ms=0))
+        self.auction = b""
+        self.encumbered_ms = 0
+        self.paid = dict.fromkeys(NAMES, 0)
+        self.won = dict.fromkeys(NAMES, 0)
+
+    @rule(
+        length_ms=st.sampled_from([1, 10, 10, 50]),
+        extension=st.sampled_from([0, 50, 100]),
+        reserve=st.sampled_from([0, 10, 20, 21]),
+        increment=st.sampled_from([1, 10]),
+    )
+    def open(self, length_ms: int, extension: int, reserve: int, increment: int) -> None:
+        if self.auction:
+            return
+        self.spoilt = False
+        self.end_ms = self.bazaar.now_ms + length_ms
+        self.hard_end_ms = self.bazaar.now_ms + 2 * length_ms
+        self.extension_ms = length_ms * extension // 100
+        self.reserve, self.increment = reserve, increment
+        self.best: tuple[str, int] | None = None
+        self.auction = self.bazaar.auction(
+            "alice",
+            self.bazaar.share(1),
+            reserve=reserve,
+            increment=increment,
+            extension_ms=self.extension_ms,
+            lifetime_ms=length_ms,
+        )
+
+    @rule(who=PEOPLE, above=st.sampled_from([-1, 0, 0, 0, 1, 9]))
+    def bid(self, who: str, above: int) -> None:
+        if not self.auction:
+            return
+        least = self.increment + (self.best[1] if self.best else 0)
+        amount = max(least + above, 1)
+        operation = market.Bid(self.auction, amount)
+        if self.bazaar.now_ms >= self.end_ms:
+            self.bazaar.refused("market.auction_over", who, operation)
+        elif who in ("alice", "alan"):
+            self.bazaar.refused("market.own_organization", who, operation)
+        elif self.spoilt:
+            self.bazaar.refused("market.condition_changed", who, operation)
+        elif amount < least:
+            self.bazaar.refused("market.bid_too_low", who, operation)
+        else:
+            self.bazaar.do(who, operation)
+            self.best = (who, amount)
+            if self.bazaar.now_ms > self.end_ms - self.extension_ms:
+                self.end_ms = min(self.bazaar.now_ms + self.extension_ms, self.hard_end_ms)
+
+    @rule(who=PEOPLE)
+    def settle(self, who: str) -> None:
+        if not self.auction:
+            return
+        if self.bazaar.now_ms < self.end_ms:
+            self.bazaar.refused("market.auction_running", who, market.Settle(self.auction))
+        else:
+            self.bazaar.do(who, market.Settle(self.auction))
+            self.conclude()
+
+    @rule(who=PEOPLE)
+    def cancel(self, who: str) -> None:
+        if not self.auction:
+            return
+        operation = market.CancelAuction(self.auction)
+        if who != "alice":
+            self.bazaar.refused("market.not_the_seller", who, operation)
+        elif self.best:
+            self.bazaar.refused("market.has_bid", who, operation)
+        else:
+            self.bazaar.do(who, operation)
+            self.conclude()
+
+    @rule(dice=st.integers(0, 5))
+    def encumber(self, dice: int) -> None:
+        """Sell an exclusive license, for a millisecond: no share is then what it was when the auction was opened."""
+        if dice == 0 and self.bazaar.now_ms > self.encumbered_ms:
+            terms = replaced(EXCLUSIVE, price=0, term_ms=1, transferable=False)
+            self.wait(0, swept=True)  # as the wait for the commitment does
+            self.bazaar.license("alice", self.bazaar.asset, "alan", terms)
+            self.encumbered_ms, self.spoilt = self.bazaar.now_ms, True
+
+    @rule(ms=st.sampled_from([0, 1, 4, 5, 5, 9, 10]), swept=st.booleans())
+    def wait(self, ms: int, swept: bool) -> None:
+        self.bazaar.advance(ms, limit=1_000 if swept else 0)
+        if self.auction and swept and self.bazaar.now_ms >= self.end_ms:
+            self.conclude()
+
+    def conclude(self) -> None:
+        if self.best and self.best[1] >= self.reserve and not self.spoilt:
+            self.paid[self.best[0]] += self.best[1]
+            self.won[self.best[0]] += 1
+        self.auction, self.best = b"", None
+
+    @invariant()
+    def as_the_model_says(self) -> None:
+        self.bazaar.check_laws()
+        shown = self.bazaar.query("market.auctions")
+        held = dict.fromkeys(NAMES, 0)
+        if self.auction:
+            (row,) = shown
+            assert row.ends_at_ms == self.end_ms <= self.hard_end_ms
+            leader = None if self.best is None else (self.bazaar.text(self.best[0]), self.best[1])
+            assert (
+                None if row.english.best_bidder is None else (row.english.best_bidder, row.english.best_amount)
+            ) == (leader)
+            if self.best:
+                held[self.best[0]] = self.best[1]
+        else:
+            assert shown == []
+        owners = self.bazaar.owners()
+        for who in ("bob", "carol", "dave"):
+            assert self.bazaar.balance(who) == SUPPLY_EACH - self.paid[who] - held[who]
+            assert owners.get(who, 0) == self.won[who]
+
+
+AuctionLife.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestAuctionLife = AuctionLife.TestCase

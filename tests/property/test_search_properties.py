@@ -27,10 +27,15 @@ class SearchedMarket(Market):
         """Let the next block have several operations."""
         self.pausing = operations
 
-    @rule()
-    def stop_and_start(self) -> None:
+    @rule(missed=st.integers(0, 3))
+    def stop_and_start(self, missed: int) -> None:
+        """After a clean stop, or a kill that has cost the search some blocks."""
         if self.searched is not None:
-            self.searched.follow()
+            if missed:
+                for _ in range(missed):
+                    self.searched.miss()
+            else:
+                self.searched.follow()
             self.searched.restart()
             assert self.searched.content() == rebuilt(self.world.view)
             assert self.searched.reports == [], "what is at the head is not made anew"

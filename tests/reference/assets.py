@@ -28,7 +28,20 @@ LINK_TERMS_MAX = 16
 
 
 def tradable(state: Any, asset_id: bytes) -> dict[str, Any]:
-    """Return an asset that may be versioned, offered and sold."""
+    """Return an asset that may be licensed and sold."""
+    asset = manageable(state, asset_id)
+    check_sellable(state, asset_id)
+    return asset
+
+
+def check_sellable(state: Any, asset_id: bytes) -> None:
+    """Nothing of an asset is sold that a dispute keeps from it, or takes back."""
+    frozen = [row for row in state.disputes.values() if row["freezing"] and row["asset"] == asset_id]
+    need(not frozen and state.assets[asset_id]["recall"] is None, "assets.frozen")
+
+
+def manageable(state: Any, asset_id: bytes) -> dict[str, Any]:
+    """Return an asset that may be described and versioned."""
     need(asset_id in state.assets, "assets.unknown_asset")
     asset: dict[str, Any] = state.assets[asset_id]
     need(not asset["retired"], "assets.retired")
@@ -113,13 +126,15 @@ def register(call: Call, operation: ops.Register) -> None:
         "commercial": True,
         "transfers": 0,
         "retired": False,
+        "recall": None,
+        "recalls": 0,
     }
     derive(call, asset_id, call.sender, operation.provenance.derivations)
     write_version(call, asset_id, artifact)
 
 
 def add_version(call: Call, operation: ops.AddVersion) -> None:
-    asset = tradable(call.state, operation.asset)
+    asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
     check_artifact(call.state, operation.artifact, asset["kind"], operation.asset)
     reveal(call, "assets", ops.commitment(operation.artifact.cid, call.sender, operation.salt))
@@ -196,7 +211,7 @@ def heavier(known: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_alias(call: Call, operation: ops.SetAlias) -> None:
-    asset = tradable(call.state, operation.asset)
+    asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
     need(operation.alias != "latest", "assets.alias_reserved")
     if operation.version is None:
@@ -209,21 +224,21 @@ def set_alias(call: Call, operation: ops.SetAlias) -> None:
 
 
 def update_metadata(call: Call, operation: ops.UpdateMetadata) -> None:
-    asset = tradable(call.state, operation.asset)
+    asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
     check_labels(operation)
     asset.update(labels_of(operation))
 
 
 def set_manager(call: Call, operation: ops.SetManager) -> None:
-    asset = tradable(call.state, operation.asset)
+    asset = manageable(call.state, operation.asset)
     need(2 * agreed_bps(call, operation.asset, operation) > BPS, "assets.not_majority_owner")
     need(is_party(call.state, operation.manager), "assets.invalid_manager")
     asset["manager"] = operation.manager
 
 
 def retire(call: Call, operation: ops.Retire) -> None:
-    asset = tradable(call.state, operation.asset)
+    asset = manageable(call.state, operation.asset)
     check_all_agree(call, operation.asset, operation)
     asset["retired"] = True
 

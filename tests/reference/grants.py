@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.reference.state import need, organization_of
+from tests.reference.state import Refused, need, organization_of
 
 
 def sole_owner(asset: dict[str, Any]) -> bytes | None:
@@ -125,6 +125,14 @@ def check_holdable(state: Any, identifier: bytes, grant: dict[str, Any], license
     named = state.seats.get(identifier, ()) if grant["licensee"] == licensee else ()
     need(1 + len(named) <= (terms["seats"] or 1), "licenses.too_many_seats")
     need(not collides(state, identifier, grant), "licenses.collision")
+
+
+def holdable(state: Any, identifier: bytes, grant: dict[str, Any], licensee: bytes) -> bool:
+    try:
+        check_holdable(state, identifier, grant, licensee)
+    except Refused:
+        return False
+    return True
 
 
 def exclusive_over(state: Any, asset: bytes, right: str) -> bytes | None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ledger.genesis import Genesis, network_id, organization_account, validator_account
+from ledger.modules.royalties.operations import Withdraw
 from primitives.identifiers import key_from_text
-from tests.reference import assets, credits, licenses, market, organizations, renewals, royalties, transfers, usage
+from tests.reference import assets, credits, disputes, licenses, market, organizations, renewals, transfers, usage
 from tests.reference.state import Call, Refused, copy_of, empty, return_to
 
 OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
@@ -20,9 +21,10 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **licenses.OPERATIONS,
     **usage.OPERATIONS,
     **renewals.OPERATIONS,
-    **royalties.OPERATIONS,
     **transfers.OPERATIONS,
     **market.OPERATIONS,
+    **disputes.OPERATIONS,
+    Withdraw: disputes.withdraw,
 }
 DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **organizations.DEADLINES,
@@ -31,6 +33,7 @@ DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **usage.DEADLINES,
     **transfers.DEADLINES,
     **market.DEADLINES,
+    **disputes.DEADLINES,
 }
 
 _MEMBERSHIP = "the validator set and its votes have a random test of their own: tests/unit/test_ledger_epochs_random.py"
@@ -85,6 +88,11 @@ def begin(genesis: Genesis) -> Any:
         offer_lifetime=parameters.offer_lifetime_ms_max,
         artifact_bytes=parameters.artifact_bytes_max,
         recovery_delay=parameters.recovery_delay_ms,
+        answer_time=parameters.dispute_answer_ms,
+        voting_time=parameters.dispute_voting_ms,
+        appeal_time=parameters.dispute_appeal_ms,
+        bond_min=parameters.dispute_bond_min,
+        organizations=sorted(organization.id for organization in genesis.organizations),
         executed=set(),
         validators=[validator_account(network, validator) for validator in genesis.validators],
     )
@@ -106,13 +114,17 @@ def _account(organization: str, name: str, keys: dict[Any, str], vouches: bool) 
     return {"organization": organization, "name": name, "keys": keys, "vouches": vouches, "frozen": 0}
 
 
-def begin_block(state: Any, proposed_ms: int) -> None:
-    """Set block time and do what fell due, in order of time, kind and subject, as many as a block takes."""
+def begin_block(state: Any, proposed_ms: int) -> int:
+    """Set block time and do what fell due, in order of time, kind and subject, as many as a block takes. Return how
+    many that were."""
     state.height += 1
     state.now = max(state.now + 1, proposed_ms + state.offset)
+    done = 0
     for deadline in sorted(key for key in state.deadlines if key[0] <= state.now)[: state.deadlines_per_block]:
         if state.deadlines.pop(deadline, None) is not None:
             DEADLINES[deadline[1]](Call(state, b"", b""), deadline[2])
+            done += 1
+    return done
 
 
 def mark_of(state: Any, sent: Sent) -> str:

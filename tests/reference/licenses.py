@@ -236,11 +236,15 @@ def settle(call: Call, identifier: bytes) -> None:
 
 
 def refund(call: Call, identifier: bytes) -> None:
-    """The payment returns, and with it the deposit. A renewal is undone; else the grant ends, and the one before it
+    return_payment(call.state, identifier)
+    end(call, identifier)
+
+
+def end(call: Call, identifier: bytes) -> None:
+    """The payment has returned, the deposit follows. A renewal is undone; else the grant ends, and the one before it
     can be renewed again."""
     state = call.state
     grant = state.grants[identifier]
-    return_payment(state, identifier)
     grant["due"] = None
     usage.drop_return(state, identifier)
     if grant["renewed_from"] is not None:

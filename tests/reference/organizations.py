@@ -50,6 +50,9 @@ GIVES_AWAY = {
     "market.bid",
     "market.open_dutch_auction",
     "market.take",
+    "disputes.file",
+    "disputes.appeal",
+    "disputes.lift",
 }
 
 

@@ -202,6 +202,3 @@ def withdraw(call: Call, operation: ops.Withdraw) -> None:
             call.state.owed[pool, call.sender] = fraction
         paid += units
     need(paid, "royalties.nothing_owed")
-
-
-OPERATIONS = {ops.Withdraw: withdraw}

@@ -49,7 +49,7 @@ def check_offerable(call: Call, thing: Thing, operation: Any, for_price: bool) -
         known_grant(state, subject)
         need(lock_of(state, "grant", subject) is None, "transfers.locked")
     elif kind == "asset":
-        assets.tradable(state, subject)
+        assets.manageable(state, subject)
         need(not locked_bps(state, subject), "transfers.shares_locked")
         assets.check_all_agree(call, subject, operation)
     check_movable(state, thing, call.sender, for_price)
@@ -72,9 +72,12 @@ def check_movable(state: Any, thing: Thing, holder: bytes, for_price: bool) -> N
         need(lock_of(state, "asset", subject) is None, "assets.locked")
         need(asset["shares"].get(holder, 0) >= bps, "transfers.not_the_holder")
     need(kind == "grant" or not asset["retired"], "assets.retired")
+    need(kind == "grant" or asset["recall"] is None, "assets.frozen")
     frozen = [state.accounts[one]["frozen"] > state.now for one in holders_of(state, thing, holder)]
     need(not any(frozen), "organizations.frozen")
-    need(asset["commercial"] or not for_price, "transfers.non_commercial")
+    if for_price:
+        assets.check_sellable(state, asset_of(state, thing))
+        need(asset["commercial"], "transfers.non_commercial")
 
 
 def check_available(state: Any, thing: Thing) -> None:
@@ -115,39 +118,66 @@ def sell(state: Any, move: Move, price: int, payer: bytes) -> None:
     check_recipient(state, move)
     several = move.thing[0] == "asset" and len(state.assets[move.thing[1]]["shares"]) > 1
     royalties.pay_resale(state, due_for(state, move), payer, None if several else move.giver, price)
-    hand_over(state, move)
+    hand_over(state, move, True)
 
 
 def give(state: Any, move: Move, source: bytes) -> None:
     check_movable(state, move.thing, move.giver, False)
     check_recipient(state, move)
     royalties.pay_gift(state, due_for(state, move), source)
-    hand_over(state, move)
+    hand_over(state, move, False)
 
 
-def hand_over(state: Any, move: Move) -> None:
+def hand_over(state: Any, move: Move, paid: bool) -> None:
     (kind, subject, bps), giver, recipient = move
     if kind == "grant":
         hand_over_grant(state, subject, recipient)
     elif kind == "share":
-        move_share(state, subject, giver, recipient, bps)
+        move_share(state, subject, giver, recipient, bps, paid)
     else:
         asset = state.assets[subject]
         for owner, share in list(asset["shares"].items()):
             if owner != recipient:
-                move_share(state, subject, owner, recipient, share)
+                move_share(state, subject, owner, recipient, share, paid)
         asset["manager"] = recipient
         asset["transfers"] += 1
 
 
-def move_share(state: Any, asset_id: bytes, giver: bytes, recipient: bytes, bps: int) -> None:
+def move_share(state: Any, asset_id: bytes, giver: bytes, recipient: bytes, bps: int, paid: bool) -> None:
     shares = state.assets[asset_id]["shares"]
+    move_bought(state, asset_id, Move(("share", asset_id, bps), giver, recipient), paid)
     if shares[giver] == bps:
         royalties.hand_over_fraction(state, asset_id, giver, recipient)
         del shares[giver]
     else:
         shares[giver] -= bps
     shares[recipient] = shares.get(recipient, 0) + bps
+
+
+def move_bought(state: Any, asset_id: bytes, move: Move, paid: bool) -> None:
+    """Keep (asset, owner) -> (bps that another organization was paid for, who sold them without having bought them).
+
+    What was not bought leaves its holder first. Inside an organization nothing is bought, and who sold what was not
+    its own is not protected by getting it back.
+    """
+    (_, _, bps), giver, recipient = move
+    bought, source = state.bought.get((asset_id, giver), (0, giver))
+    unbought = state.assets[asset_id]["shares"][giver] - bought
+    gone = max(0, bps - unbought)
+    if gone:
+        set_bought(state, asset_id, giver, bought - gone, source)
+    gained = gone
+    if paid and organization_of(state, giver) != organization_of(state, recipient):
+        gained, source = bps, giver if unbought else source
+    if gained and organization_of(state, source) != organization_of(state, recipient):
+        before = state.bought.get((asset_id, recipient), (0, b""))[0]
+        set_bought(state, asset_id, recipient, before + gained, source)
+
+
+def set_bought(state: Any, asset_id: bytes, account: bytes, bps: int, source: bytes) -> None:
+    state.bought[asset_id, account] = (bps, source)
+    if not bps:
+        del state.bought[asset_id, account]
 
 
 def hand_over_grant(state: Any, identifier: bytes, recipient: bytes) -> None:

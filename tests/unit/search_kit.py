@@ -12,8 +12,49 @@ from ledger.block import VERSION, Header
 from ledger.search import request
 from ledger.search.index import SearchIndex, content, make
 from ledger.search.reader import SearchAnswer, SearchReader
+from ledger.search.request import WORDS_MAX
 from ledger.state.view import Readable
 from tests.unit.modules_kit import World
+
+HOSTILE_TEXTS = [
+    '"',
+    '""',
+    "'",
+    "'; DROP TABLE assets; --",
+    '" OR 1=1 --',
+    "*",
+    "**",
+    '"*',
+    "a*b",
+    "^work",
+    "name:work",
+    "{name}:work",
+    "-name:work",
+    "work AND",
+    "NOT work",
+    "OR",
+    "work OR work",
+    "NEAR(work work, 3)",
+    "(work",
+    ")",
+    "((((((((((",
+    "work + work",
+    "\\",
+    "\x00",
+    "wo\x00rk",
+    "\x01\x02",
+    "\u202ework",
+    "\ud7ff\ue000\U0010ffff",
+    "%",
+    "_",
+    "?1",
+    ":match",
+    "a" * 256,
+    '"' * 256,
+    " ".join(['"*'] * WORDS_MAX),
+    "\u0301" * 100,
+]
+"""What people type who look for a crack."""
 
 
 def header(world: World, height: int) -> Header:
@@ -57,6 +98,7 @@ class Searched:
         self.world = world
         self.path = path
         self.height = 0
+        self.notes: dict[int, bytes] = {}
         self.reports: list[str] = []
         self._known = world.view.changes()
         self.index = SearchIndex(path, self.reports.append)
@@ -64,14 +106,22 @@ class Searched:
         self.begin()
 
     def begin(self) -> None:
-        self.index.begin(header(self.world, self.height), block_hash(self.height), self.world.view)
+        self.index.begin(header(self.world, self.height), block_hash(self.height), self.world.view, self.past)
 
-    def follow(self) -> None:
+    def past(self, height: int) -> tuple[bytes, bytes | None] | None:
+        return (block_hash(height), self.notes.get(height)) if 0 <= height <= self.height else None
+
+    def miss(self) -> None:
+        """The chain writes a block with its note, and the search is killed before it follows."""
         self.height += 1
         now, before = self.world.view.changes(), self._known
-        changed = [key for key in now if now[key] != before.get(key, b"absent")]
+        self.notes[self.height] = self.index.note([key for key in now if now[key] != before.get(key, b"absent")])
         self._known = now
-        self.index.executed(header(self.world, self.height), block_hash(self.height), changed, self.world.view)
+
+    def follow(self) -> None:
+        self.miss()
+        note = self.notes[self.height]
+        self.index.executed(header(self.world, self.height), block_hash(self.height), note, self.world.view)
 
     def restart(self) -> None:
         """Stop, and start at the head."""

@@ -61,6 +61,12 @@ GOES_ON: Final = {
     "market.take": (False, False, False),
     "market.cancel_auction": (True, True, True),
     "market.settle": (True, True, True),
+    "disputes.file": (False, False, False),
+    "disputes.answer": (True, True, True),
+    "disputes.vote": (True, False, True),
+    "disputes.appeal": (True, True, False),
+    "disputes.lift": (True, True, False),
+    "disputes.collect": (True, True, True),
     "governance.propose": (True, False, True),
     "governance.vote": (True, False, True),
     "validators.ready": (True, False, True),
@@ -94,6 +100,8 @@ def test_whoever_may_not_move_value_while_suspended_may_hand_it_on_after_removal
         "market.accept_offer",
         "market.open_auction",
         "market.open_dutch_auction",
+        "disputes.appeal",
+        "disputes.lift",
     }
 
 

@@ -19,8 +19,9 @@ from node import search_desk
 from node.http import search as route
 from node.search_desk import SearchDesk
 from primitives.identifiers import account_to_text
+from tests.unit.modules_kit import World
 from tests.unit.node_http_kit import NOW_MS, problem, served
-from tests.unit.search_kit import Searched, World
+from tests.unit.search_kit import HOSTILE_TEXTS, Searched
 
 URL = "/v1/search/assets"
 
@@ -170,6 +171,30 @@ def test_the_desk_reads_what_the_owner_of_the_ledger_writes(tmp_path: Path) -> N
         searched.follow()
         answer = await desk.search(request.read({"text": "work"}))
         assert (answer.height, len(answer.items)) == (2, 2)
+        desk.stop()
+
+    asyncio.run(check())
+    searched.close()
+
+
+def test_nothing_that_is_typed_is_an_error_of_ours(tmp_path: Path) -> None:
+    """Whatever stands in the URL, through the whole node's side of it: an answer, or a problem with a code."""
+    searched = Searched(World(), tmp_path / "search" / "assets.sqlite")
+    searched.world.register("alice", "work")
+    searched.follow()
+
+    async def check() -> None:
+        desk = SearchDesk(searched.path)
+        async with served() as api, aiohttp.ClientSession() as session:
+            api.services.search = desk.search  # type: ignore[method-assign]
+            for name in PARAMETERS:
+                for text in HOSTILE_TEXTS:
+                    answer = await session.get(api.url + URL, params={name: text})
+                    assert answer.status in (200, 400), (name, text)
+                    if answer.status == 400:
+                        assert problem(await answer.read())["code"] in ("query.argument", "query.cursor")
+            whole = await (await session.get(api.url + URL, params={"text": "work"})).json()
+            assert [item["name"] for item in whole["items"]] == ["work"]
         desk.stop()
 
     asyncio.run(check())

@@ -20,7 +20,7 @@ from ledger.search.reader import SearchReader
 from ledger.search.request import PAGE_DEFAULT, PAGE_MAX, PARAMETERS, WORDS_MAX, Position, write_cursor
 from primitives.identifiers import account_to_text
 from tests.unit.modules_kit import World
-from tests.unit.search_kit import Searched
+from tests.unit.search_kit import HOSTILE_TEXTS, Searched
 
 
 @pytest.fixture
@@ -351,45 +351,6 @@ def test_a_cursor_that_is_none_is_refused(cursor: str, shelf: Searched) -> None:
 
 
 # --- hostile input
-
-HOSTILE_TEXTS = [
-    '"',
-    '""',
-    "'",
-    "'; DROP TABLE assets; --",
-    '" OR 1=1 --',
-    "*",
-    "**",
-    '"*',
-    "a*b",
-    "^work",
-    "name:work",
-    "{name}:work",
-    "-name:work",
-    "work AND",
-    "NOT work",
-    "OR",
-    "work OR work",
-    "NEAR(work work, 3)",
-    "(work",
-    ")",
-    "((((((((((",
-    "work + work",
-    "\\",
-    "\x00",
-    "wo\x00rk",
-    "\x01\x02",
-    "\u202ework",
-    "\ud7ff\ue000\U0010ffff",
-    "%",
-    "_",
-    "?1",
-    ":match",
-    "a" * 256,
-    '"' * 256,
-    " ".join(['"*'] * WORDS_MAX),
-    "\u0301" * 100,
-]
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)

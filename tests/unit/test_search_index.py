@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from ledger.chain import Chain
 from ledger.errors import LedgerError
 from ledger.execution import DecidedProposal
 from ledger.modules.credits.operations import Transfer
-from ledger.modules.licenses.operations import Terms
+from ledger.modules.licenses.operations import Terms, WithdrawOffer
+from ledger.modules.licenses.records import OFFERS
 from ledger.search import index as module
 from ledger.search import request
 from ledger.search.index import SearchIndex
@@ -23,6 +25,7 @@ from ledger.search.reader import SearchReader
 from ledger.search.schema import FORMAT
 from ledger.search.sources import SOURCES
 from ledger.state.store import MemoryStore
+from primitives.codec import encode
 from simulation.cluster import make_genesis
 from simulation.world import START_MS
 from tests.unit.modules_kit import World
@@ -72,14 +75,70 @@ def test_a_start_at_the_head_changes_nothing(searched: Searched) -> None:
 
 
 def test_a_kill_between_the_chains_write_and_the_searchs_is_made_good(searched: Searched) -> None:
-    """The chain is a block ahead, as after a crash between the two writes, or a power failure that took unsynced
-    ones."""
-    searched.world.register("dave", "lost")
-    searched.height += 1
+    """The chain is ahead, as after a crash between the two writes, or a power failure that took unsynced ones: what
+    the blocks have noted is caught up, and nothing else is written."""
+    database = sqlite3.connect(searched.path)
+    before = list(database.execute("SELECT row, asset FROM assets ORDER BY row"))
+    database.close()
+    for number in range(2):
+        searched.world.register("dave", f"lost {number}")
+        searched.miss()
+    (offer,) = (key for key, _ in OFFERS.items(searched.world.view))
+    searched.world.do("bob", WithdrawOffer(offer))
+    searched.miss()
+    searched.miss()
     searched.restart()
-    assert "at block 6, the chain at block 7" in searched.reports[-1]
+    assert searched.reports == []
     assert searched.content() == rebuilt(searched.world.view)
-    assert "lost" in searched.names()
+    database = sqlite3.connect(searched.path)
+    assert list(database.execute("SELECT row, asset FROM assets ORDER BY row"))[: len(before)] == before
+    database.close()
+    assert set(searched.names(text="lost")) == {"lost 0", "lost 1"}
+    assert searched.names(offered="true") == []
+
+
+def _forget(searched: Searched) -> None:
+    del searched.notes[8]
+
+
+def _foul(searched: Searched) -> None:
+    searched.notes[8] = searched.notes[8][:-1]
+
+
+def _another_format(searched: Searched) -> None:
+    searched.notes[8] = encode((FORMAT + 1, ()))
+
+
+def _unknown_source(searched: Searched) -> None:
+    searched.notes[8] = encode((FORMAT, ((len(SOURCES), bytes(32)),)))
+
+
+@pytest.mark.parametrize("harm", [_forget, _foul, _another_format, _unknown_source])
+def test_a_note_that_is_not_there_or_not_ours_is_no_ground_to_catch_up_from(
+    harm: Callable[[Searched], None], searched: Searched
+) -> None:
+    """A block of a program without a search, or with another: everything is made anew."""
+    for number in range(3):
+        searched.world.register("dave", f"lost {number}")
+        searched.miss()
+    harm(searched)
+    searched.restart()
+    assert "nothing leads from there to block 9" in searched.reports[-1]
+    assert searched.content() == rebuilt(searched.world.view)
+
+
+@pytest.mark.parametrize(("bound", "value"), [("CATCH_UP_MAX", 2), ("PENDING_MAX", 3)])
+def test_too_much_to_catch_up_is_made_anew(
+    bound: str, value: int, searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        searched.world.register("dave", f"lost {number}")
+        searched.world.register("dave", f"gone {number}")
+        searched.miss()
+    monkeypatch.setattr(module, bound, value)
+    searched.restart()
+    assert "nothing leads from there" in searched.reports[-1]
+    assert searched.content() == rebuilt(searched.world.view)
 
 
 def _delete(path: Path) -> None:
@@ -138,7 +197,8 @@ def _sql(statement: str) -> Callable[[Path], None]:
         (_sql("DROP TABLE meta"), "cannot be read"),
         (_sql("DELETE FROM meta"), "another format"),
         (_sql(f"UPDATE meta SET format = {FORMAT + 1}"), "another format"),
-        (_sql("UPDATE meta SET height = height + 1000"), "at block 1006, the chain at block 6"),
+        (_sql("UPDATE meta SET height = height + 1000"), "at block 1006, and nothing leads from there to block 6"),
+        (_sql("UPDATE meta SET height = -1"), "at block -1"),
         (_sql("UPDATE meta SET height = 0"), "at block 0"),
         (_sql("UPDATE meta SET block_hash = zeroblob(32)"), "at block 6"),
         (_sql("UPDATE meta SET network = zeroblob(32)"), "another network"),
@@ -157,7 +217,8 @@ def test_whatever_became_of_the_file_the_node_starts_and_finds_everything(
     assert searched.names(sort="name") == ["offered", "work 0", "work 1", "work 2"]
 
 
-def test_an_older_copy_is_not_believed(searched: Searched, tmp_path: Path) -> None:
+@pytest.mark.parametrize("notes", [True, False])
+def test_an_older_copy_is_brought_to_the_head(notes: bool, searched: Searched, tmp_path: Path) -> None:
     """Restored beside a chain that went on: the same network, an earlier height."""
     searched.close()
     shutil.copytree(searched.path.parent, tmp_path / "copy")
@@ -167,7 +228,10 @@ def test_an_older_copy_is_not_believed(searched: Searched, tmp_path: Path) -> No
     searched.close()
     shutil.rmtree(searched.path.parent)
     shutil.copytree(tmp_path / "copy", searched.path.parent)
+    if not notes:
+        searched.notes.clear()
     searched.restart()
+    assert (searched.reports == []) is notes
     assert searched.content() == rebuilt(searched.world.view)
     assert "later" in searched.names()
 
@@ -204,8 +268,9 @@ def test_a_kill_while_it_is_made_leaves_nothing_that_is_believed(
         broken[number] = msgspec.structs.replace(broken[number], write=end)
         patch.setattr(module, "SOURCES", tuple(broken))
         killed = SearchIndex(searched.path, searched.reports.append)
+        head = header(searched.world, searched.height), block_hash(searched.height)
         with pytest.raises(Killed):
-            killed.begin(header(searched.world, searched.height), block_hash(searched.height), searched.world.view)
+            killed.begin(*head, searched.world.view, searched.past)
         killed.close()
     searched.restart()
     assert searched.content() == rebuilt(searched.world.view)
@@ -242,6 +307,18 @@ def test_a_write_that_fails_is_made_up_for_with_the_next_block(searched: Searche
     assert set(searched.names(text="meanwhile")) == {"meanwhile 0", "meanwhile 1"}
 
 
+def test_a_database_made_anew_is_not_on_the_disk_twice(searched: Searched) -> None:
+    for number in range(40):
+        searched.world.register("carol", f"large {number}", description="words " * 600)
+    searched.follow()
+    searched.close()
+    searched.path.unlink()
+    searched.index = SearchIndex(searched.path, searched.reports.append)
+    searched.begin()
+    journal = searched.path.with_name(searched.path.name + "-wal")
+    assert journal.stat().st_size < searched.path.stat().st_size // 10
+
+
 def test_what_waits_is_bounded_and_what_was_given_up_is_made_anew(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,12 +328,31 @@ def test_what_waits_is_bounded_and_what_was_given_up_is_made_anew(
     for number in range(3):
         searched.world.register("carol", f"meanwhile {number}")
         searched.follow()
-    assert "given up at block 8; the next start makes it anew" in searched.reports[-1]
+    assert "given up at block 8, until the node is started again" in searched.reports[-1]
     other.execute("ROLLBACK")
     other.close()
     searched.follow()
     assert searched.reader.search(request.read({})).height == 6
+    monkeypatch.undo()
     searched.restart()
+    assert searched.content() == rebuilt(searched.world.view)
+
+
+def test_a_full_disk_costs_no_block_and_no_row(searched: Searched) -> None:
+    """What did not fit is taken back as a whole, and written once there is room."""
+    database = searched.index._database
+    assert database is not None
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    for number in range(5):
+        searched.world.register("carol", f"large {number}", description="words " * 600)
+        searched.follow()
+    assert any("full" in report for report in searched.reports)
+    answer = searched.reader.search(request.read({"retired": "any"}))
+    assert answer.height < searched.height
+    database.execute("PRAGMA max_page_count = 1000000")
+    searched.follow()
+    assert "follows again" in searched.reports[-1]
     assert searched.content() == rebuilt(searched.world.view)
 
 
@@ -277,3 +373,35 @@ def test_a_chain_tells_its_follower_of_every_block_before_anybody_else_hears(tmp
             assert (answer.height, answer.block_time_ms) == (height, block.header.timestamp_ms)
         reader.close()
         search.close()
+
+
+def test_a_chain_keeps_what_a_start_catches_up_from(tmp_path: Path) -> None:
+    """A copy of the search from an earlier block, beside the chain as it is: nothing is made anew. Blocks that a
+    program without a search has executed are what a start cannot catch up over."""
+    genesis, store = make_genesis(4), MemoryStore()
+    path, copy = tmp_path / "assets.sqlite", tmp_path / "copy.sqlite"
+    search = SearchIndex(path, pytest.fail)
+    chain = Chain.open(store, genesis, follower=search)
+    for height in range(1, 6):
+        chain.execute(height, DecidedProposal(0, START_MS + height), [])
+        if height == 2:
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+    search.close()
+    path.write_bytes(copy.read_bytes())
+    search = SearchIndex(path, pytest.fail)
+    chain = Chain.open(store, genesis, follower=search)
+    reader = SearchReader(path)
+    assert reader.search(request.read({})).height == 5
+    search.close()
+    chain = Chain.open(store, genesis)
+    chain.execute(6, DecidedProposal(0, START_MS + 6), [])
+    reports: list[str] = []
+    search = SearchIndex(path, reports.append)
+    Chain.open(store, genesis, follower=search)
+    assert "at block 5, and nothing leads from there to block 6" in reports[0]
+    assert reader.search(request.read({})).height == 5, "a connection to a file that is no longer there"
+    reader.close()
+    assert reader.search(request.read({})).height == 6
+    reader.close()
+    search.close()

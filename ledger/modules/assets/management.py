@@ -9,7 +9,7 @@ from ledger.modules.assets import events
 from ledger.modules.assets.consents import require_all_owners, require_majority
 from ledger.modules.assets.labels import check_labels
 from ledger.modules.assets.operations import Retire, SetAlias, SetManager, UpdateMetadata
-from ledger.modules.assets.reads import require_tradable, require_version
+from ledger.modules.assets.reads import require_manageable, require_version
 from ledger.modules.assets.records import ALIASES, ALIASES_MAX, ASSETS, LATEST, AliasTarget
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
@@ -18,7 +18,7 @@ from ledger.modules.organizations.accounts import require_party
 
 def update_metadata(context: Context, operation: UpdateMetadata) -> None:
     """Describe the asset anew."""
-    asset = require_tradable(context.view, operation.asset)
+    asset = require_manageable(context.view, operation.asset)
     if asset.manager != context.sender:
         raise OperationError("assets.not_manager", "only the asset's manager describes it")
     check_labels(operation.name, operation.tags, operation.metadata)
@@ -35,7 +35,7 @@ def update_metadata(context: Context, operation: UpdateMetadata) -> None:
 
 def set_alias(context: Context, operation: SetAlias) -> None:
     """Point an alias to a version, or remove it."""
-    asset = require_tradable(context.view, operation.asset)
+    asset = require_manageable(context.view, operation.asset)
     if asset.manager != context.sender:
         raise OperationError("assets.not_manager", "only the asset's manager sets aliases")
     if operation.alias == LATEST:
@@ -62,7 +62,7 @@ def set_alias(context: Context, operation: SetAlias) -> None:
 
 def set_manager(context: Context, operation: SetManager) -> None:
     """Replace the manager."""
-    asset = require_tradable(context.view, operation.asset)
+    asset = require_manageable(context.view, operation.asset)
     require_majority(context, operation.asset, operation)
     require_party(context.view, operation.manager, "assets.invalid_manager")
     changed = msgspec.structs.replace(asset, manager=operation.manager)
@@ -72,7 +72,7 @@ def set_manager(context: Context, operation: SetManager) -> None:
 
 def retire(context: Context, operation: Retire) -> None:
     """Retire an asset: nothing more is offered, sold or versioned. Earnings are still withdrawn, grants still hold."""
-    asset = require_tradable(context.view, operation.asset)
+    asset = require_manageable(context.view, operation.asset)
     require_all_owners(context, operation.asset, operation)
     retired = msgspec.structs.replace(asset, retired=True)
     quota.store(context, asset.organization, ASSETS, retired, operation.asset)

@@ -115,6 +115,10 @@ class AssetResult(Result, frozen=True):
     locked_by: str | None
     """The transfer, listing or auction that the asset is in."""
     retired: bool
+    frozen: bool
+    """Disputes keep it, and everything of it, from being sold."""
+    recall: str | None
+    """The dispute that takes it back as soon as its lock has ended."""
 
 
 class AssetSummary(Result, frozen=True):
@@ -166,6 +170,8 @@ def get_asset(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset:
         transfers=record.transfers,
         locked_by=None if record.locked_by is None else record.locked_by.hex(),
         retired=record.retired,
+        frozen=record.freezes > 0,
+        recall=None if record.recall is None else record.recall.hex(),
     )
 
 

@@ -30,7 +30,29 @@ def require_asset(view: Readable, asset: bytes) -> Asset:
 
 
 def require_tradable(view: Readable, asset: bytes) -> Asset:
-    """Return the record of an asset that may be versioned, offered and sold now.
+    """Return the record of an asset that may be licensed and sold now.
+
+    Raises:
+        OperationError: as `require_manageable` and `require_sellable`.
+    """
+    record = require_manageable(view, asset)
+    require_sellable(record)
+    return record
+
+
+def require_sellable(asset: Asset) -> None:
+    """Refuse a sale of anything of an asset whose sales a dispute has frozen, or that a dispute takes back.
+
+    Raises:
+        OperationError: `assets.frozen`.
+    """
+    if asset.freezes or asset.recall is not None:
+        raise OperationError("assets.frozen", "a dispute was decided against its sale: see disputes.list of the asset")
+
+
+def require_manageable(view: Readable, asset: bytes) -> Asset:
+    """Return the record of an asset that may be described and versioned now: what a dispute complains of can be put
+    right while sales are frozen.
 
     Raises:
         OperationError: `assets.unknown_asset`, `assets.retired`, or `assets.locked` while it is in a transfer, listing

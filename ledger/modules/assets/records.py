@@ -12,6 +12,7 @@ derivation/     + child (32) + parent (32)                      Link
 held/           + asset (32) + version (4) + validator (32)     Held
 alias/          + asset (32) + alias                            AliasTarget
 share-lock/     + asset (32) + account (32)                     ShareLock
+bought/         + asset (32) + account (32)                     Bought
 consent/        + asset (32) + action (32) + account (32)       Consented
 commitment/     + account (32) + commitment (32)                ledger.modules.assets.commitments
 """
@@ -67,6 +68,12 @@ class Asset(Record, frozen=True):
     locked_by: Bytes32 | None = None
     """The transfer, listing or auction that the asset is locked in."""
     retired: bool = False
+    freezes: int = 0
+    """Disputes whose decision keeps the asset from being sold. Each lifts its own freeze only."""
+    recall: Bytes32 | None = None
+    """The dispute that takes the asset back as soon as what locks it has ended; nothing more is sold or given away."""
+    recalls: int = 0
+    """How often a dispute has taken the asset back: earlier disputes cannot reach who got it then."""
 
 
 class Ownership(Record, frozen=True):
@@ -128,6 +135,15 @@ class ShareLock(Record, frozen=True):
     bps: Annotated[int, msgspec.Meta(ge=1, le=BPS)]
 
 
+class Bought(Record, frozen=True):
+    """How much of an owner's share another organization was paid for, by this owner or by one who gave it away. No
+    dispute takes it back."""
+
+    bps: Annotated[int, msgspec.Meta(ge=1, le=BPS)]
+    source: Bytes32
+    """Who sold it without having bought it: answers for it in disputes."""
+
+
 class Consented(Record, frozen=True):
     """An owner's consent to one operation."""
 
@@ -148,6 +164,7 @@ DERIVED: Final = Table[Marker](b"~derived/", Marker)
 HELD: Final = Table[Held](b"held/", Held)
 ALIASES: Final = Table[AliasTarget](b"alias/", AliasTarget)
 SHARE_LOCKS: Final = Table[ShareLock](b"share-lock/", ShareLock)
+BOUGHT: Final = Table[Bought](b"bought/", Bought)
 CONSENTS: Final = Table[Consented](b"consent/", Consented)
 
 

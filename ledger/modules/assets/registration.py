@@ -22,7 +22,7 @@ from ledger.modules.assets.operations import (
     asset_id,
     commitment,
 )
-from ledger.modules.assets.reads import require_tradable, sole_owner
+from ledger.modules.assets.reads import require_manageable, sole_owner
 from ledger.modules.assets.records import (
     ARTIFACTS,
     ASSETS,
@@ -95,7 +95,7 @@ def register(context: Context, operation: Register) -> None:
 
 def add_version(context: Context, operation: AddVersion) -> None:
     """Register the next version. Only the manager, who must have committed to the artifact."""
-    asset = require_tradable(context.view, operation.asset)
+    asset = require_manageable(context.view, operation.asset)
     if asset.manager != context.sender:
         raise OperationError("assets.not_manager", "only the asset's manager adds versions")
     artifact = operation.artifact

@@ -50,7 +50,7 @@ class OfferResult(Result, frozen=True):
     made_at_ms: int
     expires_at_ms: int
     open: bool
-    """Neither expired nor void: the asset has the owner who offered, and is not retired or locked."""
+    """Neither expired nor void: the asset has the owner who offered, and is not retired, frozen or locked."""
     commitment_required: bool
     """Whether a purchase now needs `licenses.commit` first."""
     editions_left: int | None
@@ -257,7 +257,8 @@ def _offer(view: Readable, identifier: bytes, record: OfferRecord, block_time_ms
     assert asset is not None
     editions = EDITIONS.get(view, record.asset, record.terms) or Editions()
     left = None if terms.editions_max is None else terms.editions_max - editions.outstanding
-    tradable = not asset.retired and asset.locked_by is None and asset.transfers == record.transfers
+    frozen = asset.freezes > 0 or asset.recall is not None
+    barred = asset.retired or frozen or asset.locked_by is not None
     return OfferResult(
         offer=identifier.hex(),
         asset=record.asset.hex(),
@@ -269,7 +270,7 @@ def _offer(view: Readable, identifier: bytes, record: OfferRecord, block_time_ms
         buyer=None if record.buyer is None else account_to_text(record.buyer),
         made_at_ms=record.made_at_ms,
         expires_at_ms=record.expires_at_ms,
-        open=tradable and block_time_ms < record.expires_at_ms and left != 0,
+        open=not barred and asset.transfers == record.transfers and block_time_ms < record.expires_at_ms and left != 0,
         commitment_required=terms.exclusivity == "exclusive" or left == 1,
         editions_left=left,
     )

@@ -109,7 +109,8 @@ class Grant(Record, frozen=True):
     superseded_at_ms: TimeMs | None = None
     """Where the successor takes over."""
     disputed: bool = False
-    """A dispute holds the payment in escrow; it has no deadline meanwhile."""
+    """Its licensee asks for the price back: the grant gives no right, and a payment in escrow has no deadline
+    meanwhile."""
 
 
 class Editions(Record, frozen=True):

@@ -82,8 +82,9 @@ def hold_for_dispute(context: Context, grant_id: bytes) -> Grant:
     return held
 
 
-def release_from_dispute(context: Context, grant_id: bytes, outcome: Outcome) -> None:
-    """End what `hold_for_dispute` began: pay the escrow out and let the grant be live again, or return it.
+def release_from_dispute(context: Context, grant_id: bytes, outcome: Outcome) -> int:
+    """End what `hold_for_dispute` began: pay the escrow out and let the grant be live again, or return it. Return the
+    units that went back to the licensee.
 
     Never refuses: where the licensee may not hold the grant any more, a settlement becomes a refund (`not_holdable`).
     """
@@ -91,11 +92,11 @@ def release_from_dispute(context: Context, grant_id: bytes, outcome: Outcome) ->
     assert held.disputed
     grant = msgspec.structs.replace(held, disputed=False)
     if outcome == "refund":
-        refund(context, grant_id, grant, "dispute")
-    elif is_live(grant, context.block_time_ms) and not _holdable(context, grant_id, grant):
-        refund(context, grant_id, grant, "not_holdable")
-    else:
-        settle(context, grant_id, grant)
+        return refund(context, grant_id, grant, "dispute")
+    if is_live(grant, context.block_time_ms) and not _holdable(context, grant_id, grant):
+        return refund(context, grant_id, grant, "not_holdable")
+    settle(context, grant_id, grant)
+    return 0
 
 
 def _holdable(context: Context, grant_id: bytes, grant: Grant) -> bool:
@@ -141,10 +142,16 @@ def settle(context: Context, grant_id: bytes, grant: Grant) -> None:
     context.emit(events.Settled(grant_id, grant.asset, escrow.amount))
 
 
-def refund(context: Context, grant_id: bytes, grant: Grant, reason: events.RefundReason) -> None:
-    """Return the escrow to the licensee. A grant whose first payment it was ends, and its edition can be sold again,
-    under a new number; a renewal is undone. What is left of a deposit returns with it."""
+def refund(context: Context, grant_id: bytes, grant: Grant, reason: events.RefundReason) -> int:
+    """Return the escrow to the licensee, and say how many units. A grant whose first payment it was ends, and its
+    edition can be sold again, under a new number; a renewal is undone. What is left of a deposit returns with it."""
     amount, grant = _return_payment(context, grant_id, grant)
+    end(context, grant_id, grant, amount, reason)
+    return amount
+
+
+def end(context: Context, grant_id: bytes, grant: Grant, amount: int, reason: events.RefundReason) -> None:
+    """End a grant, or a renewal that is in escrow, of whose price `amount` units were returned from escrow."""
     grant = usage.unscheduled(context, grant_id, msgspec.structs.replace(grant, due_ms=None))
     if grant.renewed_from_ms is not None:
         _undo_renewal(context, grant_id, grant, grant.renewed_from_ms, (amount, reason))

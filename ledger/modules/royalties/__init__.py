@@ -7,6 +7,7 @@ from typing import Final
 from ledger.modules.module import OWNERS, Module, Rule
 from ledger.modules.royalties import handlers, operations
 from ledger.modules.royalties.queries import QUERIES
+from ledger.modules.royalties.records import INDEXES
 
 MODULE: Final = Module(
     name="royalties",
@@ -14,6 +15,7 @@ MODULE: Final = Module(
     rules={
         operations.Withdraw: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
     },
+    indexes=INDEXES,
 )
 
 __all__ = ["MODULE", "QUERIES"]

@@ -37,3 +37,20 @@ class Withdrawn(Event, frozen=True, tag="royalties.withdrawn"):
     asset: bytes
     account: bytes
     amount: int
+
+
+class DebtArisen(Event, frozen=True, tag="royalties.debt_arisen"):
+    debt: bytes
+    debtor: bytes
+    creditor: bytes
+    owed: int
+    """What the debtor's balance did not cover."""
+
+
+class DebtCollected(Event, frozen=True, tag="royalties.debt_collected"):
+    debt: bytes
+    debtor: bytes
+    creditor: bytes
+    amount: int
+    left: int
+    """0 ends the debt."""

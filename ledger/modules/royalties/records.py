@@ -3,6 +3,9 @@
     royalty-stack/ + asset (32)                   Stack
     pool/          + pool (32)                    Pool
     owed/          + pool (32) + account (32)     Owed
+    debt/          + debt (32)                    Debt
+    ~debtor-debt/  + account (32) + debt (32)     Marker
+    ~creditor-debt/ + account (32) + debt (32)    Marker
 
 The pool of an asset's owners has the asset's id; that of its creators, for resale royalties, has
 `creators_pool(asset)`.
@@ -14,7 +17,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from ledger.modules.fields import BPS, Amount, Bytes32, Part, Rate, Record
+from ledger.modules.fields import BPS, Amount, Bytes32, Marker, Part, Rate, Record, TimeMs
+from ledger.state.indexes import Index
 from ledger.state.view import Table
 from primitives.digest import Digest, tagged_hash
 
@@ -73,9 +77,30 @@ class Owed(Record, frozen=True):
     seen: Wide
 
 
+class Debt(Record, frozen=True):
+    debtor: Bytes32
+    creditor: Bytes32
+    amount: Amount
+    """As it was decided."""
+    owed: Amount
+    """What is left of it."""
+    asset: Bytes32 | None
+    """What it pays for, as a price that owners and ancestors share; None is the creditor's alone."""
+    dispute: Bytes32
+    since_ms: TimeMs
+
+
 STACKS: Final = Table[Stack](b"royalty-stack/", Stack)
 POOLS: Final = Table[Pool](b"pool/", Pool)
 OWED: Final = Table[Owed](b"owed/", Owed)
+DEBTS: Final = Table[Debt](b"debt/", Debt)
+DEBTS_BY_DEBTOR: Final = Table[Marker](b"~debtor-debt/", Marker)
+DEBTS_BY_CREDITOR: Final = Table[Marker](b"~creditor-debt/", Marker)
+
+INDEXES: Final = (
+    Index(DEBTS_BY_DEBTOR, DEBTS, lambda debt, record: [(record.debtor, debt)]),
+    Index(DEBTS_BY_CREDITOR, DEBTS, lambda debt, record: [(record.creditor, debt)]),
+)
 
 
 def creators_pool(asset: bytes) -> Digest:

@@ -23,7 +23,7 @@ from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of, require_party
 from ledger.modules.royalties import payments, pools
-from ledger.modules.transfers import events
+from ledger.modules.transfers import bought, events
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.things import asset_of, require_available, require_conveyable
 from ledger.state.view import Readable
@@ -152,36 +152,51 @@ def _hand_over(context: Context, conveyance: Conveyance, asset_id: bytes, price:
     if thing.kind == "grant":
         hand_over_grant(context, thing.id, recipient)
     elif thing.kind == "share":
-        _move_shares(context, asset_id, {giver: thing.bps}, recipient)
+        move_shares(context, asset_id, {giver: thing.bps}, recipient, paid=price > 0)
     else:
-        _hand_over_asset(context, asset_id, recipient)
+        _hand_over_asset(context, asset_id, recipient, paid=price > 0)
     context.emit(events.Conveyed(thing.kind, thing.id, thing.bps, asset_id, giver, recipient, price))
 
 
-def _hand_over_asset(context: Context, asset_id: bytes, recipient: bytes) -> None:
+def _hand_over_asset(context: Context, asset_id: bytes, recipient: bytes, *, paid: bool) -> None:
     """All shares go to the recipient, who becomes manager; what earlier owners offered is void."""
     asset = require_asset(context.view, asset_id)
     changed = msgspec.structs.replace(asset, manager=recipient, transfers=asset.transfers + 1)
     quota.store(context, asset.organization, ASSETS, changed, asset_id)
     givers = {share.account: share.bps for share in ownership(context.view, asset_id).shares}
     givers.pop(recipient, None)
-    _move_shares(context, asset_id, givers, recipient)
+    move_shares(context, asset_id, givers, recipient, paid=paid)
 
 
-def _move_shares(context: Context, asset_id: bytes, moved: dict[bytes, int], recipient: bytes) -> None:
-    """Move `moved` (account -> bps) to the recipient, with the pool settled before. Owners are in order of account."""
+def move_shares(
+    context: Context,
+    asset_id: bytes,
+    moved: dict[bytes, int],
+    recipient: bytes,
+    *,
+    paid: bool,
+    enforced: bool = True,
+) -> None:
+    """Move `moved` (account -> bps) to the recipient, with the pool settled before. Owners are in order of account.
+
+    `paid` says that the recipient has paid for it; not `enforced` takes no regard of a full quota.
+
+    Raises:
+        OperationError: as `organizations.quota.store`, where it is enforced.
+    """
     asset, owners = require_asset(context.view, asset_id), ownership(context.view, asset_id)
     held = {share.account: share.bps for share in owners.shares}
     for giver, bps in moved.items():
         pools.move_share(context, asset_id, (giver, held[giver]), (recipient, held.get(recipient, 0)), bps)
+        bought.carry(context, asset_id, bought.Move(giver, held[giver], recipient, bps, paid))
         held[giver] -= bps
         held[recipient] = held.get(recipient, 0) + bps
     shares = tuple(Share(account, held[account]) for account in sorted(held) if held[account])
     assert sum(share.bps for share in shares) == BPS
     record = Ownership(shares, context.block_time_ms, asset.transfers)
-    quota.store(context, asset.organization, OWNERSHIP, record, asset_id)
+    quota.store(context, asset.organization, OWNERSHIP, record, asset_id, enforced=enforced)
     before, after = {share.account for share in owners.shares}, {share.account for share in shares}
     for account in sorted(before - after):
         quota.remove(context, asset.organization, BY_OWNER, account, asset_id)
     for account in sorted(after - before):
-        quota.store(context, asset.organization, BY_OWNER, MARKER, account, asset_id)
+        quota.store(context, asset.organization, BY_OWNER, MARKER, account, asset_id, enforced=enforced)

@@ -9,7 +9,13 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.consents import require_all_owners
-from ledger.modules.assets.reads import ownership, require_asset, require_tradable, require_version
+from ledger.modules.assets.reads import (
+    ownership,
+    require_asset,
+    require_manageable,
+    require_sellable,
+    require_version,
+)
 from ledger.modules.assets.records import ASSETS, SHARE_LOCKS, Asset, ShareLock
 from ledger.modules.fields import BPS, Operation
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
@@ -60,7 +66,7 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
         if grant.locked_by is not None:
             raise OperationError("transfers.locked", f"the grant is locked by {grant.locked_by.hex()}")
     elif thing.kind == "asset":
-        require_tradable(context.view, thing.id)
+        require_manageable(context.view, thing.id)
         if next(SHARE_LOCKS.items(context.view, thing.id), None) is not None:
             raise OperationError("transfers.shares_locked", "shares of the asset are in a transfer, listing or auction")
         require_all_owners(context, thing.id, operation)
@@ -77,7 +83,7 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
     Raises:
         OperationError: `transfers.not_the_holder`, `transfers.not_transferable`, `transfers.grant_not_live`,
             `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`,
-            `organizations.frozen`.
+            `assets.frozen`, `organizations.frozen`.
     """
     if thing.kind == "grant":
         _require_grant_conveyable(context, thing.id, holder)
@@ -86,10 +92,14 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
         asset = require_asset(context.view, thing.id) if thing.kind == "asset" else _share_asset(context, thing, holder)
         if asset.retired:
             raise OperationError("assets.retired", f"asset {thing.id.hex()} is retired")
+        if asset.recall is not None:
+            require_sellable(asset)
     # Only here is `holder` known to hold the thing, and so to be an account at all: a buyer's offer names anybody.
     owners = ownership(context.view, thing.id).shares if thing.kind == "asset" else ()
     for account in sorted({holder, *(share.account for share in owners)}):
         require_unfrozen(context, account)
+    if for_price:
+        require_sellable(asset)
     if for_price and not asset.commercial:
         raise OperationError("transfers.non_commercial", "an ancestor's license is not commercial: it cannot be sold")
 

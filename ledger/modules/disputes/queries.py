@@ -1,0 +1,232 @@
+"""What may be asked about disputes and debts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ledger.errors import LedgerError
+from ledger.modules import texts
+from ledger.modules.disputes.records import (
+    BY_ACCOUNT,
+    BY_ASSET,
+    DISPUTES,
+    LOST,
+    OPEN,
+    Ballots,
+    Dispute,
+    Said,
+    about,
+)
+from ledger.modules.fields import Result
+from ledger.modules.royalties.records import DEBTS, DEBTS_BY_CREDITOR, DEBTS_BY_DEBTOR, Debt
+from ledger.state.view import Readable, Table
+from primitives.identifiers import account_to_text
+
+
+class RespondentResult(Result, frozen=True):
+    account: str
+    bps: int
+    """Its part of what all respondents owe together, and get."""
+
+
+class SaidResult(Result, frozen=True):
+    account: str
+    bond: int
+    """0 without one."""
+    statement: str
+    evidence: str | None
+    """CID."""
+    at_ms: int
+
+
+class BallotsResult(Result, frozen=True):
+    upholding: tuple[str, ...]
+    """Organizations, in order of their votes."""
+    rejecting: tuple[str, ...]
+
+
+class DisputeResult(Result, frozen=True):
+    dispute: str
+    state: str
+    """answering, voting, decided (an appeal is possible), appealed, recalling (the asset is still locked) or closed."""
+    due_ms: int | None
+    """When the state ends by itself."""
+    kind: str
+    """Of the subject: asset, version, grant or freeze."""
+    id: str
+    version: int
+    asset: str
+    ground: str
+    relief: str
+    amount: int
+    claimant: str
+    respondents: tuple[RespondentResult, ...]
+    arbiters: tuple[str, ...]
+    """Organizations; more than half of them must vote."""
+    claim: SaidResult
+    answer: SaidResult | None
+    appeal: SaidResult | None
+    votes: BallotsResult
+    appeal_votes: BallotsResult
+    first_outcome: str | None
+    outcome: str | None
+    """The final one: upheld, rejected, or failed (a tie or no quorum)."""
+    closed_at_ms: int | None
+    freezing: bool
+    """It keeps the asset from being sold now."""
+    refunded: int
+    """Units that went back to the claimant from the grant's escrow."""
+    taken_bps: int
+    """Of the asset, taken back."""
+    owed: int
+    """Units that respondents had to pay beside bonds."""
+
+
+class DebtResult(Result, frozen=True):
+    debt: str
+    debtor: str
+    creditor: str
+    amount: int
+    """As it was decided."""
+    owed: int
+    """What is left of it."""
+    asset: str | None
+    """What it pays for, where owners and ancestors share it."""
+    dispute: str
+    since_ms: int
+
+
+def get_dispute(view: Readable, _network_id: bytes, _block_time_ms: int, *, dispute: str) -> DisputeResult:
+    """A dispute, what was said in it, and the votes."""
+    identifier = texts.identifier(dispute)
+    record = DISPUTES.get(view, identifier)
+    if record is None:
+        raise texts.not_found("dispute")
+    return _dispute(identifier, record)
+
+
+def list_disputes(
+    view: Readable,
+    _network_id: bytes,
+    _block_time_ms: int,
+    *,
+    asset: str = "",
+    account: str = "",
+    lost: str = "",
+    after: str = "",
+    limit: int | str = texts.PAGE_MAX,
+) -> list[DisputeResult]:
+    """The disputes about an asset, or those with an account as a party, or those that an account lost, in order of id;
+    all open ones without any of these, in order of what they are about. Begins behind the dispute `after`."""
+    start = texts.identifier(after) if after else b""
+    if len([text for text in (asset, account, lost) if text]) > 1:
+        raise LedgerError("query.argument", "asset, account and lost exclude one another")
+    if asset:
+        keys = _behind(BY_ASSET, view, texts.identifier(asset), start)
+    elif account:
+        keys = _behind(BY_ACCOUNT, view, texts.account(account), start)
+    elif lost:
+        keys = _behind(LOST, view, texts.account(lost), start)
+    else:
+        keys = _open(view, start)
+    results = []
+    for identifier in texts.page(keys, limit):
+        record = DISPUTES.get(view, identifier)
+        assert record is not None
+        results.append(_dispute(identifier, record))
+    return results
+
+
+def list_debts(
+    view: Readable,
+    _network_id: bytes,
+    _block_time_ms: int,
+    *,
+    debtor: str = "",
+    creditor: str = "",
+    after: str = "",
+    limit: int | str = texts.PAGE_MAX,
+) -> list[DebtResult]:
+    """What an account owes, or what is owed to it, by disputes; in order of id, beginning behind the debt `after`."""
+    if bool(debtor) == bool(creditor):
+        raise LedgerError("query.argument", "name a debtor or a creditor")
+    table = DEBTS_BY_DEBTOR if debtor else DEBTS_BY_CREDITOR
+    keys = _behind(table, view, texts.account(debtor or creditor), texts.identifier(after) if after else b"")
+    results = []
+    for identifier in texts.page(keys, limit):
+        record = DEBTS.get(view, identifier)
+        assert record is not None
+        results.append(_debt(identifier, record))
+    return results
+
+
+def _behind(table: Table[Any], view: Readable, first: bytes, start: bytes) -> Iterator[bytes]:
+    return (key for key, _ in table.items(view, first) if key > start)
+
+
+def _open(view: Readable, start: bytes) -> Iterator[bytes]:
+    if start:
+        last = DISPUTES.get(view, start)
+        if last is None:
+            raise texts.not_found("dispute")
+        start = about(last.subject, last.asset) + start
+    return (key[-32:] for key, _ in OPEN.items(view) if key > start)
+
+
+def _dispute(identifier: bytes, record: Dispute) -> DisputeResult:
+    return DisputeResult(
+        dispute=identifier.hex(),
+        state=record.state,
+        due_ms=record.due_ms,
+        kind=record.subject.kind,
+        id=record.subject.id.hex(),
+        version=record.subject.version,
+        asset=record.asset.hex(),
+        ground=record.ground,
+        relief=record.relief,
+        amount=record.amount,
+        claimant=account_to_text(record.claim.account),
+        respondents=tuple(RespondentResult(account_to_text(r.account), r.bps) for r in record.respondents),
+        arbiters=record.arbiters,
+        claim=_said(record.claim),
+        answer=None if record.answer is None else _said(record.answer),
+        appeal=None if record.appeal is None else _said(record.appeal),
+        votes=_ballots(record.votes),
+        appeal_votes=_ballots(record.appeal_votes),
+        first_outcome=record.first,
+        outcome=record.outcome,
+        closed_at_ms=record.closed_at_ms,
+        freezing=record.freezing,
+        refunded=record.refunded,
+        taken_bps=record.taken_bps,
+        owed=record.owed,
+    )
+
+
+def _said(said: Said) -> SaidResult:
+    return SaidResult(account_to_text(said.account), said.bond, said.statement, said.evidence, said.at_ms)
+
+
+def _ballots(ballots: Ballots) -> BallotsResult:
+    return BallotsResult(ballots.upholding, ballots.rejecting)
+
+
+def _debt(identifier: bytes, record: Debt) -> DebtResult:
+    return DebtResult(
+        debt=identifier.hex(),
+        debtor=account_to_text(record.debtor),
+        creditor=account_to_text(record.creditor),
+        amount=record.amount,
+        owed=record.owed,
+        asset=None if record.asset is None else record.asset.hex(),
+        dispute=record.dispute.hex(),
+        since_ms=record.since_ms,
+    )
+
+
+QUERIES: Final[dict[str, Callable[..., Any]]] = {
+    "disputes.get": get_dispute,
+    "disputes.list": list_disputes,
+    "disputes.debts": list_debts,
+}

@@ -1,0 +1,115 @@
+"""Lists in pages: every page begins behind its cursor, holds what follows, and reads no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ledger.modules.assets.operations import Derivation
+from ledger.modules.licenses.operations import Terms
+from ledger.modules.organizations.operations import OpenAccount
+from ledger.state.view import Readable
+from primitives.identifiers import account_to_text
+from tests.unit.modules_kit import World, seed_key
+
+ASSETS = 30
+TERMS = Terms(rights=("download",), price=5)
+
+
+class Counting:
+    """A state that counts what is read of it."""
+
+    def __init__(self, base: Readable) -> None:
+        self._base = base
+        self.read = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._base.get(key)
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for record in self._base.iterate(prefix, start):
+            self.read += 1
+            yield record
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """Thirty works of alice's that derive from one; on two of them offers, and bob's and carol's grants under them."""
+    made = World()
+    first = made.register("alice", "first")
+    works = [made.register("alice", str(n), derivations=[Derivation(first, "train-on")]) for n in range(ASSETS)]
+    for asset in sorted(works)[3:5]:
+        offers = [made.offer("alice", asset, TERMS) for _ in range(ASSETS)]
+        for offer in offers:
+            made.buy("bob", offer, TERMS)
+            made.buy("carol", offer, TERMS)
+    for number in range(ASSETS):
+        made.do("alice", OpenAccount(seed_key(f"member {number}").public_key, bytes(16), f"member {number}"))
+    return made
+
+
+def asset(world: World, place: int) -> str:
+    """The id of one of the two works with grants, or of others before, between and behind."""
+    every = sorted(summary.asset for summary in world.query("assets.list") if summary.name != "first")
+    return str(every[place])
+
+
+Arguments = Callable[[World], dict[str, Any]]
+
+LISTS: list[tuple[str, str, Arguments]] = [
+    ("assets.list", "asset", lambda _: {}),
+    ("assets.list", "asset", lambda world: {"owner": account_to_text(world.accounts["alice"])}),
+    ("assets.list", "asset", lambda _: {"kind": "dataset"}),
+    ("assets.children", "asset", lambda world: {"asset": first_of(world)}),
+    ("licenses.offers", "offer", lambda world: {"asset": asset(world, 3)}),
+    ("licenses.grants", "grant", lambda world: {"asset": asset(world, 4)}),
+    ("licenses.grants", "grant", lambda world: {"account": account_to_text(world.accounts["bob"])}),
+    (
+        "licenses.grants",
+        "grant",
+        lambda world: {"account": account_to_text(world.accounts["bob"]), "asset": asset(world, 3)},
+    ),
+    ("accounts.list", "account", lambda _: {"organization": "org-alice"}),
+]
+
+
+def first_of(world: World) -> str:
+    (found,) = (summary.asset for summary in world.query("assets.list") if summary.name == "first")
+    return str(found)
+
+
+@pytest.mark.parametrize(("name", "key", "arguments"), LISTS)
+def test_pages_of_any_size_are_the_list_and_read_only_themselves(
+    name: str, key: str, arguments: Arguments, world: World
+) -> None:
+    given = arguments(world)
+    whole = [getattr(item, key) for item in world.query(name, **given)]
+    assert len(whole) >= ASSETS
+    for limit in (1, 5, 200):
+        paged: list[str] = []
+        while True:
+            counting = Counting(world.view)
+            answer = world.registry.queries[name](
+                counting, world.network_id, world.now_ms, **given, after=paged[-1] if paged else "", limit=limit
+            )
+            page = [getattr(item, key) for item in answer]
+            each = 8  # what an item of the list reads of its own: its keys, links, holders
+            assert counting.read <= (len(page) + 1) * each, "what lies before the cursor is not read"
+            if not page:
+                break
+            paged += page
+        assert paged == whole
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_grants_of_one_asset_behind_a_grant_of_another(place: int, world: World) -> None:
+    """The cursor may lie before the asset, in it, or behind it: the list is that of the asset, from the cursor on."""
+    bob = account_to_text(world.accounts["bob"])
+    whole = [(grant.asset, grant.grant) for grant in world.query("licenses.grants", account=bob)]
+    for after_asset, after in whole[:: len(whole) // 4]:
+        chosen = asset(world, place)
+        expected = [grant for grant in whole if grant[0] == chosen and grant > (after_asset, after)]
+        found = world.query("licenses.grants", account=bob, asset=chosen, after=after)
+        assert [(grant.asset, grant.grant) for grant in found] == expected

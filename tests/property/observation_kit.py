@@ -256,7 +256,10 @@ def _chain_sales(view: StateView) -> Seen:
 
 def _chain_disputes(view: StateView) -> Seen:
     return {
-        "bought": {(key[:32], key[32:]): (row.bps, row.source) for key, row in BOUGHT.items(view)},
+        "bought": {
+            (key[:32], key[32:]): {source.account: source.bps for source in row.sources}
+            for key, row in BOUGHT.items(view)
+        },
         "debts": {
             key: {
                 "debtor": row.debtor,

@@ -113,8 +113,8 @@ def unpaid_sources(state: Any, asset: bytes) -> dict[bytes, int]:
     """For each share who did not pay for it: its owner, or who sold it."""
     found: dict[bytes, int] = {}
     for owner, bps in state.assets[asset]["shares"].items():
-        paid, source = state.bought.get((asset, owner), (0, owner))
-        for account, part in ((owner, bps - paid), (source, paid)):
+        bought = state.bought.get((asset, owner), {})
+        for account, part in {**bought, owner: bps - sum(bought.values())}.items():
             if part:
                 found[account] = found.get(account, 0) + part
     return found
@@ -360,9 +360,13 @@ def take_back(call: Call, identifier: bytes) -> None:
         asset["transfers"] += 1
         asset["recalls"] += 1
     dispute["taken"] = sum(taken.values())
-    free = asset["shares"].get(claimant, 0) - state.bought.get((asset_id, claimant), (0, b""))[0]
+    free = asset["shares"].get(claimant, 0) - bought_bps(state, asset_id, claimant)
     owe(state, identifier, dispute["amount"] * (BPS - free) // BPS, None)
     close(dispute)
+
+
+def bought_bps(state: Any, asset: bytes, account: bytes) -> int:
+    return sum(state.bought.get((asset, account), {}).values())
 
 
 def within_reach(state: Any, dispute: dict[str, Any]) -> dict[bytes, int]:
@@ -370,7 +374,7 @@ def within_reach(state: Any, dispute: dict[str, Any]) -> dict[bytes, int]:
     asset = state.assets[asset_id]
     if asset["recalls"] != dispute["recalls"]:
         return {}
-    left = {one: state.bought.get((asset_id, one), (0, b""))[0] for one in asset["shares"] if one != claimant}
+    left = {one: bought_bps(state, asset_id, one) for one in asset["shares"] if one != claimant}
     if 1 + sum(bps > 0 for bps in left.values()) > things.OWNERS_MAX:
         return {}
     return {one: asset["shares"][one] - bps for one, bps in sorted(left.items()) if asset["shares"][one] > bps}

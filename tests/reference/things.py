@@ -11,7 +11,7 @@ from tests.reference.locks import Thing, lock_of, locked_bps
 from tests.reference.royalties import Due
 from tests.reference.state import BPS, Call, is_party, need, organization_of
 
-OWNERS_MAX = 64
+OWNERS_MAX, SOURCES_MAX = 64, 8
 
 
 class Move(NamedTuple):
@@ -136,7 +136,7 @@ def hand_over(state: Any, move: Move, paid: bool) -> None:
         move_share(state, subject, giver, recipient, bps, paid)
     else:
         asset = state.assets[subject]
-        for owner, share in list(asset["shares"].items()):
+        for owner, share in sorted(asset["shares"].items()):
             if owner != recipient:
                 move_share(state, subject, owner, recipient, share, paid)
         asset["manager"] = recipient
@@ -155,29 +155,37 @@ def move_share(state: Any, asset_id: bytes, giver: bytes, recipient: bytes, bps:
 
 
 def move_bought(state: Any, asset_id: bytes, move: Move, paid: bool) -> None:
-    """Keep (asset, owner) -> (bps that another organization was paid for, who sold them without having bought them).
+    """Keep (asset, owner) -> {who sold it without having bought it: bps that another organization was paid for}.
 
     What was not bought leaves its holder first. Inside an organization nothing is bought, and who sold what was not
     its own is not protected by getting it back.
     """
     (_, _, bps), giver, recipient = move
-    bought, source = state.bought.get((asset_id, giver), (0, giver))
-    unbought = state.assets[asset_id]["shares"][giver] - bought
-    gone = max(0, bps - unbought)
-    if gone:
-        set_bought(state, asset_id, giver, bought - gone, source)
-    gained = gone
-    if paid and organization_of(state, giver) != organization_of(state, recipient):
-        gained, source = bps, giver if unbought else source
-    if gained and organization_of(state, source) != organization_of(state, recipient):
-        before = state.bought.get((asset_id, recipient), (0, b""))[0]
-        set_bought(state, asset_id, recipient, before + gained, source)
+    bought = state.bought.pop((asset_id, giver), {})
+    unbought = min(bps, state.assets[asset_id]["shares"][giver] - sum(bought.values()))
+    bought_then = dict(state.bought.get((asset_id, recipient), {}))
+    left = bps - unbought
+    gone = {giver: unbought} if paid else {}
+    for source in sorted(bought):
+        part = min(left, bought[source])
+        gone[source] = gone.get(source, 0) + part
+        bought[source] -= part
+        left -= part
+    for source, part in gone.items():
+        if organization_of(state, source) != organization_of(state, recipient):
+            bought_then[source] = bought_then.get(source, 0) + part
+    set_bought(state, asset_id, giver, bought)
+    set_bought(state, asset_id, recipient, bought_then)
 
 
-def set_bought(state: Any, asset_id: bytes, account: bytes, bps: int, source: bytes) -> None:
-    state.bought[asset_id, account] = (bps, source)
-    if not bps:
-        del state.bought[asset_id, account]
+def set_bought(state: Any, asset_id: bytes, account: bytes, bought: dict[bytes, int]) -> None:
+    """Of too many sources the least is counted to the greatest."""
+    known = sorted((bps, source) for source, bps in bought.items() if bps)
+    while len(known) > SOURCES_MAX:
+        known = sorted([*known[1:-1], (known[-1][0] + known[0][0], known[-1][1])])
+    state.bought.pop((asset_id, account), None)
+    if known:
+        state.bought[asset_id, account] = {source: bps for bps, source in known}
 
 
 def hand_over_grant(state: Any, identifier: bytes, recipient: bytes) -> None:

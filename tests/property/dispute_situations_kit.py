@@ -17,6 +17,12 @@ def evidence(draw: Draw) -> str:
     return "b" + "a" * 58 if draw.rarely(3) or not known else draw.some(known)
 
 
+def in_dispute(draw: Draw, respondent: bytes) -> int:
+    """Little, or more than the respondent has: then there is a debt."""
+    held = draw.state.balances.get(respondent, 0)
+    return int(draw.some([1, 10**6, held + 1, held + 7, held + 10**9] if draw.rarely(60) else [1, 500]))
+
+
 def refunds(draw: Draw) -> list[Claim]:
     state = draw.state
     return [
@@ -30,7 +36,7 @@ def refunds(draw: Draw) -> list[Claim]:
 def payments(draw: Draw) -> list[Claim]:
     state = draw.state
     return [
-        (owner, disputes.Subject("grant", key), "payment", draw.some([1, 500, 10**6]))
+        (owner, disputes.Subject("grant", key), "payment", in_dispute(draw, grant["licensee"]))
         for key, grant in state.grants.items()
         for owner in state.assets[grant["asset"]]["shares"]
         if draw.rarely(20)
@@ -45,7 +51,7 @@ def about_assets(draw: Draw) -> list[Claim]:
         others = [one for one in draw.parties() if state.accounts[one]["organization"] not in own or draw.rarely()]
         if not others:
             continue
-        claimant, amount = draw.some(others), draw.some([0, 500, 10**6])
+        claimant, amount = draw.some(others), in_dispute(draw, draw.some(list(asset["shares"])))
         found.append((claimant, disputes.Subject("asset", key), draw.some(["freeze_sales", "transfer_back"]), amount))
         version = draw.some([1, 1, len(asset["versions"]), 9 if draw.rarely(5) else 1])
         found.append((claimant, disputes.Subject("version", key, version), "freeze_sales", 0))
@@ -71,9 +77,9 @@ def odd_claims(draw: Draw) -> list[Claim]:
 def file(draw: Draw) -> Draft:
     """A few at a time: who is a party to everything decides nothing."""
     opened = [row for row in draw.state.disputes.values() if row["state"] != "closed"]
-    if len(opened) > 5 and not draw.rarely():
+    if len(opened) > 4 and not draw.rarely():
         raise Nothing
-    makers = [refunds, refunds, payments, about_assets, about_assets, lifts]
+    makers = [refunds, refunds, payments, payments, about_assets, about_assets, lifts]
     rows = odd_claims(draw) if draw.rarely(4) else draw.some(makers)(draw)
     sender, (_, subject, relief, amount) = draw.subject(rows, lambda row: row[0])
     grounds = [ground for (kind, ground), reliefs in RELIEFS.items() if kind == subject.kind and relief in reliefs]
@@ -81,7 +87,7 @@ def file(draw: Draw) -> Draft:
     asked: Any = relief
     amount += draw.rarely(2)
     least = max((amount + 9) // 10, draw.state.bond_min)
-    bond = draw.some([least, least, least + 1, max(least, amount)])
+    bond = draw.some([least, least, min(least + 1, max(least, amount)), max(least, amount)])
     bond = draw.some([max(1, least - 1), max(least, amount) + 1]) if draw.rarely(4) else bond
     operation = disputes.File(subject, ground, asked, amount, bond, evidence(draw))
     return sender, [operation]
@@ -136,14 +142,17 @@ def appeal(draw: Draw) -> Draft:
 
 def lift(draw: Draw) -> Draft:
     known = draw.state.disputes
-    freezing = [key for key, row in known.items() if row["freezing"] or draw.rarely(2)]
+    freezing = [key for key, row in known.items() if row["freezing"]] or list(known)[:1]
     rows = [UNKNOWN] if draw.rarely(3) else freezing
     sender, key = draw.subject(rows, lambda key: known[key]["claim"][0] if key in known else draw.anyone())
+    if not known and not draw.rarely(10):
+        raise Nothing
     return sender, [disputes.Lift(key)]
 
 
 def collect(draw: Draw) -> Draft:
-    rows = list(draw.state.debts)
+    balances, debts = draw.state.balances, draw.state.debts
+    rows = [key for key, debt in debts.items() if balances.get(debt["debtor"]) or draw.rarely(20)]
     if not rows and not draw.rarely():
         raise Nothing
     return draw.anyone(), [disputes.Collect(draw.some([UNKNOWN] if draw.rarely(8) or not rows else rows))]

@@ -40,6 +40,8 @@ UNREACHED: dict[str, str] = {
     "credits.amount_invalid": "decoding refuses such an amount before the rule is asked",
     "assets.not_a_validator": "only a validator's key signs such a statement, and none of them leaves here",
     "assets.derivation_terms": _BOUND,
+    "disputes.dispute_exists": "a second claim of an organization about a thing is refused before",
+    "disputes.too_many_disputes": "a claim of each of nine organizations, and there are four here",
     "licenses.family_too_large": _BOUND,
     "licenses.lineage_too_large": _BOUND,
     "licenses.terms_no_rights": "decoding refuses terms without rights before the rule is asked",

@@ -45,7 +45,9 @@ def transfer(draw: Draw) -> Draft:
     amount = draw.some([1, 7, 12_345, held // 20, held // 20, held // 7])
     if draw.rarely(6):
         amount = draw.some([held, held + 1, 2**63 - 1])
-    return sender, [credits.Transfer(draw.other(sender), min(max(amount, 1), 2**63 - 1))]
+    debtors = [debt["debtor"] for debt in draw.state.debts.values()]
+    recipient = draw.some(debtors) if debtors and draw.rarely(60) else draw.other(sender)
+    return sender, [credits.Transfer(recipient, min(max(amount, 1), 2**63 - 1))]
 
 
 def fresh_key(draw: Draw, sender: bytes) -> bytes:
@@ -275,7 +277,7 @@ def set_manager(draw: Draw) -> Draft:
 def retire(draw: Draw) -> Draft:
     if draw.rarely(40):
         return sales.planned(draw, assets.Retire)
-    if len(draw.state.assets) < 10 and not draw.rarely():
+    if len(draw.state.assets) < 6 and not draw.rarely():
         raise Nothing
     sender, asset = draw.asset("owner")
     return sender, [assets.Retire(asset)]
@@ -322,7 +324,7 @@ SITUATIONS: dict[type, Situation] = {
     assets.UpdateMetadata: Situation(2, update_metadata),
     assets.Consent: Situation(10, sales.consent),
     assets.WithdrawConsent: Situation(1, sales.withdraw_consent),
-    assets.Retire: Situation(1, retire),
+    assets.Retire: Situation(2, retire),
     assets.ReportHeld: Situation(18, report_held),
     transfers.Offer: Situation(7, sales.offer_transfer),
     transfers.OfferGift: Situation(6, sales.offer_gift),
@@ -352,11 +354,11 @@ SITUATIONS: dict[type, Situation] = {
     market.Take: Situation(8, sales.take),
     market.CancelAuction: Situation(2, sales.cancel_auction),
     market.Settle: Situation(4, sales.settle),
-    disputes.File: Situation(6, disputing.file),
-    disputes.Answer: Situation(3, disputing.answer),
-    disputes.Vote: Situation(9, disputing.vote),
-    disputes.Appeal: Situation(3, disputing.appeal),
-    disputes.Lift: Situation(1, disputing.lift),
-    disputes.Collect: Situation(2, disputing.collect),
+    disputes.File: Situation(8, disputing.file),
+    disputes.Answer: Situation(8, disputing.answer),
+    disputes.Vote: Situation(18, disputing.vote),
+    disputes.Appeal: Situation(4, disputing.appeal),
+    disputes.Lift: Situation(3, disputing.lift),
+    disputes.Collect: Situation(8, disputing.collect),
 }
 """Operation -> how often it is tried, and how."""

@@ -48,14 +48,14 @@ def file(call: Call, operation: ops.File) -> None:
     need(operation.bond <= max(least, min(operation.amount, AMOUNT_MAX // 2)), "disputes.bond_too_high")
     asset, against = respondents_to(call, operation)
     need(all(organization_of(state, one) != call.organization for one in against), "disputes.same_organization")
-    concerned = {call.sender, *against, *state.assets[asset]["shares"]}
-    involved = {organization_of(state, one) for one in concerned}
-    arbiters = tuple(name for name in state.organizations if name not in involved)
-    need(arbiters, "disputes.no_arbiter")
     about = subject.id if subject.kind in ("grant", "freeze") else asset
     known = [row for row in state.disputes.values() if row["state"] != "closed" and row["about"] == about]
     need(all(row["organization"] != call.organization for row in known), "disputes.open_dispute")
     need(len(known) < OPEN_MAX, "disputes.too_many_disputes")
+    concerned = {call.sender, *against, *state.assets[asset]["shares"]}
+    involved = {organization_of(state, one) for one in concerned}
+    arbiters = tuple(name for name in state.organizations if name not in involved)
+    need(arbiters, "disputes.no_arbiter")
     identifier = ops.dispute_id(call.id, subject)
     state.disputes[identifier] = {
         "about": about,

@@ -200,11 +200,15 @@ def check_crowd(state: Any, identifier: bytes, grant: dict[str, Any]) -> None:
 
 
 def became_available(call: Call, asset: bytes, version: int) -> None:
-    """What waited for a version becomes active, and is paid for, in order of id."""
+    """What waited for a version becomes active, and is paid for, in order of id; what waited too long returns."""
     for identifier, grant in sorted(call.state.grants.items()):
         if (grant["asset"], grant["version"], grant["state"]) == (asset, version, "escrowed"):
             drop_deadline(call.state, grant["due"], "licenses.escrow_due", identifier)
-            activate(call, identifier, grant)
+            (activate if call.now < grant["due"] else lapse)(call, identifier, grant)
+
+
+def lapse(call: Call, identifier: bytes, _grant: dict[str, Any]) -> None:
+    refund(call, identifier)
 
 
 def activate(call: Call, identifier: bytes, grant: dict[str, Any]) -> None:

@@ -264,6 +264,26 @@ def test_an_escrow_blocks_a_second_exclusive_sale_until_it_ends() -> None:
     world.check_laws()
 
 
+def test_what_waited_too_long_returns_though_the_sweep_is_behind() -> None:
+    """E1: the time from its end on may have been sold, also exclusively."""
+    world = World()
+    asset = world.register("alice", "A", held=False)
+    terms = msgspec.structs.replace(EXCLUSIVE, term_ms=1_000)
+    offer = world.offer("alice", asset, terms, expires_at_ms=world.now_ms + 3 * DAY_MS)
+    late = world.buy("bob", offer, terms, committed=True)
+    world.advance(world.parameters.escrow_timeout_ms + 1_000, limit=0)
+    salt = world.salt("carol")
+    world.do("carol", licenses.Commit(licenses.purchase_commitment(offer, world.accounts["carol"], salt)))
+    world.advance(COMMITMENT_AGE_MS, limit=0)
+    world.do("carol", world.purchase_operation(offer, terms, salt))
+    grant = licenses.grant_id(world.transaction_id, offer)
+    world.hold(asset)
+    states = [world.query("licenses.grant", grant=key.hex()).state for key in (late, grant)]
+    assert states == ["refunded", "active"]
+    assert world.balance("bob") == SUPPLY_EACH
+    world.check_laws()
+
+
 def test_the_number_of_escrows_for_one_version_is_bounded() -> None:
     """One statement settles all of them, so there may not be too many."""
     from ledger.modules.licenses.records import WAITING_MAX

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from ledger.modules.assets import operations as assets
-from ledger.modules.assets.records import BOUGHT
+from ledger.modules.assets.reads import ownership
+from ledger.modules.assets.records import BOUGHT, OWNERS_MAX
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.disputes import operations as disputes
 from ledger.modules.disputes.operations import Subject
@@ -16,13 +17,14 @@ from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.records import GRANTS
 from ledger.modules.market import operations as market
 from ledger.modules.market.records import AUCTIONS
+from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
-from ledger.parameters import DAY_MS
-from primitives.identifiers import account_to_text
-from tests.unit.disputes_kit import ANSWER_MS, APPEAL_MS, TERMS, VOTING_MS, WINDOW_MS, Court
-from tests.unit.modules_kit import SUPPLY_EACH
+from ledger.parameters import DAY_MS, HOUR_MS
+from primitives.identifiers import account_id, account_to_text
+from tests.unit.disputes_kit import ANSWER_MS, APPEAL_MS, MORE, TERMS, VOTING_MS, WINDOW_MS, Court
+from tests.unit.modules_kit import NAMES, SUPPLY_EACH, seed_key
 
 PRICE = TERMS.price
 BOND = PRICE // 10
@@ -552,6 +554,41 @@ def test_who_buys_it_back_is_not_protected() -> None:
     assert owners(court, asset) == {"bob": 10_000}
 
 
+def test_who_sold_a_part_answers_for_that_part_alone() -> None:
+    """The attack: to sell what was stolen together with a poor friend's share, so that the friend answers for all."""
+    court = Court()
+    asset = court.register("alice", "A")
+    court.transfer("alice", Thing("share", asset, 1), "carol")
+    sale = transfers.Offer(Thing("asset", asset), court.accounts["dave"], 50_000, court.now_ms + HOUR_MS)
+    court.do("carol", assets.Consent(asset, assets.action_digest(sale), court.now_ms + HOUR_MS))
+    court.do("alice", sale)
+    court.do("dave", transfers.Accept(transfers.transfer_id(court.transaction_id, sale.thing), 50_000))
+    court.transfer("dave", Thing("share", asset, 5_000), "erin", 1_000)
+    identifier = court.file_against("bob", asset, "transfer_back", 100_000)
+    against = {one.account: one.bps for one in court.dispute(identifier).respondents}
+    assert against == {court.accounts["alice"]: 9_999, court.accounts["carol"]: 1}
+    before = court.balance("alice")
+    court.conclude(identifier, uphold=True)
+    assert court.balance("alice") == before - 99_990
+    court.check_laws()
+
+
+def test_of_many_who_sold_the_least_part_is_counted_to_the_greatest() -> None:
+    """Eight are remembered behind one owner's share, and every share has somebody who answers for it."""
+    sellers = ("bob", "carol", *MORE, "ivan", "judy", "mallory")
+    court = Court((*NAMES, *MORE, "ivan", "judy", "mallory"))
+    asset = court.register("alice", "A")
+    for index, who in enumerate(sellers):
+        court.transfer("alice", Thing("share", asset, 100 + index), who)
+        court.transfer(who, Thing("share", asset, 100 + index), "dave", 10)
+    (record,) = [row for _, row in BOUGHT.items(court.view, asset)]
+    named = {one.account: one.bps for one in record.sources}
+    expected = {court.accounts[who]: 100 + index for index, who in enumerate(sellers) if index}
+    expected[court.accounts["mallory"]] += 100
+    assert named == expected
+    assert record.bps == sum(range(100, 109))
+
+
 @pytest.mark.parametrize("kind", ["asset", "share"])
 def test_a_locked_asset_is_taken_back_when_its_lock_ends(kind: str) -> None:
     """No pending sale or gift is concluded meanwhile, and no new one begins: the wait has an end."""
@@ -650,4 +687,46 @@ def test_a_listed_or_auctioned_asset_is_frozen_and_taken_back_like_any_other() -
     assert court.dispute(identifier).state == "closed"
     assert owners(court, asset) == {"bob": 10_000}
     assert court.balance("carol") == SUPPLY_EACH
+    court.check_laws()
+
+
+def test_what_was_not_bought_leaves_its_holder_first() -> None:
+    """The attack: to buy a little, and to give away what was not bought under its cover."""
+    court = Court()
+    asset = court.register("alice", "A")
+    identifier = court.file_against("bob", asset, "transfer_back", 70_000)
+    court.transfer("alice", Thing("share", asset, 2_500), "carol", 50_000)
+    court.transfer("alice", Thing("share", asset, 2_500), "carol")
+    court.transfer("carol", Thing("share", asset, 2_500), "dave")
+    court.conclude(identifier, uphold=True)
+    assert owners(court, asset) == {"bob": 7_500, "carol": 2_500}
+    court.check_laws()
+
+
+def _held(court: Court, asset: bytes, who: str) -> int:
+    return next(s.bps for s in ownership(court.view, asset).shares if s.account == court.accounts[who])
+
+
+def test_an_asset_never_has_more_owners_than_it_may() -> None:
+    """Where the claimant would be one too many, all of it becomes a debt."""
+    court = Court()
+    asset = court.register("alice", "A")
+    court.transfer("alice", Thing("share", asset, 1), "carol", 5)
+    for index in range(OWNERS_MAX - 2):
+        court.do("carol", OpenAccount(seed_key(f"friend {index}").public_key, bytes(16), f"friend {index}"))
+        name = f"friend {index}"
+        court.accounts[name] = account_id(court.network_id, "org-carol", seed_key(name).public_key, bytes(16))
+        court.do("carol", Transfer(court.accounts[name], 100))
+        court.transfer("alice", Thing("share", asset, 1), name, 5)
+    identifier = court.file_against("bob", asset, "transfer_back", 70_000)
+    for name in list(court.accounts):
+        if name == "carol" or name.startswith("friend"):
+            court.transfer("alice", Thing("share", asset, 1), name)
+    court.transfer("alice", Thing("share", asset, _held(court, asset, "alice")), "carol")
+    court.transfer("carol", Thing("share", asset, 1), "dave", 5)
+    before = ownership(court.view, asset).shares
+    assert len(before) == OWNERS_MAX
+    court.conclude(identifier, uphold=True)
+    assert ownership(court.view, asset).shares == before
+    assert court.dispute(identifier).owed == 70_000
     court.check_laws()

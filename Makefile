@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
 help: ## Print the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment is made once and follows the constraints files. A missing venv package is said in words.
 $(VENV)/bin/python:
@@ -60,6 +60,14 @@ simulate: $(VENV)/.dev ## Search 20,000 seeds for a broken law (hours; goes on w
 mutants: $(VENV)/.dev ## Show that the judges catch every deliberate mistake in the protocol
 	@mkdir -p $(CAMPAIGN)
 	$(BIN)/python -m simulation.mutants --json $(CAMPAIGN)/mutants.json --table $(CAMPAIGN)/mutants.md
+
+# Random operations on a real chain and on the reference ledger, compared at every height.
+OPERATIONS ?= 100000
+SEED       ?= 1
+.PHONY: ledger-campaign
+ledger-campaign: $(VENV)/.dev ## Compare 100,000 random operations with the reference ledger (minutes)
+	@mkdir -p $(CAMPAIGN)
+	$(BIN)/python -m tests.property.ledger_campaign --operations $(OPERATIONS) --seed $(SEED) --table $(CAMPAIGN)/ledger-$(SEED).md
 
 .PHONY: bench-smoke
 bench-smoke: $(VENV)/.dev ## Hold a short run to the committed baseline, by ratios (under 2 minutes)

@@ -41,7 +41,7 @@ Queries are `GET /v1/query/{name}?argument=...`. In answers ids and hashes are l
 
 def render(registry: Registry) -> str:
     """Return the page for a registry's modules, as Markdown."""
-    codes = sorted(_codes(registry))
+    codes = sorted(error_codes(registry))
     common = ", ".join(f"`{code}`" for code in STANDING_CODES)
     parts = [_HEAD.replace("{standing}", common), "## Types\n", _types(fields)]
     for module in registry.modules:
@@ -197,11 +197,13 @@ def _sources(package: ModuleType) -> list[ModuleType]:
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
-def _codes(registry: Registry) -> set[str]:
-    """Return every error code of the modules: string constants `module.reason` that name nothing else."""
+def error_codes(registry: Registry) -> set[str]:
+    """Return every error code of the modules: string constants `module.reason` that name nothing else, or that are
+    raised where they stand."""
     others = {str(operation.__struct_config__.tag) for operation in registry.handlers}
     others |= {*registry.deadlines, *registry.queries}
     codes: set[str] = set()
+    raised: set[str] = set()
     pattern = re.compile(rf"({'|'.join(MODULE_NAMES)})\.[a-z_]*[a-z]")
     for module in registry.modules:
         package = importlib.import_module(f"ledger.modules.{module.name}")
@@ -212,7 +214,11 @@ def _codes(registry: Registry) -> set[str]:
             for node in ast.walk(ast.parse(inspect.getsource(source))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and pattern.fullmatch(node.value):
                     codes.add(node.value)
-    return codes - others
+                elif (
+                    isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "OperationError"
+                ):
+                    raised |= {str(code.value) for code in node.args[:1] if isinstance(code, ast.Constant)}
+    return (codes - others) | raised
 
 
 def _text(thing: Module | ModuleType | Callable[..., Any] | type) -> str:

@@ -30,17 +30,15 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.errors import BenchError
 from benchmarks.measurement.verify_unit import MESSAGE_BYTES
-from benchmarks.micro import dispute_entries as _dispute_entries  # enters its operations
 from benchmarks.micro.ledger_execution import ChainWorld, Stopwatch
-from benchmarks.micro.operation_entries import ENTRIES, check_complete, prepare
+from benchmarks.micro.operation_entries import check_complete, prepare
+from benchmarks.micro.operation_entry import ENTRIES
 from ledger.errors import OperationError
 from ledger.execution import BlockExecutor
 from ledger.operations import Registry, default_registry
 from ledger.state.store import LevelStore
 from ledger.state.tree import StateTree
 from primitives.keys import SigningKey, verify
-
-del _dispute_entries
 
 SAMPLES: Final = 1_000
 """Runs of each handler."""

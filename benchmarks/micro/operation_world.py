@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from artifacts.cid import raw_cid
 from benchmarks.errors import BenchError
+from ledger import deadlines
 from ledger.epochs import write_genesis_epoch
 from ledger.errors import OperationError
 from ledger.genesis import (
@@ -25,6 +26,7 @@ from ledger.genesis import (
 from ledger.modules.assets import operations as assets
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.module import ChainFacts, Context
+from ledger.modules.organizations import operations as organizations
 from ledger.node_names import KEY_PREFIX
 from ledger.operations import Registry
 from ledger.parameters import DAY_MS, Parameters, write_parameters
@@ -35,7 +37,7 @@ from ledger.state.tree import StateTree
 from ledger.state.view import StateView
 from node.evidence_judge import ConsensusJudge
 from primitives.digest import tagged_hash
-from primitives.identifiers import AccountId, key_to_text, node_id
+from primitives.identifiers import AccountId, account_id, key_to_text, node_id
 from primitives.keys import SigningKey
 
 START_MS: Final = 1_700_000_000_000
@@ -47,6 +49,8 @@ NAMES: Final = ("alder", "birch", "cedar", "dogwood")
 """Accounts, each of an organization of its own, which runs one validator."""
 CREDITS_EACH: Final = 10**12
 SALT: Final = bytes(16)
+DEADLINES_MAX: Final = 100
+"""That fall due at once."""
 
 
 def key(name: str) -> SigningKey:
@@ -90,7 +94,7 @@ def _genesis() -> Genesis:
 
 
 class World:
-    """A state, a block time, and short ways to say what accounts do. Nothing is swept."""
+    """A state, a block time, and short ways to say what accounts do. Nothing is swept but by `advance`."""
 
     def __init__(self, registry: Registry) -> None:
         genesis = _genesis()
@@ -148,6 +152,13 @@ class World:
                 raise BenchError("operation_costs.refused", f"{tag}: {error.message} [{error.code}]") from error
         return identifier
 
+    def advance(self, ms: int) -> None:
+        """Let time pass, and sweep what falls due."""
+        self.now_ms += ms
+        for deadline in deadlines.due(self.view, self.now_ms, DEADLINES_MAX):
+            if deadlines.take(self.view, deadline):
+                self.registry.deadlines[deadline.kind](self.context(self.view, b"", deadline.id), deadline.subject)
+
     def settled_view(self) -> StateView:
         """Return a block's view over what was prepared, all of it written and in the caches."""
         changes = self.view.changes()
@@ -159,6 +170,11 @@ class World:
         return StateView(records)
 
     # --- what most preparations need
+
+    def open_account(self, opener: str, name: str) -> bytes:
+        """Open an account in the organization of `opener`, with the key `name`; return its id."""
+        self.do(opener, organizations.OpenAccount(key(name).public_key, SALT, name))
+        return account_id(self.network_id, f"org-{opener}", key(name).public_key, SALT)
 
     def artifact(self, label: str) -> assets.Artifact:
         return assets.Artifact(raw_cid(label.encode()), 1_024)

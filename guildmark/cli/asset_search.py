@@ -103,7 +103,10 @@ def _branches(
     indent: str,
     drawn: set[str],
 ) -> Iterator[str]:
-    branches = relatives.get(asset, [])
+    branches = sorted(
+        relatives.get(asset, []),
+        key=lambda branch: (-branch[1]["rate_bps"], nodes[branch[0]]["name"], branch[0]),
+    )
     for number, (relative, edge) in enumerate(branches, 1):
         last = number == len(branches)
         again = relative in drawn

@@ -21,10 +21,10 @@ from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
-from ledger.parameters import DAY_MS
+from ledger.parameters import DAY_MS, HOUR_MS
 from primitives.identifiers import account_id, account_to_text
-from tests.unit.disputes_kit import ANSWER_MS, APPEAL_MS, TERMS, VOTING_MS, WINDOW_MS, Court
-from tests.unit.modules_kit import SUPPLY_EACH, seed_key
+from tests.unit.disputes_kit import ANSWER_MS, APPEAL_MS, MORE, TERMS, VOTING_MS, WINDOW_MS, Court
+from tests.unit.modules_kit import NAMES, SUPPLY_EACH, seed_key
 
 PRICE = TERMS.price
 BOND = PRICE // 10
@@ -552,6 +552,41 @@ def test_who_buys_it_back_is_not_protected() -> None:
     identifier = court.file_against("bob", asset, "transfer_back", 70_000)
     court.conclude(identifier, uphold=True)
     assert owners(court, asset) == {"bob": 10_000}
+
+
+def test_who_sold_a_part_answers_for_that_part_alone() -> None:
+    """The attack: to sell what was stolen together with a poor friend's share, so that the friend answers for all."""
+    court = Court()
+    asset = court.register("alice", "A")
+    court.transfer("alice", Thing("share", asset, 1), "carol")
+    sale = transfers.Offer(Thing("asset", asset), court.accounts["dave"], 50_000, court.now_ms + HOUR_MS)
+    court.do("carol", assets.Consent(asset, assets.action_digest(sale), court.now_ms + HOUR_MS))
+    court.do("alice", sale)
+    court.do("dave", transfers.Accept(transfers.transfer_id(court.transaction_id, sale.thing), 50_000))
+    court.transfer("dave", Thing("share", asset, 5_000), "erin", 1_000)
+    identifier = court.file_against("bob", asset, "transfer_back", 100_000)
+    against = {one.account: one.bps for one in court.dispute(identifier).respondents}
+    assert against == {court.accounts["alice"]: 9_999, court.accounts["carol"]: 1}
+    before = court.balance("alice")
+    court.conclude(identifier, uphold=True)
+    assert court.balance("alice") == before - 99_990
+    court.check_laws()
+
+
+def test_of_many_who_sold_the_least_part_is_counted_to_the_greatest() -> None:
+    """Eight are remembered behind one owner's share, and every share has somebody who answers for it."""
+    sellers = ("bob", "carol", *MORE, "ivan", "judy", "mallory")
+    court = Court((*NAMES, *MORE, "ivan", "judy", "mallory"))
+    asset = court.register("alice", "A")
+    for index, who in enumerate(sellers):
+        court.transfer("alice", Thing("share", asset, 100 + index), who)
+        court.transfer(who, Thing("share", asset, 100 + index), "dave", 10)
+    (record,) = [row for _, row in BOUGHT.items(court.view, asset)]
+    named = {one.account: one.bps for one in record.sources}
+    expected = {court.accounts[who]: 100 + index for index, who in enumerate(sellers) if index}
+    expected[court.accounts["mallory"]] += 100
+    assert named == expected
+    assert record.bps == sum(range(100, 109))
 
 
 @pytest.mark.parametrize("kind", ["asset", "share"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import operations as licenses
@@ -263,6 +264,26 @@ def test_an_escrow_blocks_a_second_exclusive_sale_until_it_ends() -> None:
     world.check_laws()
 
 
+def test_what_waited_too_long_returns_though_the_sweep_is_behind() -> None:
+    """E1: the time from its end on may have been sold, also exclusively."""
+    world = World()
+    asset = world.register("alice", "A", held=False)
+    terms = msgspec.structs.replace(EXCLUSIVE, term_ms=1_000)
+    offer = world.offer("alice", asset, terms, expires_at_ms=world.now_ms + 3 * DAY_MS)
+    late = world.buy("bob", offer, terms, committed=True)
+    world.advance(world.parameters.escrow_timeout_ms + 1_000, limit=0)
+    salt = world.salt("carol")
+    world.do("carol", licenses.Commit(licenses.purchase_commitment(offer, world.accounts["carol"], salt)))
+    world.advance(COMMITMENT_AGE_MS, limit=0)
+    world.do("carol", world.purchase_operation(offer, terms, salt))
+    grant = licenses.grant_id(world.transaction_id, offer)
+    world.hold(asset)
+    states = [world.query("licenses.grant", grant=key.hex()).state for key in (late, grant)]
+    assert states == ["refunded", "active"]
+    assert world.balance("bob") == SUPPLY_EACH
+    world.check_laws()
+
+
 def test_the_number_of_escrows_for_one_version_is_bounded() -> None:
     """One statement settles all of them, so there may not be too many."""
     from ledger.modules.licenses.records import WAITING_MAX
@@ -462,3 +483,34 @@ def test_a_full_quota_of_the_licensee_does_not_stop_the_validators(last: int) ->
     world.refused("organizations.quota_deadlines", "bob", assets.Commit(bytes([99]) * 32))
     world.hold(asset)
     assert world.check("bob", asset).allowed
+
+
+@pytest.mark.parametrize("exclusivity", ["sole", "exclusive"])
+def test_an_exhausted_grant_keeps_nobody_out(exclusivity: licenses.Exclusivity) -> None:
+    """E1: only a live grant excludes others; one that is used up would otherwise block its rights for ever."""
+    world = World()
+    asset = world.register("alice", "A")
+    once = Terms(
+        rights=("download", "train-on"),
+        price=10,
+        exclusivity=exclusivity,
+        quota=1,
+        quota_unit="trainings",
+        derivatives="yes",
+    )
+    grant = world.license("alice", asset, "bob", once)
+    offer = world.offer("alice", asset, once)
+    committed = exclusivity == "exclusive"
+    with pytest.raises(OperationError, match="excludes"):
+        world.buy("carol", offer, once, committed=committed)
+    assert world.check("alice", asset).allowed == (exclusivity == "sole")
+    world.register("bob", "B", derivations=[assets.Derivation(asset, "train-on", grant)])
+    assert world.query("licenses.grant", grant=grant.hex()).state == "exhausted"
+    assert world.check("alice", asset).allowed
+    assert world.check("bob", asset).reason == "exhausted"
+    if committed:
+        world.advance(1)
+        world.do("carol", world.purchase_operation(offer, once, world.salt("purchase carol")))
+    else:
+        world.buy("carol", offer, once)
+    world.check_laws()

@@ -157,6 +157,15 @@ def test_an_offer_names_the_holder_of_a_share_and_no_other() -> None:
     assert bazaar.owners() == {"alice": 6_000, "carol": 4_000}
 
 
+@pytest.mark.parametrize("holder", [bytes(32), b"\x07" * 32, "validator"])
+def test_an_offer_that_names_nobody_as_a_holder_is_refused(holder: bytes | str) -> None:
+    """Whom an operation names need not exist; none may stop the chain for it."""
+    bazaar = Bazaar()
+    named = bazaar.validators[0] if isinstance(holder, str) else holder
+    operation = replaced(bazaar.offer_operation(bazaar.share(1), 1, "alice"), holder=named)
+    bazaar.refused("transfers.not_the_holder", "carol", operation)
+
+
 def test_nobody_offers_for_what_is_its_organizations_own() -> None:
     """E6."""
     bazaar = Bazaar()

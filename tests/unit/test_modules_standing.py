@@ -57,6 +57,27 @@ def report(world: World, grant: bytes, count: int) -> ReportUsage:
 # --- revocation
 
 
+def test_what_is_revoked_before_its_start_reserves_nothing() -> None:
+    """During the notice it would still begin, but it ends before: no time is left that it could share with another."""
+    world = World()
+    asset = world.register("alice", "A")
+    later = Terms(
+        rights=("inference",),
+        price=1_000,
+        exclusivity="sole",
+        start_ms=world.now_ms + DAY_MS,
+        revocation_causes=("breach",),
+        notice_ms=DAY_MS // 2,
+    )
+    grant = world.license("alice", asset, "bob", later)
+    use = world.offer("alice", asset, USE)
+    world.refused("licenses.collision", "carol", world.purchase_operation(use, USE))
+    world.do("alice", Revoke(grant, "breach"))
+    world.buy("carol", use, USE)
+    assert world.check("carol", asset, "inference").allowed
+    world.check_laws()
+
+
 @pytest.mark.parametrize(
     ("after_ms", "notice_ms", "price", "refund"),
     [

@@ -28,6 +28,8 @@ from ledger.modules.fields import BPS, Amount, Bytes32, Marker, Part, Rate, Reco
 from ledger.state.indexes import Index
 from ledger.state.view import Table
 
+SOURCES_MAX: Final = 8
+"""Accounts that answer for one owner's share; of more, the least is counted to the greatest."""
 OWNERS_MAX: Final = 64
 """Owners of one asset; a share is not split further."""
 ALIASES_MAX: Final = 16
@@ -135,13 +137,24 @@ class ShareLock(Record, frozen=True):
     bps: Annotated[int, msgspec.Meta(ge=1, le=BPS)]
 
 
+class Source(Part, frozen=True):
+    """Who sold a part of a share without having bought it, and answers for that part in disputes."""
+
+    account: Bytes32
+    bps: Annotated[int, msgspec.Meta(ge=1, le=BPS)]
+
+
 class Bought(Record, frozen=True):
     """How much of an owner's share another organization was paid for, by this owner or by one who gave it away. No
     dispute takes it back."""
 
-    bps: Annotated[int, msgspec.Meta(ge=1, le=BPS)]
-    source: Bytes32
-    """Who sold it without having bought it: answers for it in disputes."""
+    sources: Annotated[tuple[Source, ...], msgspec.Meta(min_length=1, max_length=8)]
+    """In order of account."""
+
+    @property
+    def bps(self) -> int:
+        """All of it."""
+        return sum(source.bps for source in self.sources)
 
 
 class Consented(Record, frozen=True):

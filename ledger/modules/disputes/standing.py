@@ -98,7 +98,7 @@ def _about_asset(view: Readable, claim: File) -> dict[bytes, int]:
         bought = BOUGHT.get(view, asset, share.account) if claim.relief == "transfer_back" else None
         parts = [(share.account, share.bps - (bought.bps if bought else 0))]
         if bought is not None:
-            parts.append((bought.source, bought.bps))
+            parts += [(source.account, source.bps) for source in bought.sources]
         for account, bps in parts:
             if bps:
                 shares[account] = shares.get(account, 0) + bps

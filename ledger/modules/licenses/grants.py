@@ -173,11 +173,11 @@ def in_territory(terms: Terms, country: str) -> bool:
 
 
 def overlap(grant: Grant, terms: Terms, other: Grant, other_terms: Terms) -> bool:
-    """Tell whether two grants meet: in time, rights, territory and field of use at once."""
-    end_ms, other_end_ms = ends_ms(grant), ends_ms(other)
+    """Tell whether two grants meet: in time, rights, territory and field of use at once. A grant that was revoked
+    before its start has no time, and meets nothing."""
+    ends = [end_ms for end_ms in (ends_ms(grant), ends_ms(other)) if end_ms is not None]
     return (
-        (other_end_ms is None or grant.start_ms < other_end_ms)
-        and (end_ms is None or other.start_ms < end_ms)
+        (not ends or max(grant.start_ms, other.start_ms) < min(ends))
         and not set(terms.rights).isdisjoint(other_terms.rights)
         and _territories_meet(terms, other_terms)
         and _fields_meet(terms, other_terms)

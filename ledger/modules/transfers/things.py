@@ -85,9 +85,6 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
             `transfers.grant_unsettled`, `transfers.non_commercial`, `assets.retired`, `assets.locked`,
             `assets.frozen`, `organizations.frozen`.
     """
-    owners = ownership(context.view, thing.id).shares if thing.kind == "asset" else ()
-    for account in sorted({holder, *(share.account for share in owners)}):
-        require_unfrozen(context, account)
     if thing.kind == "grant":
         _require_grant_conveyable(context, thing.id, holder)
         asset = require_asset(context.view, require_grant(context.view, thing.id).asset)
@@ -97,6 +94,10 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
             raise OperationError("assets.retired", f"asset {thing.id.hex()} is retired")
         if asset.recall is not None:
             require_sellable(asset)
+    # Only here is `holder` known to hold the thing, and so to be an account at all: a buyer's offer names anybody.
+    owners = ownership(context.view, thing.id).shares if thing.kind == "asset" else ()
+    for account in sorted({holder, *(share.account for share in owners)}):
+        require_unfrozen(context, account)
     if for_price:
         require_sellable(asset)
     if for_price and not asset.commercial:

@@ -222,16 +222,6 @@ def report_usage(session: Session, voucher_file: Path) -> None:
     emit({name: grant[name] for name in ("grant", "used", "quota", "deposit")}, json=session.json)
 
 
-@license_group.command("claim")
-@click.argument("grant")
-@with_session(nodes=True, account=True)
-def claim(session: Session, grant: str) -> None:
-    """Have done now what is due of GRANT: its payment, its refund, or the return of its deposit."""
-    with session.client(acting=True) as client:
-        client.licenses.claim(grant)
-        emit(client.licenses.get_grant(grant), json=session.json)
-
-
 @license_group.command("royalties")
 @click.argument("asset")
 @click.option("--withdraw", is_flag=True, help="Take out what the acting account is owed.")

@@ -24,13 +24,16 @@ def in_dispute(draw: Draw, respondent: bytes) -> int:
 
 
 def refunds(draw: Draw) -> list[Claim]:
+    """Of prices in escrow or paid out; of renewals first where there are any."""
     state = draw.state
-    return [
+    found = [
         (grant["licensee"], disputes.Subject("grant", key), "refund", grant["price"] - grant["refunded"])
         for key, grant in state.grants.items()
         if (grant["state"] == "active" and not grant["disputed"] and grant["price"] > grant["refunded"])
         and (state.terms[grant["terms"]]["dispute_window_ms"] or draw.rarely(2))
     ]
+    renewed = [claim for claim in found if state.grants[claim[1].id]["renewed_from"] is not None]
+    return renewed if renewed and draw.rarely(60) else found
 
 
 def payments(draw: Draw) -> list[Claim]:

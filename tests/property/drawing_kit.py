@@ -147,7 +147,7 @@ class Draw:
 
 def revealable(draw: Draw, module: str) -> list[tuple[bytes, Secret]]:
     """Return (account, secret) of the open commitments, as a rule of those that are old enough."""
-    age = 0 if draw.rarely(8) else draw.state.commitment_age
+    age = 0 if draw.rarely(15) else draw.state.commitment_age
     secrets = draw.notebook.secrets
     return [
         (account, secrets[commitment])

@@ -104,7 +104,7 @@ def campaign(operations: int, seed: int, report: Callable[[str], object] = lambd
                 f"seed {life_seed}: {why(life_seed, rest)}\nreproduced by live({life_seed}, {rest})"
             ) from error
         lives, blocks, sent, swept = lives + 1, blocks + pair.chain.height, sent + pair.operations, swept + pair.swept
-        outcomes += pair.outcomes
+        outcomes += pair.outcomes + pair.reasons
         events += pair.events
         if lives % 50 == 0:
             report(f"{lives} lives, {blocks} blocks, {sent} operations")

@@ -46,7 +46,14 @@ BROKEN_TERMS: tuple[dict[str, Any], ...] = (
     {"revenue_share_bps": 0, "least_royalty": 0, "revenue_share_cap": 5},
     {"commercial": True, "derivatives": "yes", "revenue_share_bps": 5, "revenue_share_cap": 0},
     {"commercial": True, "derivatives": "yes", "revenue_share_bps": 5, "revenue_share_depth": 0},
-    {"derivatives": "no", "share_alike": "superset"},
+    {
+        "derivatives": "no",
+        "share_alike": "superset",
+        "revenue_share_bps": 0,
+        "revenue_share_depth": 0,
+        "revenue_share_cap": None,
+        "least_royalty": 0,
+    },
     {"refund_mode": "pro-rata", "revocation_causes": ()},
     {"notice_ms": 1, "revocation_causes": ()},
     {"legal_text_cid": "not a CID"},
@@ -194,12 +201,28 @@ def offer_license(draw: Draw) -> Draft:
     sender, asset = draw.asset(rows=derived if derived and draw.rarely(60) else None)
     known = [row["terms"] for row in draw.state.offers.values() if row["asset"] == asset]
     terms = terms_for(draw, asset)
-    if known and draw.rarely(30):
+    if renewed := renewals_ahead(draw):
+        asset, digest = draw.some(renewed)
+        sender, known = draw.state.assets[asset]["manager"], [digest]
+    if known and (renewed or draw.rarely(30)):
         terms = licenses.Terms(**draw.state.terms[draw.some(known)])  # the same editions, sold by another offer
     version = draw.some([1, 2, 9]) if draw.rarely() else None
     buyer = draw.other(sender) if draw.rarely(8) else None
     operation = licenses.Offer(asset, terms, draw.expiry(), version, buyer)
     return sender, [operation] * (2 if draw.rarely(2) else 1)
+
+
+def renewals_ahead(draw: Draw) -> list[tuple[bytes, bytes]]:
+    """Sometimes (asset, terms) of grants that can be renewed though nobody holds the asset's latest version yet."""
+    state = draw.state
+    if draw.actor is not None or not draw.rarely(20):
+        return []
+    grants = [state.grants[key] for key in renewable(draw)]
+    return [
+        (grant["asset"], grant["terms"])
+        for grant in grants
+        if state.assets[grant["asset"]]["versions"][-1]["available"] is None
+    ]
 
 
 def open_offers(draw: Draw) -> list[bytes]:

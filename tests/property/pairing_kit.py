@@ -113,7 +113,9 @@ class Pair:
         self.notebook.keys = {key.public_key: key for key in (*map(seed_key, (*NAMES, "alan")), *validators)}
         self.supply = sum(member.credits for member in genesis.accounts)
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        """(operation, event or `transaction`, code) -> how often; empty codes are successes."""
+        """(operation or `transaction`, code) -> how often; empty codes are successes."""
+        self.reasons: Counter[tuple[str, str]] = Counter()
+        """(event, code) -> how often: why something ended."""
         self.events: Counter[str] = Counter()
         self.operations = 0
         """Operations of transactions that were sent, whatever became of them."""
@@ -163,7 +165,7 @@ class Pair:
         for event in [decode_plain(event) for receipt in block.receipts for event in receipt.events]:
             self.events[event["type"]] += 1
             if "code" in event:
-                self.outcomes[event["type"], event["code"]] += 1
+                self.reasons[event["type"], event["code"]] += 1
         self.compare()
 
     def _proposed_ms(self, pause: str, random: Random) -> int:

@@ -277,6 +277,11 @@ def buyer_and_salt(draw: Draw, table: str, form: str) -> tuple[bytes, bytes, byt
     """Choose (sender, sale, salt): who buys what, with a secret where it takes one."""
     rows = getattr(draw.state, table)
     secrets = [secret.subject for _, secret in revealable(draw, "market") if secret.subject in rows]
+    early = [row for row in draw.state.commitments if row[0] == "market"]
+    if early and draw.rarely(8):
+        _, sender, commitment = draw.some(early)
+        secret = draw.notebook.secrets[commitment]
+        return sender, secret.subject, secret.salt
     if draw.rarely(60) and [key for key in secrets if rows[key].get("format", "") == form or draw.rarely()]:
         sender, (_, secret) = reveal_one(draw, "market")
         if secret.subject in rows or draw.rarely():

@@ -60,8 +60,8 @@ TestLedgers = Ledgers.TestCase
 
 def test_a_short_campaign_reaches_every_operation() -> None:
     """E1-E6, A6, A7: thousands of operations, and each kind of them succeeds somewhere."""
-    result = campaign(8_000, seed=1)
-    assert result.operations >= 8_000
+    result = campaign(12_000, seed=1)
+    assert result.operations >= 12_000
     succeeded = {tag for tag, code in result.outcomes if not code}
     assert set(OPERATIONS) - succeeded == set()
     assert {code for tag, code in result.outcomes if tag == "transaction"} == set(FAULTS[:-1])

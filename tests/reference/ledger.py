@@ -36,7 +36,10 @@ DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **disputes.DEADLINES,
 }
 
-_MEMBERSHIP = "the validator set and its votes have a random test of their own: tests/unit/test_ledger_epochs_random.py"
+_MEMBERSHIP = (
+    "the validator set and the members have random tests of their own: tests/unit/test_ledger_epochs_random.py,"
+    " tests/property/test_modules_members_properties.py"
+)
 NOT_MODELED = {
     "governance.propose": _MEMBERSHIP,
     "governance.vote": _MEMBERSHIP,

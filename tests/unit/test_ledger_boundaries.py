@@ -11,14 +11,17 @@ from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import grants
 from ledger.modules.licenses import operations as licenses
+from ledger.modules.licenses.vouchers import Voucher, sign_voucher
 from ledger.modules.market import operations as market
+from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.royalties import stack
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
+from primitives.identifiers import account_id
 from tests.property.pairing_kit import Pair
 from tests.reference.state import TREASURY
-from tests.unit.modules_kit import NAMES, World, cid, make_genesis
+from tests.unit.modules_kit import NAMES, World, cid, make_genesis, seed_key
 
 DAY_MS = 86_400_000
 AGE_MS = 10_000
@@ -370,6 +373,166 @@ def test_who_pays_himself_is_refused_or_nets_nothing() -> None:
     assert stage.pair.state.balances[alice] == before - 10_000 + 98 + 9
 
 
+# --- what becomes of a license
+
+SERVICE = licenses.Terms(
+    rights=("inference-as-service",),
+    price=1_000,
+    term_ms=60_000,
+    renewable=True,
+    quota=5,
+    quota_unit="calls",
+    usage_price=7,
+    revocation_causes=("breach",),
+    refund_mode="pro-rata",
+)
+WEEK_MS = 7 * DAY_MS
+
+
+def served(stage: Stage) -> tuple[bytes, bytes, int]:
+    """Let bob buy a service of alice's; return the offer, the grant and its end."""
+    (asset,) = stage.register("alice", "A")
+    (offer,) = stage.offer("alice", asset, terms=SERVICE, expires=stage.now + 30 * DAY_MS)
+    stage.send("bob", stage.purchase(offer, SERVICE))
+    grant = licenses.grant_id(stage.id, offer)
+    return offer, grant, int(stage.pair.state.grants[grant]["end"])
+
+
+def renewal(grant: bytes, offer: bytes) -> licenses.Renew:
+    return licenses.Renew(grant, offer, licenses.terms_digest(SERVICE), SERVICE.price)
+
+
+def report(stage: Stage, grant: bytes, count: int) -> licenses.ReportUsage:
+    key = seed_key("bob")
+    signature = sign_voucher(Voucher(stage.pair.state.network, grant, count), key)
+    return licenses.ReportUsage(grant, count, key.public_key, signature)
+
+
+@pytest.mark.parametrize(("edge", "code"), [(-1, "licenses.renewal_too_early"), (0, "")])
+def test_a_term_is_bought_a_term_ahead(edge: int, code: str) -> None:
+    """Of two terms ahead the second is too early by a millisecond, or not."""
+    stage = Stage()
+    offer, grant, end = served(stage)
+    stage.send("bob", renewal(grant, offer))
+    stage.send("bob", renewal(grant, offer), code=code, later=end + edge - stage.now)
+    assert stage.pair.state.grants[grant]["end"] == end + (120_000 if not code else 60_000)
+
+
+@pytest.mark.parametrize(("edge", "code"), [(-1, ""), (0, "licenses.renewal_too_late")])
+def test_a_grant_is_renewed_until_a_week_after_its_end(edge: int, code: str) -> None:
+    stage = Stage()
+    offer, grant, end = served(stage)
+    stage.send("bob", renewal(grant, offer), code=code, later=end + WEEK_MS + edge - stage.now)
+    assert stage.pair.state.grants[grant]["start"] == (stage.now if not code else end - 60_000)
+
+
+@pytest.mark.parametrize(("count", "code"), [(5, ""), (6, "licenses.above_quota")])
+def test_use_is_counted_up_to_the_quota(count: int, code: str) -> None:
+    """What is counted is paid from the deposit to the unit, and a count that is known changes nothing."""
+    stage = Stage()
+    _, grant, _ = served(stage)
+    stage.send("alice", report(stage, grant, 2))
+    stage.send("alice", report(stage, grant, count), code=code)
+    stage.send("alice", report(stage, grant, 1))
+    left = {amount for payer, amount in stage.pair.state.escrows.values() if payer == stage.accounts["bob"]}
+    assert left == ({21} if code else set())
+
+
+@pytest.mark.parametrize(("edge", "code"), [(-1, ""), (0, "licenses.reports_closed")])
+def test_use_is_reported_until_a_week_after_the_end(edge: int, code: str) -> None:
+    stage = Stage()
+    _, grant, end = served(stage)
+    stage.send("alice", report(stage, grant, 1), code=code, later=end + WEEK_MS + edge - stage.now)
+
+
+@pytest.mark.parametrize(("before_end", "refund"), [(60_000, 1_000), (59_999, 1_000), (60, 1), (59, 1), (1, 1)])
+def test_a_refund_is_rounded_up(before_end: int, refund: int) -> None:
+    """1,000 for 60,000 ms, the rest of it: never less than it is worth."""
+    stage = Stage()
+    _, grant, end = served(stage)
+    before = stage.pair.state.balances[stage.accounts["bob"]]
+    later = max(0, end - before_end - stage.now)
+    stage.send("alice", licenses.Revoke(grant, "breach"), later=max(1, later))
+    paid = stage.pair.state.grants[grant]["refunded"]
+    assert stage.pair.state.balances[stage.accounts["bob"]] == before + paid
+    assert paid == refund
+
+
+def test_a_grant_cannot_be_revoked_at_its_end() -> None:
+    stage = Stage()
+    _, grant, end = served(stage)
+    stage.send("alice", licenses.Revoke(grant, "breach"), code="licenses.not_revocable", later=end - stage.now)
+
+
+# --- sales
+
+
+def auctioned(stage: Stage, **fields: Any) -> tuple[bytes, int]:
+    """Let alice auction a half of an asset for a minute; return the auction and its end."""
+    (asset,) = stage.register("alice", "A")
+    thing, ends = Thing("share", asset, 5_000), stage.now + 1 + 60_000
+    chosen = {"reserve": 100, "increment": 10, "extension_ms": 10_000} | fields
+    stage.send("alice", market.OpenAuction(thing, chosen["reserve"], chosen["increment"], ends, chosen["extension_ms"]))
+    return market.auction_id(stage.id, thing), ends
+
+
+@pytest.mark.parametrize(("amount", "sold"), [(99, False), (100, True)])
+def test_an_auction_sells_from_its_reserve_on(amount: int, sold: bool) -> None:
+    stage = Stage()
+    auction, ends = auctioned(stage)
+    stage.send("bob", market.Bid(auction, amount))
+    stage.pause(ends - stage.now)
+    (asset,) = stage.pair.state.assets.values()
+    assert (stage.accounts["bob"] in asset["shares"]) == sold
+    assert (stage.pair.state.balances[stage.accounts["bob"]] == 10**10) != sold
+
+
+@pytest.mark.parametrize(("second", "code"), [(109, "market.bid_too_low"), (110, "")])
+def test_a_bid_is_an_increment_above_the_best(second: int, code: str) -> None:
+    stage = Stage()
+    auction, _ = auctioned(stage)
+    stage.send("bob", market.Bid(auction, 9), code="market.bid_too_low")
+    stage.send("bob", market.Bid(auction, 100))
+    stage.send("carol", market.Bid(auction, second), code=code)
+
+
+@pytest.mark.parametrize(("before_end", "moved"), [(10_001, 0), (10_000, 0), (9_999, 1), (1, 9_999)])
+def test_a_late_bid_moves_the_end(before_end: int, moved: int) -> None:
+    stage = Stage()
+    auction, ends = auctioned(stage)
+    stage.send("bob", market.Bid(auction, 100), later=ends - before_end - stage.now)
+    assert stage.pair.state.auctions[auction]["ends"] == ends + moved
+
+
+def test_no_bid_moves_the_end_beyond_twice_the_length() -> None:
+    stage = Stage()
+    auction, ends = auctioned(stage, extension_ms=60_000)
+    hard = ends + 60_000
+    for index in range(1, 4):
+        stage.send(NAMES[index], market.Bid(auction, 100 * index), later=30_000)
+    assert stage.pair.state.auctions[auction]["ends"] == hard
+    stage.send("bob", market.Bid(auction, 1_000), later=hard - 1 - stage.now)
+    stage.send("carol", market.Bid(auction, 2_000), code="market.unknown_auction")
+    (asset,) = stage.pair.state.assets.values()
+    assert stage.accounts["bob"] in asset["shares"]
+
+
+@pytest.mark.parametrize("short", [0, 1])
+@pytest.mark.parametrize(
+    ("passed", "price"), [(1, 1_000), (19_999, 1_000), (20_000, 550), (39_999, 550), (40_000, 100), (59_999, 100)]
+)
+def test_the_price_of_a_dutch_auction_falls_in_equal_steps(passed: int, price: int, short: int) -> None:
+    """Two steps in a minute make three parts."""
+    stage = Stage()
+    (asset,) = stage.register("alice", "A")
+    thing, opened = Thing("share", asset, 5_000), stage.now + 1
+    stage.send("alice", market.OpenDutchAuction(thing, 1_000, 100, 2, opened + 60_000))
+    auction, bob = market.auction_id(stage.id, thing), stage.accounts["bob"]
+    code = "market.price_above_max" if short else ""
+    stage.send("bob", market.Take(auction, price - short), code=code, later=passed)
+    assert stage.pair.state.balances[bob] == 10**10 - (0 if short else price)
+
+
 # --- numbers of things
 
 
@@ -446,3 +609,23 @@ def test_a_search_for_a_cycle_is_bounded(bound: int, good: bool, monkeypatch: py
         world.do("alice", last)
     else:
         world.refused("royalties.lineage_too_large", "alice", last)
+
+
+def test_an_asset_has_sixty_four_owners() -> None:
+    stage = Stage()
+    (asset,) = stage.register("alice", "A")
+    keys = [seed_key(f"owner {index}") for index in range(64)]
+    stage.pair.notebook.keys |= {key.public_key: key for key in keys}
+    stage.send("alice", *[OpenAccount(key.public_key, bytes(16), "owner") for key in keys])
+    accounts = [account_id(stage.pair.state.network, "org-alice", key.public_key, bytes(16)) for key in keys]
+    thing, expires = Thing("share", asset, 1), stage.now + DAY_MS
+    for account in accounts[:63]:
+        stage.send("alice", transfers.OfferGift(thing, account, expires))
+        stage.send(account, transfers.Accept(transfers.transfer_id(stage.id, thing), 0))
+    assert len(stage.pair.state.assets[asset]["shares"]) == 64
+    one_more = transfers.OfferGift(thing, accounts[63], expires)
+    stage.send("alice", one_more, code="transfers.too_many_owners")
+    stage.send("alice", transfers.OfferGift(thing, accounts[0], expires))
+    stage.send(accounts[1], one_more)
+    stage.send(accounts[63], transfers.Accept(transfers.transfer_id(stage.id, thing), 0))
+    assert len(stage.pair.state.assets[asset]["shares"]) == 64

@@ -1,16 +1,21 @@
-"""`guildmark account`: opening accounts, balances, payments, and new keys for accounts whose own are lost."""
+"""`guildmark account`: opening accounts, balances, payments, keys, and new ones for accounts whose own are lost."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import rich_click as click
 
 from guildmark.cli.output import emit
 from guildmark.cli.session import Session, with_session
+from guildmark.errors import InvalidArgument
+
+ROLES = ("owner", "operator", "release")
 
 
 @click.group()
 def account() -> None:
-    """Open accounts, see balances, pay, recover."""
+    """Open accounts, see balances, pay, change keys, recover."""
 
 
 @account.command("open")
@@ -81,3 +86,48 @@ def veto_recovery(session: Session) -> None:
     """End the requested recovery of the acting account. After that only the consortium can recover it for 30 days."""
     with session.client(acting=True) as client:
         emit(client.accounts.veto_recovery(), json=session.json)
+
+
+@account.command("add-key")
+@click.argument("key")
+@click.option("--role", type=click.Choice(ROLES), default="operator", show_default=True, help="What the key may sign.")
+@with_session(nodes=True, account=True)
+def add_key(session: Session, key: str, role: Any) -> None:
+    """Give the acting account the further key KEY (did:key or a key's name).
+
+    owner signs everything; operator versions, offers and reports; release the release of keys only.
+    """
+    with session.client(acting=True) as client:
+        client.accounts.add_key(session.resolve_key(key), role)
+        emit(client.accounts.get(), json=session.json)
+
+
+@account.command("revoke-key")
+@click.argument("key")
+@with_session(nodes=True, account=True)
+def revoke_key(session: Session, key: str) -> None:
+    """Take KEY (did:key or a key's name) from the acting account. One owner key stays."""
+    with session.client(acting=True) as client:
+        client.accounts.revoke_key(session.resolve_key(key))
+        emit(client.accounts.get(), json=session.json)
+
+
+@account.command("rotate-key")
+@click.argument("name")
+@with_session(nodes=True, account=True)
+def rotate_key(session: Session, name: str) -> None:
+    """Replace the acting account's key that signs by the key NAME of the wallet, which then belongs to the account.
+
+    From then on the old key signs nothing.
+    """
+    passphrase, wallet = session.passphrase(), session.wallet
+    known = wallet.read(name).account
+    with session.client(acting=True) as client:
+        acting = session.account()
+        if known and known != acting.text:
+            raise InvalidArgument(
+                "wallet.other_account", f"the key {name!r} belongs to another account: make a new one"
+            )
+        rotated = client.accounts.rotate_key(wallet.open_key(name, passphrase))
+        wallet.assign(name, passphrase, account=rotated.text, network_id=client.network_id())
+        emit(client.accounts.get(rotated), json=session.json)

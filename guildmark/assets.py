@@ -140,6 +140,7 @@ class AsyncAssets:
         visibility: Visibility = "licensed",
         provenance: Provenance | None = None,
         creators: Sequence[tuple[AnyAccount, int]] = (),
+        manager: AnyAccount | None = None,
         transfer_terms: TransferTerms | None = None,
         tensors_digest: bytes | None = None,
         committed: Committed | None = None,
@@ -147,7 +148,8 @@ class AsyncAssets:
     ) -> RegisteredVersion:
         """Register a new asset with its first version and upload its bytes; the client's account owns it.
 
-        `creators` are (account, bps) that sum to 10,000. A `.keras` file's tensor digest is computed when not given.
+        `creators` are (account, bps) that sum to 10,000. `manager` makes offers, versions and aliases in place of the
+        client's account. A `.keras` file's tensor digest is computed when not given.
 
         Raises:
             Refused: `assets.*`, for instance because the artifact belongs to an asset already.
@@ -166,6 +168,7 @@ class AsyncAssets:
                 visibility=visibility,
                 provenance=provenance or Provenance(),
                 creators=tuple((account_bytes(account), bps) for account, bps in creators),
+                manager=None if manager is None else account_bytes(manager),
                 transfer_terms=transfer_terms or TransferTerms(),
             )
             outcome = await self._reveal(ready, operation)

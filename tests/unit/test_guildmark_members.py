@@ -17,6 +17,8 @@ from guildmark.cli import main
 from guildmark.identity import Account
 from guildmark.sync import Accounts
 from guildmark.wallet import Cost, Wallet
+from ledger.modules.credits.operations import Transfer
+from ledger.transaction import decode_transaction
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
 
@@ -201,3 +203,18 @@ def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[s
     assert (done["recovery"]["state"], len(done["keys"])) == ("completed", 1)
     wrong = run(capsys, "account", "recover", "lab", "did:key:zzz", "--account", "org-0", expect=2)
     assert wrong["code"] == "argument.key"
+
+
+def test_a_key_that_was_rotated_signs_nothing_and_the_new_one_acts(
+    world: Consortium, wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet.create("next", "secret", cost=COST)
+    made = run(capsys, "account", "rotate-key", "next", "--account", "org-0")
+    assert [(entry["key"], entry["role"]) for entry in made["keys"]] == [(wallet.read("next").public_key, "owner")]
+    by_the_old_one = decode_transaction(world.by("org-0", Transfer(world.accounts["org-1"], 1)))
+    refusal = world.chain.admission_error(by_the_old_one, world.now_ms)
+    assert refusal is not None
+    assert refusal.code == "transaction.unknown_signer"
+    run(capsys, "account", "pay", "org-1", "1", "--account", "next")
+    other = run(capsys, "account", "rotate-key", "org-1", "--account", "next", expect=1)
+    assert other["code"] == "wallet.assigned"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.modules.assets import operations as assets
+from ledger.modules.assets.records import DENIED_USES_MAX
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.royalties.records import STACKS
@@ -64,4 +65,25 @@ def test_a_gift_whose_least_royalties_exceed_all_credits_is_refused() -> None:
         gift = transfers.OfferGift(thing, world.accounts["bob"], world.now_ms + DAY_MS)
         world.refused("credits.insufficient", "alice", gift)
     world.transfer("alice", child, "alan")
+    world.check_laws()
+
+
+def test_what_ancestors_deny_has_an_end() -> None:
+    """The attack: to let a record grow that everybody reads who trades in the asset."""
+    world = World()
+    parent = world.register("carol", "parent")
+    child = world.register("alice", "child")
+    for turn in range(DENIED_USES_MAX // 32 + 1):
+        codes = tuple(f"use-{turn:02}-{number:02}" for number in range(32))
+        grant = world.license("carol", parent, "alice", msgspec.structs.replace(SHARING, field_deny=codes))
+        label, derivation = f"version {turn}", assets.Derivation(parent, "train-on", grant)
+        if turn < DENIED_USES_MAX // 32:
+            world.add_version("alice", child, label, derivations=[derivation])
+            continue
+        world.commit("alice", label)
+        version = assets.AddVersion(
+            child, world.artifact(label), world.salt(label), assets.Provenance(derivations=(derivation,))
+        )
+        world.refused("assets.derivation_denied_uses", "alice", version)
+    assert len(world.query("assets.get", asset=child.hex()).denied_uses) == DENIED_USES_MAX
     world.check_laws()

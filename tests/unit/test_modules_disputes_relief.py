@@ -661,12 +661,15 @@ def test_two_who_claim_it_back() -> None:
 
 
 def test_a_retired_asset_comes_back_too() -> None:
+    """The attack: to retire what one is about to lose, so that nobody ever sells it."""
     court = Court()
     asset = court.register("alice", "A")
     identifier = court.file_against("bob", asset, "transfer_back", 70_000)
     court.do("alice", assets.Retire(asset))
     court.conclude(identifier, uphold=True)
     assert owners(court, asset) == {"bob": 10_000}
+    court.license("bob", asset, "carol", TERMS)
+    court.check_laws()
 
 
 def test_everything_ends_without_anybody_doing_anything() -> None:

@@ -13,7 +13,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets import events
 from ledger.modules.assets.operations import Derivation
 from ledger.modules.assets.reads import links, owner_organization, require_asset, sole_owner
-from ledger.modules.assets.records import DERIVED, LINK_TERMS_MAX, LINKS, Asset, Link
+from ledger.modules.assets.records import DENIED_USES_MAX, DERIVED, LINK_TERMS_MAX, LINKS, Asset, Link
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses.check import check
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
@@ -122,6 +122,10 @@ def _terms_of_grant(context: Context, owner: bytes | None, derivation: Derivatio
 def _inherit(asset: Asset, context: Context, parent: bytes, terms: Terms | None) -> Asset:
     ancestor = require_asset(context.view, parent)
     denied = {*asset.denied_uses, *ancestor.denied_uses, *(() if terms is None else terms.field_deny)}
+    if len(denied) > DENIED_USES_MAX:
+        raise OperationError(
+            "assets.derivation_denied_uses", f"ancestors would deny {len(denied)} of at most {DENIED_USES_MAX} uses"
+        )
     commercial = asset.commercial and ancestor.commercial and (terms is None or terms.commercial)
     return msgspec.structs.replace(asset, denied_uses=tuple(sorted(denied)), commercial=commercial)
 

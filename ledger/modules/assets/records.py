@@ -37,6 +37,8 @@ LATEST: Final = "latest"
 """The alias that nobody sets: it follows the versions by itself."""
 LINK_TERMS_MAX: Final = 16
 """Different terms under which one asset derives from one parent; a further one is refused."""
+DENIED_USES_MAX: Final = 256
+"""Fields of use that an asset's ancestors deny together; a version that would bring more is refused."""
 VERSION_BYTES: Final = 4
 KINDS: Final[tuple[Kind, ...]] = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
 

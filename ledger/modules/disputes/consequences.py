@@ -68,7 +68,12 @@ def take_back(context: Context, identifier: bytes, dispute: Dispute) -> Dispute 
     taken = _within_reach(context, dispute, asset)
     if taken:
         changed = msgspec.structs.replace(
-            asset, manager=claimant, transfers=asset.transfers + 1, recall=None, recalls=asset.recalls + 1
+            asset,
+            manager=claimant,
+            transfers=asset.transfers + 1,
+            retired=False,  # Nobody can take it out of trade for ever who had no right to it.
+            recall=None,
+            recalls=asset.recalls + 1,
         )
         _store(context, dispute.asset, changed)
         move_shares(context, dispute.asset, taken, claimant, paid=False, enforced=False)

@@ -30,7 +30,11 @@ def check_inherited(view: Readable, asset_id: bytes, asset: Asset, terms: Terms)
         raise OperationError("licenses.denied_field_dropped", f"ancestors deny {sorted(missing)}: field_deny must too")
     if not asset.commercial and (terms.commercial or terms.price or terms.usage_price):
         raise OperationError("licenses.non_commercial_parent", "an ancestor's license is not commercial")
+    checked: set[bytes] = set()
     for ancestor, digest in _terms_above(view, asset_id):
+        if digest in checked:
+            continue
+        checked.add(digest)
         theirs = require_terms(view, digest)
         clause = broken_clause(theirs, terms)
         if clause is not None:

@@ -140,6 +140,7 @@ class AsyncAssets:
         visibility: Visibility = "licensed",
         provenance: Provenance | None = None,
         creators: Sequence[tuple[AnyAccount, int]] = (),
+        manager: AnyAccount | None = None,
         transfer_terms: TransferTerms | None = None,
         tensors_digest: bytes | None = None,
         committed: Committed | None = None,
@@ -147,7 +148,8 @@ class AsyncAssets:
     ) -> RegisteredVersion:
         """Register a new asset with its first version and upload its bytes; the client's account owns it.
 
-        `creators` are (account, bps) that sum to 10,000. A `.keras` file's tensor digest is computed when not given.
+        `creators` are (account, bps) that sum to 10,000. `manager` makes offers, versions and aliases in place of the
+        client's account. A `.keras` file's tensor digest is computed when not given.
 
         Raises:
             Refused: `assets.*`, for instance because the artifact belongs to an asset already.
@@ -166,6 +168,7 @@ class AsyncAssets:
                 visibility=visibility,
                 provenance=provenance or Provenance(),
                 creators=tuple((account_bytes(account), bps) for account, bps in creators),
+                manager=None if manager is None else account_bytes(manager),
                 transfer_terms=transfer_terms or TransferTerms(),
             )
             outcome = await self._reveal(ready, operation)
@@ -243,6 +246,7 @@ class AsyncAssets:
         available: bool | None = None,
         retired: bool | None = False,
         offered: bool | None = None,
+        sells: str | None = None,
         rights: Sequence[str] = (),
         commercial: bool | None = None,
         exclusivity: str | None = None,
@@ -258,8 +262,10 @@ class AsyncAssets:
         """Find assets; a page of `items`, and with it `height`, `block_time_ms` and the `cursor` of the next page.
 
         All words of `text` stand in name, tags, metadata or description; `wor*` is the beginning of one. What is said
-        of rights, terms and prices holds of one open offer. None asks for nothing, also as `retired`. Who has seen a
-        transaction committed at a height finds what it did with that height as `at_least`.
+        of rights, terms and prices holds of one open offer, listing or auction; `sells` says of what: license, asset,
+        share, or grant (a license that its holder passes on). An item's `price` is the least at the answer's block
+        time, and `sells`, `format` and `offer` say for what, how, and where. None asks for nothing, also as `retired`.
+        Who has seen a transaction committed at a height finds what it did with that height as `at_least`.
 
         Raises:
             Refused: `query.argument`, `query.cursor`, or `query.too_expensive`: ask for less.
@@ -277,6 +283,7 @@ class AsyncAssets:
             "available": _choice(available),
             "retired": _choice(retired),
             "offered": _choice(offered),
+            "sells": sells,
             "right": ",".join(rights) or None,
             "commercial": _choice(commercial),
             "exclusivity": exclusivity,

@@ -368,6 +368,24 @@ class AsyncLicenses:
         result: dict[str, Any] = await self._client.query("royalties.pool", asset=asset_bytes(asset))
         return result
 
+    async def royalty_stack(self, asset: str | bytes) -> dict[str, Any]:
+        """Whom an asset pays of every payment for it, the largest rate first."""
+        result: dict[str, Any] = await self._client.query("royalties.stack", asset=asset_bytes(asset))
+        entries = sorted(result["entries"], key=lambda entry: (-entry["rate_bps"], entry["name"], entry["ancestor"]))
+        return result | {"entries": entries}
+
+    async def quote(self, asset: str | bytes, price: int) -> dict[str, Any]:
+        """How a price for a license on an asset would be split now: fee, royalties, rest.
+
+        Raises:
+            Refused: `royalties.uncovered`, the price does not cover the least royalties.
+        """
+        fee_bps = (await self._client.genesis()).parameters.fee_bps
+        result: dict[str, Any] = await self._client.query(
+            "royalties.quote", asset=asset_bytes(asset), price=price, fee_bps=fee_bps
+        )
+        return result
+
     async def withdraw_royalties(self, asset: str | bytes) -> Outcome:
         """Take out what the client's account is owed from an asset's pool."""
         return await self._client.submit_and_wait(Withdraw(asset=asset_bytes(asset)))

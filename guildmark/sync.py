@@ -156,6 +156,8 @@ class Licenses(_Facade[AsyncLicenses]):
     claim = blocking(AsyncLicenses.claim)
     royalties_owed = blocking(AsyncLicenses.royalties_owed)
     royalty_pool = blocking(AsyncLicenses.royalty_pool)
+    royalty_stack = blocking(AsyncLicenses.royalty_stack)
+    quote = blocking(AsyncLicenses.quote)
     withdraw_royalties = blocking(AsyncLicenses.withdraw_royalties)
 
 

@@ -25,7 +25,7 @@ from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
 from primitives.finality import FinalityCertificate
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raised whenever the layout above changes; a node refuses another format than its own."""
 
 _FORMAT: Final = b"m/format"

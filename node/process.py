@@ -24,6 +24,7 @@ from node.assembly import Node, NodeFiles
 from node.data_directory import DataDirectory
 from node.failures import ConfigurationError, DirectoryUnusable, ExitCode, NodeFailure
 from node.parents import end_with_parent
+from primitives.quorum import weak_quorum
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long a thread may keep the interpreter while the loop waits for it."""
@@ -45,8 +46,23 @@ def run(directory: Path, *, exit_with_parent: bool) -> int:
         logs.configure(files.configuration.log, files.keys.node_id)
         if not files.keys.sealed:
             log.warning("keys are not sealed", notice=keys.UNENCRYPTED_NOTICE)
+        if short := young_commitments(files.genesis, files.configuration.consensus.turn_ms):
+            log.warning("commitments may be revealed too soon", notice=short)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(files))
+
+
+def young_commitments(genesis: genesis_files.Genesis, turn_ms: int) -> str:
+    """Return why the network's commitments protect less than they should under this node's turns, or an empty text.
+
+    f validators may lead one after the other, each for a turn, and keep a reveal waiting while their own commitment to
+    the same artifact ages. The genesis' number of validators counts; those that came later do not.
+    """
+    turns = weak_quorum(len(genesis.validators))
+    age_ms = genesis.parameters.commitment_age_ms
+    if genesis.development or age_ms >= turns * turn_ms:
+        return ""
+    return f"parameters.commitment_age_ms is {age_ms}, and {turns} turns of consensus.turn_ms take {turns * turn_ms}"
 
 
 def _read(data: DataDirectory) -> NodeFiles:

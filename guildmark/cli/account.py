@@ -1,16 +1,22 @@
-"""`guildmark account`: opening accounts, balances, payments, and new keys for accounts whose own are lost."""
+"""`guildmark account`: opening accounts, balances, payments, keys, and new keys for accounts whose own are lost."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
 from guildmark.cli.output import emit
 from guildmark.cli.session import Session, with_session
+from guildmark.errors import WalletError
+
+if TYPE_CHECKING:
+    from primitives.keys import SigningKey
 
 
 @click.group()
 def account() -> None:
-    """Open accounts, see balances, pay, recover."""
+    """Open accounts, see balances, pay, change keys, recover."""
 
 
 @account.command("open")
@@ -49,6 +55,82 @@ def pay(session: Session, recipient: str, amount: int) -> None:
     """Pay AMOUNT minor units to RECIPIENT (gm1... or a key's name)."""
     with session.client(acting=True) as client:
         emit(client.credits.transfer(session.resolve(recipient), amount), json=session.json)
+
+
+@account.command("add-key")
+@click.argument("key")
+@click.option("--role", type=click.Choice(("owner", "operator", "release")), default="operator", show_default=True)
+@with_session(nodes=True, account=True)
+def add_key(session: Session, key: str, role: Literal["owner", "operator", "release"]) -> None:
+    """Give the acting account the further key KEY: the did:key of somebody else's, or a name in the wallet.
+
+    Where the wallet has no key of that name, it is made. An owner key may do everything, the others the daily work
+    that neither pays nor hands on.
+    """
+    named, text = not key.startswith("did:key:"), key
+    if named:
+        text = _text(_wallet_key(session, key))
+    with session.client(acting=True) as client:
+        outcome = client.accounts.add_key(text, role)
+        if named:
+            _assign(session, key, client.network_id())
+        emit(client.accounts.get(at_least=outcome.height), json=session.json)
+
+
+@account.command("revoke-key")
+@click.argument("key")
+@with_session(nodes=True, account=True)
+def revoke_key(session: Session, key: str) -> None:
+    """Take KEY (did:key or a key's name) from the acting account. The last owner key stays, and every file."""
+    with session.client(acting=True) as client:
+        outcome = client.accounts.revoke_key(session.resolve_key(key))
+        emit(client.accounts.get(at_least=outcome.height), json=session.json)
+
+
+@account.command("rotate-key")
+@click.argument("name")
+@with_session(nodes=True, account=True)
+def rotate_key(session: Session, name: str) -> None:
+    """Replace the acting key by the key NAME of the wallet, in the same role. Where the wallet has none, it is made.
+
+    From then on --account NAME acts; the old key signs nothing any more. Its file stays.
+    """
+    key = _wallet_key(session, name)
+    with session.client(acting=True) as client:
+        rotated = client.accounts.rotate_key(key)
+        _assign(session, name, client.network_id())
+        emit(client.accounts.get(rotated), json=session.json)
+
+
+def _wallet_key(session: Session, name: str) -> SigningKey:
+    """Return the key `name` of the wallet, which is on disk before any account has it: a crash in between leaves a key
+    too many, never an account without one. A second try finds it.
+
+    Raises:
+        WalletError: as `Wallet.create` and `Wallet.open_key`; `wallet.assigned`, it is another account's.
+    """
+    from primitives.keys import SigningKey
+
+    passphrase, wallet = session.passphrase(), session.wallet
+    if name not in wallet.names():
+        key = SigningKey.generate()
+        wallet.create(name, passphrase, key=key)
+        return key
+    assigned = wallet.read(name).account
+    if assigned not in ("", session.account().text):
+        raise WalletError("wallet.assigned", f"the key {name!r} belongs to the account {assigned}: name another one")
+    return wallet.open_key(name, passphrase)
+
+
+def _assign(session: Session, name: str, network_id: bytes) -> None:
+    """Note in the wallet that the key `name` belongs to the acting account now."""
+    session.wallet.assign(name, session.passphrase(), account=session.account().text, network_id=network_id)
+
+
+def _text(key: SigningKey) -> str:
+    from primitives.identifiers import key_to_text
+
+    return key_to_text(key.public_key)
 
 
 @account.command("recover")

@@ -13,6 +13,7 @@ from guildmark.cli.session import Session, pairs, with_session
 
 if TYPE_CHECKING:
     from ledger.modules.assets.operations import Provenance
+    from ledger.operations import Operation
 
 KINDS = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
 RIGHTS = ("train-on", "fine-tune", "distill-merge")
@@ -37,6 +38,42 @@ def provenance_options(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def ownership_options(function: Any) -> Any:
+    """The options that say who made it, who acts for it, and what is due when it changes hands."""
+    bps = click.IntRange(0, 1_500)
+    units = click.IntRange(min=0)
+    for option in reversed(
+        [
+            click.option(
+                "--creator",
+                "creators",
+                multiple=True,
+                metavar="WHO=BPS",
+                help="Who made it (gm1... or a key's name), and what part of the resale royalty is due for that: 10000 "
+                "together, you alone by default. Never changes.",
+            ),
+            click.option("--manager", metavar="WHO", help="Makes offers, versions and aliases; you by default."),
+            click.option("--resale-royalty-bps", type=bps, default=0, show_default=True, help="Due to the creators."),
+            click.option(
+                "--least-royalty", type=units, default=0, show_default=True, help="Units at least, on gifts too."
+            ),
+            click.option("--no-gifts", is_flag=True, help="It and its shares are never given away."),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def read_creators(session: Session, creators: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Return (account, bps). Raises a usage error."""
+    found = []
+    for who, bps in pairs(creators, "--creator").items():
+        if not (bps.isascii() and bps.isdigit() and 1 <= int(bps[:6]) <= 10_000):
+            raise click.UsageError(f"--creator: write WHO=BPS with 1 to 10000 bps, not {who}={bps}")
+        found.append((session.resolve(who), int(bps)))
+    return found
 
 
 def read_provenance(
@@ -87,7 +124,7 @@ def _digest(text: str | None) -> bytes | None:
 def _group(name: str, kind: str | None) -> click.Group:
     """Make the group for one kind, or for all of them."""
     what = kind or "asset"
-    group = click.Group(name, help=f"Register, show, download and hand over {what}s.")
+    group = click.Group(name, help=f"Register, find, download and manage {what}s.")
     kind_option = click.option(
         "--kind", type=click.Choice(KINDS), default=kind, required=kind is None, show_default=kind is not None
     )
@@ -100,7 +137,7 @@ def _group(name: str, kind: str | None) -> click.Group:
     @click.option("--tag", "tags", multiple=True)
     @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="No personal data: it stays for ever.")
     @click.option("--public", is_flag=True, help="Anyone may download it.")
-    @click.option("--resale-royalty-bps", type=click.IntRange(0, 1_500), default=0, show_default=True)
+    @ownership_options
     @TENSORS_DIGEST
     @provenance_options
     @click.option("--wait-held", is_flag=True, help="Wait until a quorum of validators holds the bytes.")
@@ -151,6 +188,7 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
 
     names = ("parents", "hyperparameters", "preprocessing", "metrics", "code_version")
     provenance = read_provenance(**{name: options[name] for name in names})
+    creators, manager = read_creators(session, options["creators"]), options["manager"]
     with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
         note("committing, then waiting until the commitment is old enough ...")
         made = client.assets.register(
@@ -162,7 +200,11 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
             metadata=pairs(options["metadata"], "--metadata"),
             visibility="public" if options["public"] else "licensed",
             provenance=provenance,
-            transfer_terms=TransferTerms(resale_royalty_bps=options["resale_royalty_bps"]),
+            creators=creators,
+            manager=None if manager is None else session.resolve(manager),
+            transfer_terms=TransferTerms(
+                options["resale_royalty_bps"], options["least_royalty"], gifts=not options["no_gifts"]
+            ),
             tensors_digest=_digest(options["tensors_digest"]),
             progress=bar,
         )
@@ -244,14 +286,29 @@ def alias(session: Session, asset: str, alias: str, version: int | None) -> None
         emit(client.assets.set_alias(asset, alias, version), json=session.json)
 
 
+PREPARE = click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the owners' consent.")
+
+
 @click.command("manager")
 @click.argument("asset")
 @click.argument("who")
+@PREPARE
 @with_session(nodes=True, account=True)
-def manager(session: Session, asset: str, who: str) -> None:
-    """Let WHO (gm1... or a key's name) make offers, versions and aliases of ASSET. By owners of more than half."""
+def manager(session: Session, asset: str, who: str, prepare: bool) -> None:
+    """Let WHO (gm1... or a key's name) make offers, versions and aliases of ASSET.
+
+    By owners of more than half: where several have it, they consent first to what --prepare shows.
+    """
+    from guildmark.accounts import account_bytes
+    from guildmark.assets import asset_bytes
+    from ledger.modules.assets.operations import SetManager
+
+    account = session.resolve(who)
+    if prepare:
+        _prepared(session, SetManager(asset_bytes(asset), account_bytes(account)))
+        return
     with session.client(acting=True) as client:
-        emit(client.assets.set_manager(asset, session.resolve(who)), json=session.json)
+        emit(client.assets.set_manager(asset, account), json=session.json)
 
 
 @click.command("consent")
@@ -274,11 +331,28 @@ def consent(session: Session, asset: str, operation: str, withdraw: bool) -> Non
 
 @click.command("retire")
 @click.argument("asset")
+@PREPARE
 @with_session(nodes=True, account=True)
-def retire(session: Session, asset: str) -> None:
-    """End an asset's further use in trade."""
+def retire(session: Session, asset: str, prepare: bool) -> None:
+    """End an asset's further use in trade.
+
+    By its owner: where there are several, the others consent first to what --prepare shows.
+    """
+    from guildmark.assets import asset_bytes
+    from ledger.modules.assets.operations import Retire
+
+    if prepare:
+        _prepared(session, Retire(asset_bytes(asset)))
+        return
     with session.client(acting=True) as client:
         emit(client.assets.retire(asset), json=session.json)
+
+
+def _prepared(session: Session, operation: Operation) -> None:
+    """Show what the other owners are to consent to: this command, given again, sends the very same."""
+    from guildmark.transfers import show_operation, write_operation
+
+    emit({"prepared": write_operation(operation), **show_operation(operation)}, json=session.json)
 
 
 model = _group("model", "model")

@@ -12,6 +12,7 @@ from guildmark.cli.session import Session, with_session
 
 EXCLUSIVITIES = ("none", "sole", "exclusive")
 SORTS = ("relevance", "newest", "name", "price")
+SELLS = ("license", "asset", "share", "grant")
 DIRECTIONS = ("up", "down", "both")
 
 
@@ -29,13 +30,14 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @click.option("--ancestor", metavar="ASSET", help="That it derives from in any number of generations.")
     @click.option("--available/--not-available", default=None, help="Whether a quorum of validators holds it.")
     @click.option("--retired", is_flag=True, help="Retired ones only.")
-    @click.option("--offered/--not-offered", default=None, help="Whether licenses are offered.")
+    @click.option("--offered/--not-offered", default=None, help="Whether something of it can be bought.")
+    @click.option("--sells", type=click.Choice(SELLS), help="What can be bought; a grant is a license passed on.")
     @click.option("--right", "rights", multiple=True, help="That one offer gives; may be repeated: all of them.")
     @click.option("--commercial/--non-commercial", default=None, help="What the offer allows.")
     @click.option("--exclusivity", type=click.Choice(EXCLUSIVITIES))
     @click.option("--spdx", help="SPDX id of the offer's terms.")
-    @click.option("--price-min", type=click.IntRange(min=0))
-    @click.option("--price-max", type=click.IntRange(min=0))
+    @click.option("--price-min", type=click.IntRange(min=0), help="At the answer's block time.")
+    @click.option("--price-max", type=click.IntRange(min=0), help="At the answer's block time.")
     @click.option("--buyer", help="gm1... or a key's name: offers to it alone count as well.")
     @click.option("--sort", type=click.Choice(SORTS), help="Default: relevance with TEXT, else newest.")
     @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
@@ -52,7 +54,9 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
         if session.json:
             click.echo(encode(page))
             return
-        emit_table(page["items"], ("asset", "kind", "name", "organization", "price"), json=False)
+        emit_table(
+            page["items"], ("asset", "kind", "name", "organization", "price", "sells", "format", "offer"), json=False
+        )
         if page["cursor"]:
             note(f"there are more: --cursor {page['cursor']}")
 
@@ -99,7 +103,10 @@ def _branches(
     indent: str,
     drawn: set[str],
 ) -> Iterator[str]:
-    branches = relatives.get(asset, [])
+    branches = sorted(
+        relatives.get(asset, []),
+        key=lambda branch: (-branch[1]["rate_bps"], nodes[branch[0]]["name"], branch[0]),
+    )
     for number, (relative, edge) in enumerate(branches, 1):
         last = number == len(branches)
         again = relative in drawn

@@ -83,6 +83,22 @@ def down(session: Session, directory: Path, timeout_s: float) -> None:
     emit({"stopped": stopped}, json=session.json, text=f"stopped {len(stopped)} nodes")
 
 
+@cluster.command("advance-clock")
+@click.option("--days", type=click.IntRange(0, 3_650), default=0)
+@click.option("--hours", type=click.IntRange(0, 1_000), default=0)
+@click.option("--seconds", type=click.IntRange(0, 1_000_000), default=0)
+@with_session(nodes=True, account=True)
+def advance_clock(session: Session, days: int, hours: int, seconds: int) -> None:
+    """Move the block time of a development network ahead: what ends by then has ended when this returns."""
+    ms = ((days * 24 + hours) * 3_600 + seconds) * 1_000
+    if not ms:
+        raise click.UsageError("say by how much: --days, --hours, --seconds")
+    with session.client(acting=True) as client:
+        client.advance_clock(ms)
+        height = client.advance_clock(1)  # in the first block of the new time, which does what is due
+        emit({"height": height, "block_time_ms": client.network_time_ms()}, json=session.json)
+
+
 _COLUMNS = ("node", "pid", "url", "answers", "ready", "height", "view", "primary")
 
 

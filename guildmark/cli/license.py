@@ -129,6 +129,15 @@ def grants(session: Session, who: str | None, asset: str | None, of_others: bool
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
 
 
+@license_group.command("show")
+@click.argument("grant")
+@with_session(nodes=True)
+def show(session: Session, grant: str) -> None:
+    """Show GRANT: its terms and state, what was used, paid and paid back."""
+    with session.client() as client:
+        emit(client.licenses.get_grant(grant), json=session.json)
+
+
 @license_group.command("renew")
 @click.argument("grant")
 @click.argument("offer_id")
@@ -224,6 +233,64 @@ def royalties(session: Session, asset: str, withdraw: bool) -> None:
             emit(client.licenses.withdraw_royalties(asset), json=session.json)
         else:
             emit(client.licenses.royalties_owed(asset), json=session.json)
+
+
+@license_group.command("pays")
+@click.argument("asset")
+@with_session(nodes=True)
+def pays(session: Session, asset: str) -> None:
+    """List whom ASSET pays of every payment for it: what it was derived from, and at which rates."""
+    with session.client() as client:
+        stack = client.licenses.royalty_stack(asset)
+    if session.json:
+        emit(stack, json=True)
+    else:
+        emit_table(stack["entries"], ("name", "rate_bps", "least", "cap_left", "depth", "ancestor"), json=False)
+
+
+@license_group.command("quote")
+@click.argument("asset")
+@click.argument("price", type=click.IntRange(min=0))
+@with_session(nodes=True)
+def quote(session: Session, asset: str, price: int) -> None:
+    """Show how PRICE for a license on ASSET would be split now."""
+    with session.client() as client:
+        split = client.licenses.quote(asset, price)
+        names = {entry["ancestor"]: entry["name"] for entry in client.licenses.royalty_stack(asset)["entries"]}
+    if session.json:
+        emit(split, json=True)
+        return
+    parts = sorted(split["royalties"], key=lambda part: (-part["amount"], names[part["asset"]]))
+    rows = [{"to": f"the owners of {names[part['asset']]}", "amount": part["amount"]} for part in parts]
+    rows = [{"to": "the treasury", "amount": split["fee"]}, *rows, {"to": "the owners", "amount": split["rest"]}]
+    emit_table(rows, ("amount", "to"), json=False)
+
+
+@license_group.command("withdraw")
+@click.argument("offer_id")
+@with_session(nodes=True, account=True)
+def withdraw(session: Session, offer_id: str) -> None:
+    """End an offer. What was bought under it stays."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.withdraw_offer(offer_id), json=session.json)
+
+
+@license_group.command("approve")
+@click.argument("grant_id")
+@with_session(nodes=True, account=True)
+def approve(session: Session, grant_id: str) -> None:
+    """Approve that GRANT_ID is used for derivatives, where its terms ask for that."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.approve_derivatives(grant_id), json=session.json)
+
+
+@license_group.command("claim")
+@click.argument("grant_id")
+@with_session(nodes=True, account=True)
+def claim(session: Session, grant_id: str) -> None:
+    """Have the due settlement or refund of a grant's escrow done now."""
+    with session.client(acting=True) as client:
+        emit(client.licenses.claim(grant_id), json=session.json)
 
 
 @license_group.group("odrl")

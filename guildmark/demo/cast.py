@@ -25,6 +25,7 @@ ACCOUNTS: Final = tuple(AccountPlan(name, name, CREDITS_EACH) for name, _ in ORG
 GENESIS: Final[dict[str, Any]] = {"name": "demo", "commitment_age_ms": 4_000}
 NODE: Final[dict[str, dict[str, Any]]] = {"consensus": {"suspicion_timeout_ms": 1_000, "turn_ms": 2_000}}
 
+DENIED_USE: Final = "surveillance"
 TRAINING_TERMS: Final[dict[str, Any]] = {
     "rights": ["train-on", "download"],
     "price": 10_000,
@@ -32,9 +33,28 @@ TRAINING_TERMS: Final[dict[str, Any]] = {
     "derivatives": "yes",
     "revenue_share_bps": 1_000,
     "revenue_share_depth": 2,
+    "field_deny": [DENIED_USE],
+    "attribution": "Trained on Handwritten digits by the Aurora Institute",
 }
-"""The data set: a fee, and a tenth of what the models trained on it earn, two generations deep."""
+"""The data set: a fee, and a tenth of what the models trained on it earn, two generations deep. What it denies, all
+that is made of it must deny too."""
 EVALUATION_TERMS: Final[dict[str, Any]] = {"rights": ["download", "publish-benchmarks"], "price": 0}
 """The data set again, for who only wants to measure a model on it."""
-MODEL_TERMS: Final[dict[str, Any]] = {"rights": ["download", "inference"], "price": 100_000, "commercial": True}
+MODEL_TERMS: Final[dict[str, Any]] = {
+    "rights": ["download", "inference"],
+    "price": 100_000,
+    "commercial": True,
+    "editions_max": 100,
+    "term_ms": 365 * 86_400_000,
+    "renewable": True,
+    "seats": 5,
+    "field_deny": [DENIED_USE],
+    "transferable": True,
+    "resale_royalty_bps": 500,
+    "revocation_causes": ["misuse"],
+    "notice_ms": 7 * 86_400_000,
+    "refund_mode": "pro-rata",
+    "attribution": "Digit reader by Borealis Labs",
+}
+"""The model: one of a hundred numbered licenses for a year, with seats, which may be passed on."""
 TRANSFER_PRICE: Final = 250_000

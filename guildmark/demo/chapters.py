@@ -149,7 +149,17 @@ def sale(stage: Stage) -> None:
     net = price - price * fee_bps // 10_000
     tell.check(paid == price, f"exactly the price of {price:,} left the buyer's account")
     tell.check(royalty == net * share_bps // 10_000, "the data set's owner got a tenth of what the fee left")
-    tell.check(grant.state == "active", "the grant is active")
+    token = buyer.licenses.token(grant.grant)
+    tell.check(
+        (token["edition"], token["editions"]) == (1, int(cast.MODEL_TERMS["editions_max"])),
+        f"the license is a token of its own, number {token['edition']} of {token['editions']}, for a year",
+    )
+    allowed = buyer.licenses.check(stage.model.asset, "inference")
+    denied = buyer.licenses.check(stage.model.asset, "inference", field_of_use=cast.DENIED_USE)
+    tell.check(
+        allowed["allowed"] and (denied["allowed"], denied["clause"]) == (False, "field_deny"),
+        f"it allows inference, and not for {cast.DENIED_USE}: the data set's terms deny that to all that is made of it",
+    )
     tell.fact(price=paid, royalty=royalty, fee=fee, grant=grant.grant)
 
 

@@ -37,12 +37,12 @@ JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 LOCK_WAIT_MS: Final = 100
 """How long a block's rows wait for somebody else who writes into the database, which nobody should."""
 
-_WATCHED: Final = {
-    table.prefix: (number, len(table.prefix), len(table.prefix) + source.key_bytes)
-    for number, source in enumerate(SOURCES)
-    for table in (source.subjects, *source.watched)
-}
-"""Table of the state -> its source, and where in a key the subject stands."""
+_WATCHED: Final[dict[bytes, list[tuple[int, int, int]]]] = {}
+"""Table of the state -> its sources, and where in a key the subject of each stands."""
+for _number, _source in enumerate(SOURCES):
+    for _table in (_source.subjects, *_source.watched):
+        _start = len(_table.prefix)
+        _WATCHED.setdefault(_table.prefix, []).append((_number, _start, _start + _source.key_bytes))
 
 _Subject = tuple[int, bytes]
 """(number of the source, subject)"""
@@ -91,8 +91,8 @@ class SearchIndex:
         found: set[tuple[int, bytes]] = set()
         # `table_of` written out: of a block of transfers this is most of what search costs.
         for key in [key for key in changes if key[: key.find(b"/") + 1] in _WATCHED]:
-            number, start, end = _WATCHED[table_of(key)]
-            found.add((number, key[start:end]))
+            for number, start, end in _WATCHED[table_of(key)]:
+                found.add((number, key[start:end]))
         return encode(_Note(FORMAT, tuple(sorted(found)))) if found else _NOTHING
 
     def executed(self, header: Header, block_hash: bytes, note: bytes, state: Readable) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from ledger.errors import LedgerError
 from ledger.search.request import Position, Search, write_cursor
 from ledger.search.schema import FORMAT
-from ledger.search.sources import rights_mask
+from ledger.search.sources import LICENSE, rights_mask
 from primitives.identifiers import account_to_text
 
 STEPS_MAX: Final = 20_000_000
@@ -49,8 +49,14 @@ class AssetFound(msgspec.Struct, frozen=True):
     """A quorum of validators holds the latest version."""
     retired: bool
     price: int | None
-    """The least that is asked for it in an open offer that fits the search, at the answer's block time; None: in
-    none."""
+    """The least for which something of it can be bought that fits the search, at the answer's block time; of what is in
+    an English auction, the least bid that can win. None where nothing fits."""
+    sells: str | None
+    """What the price is for: license, asset, share or grant."""
+    format: str | None
+    """How it is asked: fixed, english or dutch."""
+    offer: str | None
+    """The id of the license offer, listing or auction; of several at one price the first by `sells`, format and id."""
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
@@ -121,16 +127,21 @@ def _answer(database: sqlite3.Connection, search: Search) -> SearchAnswer:
     statement = _Statement(search, block_time_ms)
     rows = database.execute(statement.sql(), statement.values).fetchall()
     more, page = len(rows) > search.limit, rows[: search.limit]
-    items = tuple(_item(database, row) for row in page)
+    items = tuple(_item(database, statement, row) for row in page)
     cursor = write_cursor(search, _position(search, page[-1])) if more else None
     return SearchAnswer(height, block_time_ms, items, cursor)
 
 
-def _item(database: sqlite3.Connection, row: tuple[Any, ...]) -> AssetFound:
+def _item(database: sqlite3.Connection, statement: _Statement, row: tuple[Any, ...]) -> AssetFound:
     asset, kind, name, description, tags, visibility, organization, versions, registered_at_ms, available, retired = (
         row[: len(_COLUMNS)]
     )
+    price = row[len(_COLUMNS)]
     owners = database.execute("SELECT account, bps FROM owners WHERE asset = ? ORDER BY account", (asset,))
+    cheapest = None
+    if price is not None:
+        cheapest = database.execute(statement.cheapest(), statement.values | {"item": asset}).fetchone()
+    sells, kind_of_price, offer = cheapest or (None, None, None)
     return AssetFound(
         asset=asset.hex(),
         kind=kind,
@@ -144,7 +155,10 @@ def _item(database: sqlite3.Connection, row: tuple[Any, ...]) -> AssetFound:
         registered_at_ms=registered_at_ms,
         available=bool(available),
         retired=bool(retired),
-        price=row[len(_COLUMNS)],
+        price=price,
+        sells=sells,
+        format=kind_of_price,
+        offer=None if offer is None else offer.hex(),
     )
 
 
@@ -190,6 +204,15 @@ _BEHIND: Final = {
 """What follows a position, in each order."""
 
 
+_FALLEN: Final = "(:now - p.opened_at_ms) * (p.steps + 1) / (p.ends_at_ms - p.opened_at_ms)"
+_PRICE_NOW: Final = (
+    "CASE WHEN p.steps IS NULL THEN p.price"
+    f" ELSE p.price - p.falls / p.steps * ({_FALLEN}) - p.falls % p.steps * ({_FALLEN}) / p.steps END"
+)
+"""What is asked at the answer's block time. As `ledger.modules.market.dutch.price_at` has it, but divided before it is
+multiplied: a product of both would leave 64 bits, and SQLite would go on with a rounded number."""
+
+
 class _Statement:
     """The one statement of a search. Texts of the client are values of it, never parts."""
 
@@ -197,7 +220,8 @@ class _Statement:
         self._search = search
         self._wanted: list[str] = []
         self.values: dict[str, Any] = {"now": block_time_ms, "limit": search.limit + 1}
-        self.values |= {"sells": search.sells, "buyer": search.buyer}
+        self.values["buyer"] = search.buyer
+        self._fits = self._fitting()
         self._filter()
 
     def sql(self) -> str:
@@ -251,31 +275,44 @@ class _Statement:
         if search.retired is not None:
             self._want("a.retired = :retired", retired=search.retired)
 
+    def cheapest(self) -> str:
+        """Whose price it is: (sells, format, id) of one asset, `:item`, that has a price."""
+        return (
+            "SELECT p.sells, p.format, p.id FROM assets AS a JOIN prices AS p ON p.asset = a.asset"
+            f" WHERE a.asset = :item AND {self._fits} ORDER BY {_PRICE_NOW}, p.sells, p.format, p.id LIMIT 1"
+        )
+
     def _price(self) -> str:
-        """The least price that is asked for it in an open offer that fits; NULL where there is none."""
+        """The least price that is asked for something of it, open and as the search wants it; NULL where there is
+        none."""
+        return f"(SELECT min({_PRICE_NOW}) FROM prices AS p WHERE p.asset = a.asset AND {self._fits})"
+
+    def _fitting(self) -> str:
         search = self._search
         fits = [
-            "p.asset = a.asset",
-            "p.sells = :sells",
             "p.expires_at_ms > :now",
+            f"CASE p.sells WHEN '{LICENSE}' THEN a.licensable ELSE a.sellable END",
             "ifnull(p.transfers, a.transfers) = a.transfers",
             "(p.buyer IS NULL OR p.buyer = :buyer)",
             "NOT EXISTS (SELECT 1 FROM sold_out AS s WHERE s.asset = p.asset AND s.terms = p.terms)",
+            "(p.condition IS NULL OR p.condition ="
+            " (SELECT condition FROM standing AS c WHERE c.sells = p.sells AND c.thing = p.thing))",
         ]
         if search.rights:
             fits.append("p.rights & :rights = :rights")
             self.values["rights"] = rights_mask(search.rights)
         for name, condition in (
+            ("sells", "p.sells = :sells"),
             ("commercial", "p.commercial = :commercial"),
             ("exclusivity", "p.exclusivity = :exclusivity"),
             ("spdx", "p.spdx = :spdx"),
-            ("price_min", "p.price >= :price_min"),
-            ("price_max", "p.price <= :price_max"),
+            ("price_min", f"{_PRICE_NOW} >= :price_min"),
+            ("price_max", f"{_PRICE_NOW} <= :price_max"),
         ):
             if (value := getattr(search, name)) is not None:
                 fits.append(condition)
                 self.values[name] = value
-        return f"CASE WHEN a.tradable THEN (SELECT min(p.price) FROM prices AS p WHERE {' AND '.join(fits)}) END"
+        return " AND ".join(fits)
 
     def _relevance(self) -> str:
         """Where the words stand: all in the name 3, all in name and tags 1, else 0.

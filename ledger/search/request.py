@@ -16,7 +16,7 @@ from ledger.modules import texts
 from ledger.modules.assets.records import KINDS
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.operations import Exclusivity
-from ledger.search.sources import LICENSE, RIGHTS
+from ledger.search.sources import RIGHTS, SELLS
 from primitives.codec import encode
 from primitives.digest import tagged_hash
 
@@ -51,8 +51,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     retired: bool | None = False
     offered: bool | None = None
     """Whether a price must be asked for it; what follows is about one such offer, and demands one."""
-    sells: str = LICENSE
-    """What the offer is of, and the price for."""
+    sells: str | None = None
+    """What the price is for; None: for whatever is sold of it."""
     rights: tuple[str, ...] = ()
     commercial: bool | None = None
     exclusivity: str | None = None
@@ -67,7 +67,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
     def wants_offer(self) -> bool:
         """Tell whether only assets with an open offer of some kind are wanted."""
-        named = (self.commercial, self.exclusivity, self.spdx, self.price_min, self.price_max)
+        named = (self.sells, self.commercial, self.exclusivity, self.spdx, self.price_min, self.price_max)
         return bool(self.rights) or any(value is not None for value in named)
 
     def digest(self) -> bytes:
@@ -198,6 +198,10 @@ def _exclusivity(name: str, text: str) -> str:
     return _one_of(name, text, EXCLUSIVITIES)
 
 
+def _sells(name: str, text: str) -> str:
+    return _one_of(name, text, SELLS)
+
+
 def _sort(name: str, text: str) -> str:
     return _one_of(name, text, SORTS)
 
@@ -233,6 +237,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, Any]]] = {
     "available": ("available", _choice),
     "retired": ("retired", _choice),
     "offered": ("offered", _choice),
+    "sells": ("sells", _sells),
     "right": ("rights", _rights),
     "commercial": ("commercial", _choice),
     "exclusivity": ("exclusivity", _exclusivity),

@@ -4,17 +4,17 @@ format is made anew.
     meta        one row: the format, and the block whose state the other tables are derived from
     assets      one row an asset; `row` is the database's own number, everything else follows from the state
     texts       full text over four of its columns, words without regard to case and diacritics
-    owners, creators, tags, parents, prices, sold_out
+    owners, creators, tags, parents, prices, sold_out, standing
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 TEXT_COLUMNS: Final = ("name", "tags", "metadata", "description")
-TABLES: Final = ("assets", "owners", "creators", "tags", "parents", "prices", "sold_out")
+TABLES: Final = ("assets", "owners", "creators", "tags", "parents", "prices", "sold_out", "standing")
 """Those whose content is a function of the state; `texts` indexes `assets`."""
 
 STATEMENTS: Final = (
@@ -29,7 +29,8 @@ STATEMENTS: Final = (
         tags TEXT NOT NULL, metadata TEXT NOT NULL, description TEXT NOT NULL,
         visibility TEXT NOT NULL, organization TEXT NOT NULL, registered_at_ms INTEGER NOT NULL,
         versions INTEGER NOT NULL, transfers INTEGER NOT NULL,
-        available INTEGER NOT NULL, retired INTEGER NOT NULL, tradable INTEGER NOT NULL
+        available INTEGER NOT NULL, retired INTEGER NOT NULL,
+        licensable INTEGER NOT NULL, sellable INTEGER NOT NULL
     ) STRICT""",
     "CREATE INDEX assets_newest ON assets (registered_at_ms DESC, asset)",
     "CREATE INDEX assets_name ON assets (name_key, asset)",
@@ -56,23 +57,40 @@ STATEMENTS: Final = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX parents_parent ON parents (parent, child)",
     """CREATE TABLE prices (
-        source TEXT NOT NULL, id BLOB NOT NULL, asset BLOB NOT NULL, sells TEXT NOT NULL,
+        source TEXT NOT NULL, id BLOB NOT NULL, asset BLOB NOT NULL, sells TEXT NOT NULL, format TEXT NOT NULL,
         price INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL,
-        transfers INTEGER, buyer BLOB, terms BLOB,
-        rights INTEGER NOT NULL, commercial INTEGER NOT NULL, exclusivity TEXT NOT NULL, spdx TEXT NOT NULL,
+        falls INTEGER, steps INTEGER, opened_at_ms INTEGER, ends_at_ms INTEGER,
+        transfers INTEGER, buyer BLOB, terms BLOB, thing BLOB, condition BLOB,
+        rights INTEGER NOT NULL, commercial INTEGER, exclusivity TEXT, spdx TEXT,
         PRIMARY KEY (source, id)
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX prices_asset ON prices (asset, sells, price)",
     """CREATE TABLE sold_out (
         asset BLOB NOT NULL, terms BLOB NOT NULL, PRIMARY KEY (asset, terms)
     ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE standing (
+        sells TEXT NOT NULL, thing BLOB NOT NULL, condition BLOB NOT NULL, PRIMARY KEY (sells, thing)
+    ) STRICT, WITHOUT ROWID""",
 )
-"""`prices` has a row for everything that can be bought at a fixed price, whoever `source` says asks for it:
+"""`prices` has a row for everything that can be bought or bid for, whoever `source` says asks for it:
 
-sells                   what one buys: a `license` of the asset. A search compares prices of one such thing only
-price, expires_at_ms    it can be bought below that block time
+sells                   what one buys: a `license` of the asset, the whole `asset`, a `share` of it, or a `grant`, that
+                        is a license that somebody has and passes on
+format                  fixed, english, or dutch
+price, expires_at_ms    it can be bought below that block time, at this price; in an English auction this is the least
+                        next bid that can win
+falls, steps, opened_at_ms, ends_at_ms
+                        of a Dutch auction: by how much the price falls from `price` to the floor, in how many steps,
+                        and over what time; else NULL
 transfers               void once the asset has changed hands more often; NULL where that does not matter
 buyer                   the only account it is for; NULL where it is for all
-terms                   digest of a license's terms, by which editions are counted; NULL where there are none
-rights                  a bit for each right of a license, in the order of `sources.RIGHTS`
+terms                   digest of a license's terms, by which editions are counted; NULL where there are none to count
+thing, condition        what is sold in the market (an asset or a grant), and in which condition; NULL else. It can be
+                        bought while `standing` has it in that condition
+rights                  a bit for each right of a license or grant, in the order of `sources.RIGHTS`; else 0
+commercial, exclusivity, spdx
+                        of its terms; NULL where none is sold
+
+`assets.licensable` says whether license offers of an asset can be bought, `assets.sellable` whether anything of it may
+be sold in the market; `standing` what of that can be, as far as it has been put up.
 """

@@ -4,7 +4,9 @@ A source names the tables of the state that it watches. A changed key of these n
 are made anew from the records as they are. So rows depend on the state alone: in which order blocks changed it, in how
 many steps the database followed, and whether it was rebuilt instead, leaves no trace.
 
-A module that asks for prices in another way than license offers adds a source here that writes `prices`.
+A module that asks for prices in yet another way adds a source here that writes `prices`. Where a price depends on more
+than its own record, that is a row of its own, and a search compares the two: a purchase then rewrites a row of the
+asset, not every price that is asked for something of it.
 """
 
 from __future__ import annotations
@@ -16,16 +18,35 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ledger.modules.assets.records import ASSETS, LINKS, OWNERSHIP, VERSIONS, Asset, version_part
-from ledger.modules.licenses.operations import Right
-from ledger.modules.licenses.records import EDITIONS, OFFERS, TERMS
+from ledger.modules.fields import AMOUNT_MAX
+from ledger.modules.licenses.grants import require_grant, require_terms
+from ledger.modules.licenses.operations import Right, Terms
+from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, TERMS
+from ledger.modules.market.prices import is_sellable, open_until_ms, price_now, standing
+from ledger.modules.market.records import (
+    AUCTIONS,
+    AUCTIONS_BY_ASSET,
+    LISTINGS,
+    LISTINGS_BY_ASSET,
+    Auction,
+    Dutch,
+    Sale,
+)
+from ledger.modules.royalties.records import STACKS
+from ledger.modules.transfers.operations import Thing
 from ledger.search.schema import TEXT_COLUMNS
 from ledger.state.view import Readable, Table
+from primitives.codec import encode
 
 RIGHTS: Final[tuple[str, ...]] = get_args(Right)
 LICENSES: Final = "licenses"
 """The `source` of prices that license offers ask for."""
+LISTED: Final = "listings"
+AUCTIONED: Final = "auctions"
 LICENSE: Final = "license"
-"""What they sell."""
+"""What license offers sell."""
+SELLS: Final = (LICENSE, "asset", "share", "grant")
+"""Everything for which prices are asked; all but licenses are put up in the market."""
 NAME_KEY_CHARACTERS: Final = 64
 """By how much of a name, without regard to case, assets are put in order; the rest is decided by id."""
 
@@ -77,7 +98,8 @@ def _write_asset(database: sqlite3.Connection, state: Readable, subject: bytes) 
         "transfers": asset.transfers,
         "available": latest.available_at_ms is not None,
         "retired": asset.retired,
-        "tradable": not asset.retired and asset.locked_by is None,
+        "licensable": not asset.retired and asset.locked_by is None and not asset.freezes and asset.recall is None,
+        "sellable": is_sellable(asset),
     }
     columns = ", ".join(values)
     marks = ", ".join("?" for _ in values)
@@ -130,27 +152,110 @@ def _write_link(database: sqlite3.Connection, state: Readable, subject: bytes) -
 def _write_offer(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
     offer = OFFERS.get(state, subject)
     if offer is None:
-        database.execute("DELETE FROM prices WHERE source = ? AND id = ?", (LICENSES, subject))
+        _forget_price(database, LICENSES, subject)
         return
-    terms = TERMS.get(state, offer.terms)
-    assert terms is not None  # kept for ever
+    terms = require_terms(state, offer.terms)
+    _write_price(
+        database,
+        **_licensed(terms),
+        source=LICENSES,
+        id=subject,
+        asset=offer.asset,
+        sells=LICENSE,
+        format="fixed",
+        price=terms.price,
+        expires_at_ms=offer.expires_at_ms,
+        transfers=offer.transfers,
+        buyer=offer.buyer,
+        terms=offer.terms,
+    )
+
+
+def _write_listing(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
+    listing = LISTINGS.get(state, subject)
+    if listing is None:
+        _forget_price(database, LISTED, subject)
+        return
+    sale = _sale(state, listing)
+    _write_price(database, **sale, source=LISTED, id=subject, format="fixed", price=listing.price)
+
+
+def _write_auction(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
+    auction = AUCTIONS.get(state, subject)
+    price = None if auction is None else price_now(auction, auction.opened_at_ms)
+    if auction is None or price is None or price > AMOUNT_MAX:  # such an amount nobody can bid
+        _forget_price(database, AUCTIONED, subject)
+        return
+    kind, falling = "english", {}
+    if isinstance(auction.pricing, Dutch):
+        kind, falling = "dutch", _falling(auction, auction.pricing)
+    sale = _sale(state, auction)
+    _write_price(database, **sale, **falling, source=AUCTIONED, id=subject, format=kind, price=price)
+
+
+def _sale(state: Readable, sale: Sale) -> dict[str, Any]:
+    """What a row says of something that is put up in the market."""
     values = {
-        "source": LICENSES,
-        "id": subject,
-        "asset": offer.asset,
-        "sells": LICENSE,
-        "price": terms.price,
-        "expires_at_ms": offer.expires_at_ms,
-        "transfers": offer.transfers,
-        "buyer": offer.buyer,
-        "terms": offer.terms,
+        "asset": sale.asset,
+        "sells": sale.thing.kind,
+        "expires_at_ms": open_until_ms(sale),
+        "thing": sale.thing.id,
+        "condition": encode(sale.condition),
+    }
+    if sale.thing.kind != "grant":
+        return values | {"rights": 0}
+    grant = require_grant(state, sale.thing.id)
+    return values | _licensed(require_terms(state, grant.terms))  # a grant's terms never change
+
+
+def _licensed(terms: Terms) -> dict[str, Any]:
+    return {
         "rights": rights_mask(terms.rights),
         "commercial": terms.commercial,
         "exclusivity": terms.exclusivity,
         "spdx": terms.spdx_id,
     }
+
+
+def _falling(auction: Auction, dutch: Dutch) -> dict[str, int]:
+    return {
+        "falls": dutch.start_price - dutch.floor_price,
+        "steps": dutch.steps,
+        "opened_at_ms": auction.opened_at_ms,
+        "ends_at_ms": auction.ends_at_ms,
+    }
+
+
+def _write_price(database: sqlite3.Connection, **values: Any) -> None:
     columns, marks = ", ".join(values), ", ".join("?" for _ in values)
     database.execute(f"INSERT OR REPLACE INTO prices ({columns}) VALUES ({marks})", tuple(values.values()))
+
+
+def _forget_price(database: sqlite3.Connection, source: str, subject: bytes) -> None:
+    database.execute("DELETE FROM prices WHERE source = ? AND id = ?", (source, subject))
+
+
+def _write_asset_standing(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
+    """Only of assets of which something is put up: else every payment would cost it."""
+    tables = (LISTINGS_BY_ASSET, AUCTIONS_BY_ASSET)
+    put_up = any(next(table.items(state, subject), None) is not None for table in tables)
+    _write_standing(database, state, Thing("asset", subject), put_up=put_up)
+    _write_standing(database, state, Thing("share", subject), put_up=put_up)
+
+
+def _write_grant_standing(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
+    grant = GRANTS.get(state, subject)
+    put_up = grant is not None and grant.locked_by is not None
+    _write_standing(database, state, Thing("grant", subject), put_up=put_up)
+
+
+def _write_standing(database: sqlite3.Connection, state: Readable, thing: Thing, *, put_up: bool) -> None:
+    condition = standing(state, thing) if put_up else None
+    if condition is None:
+        database.execute("DELETE FROM standing WHERE sells = ? AND thing = ?", (thing.kind, thing.id))
+    else:
+        row = (thing.kind, thing.id, encode(condition))
+        database.execute("INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", row)
 
 
 def _write_editions(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
@@ -169,4 +274,8 @@ SOURCES: Final = (
     Source(LINKS, _write_link, key_bytes=2 * _ID_BYTES),
     Source(OFFERS, _write_offer),
     Source(EDITIONS, _write_editions, key_bytes=2 * _ID_BYTES),
+    Source(LISTINGS, _write_listing),
+    Source(AUCTIONS, _write_auction),
+    Source(ASSETS, _write_asset_standing, (VERSIONS, STACKS, EDITIONS, LISTINGS_BY_ASSET, AUCTIONS_BY_ASSET)),
+    Source(GRANTS, _write_grant_standing),
 )

@@ -9,7 +9,7 @@ from aiohttp import web
 from ledger.modules.assets.records import KINDS
 from ledger.search import request as searches
 from ledger.search.reader import SearchAnswer
-from ledger.search.sources import RIGHTS
+from ledger.search.sources import RIGHTS, SELLS
 from node.http.application import Api, json_response
 from node.http.blocks import AT_LEAST, AT_LEAST_WAIT_S, behind, wait_for_height
 from node.http.parameters import Word
@@ -32,12 +32,13 @@ PARAMETERS: Final = (
     Word("available", "Whether a quorum of validators holds its latest version", choices=searches.CHOICE),
     Word("retired", "Whether it is retired; `false` when not given", choices=searches.CHOICE),
     Word("offered", "Whether an open offer fits the rest; `true` once one of these is given", choices=searches.CHOICE),
+    Word("sells", "What the offer sells: a new license, the asset, a share, or a license passed on", choices=SELLS),
     Word("right", f"A right that the offer gives, or several with commas between: {', '.join(RIGHTS)}", pattern=_LIST),
     Word("commercial", "Whether the offer allows commercial use", choices=searches.CHOICE),
     Word("exclusivity", "The offer's exclusivity", choices=searches.EXCLUSIVITIES),
     Word("spdx", "The SPDX id of the offer's terms"),
-    Word("price_min", "The least price of the offer", pattern=_AMOUNT),
-    Word("price_max", "The highest price of the offer", pattern=_AMOUNT),
+    Word("price_min", "The least price of the offer, at the answer's block time", pattern=_AMOUNT),
+    Word("price_max", "The highest price of the offer, at the answer's block time", pattern=_AMOUNT),
     Word("buyer", "An account whose private offers count as well", pattern=_ACCOUNT),
     Word("sort", "The order: `relevance` with a text, else `newest`, when not given", choices=searches.SORTS),
     Word("limit", f"Assets on a page, at most {searches.PAGE_MAX}", pattern="[0-9]{1,3}"),

@@ -1,12 +1,18 @@
-"""What tests of real processes share: load that sees every transaction to its end, waiting, and asking every node."""
+"""What tests of real processes share: load that sees every transaction to its end, waiting, asking every node,
+and a shell."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -20,6 +26,7 @@ from guildmark.transactions import Outcome, PreparedTransaction
 from ledger.modules.credits.operations import Transfer
 from ledger.operations import Operation
 
+GUILDMARK: Final = [sys.executable, "-m", "guildmark.cli.main"]
 FINAL: Final = ("committed", "rejected", "expired")
 
 
@@ -176,3 +183,25 @@ async def final(client: AsyncClient, identifier: str) -> Outcome:
         if outcome.state in FINAL:
             return outcome
     raise AssertionError(f"not final: {outcome}")
+
+
+class Shell:
+    """A directory with a network in it, and no settings of the caller's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GUILDMARK_")}
+
+    def __call__(self, *arguments: str, ends_with: int = 0) -> Any:
+        run = subprocess.run(
+            [*GUILDMARK, *arguments, "--json"],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert run.returncode == ends_with, (arguments, run.stdout, run.stderr)
+        assert "Traceback" not in run.stderr
+        return json.loads(run.stdout) if run.stdout else json.loads(run.stderr.splitlines()[-1])

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from cluster_kit import Shell
 
 pytestmark = pytest.mark.cluster
-GUILDMARK = [sys.executable, "-m", "guildmark.cli.main"]
-
-
-class Shell:
-    """A directory with a network in it, and no settings of the caller's."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GUILDMARK_")}
-
-    def __call__(self, *arguments: str, ends_with: int = 0) -> Any:
-        run = subprocess.run(
-            [*GUILDMARK, *arguments, "--json"],
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert run.returncode == ends_with, (arguments, run.stdout, run.stderr)
-        assert "Traceback" not in run.stderr
-        return json.loads(run.stdout) if run.stdout else json.loads(run.stderr.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

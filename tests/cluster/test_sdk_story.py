@@ -111,12 +111,13 @@ def test_a_model_is_registered_sold_downloaded_and_proven(
 def test_the_same_bytes_belong_to_one_asset(
     guildmark_client: Client, guildmark_account: AccountFactory, tmp_path: Path
 ) -> None:
-    """E1: the second registration is refused and nothing is uploaded."""
+    """E1: the second registration is refused, points to the first, and nothing is uploaded."""
     path = write(tmp_path / "work", 1_000)
-    guildmark_client.assets.register(path, kind="artwork", name="mine")
+    first = guildmark_client.assets.register(path, kind="artwork", name="mine")
     with pytest.raises(Refused) as caught:
         guildmark_client.acting_as(guildmark_account()).assets.register(path, kind="artwork", name="also mine")
-    assert caught.value.code.startswith("assets.")
+    assert caught.value.code == "assets.artifact_claimed"
+    assert f"asset {first.asset}, version 1" in caught.value.message
     assert caught.value.transaction_id
 
 

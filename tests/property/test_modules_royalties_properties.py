@@ -12,7 +12,7 @@ from ledger.modules.credits.records import pool_holder
 from ledger.modules.fields import MARKER
 from ledger.modules.royalties import pools
 from ledger.modules.royalties.records import ANCESTORS_MAX, CAP_BPS, Entry, Stack
-from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale
+from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale, split_share_sale
 from tests.unit.modules_kit import World
 
 AMOUNTS = st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1))
@@ -72,6 +72,29 @@ def test_the_parts_of_a_resale_sum_to_the_price(
     except OperationError:
         return
     check_split(split, price, stack)
+
+
+@given(
+    st.one_of(stacks(), stacks(least=False)),
+    AMOUNTS,
+    st.integers(0, 500),
+    st.integers(0, 1_500),
+    st.integers(0, 50_000),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_the_parts_of_share_sales_sum_to_the_price(
+    stack: Stack, price: int, fee_bps: int, resale_bps: int, part_bps: int, exempt: bool, times: int
+) -> None:
+    """Whatever part of the price the creators' least royalty is, the ancestors lose nothing to it."""
+    terms = TransferTerms(resale_bps, price * part_bps // 10_000)
+    for _ in range(times):
+        try:
+            split = split_share_sale(stack, price, fee_bps, terms, exempt=exempt)
+        except OperationError:
+            return
+        check_split(split, price, stack)
+        stack = split.stack
 
 
 @given(stacks(), st.integers(0, 1_000))

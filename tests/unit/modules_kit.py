@@ -4,7 +4,9 @@ signatures."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,10 +36,10 @@ from ledger.modules.organizations.records import ACCOUNTS
 from ledger.modules.royalties.pools import owed, shares_of
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
-from ledger.operations import Registry, default_registry
+from ledger.operations import MODULE_NAMES, Registry, default_registry
 from ledger.parameters import DAY_MS, Parameters, write_parameters
 from ledger.state.indexes import IndexAudit
-from ledger.state.view import StateView
+from ledger.state.view import StateView, Table, table_of
 from primitives.codec import decode, encode
 from primitives.digest import tagged_hash
 from primitives.identifiers import AccountId, key_to_text
@@ -352,10 +354,29 @@ def check_laws(world: World) -> None:
         assert in_escrow == (grant.due_ms is not None) or (in_escrow and grant.disputed)
     check_locks(world)
     check_escrows(world)
+    check_readable(world)
     audit = IndexAudit(world.registry.indexes)
     assert list(audit.records(view.iterate(b"")))
     assert audit.unsound() == []
     assert all(min(usage.records, usage.bytes, usage.deadlines) >= 0 for _, usage in USAGE.items(view))
+
+
+def tables() -> dict[bytes, Table[Any]]:
+    """Every table of a module, by its prefix."""
+    found: dict[bytes, Table[Any]] = {}
+    for name in MODULE_NAMES:
+        with contextlib.suppress(ModuleNotFoundError):
+            records = vars(importlib.import_module(f"ledger.modules.{name}.records"))
+            found |= {table.prefix: table for table in records.values() if isinstance(table, Table)}
+    return found
+
+
+def check_readable(world: World) -> None:
+    """No handler has written what reading refuses: writing checks no bounds, and such a record stops every node."""
+    known = tables()
+    for key, value in world.view.iterate(b""):
+        if (table := known.get(table_of(key))) is not None:
+            table.read(value)
 
 
 def open_things(world: World) -> list[tuple[bytes, Thing, bytes, int]]:

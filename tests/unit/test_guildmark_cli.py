@@ -119,6 +119,7 @@ def test_a_nodes_answer_decides_the_exit_code(
         ["license", "offer", ASSET],
         ["query", "assets.get", "asset"],
         ["certificate", "verify", "missing"],
+        ["cluster", "advance-clock"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

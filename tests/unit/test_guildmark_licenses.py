@@ -212,6 +212,10 @@ def test_the_command_line_covers_a_license_after_its_purchase(
     revoked = run(capsys, "license", "revoke", grant, "--cause", "breach", "--account", "org-0")
     assert 190 <= revoked["refund"] <= 200, "two terms, less what has passed"
     assert run(capsys, *asked, expect=4)["reason"] == "revoked"
+    shown = run(capsys, "license", "show", grant)
+    assert (shown["state"], shown["used"], shown["refunded"]) == ("revoked", 4, revoked["refund"])
+    error = run(capsys, "license", "claim", grant, "--account", "org-2", expect=1)
+    assert error["code"] == "licenses.not_due", "the deposit returns a week after the end"
 
 
 def test_a_voucher_survives_its_file() -> None:

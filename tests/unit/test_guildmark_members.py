@@ -15,7 +15,10 @@ from ledger_node_kit import LedgerNode
 
 from guildmark.cli import main
 from guildmark.identity import Account
+from guildmark.sync import Accounts
 from guildmark.wallet import Cost, Wallet
+from ledger.modules.credits.operations import Transfer
+from ledger.transaction import decode_transaction
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
 
@@ -31,6 +34,8 @@ def world() -> Consortium:
 @pytest.fixture(autouse=True)
 def wallet(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wallet]:
     """A wallet with a key for each organization, and a node."""
+    create = Wallet.create
+    monkeypatch.setattr(Wallet, "create", lambda *where, cost=COST, **what: create(*where, cost=cost, **what))
     made = Wallet(tmp_path / "wallet")
     for organization in world.organizations:
         account = Account.first_of(world.network_id, organization, key(organization), bytes(16))
@@ -125,6 +130,69 @@ def test_a_lost_key_is_replaced_and_a_vetoed_recovery_is_voted_on(
     assert [entry["key"] for entry in run(capsys, "account", "show", "lab")["keys"]] == [public]
 
 
+def keys_of(capsys: pytest.CaptureFixture[str], who: str) -> dict[str, str]:
+    return {entry["key"]: entry["role"] for entry in run(capsys, "account", "show", who)["keys"]}
+
+
+def test_keys_are_added_in_their_roles_and_revoked(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
+    other = key_to_text(SigningKey.generate().public_key)
+    run(capsys, "account", "add-key", other, "--role", "release", "--account", "org-0")
+    wallet.create("desk", "secret", cost=COST)
+    run(capsys, "account", "add-key", "desk", "--account", "org-0")
+    shown = run(capsys, "account", "add-key", "spare", "--role", "owner", "--account", "org-0")
+    own, desk, spare = (wallet.read(name).public_key for name in ("org-0", "desk", "spare"))
+    assert keys_of(capsys, "org-0") == {own: "owner", other: "release", desk: "operator", spare: "owner"}
+    assert wallet.read("desk").account == wallet.read("spare").account == shown["account"]
+    assert run(capsys, "account", "pay", "org-1", "1", "--account", "desk", expect=1)["code"].endswith("not_allowed")
+    run(capsys, "account", "pay", "org-1", "1", "--account", "spare")
+    run(capsys, "account", "revoke-key", "desk", "--account", "spare")
+    run(capsys, "account", "revoke-key", other, "--account", "spare")
+    run(capsys, "account", "revoke-key", "org-0", "--account", "spare")
+    assert keys_of(capsys, "spare") == {spare: "owner"}
+    last = run(capsys, "account", "revoke-key", "spare", "--account", "spare", expect=1)
+    assert last["code"] == "organizations.last_owner_key"
+    assert {"org-0", "desk", "spare"} <= set(wallet.names()), "no key file is ever deleted"
+
+
+def test_the_acting_key_is_rotated(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
+    """G4: the account has the new key alone, and it signs. The old file stays."""
+    rotated = run(capsys, "account", "rotate-key", "next", "--account", "org-0")
+    assert [entry["key"] for entry in rotated["keys"]] == [wallet.read("next").public_key]
+    run(capsys, "account", "pay", "org-1", "1", "--account", "next")
+    assert {"org-0", "next"} <= set(wallet.names())
+
+
+def test_a_new_key_is_on_disk_before_an_account_has_it(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends the command in between, the key is there, and trying again uses it."""
+
+    def crash(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for command, name in (("add-key", "second"), ("rotate-key", "next")):
+        before = keys_of(capsys, "org-0")
+        with monkeypatch.context() as patched:
+            patched.setattr(Accounts, command.replace("-", "_"), crash)
+            assert main.run(["account", command, name, "--account", "org-0"]) != 0
+        kept = wallet.read(name)
+        assert (kept.account, keys_of(capsys, "org-0")) == ("", before)
+        run(capsys, "account", command, name, "--account", "org-0")
+        assert wallet.read(name).public_key == kept.public_key
+        assert kept.public_key in keys_of(capsys, "org-0")
+
+
+def test_a_key_of_another_account_is_not_taken(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("add-key", "rotate-key"):
+        refused = run(capsys, "account", command, "org-1", "--account", "org-0", expect=1)
+        assert refused["code"] == "wallet.assigned"
+        assert wallet.read("org-1").account in refused["message"]
+    unknown = run(capsys, "account", "revoke-key", "nobody", "--account", "org-0", expect=3)
+    assert unknown["code"] == "wallet.no_such_key"
+    malformed = run(capsys, "account", "add-key", "did:key:zz", "--account", "org-0", expect=2)
+    assert malformed["code"] == "argument.key"
+
+
 def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "account", "open", "lab", "--account", "org-0")
     wallet.create("fresh", "secret", cost=COST)
@@ -135,3 +203,18 @@ def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[s
     assert (done["recovery"]["state"], len(done["keys"])) == ("completed", 1)
     wrong = run(capsys, "account", "recover", "lab", "did:key:zzz", "--account", "org-0", expect=2)
     assert wrong["code"] == "argument.key"
+
+
+def test_a_key_that_was_rotated_signs_nothing_and_the_new_one_acts(
+    world: Consortium, wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet.create("next", "secret", cost=COST)
+    made = run(capsys, "account", "rotate-key", "next", "--account", "org-0")
+    assert [(entry["key"], entry["role"]) for entry in made["keys"]] == [(wallet.read("next").public_key, "owner")]
+    by_the_old_one = decode_transaction(world.by("org-0", Transfer(world.accounts["org-1"], 1)))
+    refusal = world.chain.admission_error(by_the_old_one, world.now_ms)
+    assert refusal is not None
+    assert refusal.code == "transaction.unknown_signer"
+    run(capsys, "account", "pay", "org-1", "1", "--account", "next")
+    other = run(capsys, "account", "rotate-key", "org-1", "--account", "next", expect=1)
+    assert other["code"] == "wallet.assigned"

@@ -95,6 +95,8 @@ def test_every_argument_of_a_search_reaches_the_node(library: Library, client: C
         ({"price_min": 71}, set()),
         ({"spdx": "MIT", "exclusivity": "none", "organization": "org-alice"}, {"snow model"}),
         ({"available": False}, set()),
+        ({"sells": "license"}, {"snow model"}),
+        ({"sells": "share"}, set()),
         ({"retired": True}, set()),
         ({"retired": None, "offered": True, "buyer": carol}, {"snow model"}),
     ):
@@ -117,8 +119,9 @@ def test_pages_follow_one_another_and_a_height_can_be_waited_for(library: Librar
 def test_the_command_line_lists_what_it_finds(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["asset", "search", "model", "--offered", "--right", "download"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["asset", "kind", "name", "organization", "price"]
-    assert lines[1].split() == [library.made["snow model"].hex(), "model", "snow", "model", "org-alice", "70"]
+    assert lines[0].split() == ["asset", "kind", "name", "organization", "price", "sells", "format", "offer"]
+    found = [library.made["snow model"].hex(), "model", "snow", "model", "org-alice", "70", "license", "fixed"]
+    assert lines[1].split()[:-1] == found
     assert len(lines) == 2
     assert main.run(["asset", "search", "--sort", "name", "--limit", "1", "--json"]) == 0
     page = json.loads(capsys.readouterr().out)
@@ -143,13 +146,7 @@ def test_a_lineage_is_drawn_as_trees(library: Library, client: Client, capsys: p
     drawn = capsys.readouterr().out
     for label, made in library.made.items():
         drawn = drawn.replace(f"{label}  {'model' if 'model' in label else 'dataset'}  {made.hex()}", label.upper())
-    parents = sorted(("weather data", "snow data"), key=lambda label: library.made[label])
-    weather_first = parents[0] == "weather data"
-    above = (
-        ["├── WEATHER DATA  (train-on)", "└── SNOW DATA  (train-on)", "    └── WEATHER DATA  (train-on)"]
-        if weather_first
-        else ["├── SNOW DATA  (train-on)", "│   └── WEATHER DATA  (train-on)", "└── WEATHER DATA  (train-on)"]
-    )
+    above = ["├── SNOW DATA  (train-on)", "│   └── WEATHER DATA  (train-on)", "└── WEATHER DATA  (train-on)"]
     assert drawn.splitlines() == ["SNOW MODEL", "derives from:", *above, "led to:", "└── SKI MODEL  (train-on)"]
     assert main.run(["asset", "lineage", asset, "--direction", "up", "--depth", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == client.assets.lineage(asset, direction="up", depth=1)

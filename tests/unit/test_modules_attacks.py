@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ledger.modules.assets import operations as assets
-from ledger.modules.licenses.operations import Terms
+from ledger.modules.licenses.operations import Revoke, Terms
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.royalties.records import ANCESTORS_MAX
 from ledger.parameters import DAY_MS
@@ -148,6 +148,21 @@ def test_a_sleeping_exclusive_grant_blocks_from_the_day_it_is_sold() -> None:
     world.advance(20 * DAY_MS)
     assert world.check("alice", asset, "inference").grant == grant
     assert world.check("bob", asset, "inference").allowed
+
+
+def test_a_refund_takes_the_evidence_of_its_payment_along() -> None:
+    """The attack: to pay a friend, to be counted as a paying customer whose word has weight, and to get the price
+    back."""
+    world = World()
+    asset = world.register("alice", "A")
+    revocable = msgspec.structs.replace(USE, term_ms=10 * DAY_MS, revocation_causes=("misuse",), refund_mode="pro-rata")
+    grant = world.license("alice", asset, "bob", revocable)
+    assert world.query("licenses.grant", grant=grant.hex()).paid == 10_000
+    world.advance(4 * DAY_MS)
+    world.do("alice", Revoke(grant, "misuse", None))
+    shown = world.query("licenses.grant", grant=grant.hex())
+    assert (shown.paid, shown.refunded) == (4_000, 6_000)
+    world.check_laws()
 
 
 # --- the table

@@ -224,15 +224,33 @@ def test_a_disputed_grant_is_live() -> None:
 
 
 def test_the_end_of_a_dispute_runs_all_checks_again() -> None:
-    """Who has become an owner meanwhile cannot hold a license: the price returns."""
+    """The owner has got a derivative of which somebody has a license: the exclusive one is none any more, and its price
+    returns."""
+    court = Court()
+    asset = court.register("alice", "A")
+    training = Terms(rights=("train-on",), price=1, commercial=True, derivatives="yes")
+    trained = court.license("alice", asset, "carol", training)
+    derived = court.register("carol", "B", derivations=[assets.Derivation(asset, "train-on", trained)])
+    court.license("carol", derived, "dave", Terms(rights=("download",), price=1))
+    grant = court.license("alice", asset, "bob", msgspec.structs.replace(TERMS, exclusivity="exclusive"))
+    identifier = court.file_refund("bob", grant)
+    court.transfer("carol", derived, "alice")
+    court.conclude(identifier, uphold=False)
+    assert court.query("licenses.grant", grant=grant.hex()).state == "refunded"
+    assert court.balance("bob") == SUPPLY_EACH - BOND
+    court.check_laws()
+
+
+def test_who_loses_a_dispute_does_not_get_the_price_back_by_buying_a_share() -> None:
+    """The attack: to use a license for weeks, to dispute it, and to become an owner, who cannot hold a license."""
     court = Court()
     asset = court.register("alice", "A")
     grant = court.license("alice", asset, "bob", TERMS)
     identifier = court.file_refund("bob", grant)
     court.transfer("alice", Thing("share", asset, 100), "bob", 10)
     court.conclude(identifier, uphold=False)
-    assert court.query("licenses.grant", grant=grant.hex()).state == "refunded"
-    assert court.balance("bob") == SUPPLY_EACH - 10 - BOND
+    assert court.query("licenses.grant", grant=grant.hex()).state == "active"
+    assert court.balance("bob") == SUPPLY_EACH - 10 - BOND - PRICE
     court.check_laws()
 
 

@@ -8,13 +8,23 @@ from typing import Any
 import pytest
 
 from ledger.modules.assets.operations import Derivation
+from ledger.modules.disputes import operations as disputes
+from ledger.modules.disputes.operations import Subject
 from ledger.modules.licenses.operations import Terms
+from ledger.modules.market import operations as market
+from ledger.modules.market.conditions import condition_of
 from ledger.modules.organizations.operations import OpenAccount
+from ledger.modules.transfers import operations as transfers
+from ledger.modules.transfers.operations import Thing
+from ledger.parameters import DAY_MS
 from ledger.state.view import Readable
 from primitives.identifiers import account_to_text
-from tests.unit.modules_kit import World, seed_key
+from tests.unit.modules_kit import World, cid, seed_key
 
 ASSETS = 30
+SOLD = 10
+"""The place of the work of which shares are sold."""
+BOND = 1_000_000
 TERMS = Terms(rights=("download",), price=5)
 
 
@@ -47,7 +57,25 @@ def world() -> World:
             made.buy("carol", offer, TERMS)
     for number in range(ASSETS):
         made.do("alice", OpenAccount(seed_key(f"member {number}").public_key, bytes(16), f"member {number}"))
+    _trade(made, sorted(works)[SOLD])
+    for work in sorted(works):
+        claim = disputes.File(Subject("asset", work), "infringement", "freeze_sales", 0, BOND, cid("evidence"))
+        made.do("dave", claim)
     return made
+
+
+def _trade(world: World, asset: bytes) -> None:
+    """Thirty of everything that can be done with shares of one work."""
+    ends_at_ms = world.now_ms + DAY_MS
+    for bps in range(1, ASSETS + 1):
+        thing = Thing("share", asset, bps)
+        world.do("alice", market.List(thing, 100, ends_at_ms))
+        world.do("alice", market.OpenAuction(thing, 100, 10, ends_at_ms, extension_ms=0))
+        auction = market.auction_id(world.transaction_id, thing)
+        world.do("bob", market.Bid(auction, 100 + bps))
+        condition = condition_of(world.view, thing)
+        world.do("carol", market.MakeOffer(thing, 50, ends_at_ms, condition, world.accounts["alice"]))
+        world.do("alice", transfers.Offer(thing, world.accounts["dave"], 7, ends_at_ms))
 
 
 def asset(world: World, place: int) -> str:
@@ -72,6 +100,18 @@ LISTS: list[tuple[str, str, Arguments]] = [
         lambda world: {"account": account_to_text(world.accounts["bob"]), "asset": asset(world, 3)},
     ),
     ("accounts.list", "account", lambda _: {"organization": "org-alice"}),
+    ("transfers.list", "transfer", lambda world: {"account": account_to_text(world.accounts["dave"])}),
+    ("market.listings", "listing", lambda _: {}),
+    ("market.listings", "listing", lambda world: {"asset": asset(world, SOLD)}),
+    ("market.listings", "listing", lambda world: {"account": account_to_text(world.accounts["alice"])}),
+    ("market.auctions", "auction", lambda _: {}),
+    ("market.auctions", "auction", lambda world: {"asset": asset(world, SOLD)}),
+    ("market.auctions", "auction", lambda world: {"bidder": account_to_text(world.accounts["bob"])}),
+    ("market.offers", "offer", lambda world: {"thing": asset(world, SOLD)}),
+    ("market.offers", "offer", lambda world: {"account": account_to_text(world.accounts["carol"])}),
+    ("market.prices", "sale", lambda world: {"asset": asset(world, SOLD)}),
+    ("disputes.list", "dispute", lambda _: {}),
+    ("disputes.list", "dispute", lambda world: {"account": account_to_text(world.accounts["dave"])}),
 ]
 
 

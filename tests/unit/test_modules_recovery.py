@@ -14,6 +14,7 @@ from ledger.modules.governance.operations import Propose, RecoverAccount, Vote
 from ledger.modules.governance.records import proposal_id
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.organizations.accounts import key_role
+from ledger.modules.organizations.handlers import open_validator_account
 from ledger.modules.organizations.operations import (
     AddKey,
     CompleteRecovery,
@@ -232,6 +233,19 @@ def test_a_vote_settles_a_request_that_waits(world: World) -> None:
     world.refused("organizations.no_recovery", "alice", CompleteRecovery(world.accounts["alan"]))
     assert key_role(world.view, world.accounts["alan"], FRESH) is None
     assert key_role(world.view, world.accounts["alan"], seed_key("other").public_key) == "owner"
+
+
+def test_a_key_that_became_a_validators_after_the_request_is_not_given(world: World) -> None:
+    alan = world.accounts["alan"]
+    request(world)
+    proposal = propose(world, by="bob")
+    for name in ("alice", "bob"):
+        world.do(name, Vote(proposal, True))
+    open_validator_account(world.context(world.view, b"", bytes(32)), "org-bob", FRESH)
+    world.refused("governance.key_taken", "carol", Vote(proposal, True))
+    world.advance(DELAY_MS)
+    world.refused("organizations.validator_key", "alice", CompleteRecovery(alan))
+    assert key_role(world.view, alan, OLD) == "owner"
 
 
 def test_only_another_account_that_speaks_for_the_organization_asks(world: World) -> None:

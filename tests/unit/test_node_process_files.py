@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from node.commands import main
 from node.data_directory import DataDirectory
 from node.failures import DirectoryInUse, DirectoryUnusable, ExitCode
 from node.metrics import NodeMetrics, Reading
+from node.process import young_commitments
+from tests.unit.modules_kit import make_genesis
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,3 +85,22 @@ def test_metrics_show_readings_with_closed_labels() -> None:
         assert "guildmark_loop_lateness_seconds_count 2.0" in text or "seconds_count 1.0" in text
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("validators", "turn_ms", "age_ms", "development", "warned"),
+    [
+        (4, 5_000, 10_000, False, False),
+        (4, 5_001, 10_000, False, True),
+        (7, 5_000, 10_000, False, True),
+        (7, 5_000, 15_000, False, False),
+        (7, 5_000, 0, True, False),
+    ],
+)
+def test_a_node_warns_where_its_turns_outlast_commitments(
+    validators: int, turn_ms: int, age_ms: int, development: bool, warned: bool
+) -> None:
+    """f validators in a row could keep a registration waiting until a copy of theirs may come first."""
+    base = make_genesis(validators, commitment_age_ms=age_ms)
+    genesis = msgspec.structs.replace(base, development=development)
+    assert bool(young_commitments(genesis, turn_ms)) is warned

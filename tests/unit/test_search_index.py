@@ -322,7 +322,7 @@ def test_a_database_made_anew_is_not_on_the_disk_twice(searched: Searched) -> No
 def test_what_waits_is_bounded_and_what_was_given_up_is_made_anew(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PENDING_MAX", 1)
+    monkeypatch.setattr(module, "PENDING_MAX", 2)  # a new asset has two
     other = sqlite3.connect(searched.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for number in range(3):

@@ -14,6 +14,7 @@ from ledger.modules.assets.operations import Consent, WithdrawConsent, action_di
 from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.assets.records import CONSENTS, Consented
 from ledger.modules.fields import BPS, Operation
+from ledger.modules.lifetimes import require_lifetime
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import sender_organization
@@ -26,12 +27,7 @@ def consent(context: Context, operation: Consent) -> None:
     require_asset(context.view, operation.asset)
     if not any(share.account == context.sender for share in ownership(context.view, operation.asset).shares):
         raise OperationError("assets.not_an_owner", "only an owner of the asset can consent")
-    latest_ms = context.block_time_ms + context.parameters.offer_lifetime_ms_max
-    if not context.block_time_ms < operation.expires_at_ms <= latest_ms:
-        raise OperationError(
-            "assets.consent_expiry_out_of_range",
-            f"a consent expires after {context.block_time_ms} and by {latest_ms}",
-        )
+    require_lifetime(context, operation.expires_at_ms, "assets.consent_expiry_out_of_range", "a consent expires")
     key = (operation.asset, operation.action, context.sender)
     if CONSENTS.get(context.view, *key) is not None:
         raise OperationError("assets.consent_exists", "the sender has consented to this already")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ledger.errors import LedgerError
-from ledger.modules import texts
+from ledger.modules import pages, texts
 from ledger.modules.disputes.records import (
     BY_ACCOUNT,
     BY_ASSET,
@@ -20,7 +20,7 @@ from ledger.modules.disputes.records import (
 )
 from ledger.modules.fields import Result
 from ledger.modules.royalties.records import DEBTS, DEBTS_BY_CREDITOR, DEBTS_BY_DEBTOR, Debt
-from ledger.state.view import Readable, Table
+from ledger.state.view import Readable
 from primitives.identifiers import account_to_text
 
 
@@ -100,10 +100,7 @@ class DebtResult(Result, frozen=True):
 def get_dispute(view: Readable, _network_id: bytes, _block_time_ms: int, *, dispute: str) -> DisputeResult:
     """A dispute, what was said in it, and the votes."""
     identifier = texts.identifier(dispute)
-    record = DISPUTES.get(view, identifier)
-    if record is None:
-        raise texts.not_found("dispute")
-    return _dispute(identifier, record)
+    return _dispute(identifier, pages.found(view, DISPUTES, identifier, "dispute"))
 
 
 def list_disputes(
@@ -119,23 +116,17 @@ def list_disputes(
 ) -> list[DisputeResult]:
     """The disputes about an asset, or those with an account as a party, or those that an account lost, in order of id;
     all open ones without any of these, in order of what they are about. Begins behind the dispute `after`."""
-    start = texts.identifier(after) if after else b""
     if len([text for text in (asset, account, lost) if text]) > 1:
         raise LedgerError("query.argument", "asset, account and lost exclude one another")
     if asset:
-        keys = _behind(BY_ASSET, view, texts.identifier(asset), start)
+        keys = pages.behind(view, BY_ASSET, texts.identifier(asset), after=after)
     elif account:
-        keys = _behind(BY_ACCOUNT, view, texts.account(account), start)
+        keys = pages.behind(view, BY_ACCOUNT, texts.account(account), after=after)
     elif lost:
-        keys = _behind(LOST, view, texts.account(lost), start)
+        keys = pages.behind(view, LOST, texts.account(lost), after=after)
     else:
-        keys = _open(view, start)
-    results = []
-    for identifier in texts.page(keys, limit):
-        record = DISPUTES.get(view, identifier)
-        assert record is not None
-        results.append(_dispute(identifier, record))
-    return results
+        keys = _open(view, after)
+    return [_dispute(*row) for row in pages.page(view, DISPUTES, keys, limit)]
 
 
 def list_debts(
@@ -152,26 +143,17 @@ def list_debts(
     if bool(debtor) == bool(creditor):
         raise LedgerError("query.argument", "name a debtor or a creditor")
     table = DEBTS_BY_DEBTOR if debtor else DEBTS_BY_CREDITOR
-    keys = _behind(table, view, texts.account(debtor or creditor), texts.identifier(after) if after else b"")
-    results = []
-    for identifier in texts.page(keys, limit):
-        record = DEBTS.get(view, identifier)
-        assert record is not None
-        results.append(_debt(identifier, record))
-    return results
+    keys = pages.behind(view, table, texts.account(debtor or creditor), after=after)
+    return [_debt(*row) for row in pages.page(view, DEBTS, keys, limit)]
 
 
-def _behind(table: Table[Any], view: Readable, first: bytes, start: bytes) -> Iterator[bytes]:
-    return (key for key, _ in table.items(view, first) if key > start)
-
-
-def _open(view: Readable, start: bytes) -> Iterator[bytes]:
-    if start:
-        last = DISPUTES.get(view, start)
-        if last is None:
-            raise texts.not_found("dispute")
-        start = about(last.subject, last.asset) + start
-    return (key[-32:] for key, _ in OPEN.items(view) if key > start)
+def _open(view: Readable, after: str) -> Iterator[bytes]:
+    start = b""
+    if after:
+        identifier = texts.identifier(after)
+        last = pages.found(view, DISPUTES, identifier, "dispute")
+        start = about(last.subject, last.asset) + identifier
+    return (key[-32:] for key, _ in OPEN.items(view, after=start))
 
 
 def _dispute(identifier: bytes, record: Dispute) -> DisputeResult:

@@ -15,6 +15,7 @@ from ledger.modules.licenses.inheritance import check_inherited
 from ledger.modules.licenses.operations import ApproveDerivatives, Offer, WithdrawOffer, offer_id, terms_digest
 from ledger.modules.licenses.records import GRANTS, OFFERS, OFFERS_BY_ASSET, TERMS, OfferRecord
 from ledger.modules.licenses.terms import check_terms
+from ledger.modules.lifetimes import require_lifetime
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import require_party, sender_organization
@@ -33,11 +34,7 @@ def offer(context: Context, operation: Offer) -> None:
         require_party(context.view, operation.buyer, "licenses.invalid_buyer")
     version = asset.versions if operation.version is None else operation.version
     require_version(context.view, operation.asset, version)
-    latest_ms = context.block_time_ms + context.parameters.offer_lifetime_ms_max
-    if not context.block_time_ms < operation.expires_at_ms <= latest_ms:
-        raise OperationError(
-            "licenses.expiry_out_of_range", f"an offer expires after {context.block_time_ms} and by {latest_ms}"
-        )
+    require_lifetime(context, operation.expires_at_ms, "licenses.expiry_out_of_range", "an offer expires")
     digest = terms_digest(operation.terms)
     identifier = offer_id(context.transaction_id, operation.asset, digest, operation.buyer)
     if OFFERS.get(context.view, identifier) is not None:

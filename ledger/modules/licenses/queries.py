@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any, Final, get_args
 
 import msgspec
 
 from ledger.errors import LedgerError
-from ledger.modules import texts
+from ledger.modules import pages, texts
 from ledger.modules.assets.records import ASSETS
 from ledger.modules.credits.accounting import held
 from ledger.modules.fields import AMOUNT_MAX, Result
@@ -122,10 +122,7 @@ class TermsResult(Result, frozen=True):
 def get_offer(view: Readable, _network_id: bytes, block_time_ms: int, *, offer: str) -> OfferResult:
     """An offer with its terms. Withdrawn and expired offers are gone."""
     identifier = texts.identifier(offer)
-    record = OFFERS.get(view, identifier)
-    if record is None:
-        raise texts.not_found("offer")
-    return _offer(view, identifier, record, block_time_ms)
+    return _offer(view, identifier, pages.found(view, OFFERS, identifier, "offer"), block_time_ms)
 
 
 def list_offers(
@@ -138,31 +135,19 @@ def list_offers(
     limit: int | str = texts.PAGE_MAX,
 ) -> list[OfferResult]:
     """The offers on an asset in order of id, beginning behind the offer `after`."""
-    start = texts.identifier(after) if after else b""
-    keys = (key for key, _ in OFFERS_BY_ASSET.items(view, texts.identifier(asset), after=start))
-    results = []
-    for identifier in texts.page(keys, limit):
-        record = OFFERS.get(view, identifier)
-        assert record is not None
-        results.append(_offer(view, identifier, record, block_time_ms))
-    return results
+    keys = pages.behind(view, OFFERS_BY_ASSET, texts.identifier(asset), after=after)
+    return [_offer(view, *row, block_time_ms) for row in pages.page(view, OFFERS, keys, limit)]
 
 
 def get_terms(view: Readable, _network_id: bytes, _block_time_ms: int, *, terms: str) -> TermsResult:
     """Terms by digest."""
-    record = TERMS.get(view, texts.identifier(terms))
-    if record is None:
-        raise texts.not_found("terms")
-    return TermsResult(terms, _fields(record))
+    return TermsResult(terms, _fields(pages.found(view, TERMS, texts.identifier(terms), "terms")))
 
 
 def get_grant(view: Readable, _network_id: bytes, block_time_ms: int, *, grant: str) -> GrantResult:
     """A grant with its terms and its state at block time."""
     identifier = texts.identifier(grant)
-    record = GRANTS.get(view, identifier)
-    if record is None:
-        raise texts.not_found("grant")
-    return _grant(view, identifier, record, block_time_ms)
+    return _grant(view, identifier, pages.found(view, GRANTS, identifier, "grant"), block_time_ms)
 
 
 def list_grants(
@@ -185,18 +170,12 @@ def list_grants(
         account_id = texts.account(account)
         asset_part = texts.identifier(asset) if asset else b""
         found = (key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, after=max(start, asset_part)))
-        keys = (key[32:] for key in takewhile(lambda key: key.startswith(asset_part), found))
+        keys: Iterator[bytes] = (key[32:] for key in takewhile(lambda key: key.startswith(asset_part), found))
     elif asset:
-        last = texts.identifier(after) if after else b""
-        keys = (key for key, _ in GRANTS_BY_ASSET.items(view, texts.identifier(asset), after=last))
+        keys = pages.behind(view, GRANTS_BY_ASSET, texts.identifier(asset), after=after)
     else:
         raise LedgerError("query.argument", "name an account or an asset")
-    results = []
-    for identifier in texts.page(keys, limit):
-        record = GRANTS.get(view, identifier)
-        assert record is not None
-        results.append(_grant(view, identifier, record, block_time_ms))
-    return results
+    return [_grant(view, *row, block_time_ms) for row in pages.page(view, GRANTS, keys, limit)]
 
 
 def list_seats(
@@ -217,13 +196,9 @@ def list_seats(
     account_id = texts.account(account)
     asset_part = texts.identifier(asset) if asset else b""
     found = (asset_part + key for key, _ in SEATS_BY_ACCOUNT.items(view, account_id, asset_part))
-    results = []
-    for identifier in texts.page((key[32:] for key in found if key > start), limit):
-        record = GRANTS.get(view, identifier)
-        assert record is not None
-        if account_id in seats_named(view, identifier, record.licensee):
-            results.append(_grant(view, identifier, record, block_time_ms))
-    return results
+    rows = pages.page(view, GRANTS, (key[32:] for key in found if key > start), limit)
+    named = (row for row in rows if account_id in seats_named(view, row[0], row[1].licensee))
+    return [_grant(view, *row, block_time_ms) for row in named]
 
 
 def check(
@@ -326,10 +301,7 @@ def _after_key(view: Readable, after: str) -> bytes:
     if not after:
         return b""
     identifier = texts.identifier(after)
-    record = GRANTS.get(view, identifier)
-    if record is None:
-        raise texts.not_found("grant")
-    return record.asset + identifier
+    return pages.found(view, GRANTS, identifier, "grant").asset + identifier
 
 
 QUERIES: Final[dict[str, Callable[..., Any]]] = {

@@ -28,7 +28,7 @@ from ledger.modules.licenses.records import (
     Editions,
     Grant,
 )
-from ledger.modules.licenses.standing import require_holdable
+from ledger.modules.licenses.standing import require_unopposed
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.royalties import payments
@@ -104,8 +104,10 @@ def release_from_dispute(context: Context, grant_id: bytes, outcome: Outcome) ->
 
 
 def _holdable(context: Context, grant_id: bytes, grant: Grant) -> bool:
+    """Tell whether a grant may be live again. Its licensee may own a share by now, as when a payment settles by itself:
+    who loses a dispute could else buy one, and have the price back all the same."""
     try:
-        require_holdable(context, grant_id, grant, require_terms(context.view, grant.terms), grant.licensee)
+        require_unopposed(context, grant_id, grant, require_terms(context.view, grant.terms), grant.licensee)
     except OperationError:
         return False
     return True

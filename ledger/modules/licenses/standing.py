@@ -27,6 +27,15 @@ def require_holdable(context: Context, grant_id: bytes, grant: Grant, terms: Ter
     """
     if any(share.account == licensee for share in ownership(context.view, grant.asset).shares):
         raise OperationError("licenses.self_purchase", "an owner of the asset cannot hold a license on it")
+    require_unopposed(context, grant_id, grant, terms, licensee)
+
+
+def require_unopposed(context: Context, grant_id: bytes, grant: Grant, terms: Terms, licensee: bytes) -> None:
+    """Refuse what `require_holdable` refuses, but for what the licensee brings about itself by buying a share.
+
+    Raises:
+        OperationError: as `require_holdable`, without `licenses.self_purchase`.
+    """
     _check_credentials(context.view, terms, licensee)
     _check_seats(context.view, grant_id, terms, licensee)
     other = colliding_grant(context.view, grant_id, grant, terms, context.block_time_ms)

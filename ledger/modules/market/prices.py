@@ -7,12 +7,14 @@ from heapq import merge
 from typing import NamedTuple
 
 from ledger.errors import OperationError
-from ledger.modules.assets.records import ASSETS
+from ledger.modules.assets.reads import require_asset
+from ledger.modules.assets.records import ASSETS, Asset
 from ledger.modules.fields import AMOUNT_MAX
-from ledger.modules.licenses.grants import require_grant, state_at
+from ledger.modules.licenses.grants import is_exhausted, require_grant
 from ledger.modules.market.auctions import least_bid
-from ledger.modules.market.conditions import require_condition
+from ledger.modules.market.conditions import condition_of
 from ledger.modules.market.dutch import price_at
+from ledger.modules.market.operations import Condition
 from ledger.modules.market.records import (
     AUCTIONS,
     AUCTIONS_BY_ASSET,
@@ -23,6 +25,7 @@ from ledger.modules.market.records import (
     Sale,
 )
 from ledger.modules.transfers.operations import Thing
+from ledger.modules.transfers.things import require_available
 from ledger.state.view import Readable
 
 
@@ -39,25 +42,28 @@ class OpenPrice(NamedTuple):
     ends_at_ms: int
 
 
-def open_prices(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
-    """Yield what of an asset can be bought or bid for at a block time, listings and auctions together in order of id.
+def open_prices(view: Readable, asset: bytes, at_ms: int, *, after: bytes = b"") -> Iterator[OpenPrice]:
+    """Yield what of an asset can be bought or bid for at a block time, listings and auctions together in order of id,
+    behind the id `after` where one is given.
 
     An auction in which nobody can bid more, because there are no such amounts, is left out. An asset has as many sales
     as its holders have put up; whoever wants a few takes a few.
     """
-    return merge(_listed(view, asset, at_ms), _auctioned(view, asset, at_ms), key=lambda price: price.sale)
+    return merge(
+        _listed(view, asset, at_ms, after), _auctioned(view, asset, at_ms, after), key=lambda price: price.sale
+    )
 
 
-def _listed(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
-    for listing_id, _ in LISTINGS_BY_ASSET.items(view, asset):
+def _listed(view: Readable, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
+    for listing_id, _ in LISTINGS_BY_ASSET.items(view, asset, after=after):
         listing = LISTINGS.get(view, listing_id)
         assert listing is not None
         if is_open(view, listing, at_ms):
             yield OpenPrice(listing_id, "fixed", listing.thing, listing.price, listing.ends_at_ms)
 
 
-def _auctioned(view: Readable, asset: bytes, at_ms: int) -> Iterator[OpenPrice]:
-    for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset):
+def _auctioned(view: Readable, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
+    for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset, after=after):
         auction = AUCTIONS.get(view, auction_id)
         assert auction is not None
         if is_open(view, auction, at_ms) and (price := price_now(auction, at_ms)) <= AMOUNT_MAX:
@@ -73,19 +79,38 @@ def price_now(auction: Auction, at_ms: int) -> int:
 
 
 def is_open(view: Readable, sale: Sale, at_ms: int) -> bool:
-    """Tell whether a sale has not ended, and its thing is as it was put up and can still be sold."""
-    if at_ms >= sale.ends_at_ms:
-        return False
+    """Tell whether a sale has not ended, and its thing is as it was put up and can still be sold.
+
+    Left aside is what depends on the buyer, and whether the value of an owner is frozen while its keys are recovered.
+    """
     asset = ASSETS.get(view, sale.asset)
     assert asset is not None
-    if sale.thing.kind == "grant":
-        grant = require_grant(view, sale.thing.id)
-        if state_at(grant, at_ms) not in ("active", "scheduled"):
-            return False
-    elif asset.retired:
-        return False
+    return at_ms < open_until_ms(sale) and is_sellable(asset) and standing(view, sale.thing) == sale.condition
+
+
+def open_until_ms(sale: Sale) -> int:
+    """Return the block time from which a sale is over: its end, or that of the license it sells."""
+    end_ms = sale.condition.end_ms
+    return sale.ends_at_ms if end_ms is None else min(sale.ends_at_ms, end_ms)
+
+
+def is_sellable(asset: Asset) -> bool:
+    """Tell whether an asset, its shares and licenses on it may be sold: no dispute has frozen them, nor is it to be
+    taken back, and no ancestor's license forbids it."""
+    return asset.commercial and not asset.freezes and asset.recall is None
+
+
+def standing(view: Readable, thing: Thing) -> Condition | None:
+    """Return the condition of something that exists and can be sold before the end of its condition, as far as its
+    asset `is_sellable`; None of what cannot."""
+    if thing.kind == "grant":
+        grant = require_grant(view, thing.id)
+        if grant.state != "active" or grant.disputed or is_exhausted(grant) or grant.due_ms is not None:
+            return None
+    elif require_asset(view, thing.id).retired:
+        return None
     try:
-        require_condition(view, sale.thing, sale.condition)
+        require_available(view, thing)
+        return condition_of(view, thing)
     except OperationError:
-        return False
-    return asset.commercial
+        return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
 from ledger.errors import LedgerError, OperationError
-from ledger.modules import texts
-from ledger.modules.fields import Marker, Result
+from ledger.modules import pages, texts
+from ledger.modules.fields import Result
 from ledger.modules.market.auctions import least_bid
 from ledger.modules.market.conditions import condition_of
 from ledger.modules.market.dutch import price_at
@@ -36,10 +36,8 @@ from ledger.modules.market.records import (
 from ledger.modules.market.sales import needs_commitment
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.things import check_form
-from ledger.state.view import Readable, Table
+from ledger.state.view import Readable
 from primitives.identifiers import account_to_text
-
-T = TypeVar("T")
 
 
 class ListingResult(Result, frozen=True):
@@ -146,7 +144,7 @@ class PriceResult(Result, frozen=True):
 def get_listing(view: Readable, _network_id: bytes, block_time_ms: int, *, listing: str) -> ListingResult:
     """A listing. What is sold, withdrawn or expired is gone."""
     identifier = texts.identifier(listing)
-    return _listing(view, identifier, _found(LISTINGS, view, identifier, "listing"), block_time_ms)
+    return _listing(view, identifier, pages.found(view, LISTINGS, identifier, "listing"), block_time_ms)
 
 
 def list_listings(
@@ -164,19 +162,18 @@ def list_listings(
     if asset and account:
         raise LedgerError("query.argument", "name an asset or an account, not both")
     if asset:
-        keys = _entries(LISTINGS_BY_ASSET, view, texts.identifier(asset))
+        keys = pages.behind(view, LISTINGS_BY_ASSET, texts.identifier(asset), after=after)
     elif account:
-        keys = _entries(LISTINGS_BY_SELLER, view, texts.account(account))
+        keys = pages.behind(view, LISTINGS_BY_SELLER, texts.account(account), after=after)
     else:
-        keys = _entries(LISTINGS, view)
-    page = _page(keys, after, limit)
-    return [_listing(view, key, _found(LISTINGS, view, key, "listing"), block_time_ms) for key in page]
+        keys = pages.behind(view, LISTINGS, after=after)
+    return [_listing(view, *row, block_time_ms) for row in pages.page(view, LISTINGS, keys, limit)]
 
 
 def get_offer(view: Readable, _network_id: bytes, _block_time_ms: int, *, offer: str) -> BuyersOfferResult:
     """A buyer's offer. What is accepted, withdrawn or expired is gone."""
     identifier = texts.identifier(offer)
-    return _offer(view, identifier, _found(OFFERS, view, identifier, "offer"))
+    return _offer(view, identifier, pages.found(view, OFFERS, identifier, "offer"))
 
 
 def list_offers(
@@ -194,16 +191,16 @@ def list_offers(
     if bool(thing) == bool(account):
         raise LedgerError("query.argument", "name a thing or an account")
     if thing:
-        keys = _entries(OFFERS_BY_THING, view, texts.identifier(thing))
+        keys = pages.behind(view, OFFERS_BY_THING, texts.identifier(thing), after=after)
     else:
-        keys = _entries(OFFERS_BY_BUYER, view, texts.account(account))
-    return [_offer(view, key, _found(OFFERS, view, key, "offer")) for key in _page(keys, after, limit)]
+        keys = pages.behind(view, OFFERS_BY_BUYER, texts.account(account), after=after)
+    return [_offer(view, *row) for row in pages.page(view, OFFERS, keys, limit)]
 
 
 def get_auction(view: Readable, _network_id: bytes, block_time_ms: int, *, auction: str) -> AuctionResult:
     """An auction with its price or best bid. What is settled, cancelled or over is gone."""
     identifier = texts.identifier(auction)
-    return _auction(view, identifier, _found(AUCTIONS, view, identifier, "auction"), block_time_ms)
+    return _auction(view, identifier, pages.found(view, AUCTIONS, identifier, "auction"), block_time_ms)
 
 
 def list_auctions(
@@ -222,15 +219,14 @@ def list_auctions(
     if sum(map(bool, (asset, account, bidder))) > 1:
         raise LedgerError("query.argument", "name an asset, an account or a bidder, not several")
     if asset:
-        keys = _entries(AUCTIONS_BY_ASSET, view, texts.identifier(asset))
+        keys = pages.behind(view, AUCTIONS_BY_ASSET, texts.identifier(asset), after=after)
     elif account:
-        keys = _entries(AUCTIONS_BY_SELLER, view, texts.account(account))
+        keys = pages.behind(view, AUCTIONS_BY_SELLER, texts.account(account), after=after)
     elif bidder:
-        keys = _entries(AUCTIONS_BY_BIDDER, view, texts.account(bidder))
+        keys = pages.behind(view, AUCTIONS_BY_BIDDER, texts.account(bidder), after=after)
     else:
-        keys = _entries(AUCTIONS, view)
-    page = _page(keys, after, limit)
-    return [_auction(view, key, _found(AUCTIONS, view, key, "auction"), block_time_ms) for key in page]
+        keys = pages.behind(view, AUCTIONS, after=after)
+    return [_auction(view, *row, block_time_ms) for row in pages.page(view, AUCTIONS, keys, limit)]
 
 
 def get_condition(
@@ -262,7 +258,7 @@ def list_prices(
     """At what prices an asset, its shares and licenses on it can be bought or bid for now, in order of id, beginning
     behind the listing or auction `after`."""
     last = texts.identifier(after) if after else b""
-    found = (price for price in open_prices(view, texts.identifier(asset), block_time_ms) if price.sale > last)
+    found = open_prices(view, texts.identifier(asset), block_time_ms, after=last)
     return [
         PriceResult(
             price.sale.hex(),
@@ -275,22 +271,6 @@ def list_prices(
         )
         for price in texts.page(found, limit)
     ]
-
-
-def _found(table: Table[T], view: Readable, identifier: bytes, what: str) -> T:
-    record = table.get(view, identifier)
-    if record is None:
-        raise texts.not_found(what)
-    return record
-
-
-def _entries(table: Table[Marker] | Table[Listing] | Table[Auction], view: Readable, *parts: bytes) -> Iterator[bytes]:
-    return (key for key, _ in table.items(view, *parts))
-
-
-def _page(keys: Iterator[bytes], after: str, limit: int | str) -> list[bytes]:
-    start = texts.identifier(after) if after else b""
-    return texts.page((key for key in keys if key > start), limit)
 
 
 def _plain(condition: Condition) -> dict[str, Any]:

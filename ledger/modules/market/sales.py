@@ -10,6 +10,7 @@ from ledger.modules.assets.reads import ownership
 from ledger.modules.fields import MARKER, Marker, Operation
 from ledger.modules.licenses.grants import require_grant, require_terms
 from ledger.modules.licenses.records import EDITIONS, Editions
+from ledger.modules.lifetimes import require_lifetime
 from ledger.modules.market import events
 from ledger.modules.market.conditions import require_condition
 from ledger.modules.market.operations import Commit, commitment
@@ -59,9 +60,7 @@ def require_end(context: Context, ends_at_ms: int) -> None:
     Raises:
         OperationError: `market.end_out_of_range`.
     """
-    latest_ms = context.block_time_ms + context.parameters.offer_lifetime_ms_max
-    if not context.block_time_ms < ends_at_ms <= latest_ms:
-        raise OperationError("market.end_out_of_range", f"it ends after {context.block_time_ms} and by {latest_ms}")
+    require_lifetime(context, ends_at_ms, "market.end_out_of_range", "it ends")
 
 
 def require_sellable(context: Context, thing: Thing, operation: Operation) -> None:

@@ -10,7 +10,7 @@ from ledger.modules.fields import MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import events, quota
 from ledger.modules.organizations.accounts import speaker
-from ledger.modules.organizations.keys import check_key
+from ledger.modules.organizations.keys import check_key, check_no_validators
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.organizations.records import (
     ACCOUNT_KEYS,
@@ -63,10 +63,11 @@ def write_genesis(context: Context, genesis: Genesis) -> None:
 
 
 def found_organization(context: Context, organization: str, name: str, accounts: Mapping[bytes, Account]) -> None:
-    """Write an organization that the consortium has let in, with its first accounts by id.
+    """Write an organization that the consortium has let in, with its first accounts by id. Governance has checked that
+    their keys are keys.
 
     Raises:
-        OperationError: `organizations.organization_exists`, or what is wrong with a key.
+        OperationError: `organizations.organization_exists` or `organizations.validator_key`.
     """
     if ORGANIZATIONS.get(context.view, organization.encode("ascii")) is not None:
         raise OperationError("organizations.organization_exists", f"{organization} is in the consortium already")
@@ -74,7 +75,7 @@ def found_organization(context: Context, organization: str, name: str, accounts:
     context.emit(events.OrganizationFounded(organization, name))
     for identifier, record in accounts.items():
         for entry in record.keys:
-            check_key(context, entry.key)
+            check_no_validators(context, entry.key)
             context.emit(events.AccountOpened(identifier, organization, entry.key))
         _write_account(context, identifier, record)
 

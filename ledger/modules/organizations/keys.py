@@ -93,5 +93,15 @@ def check_key(context: Context, key: bytes) -> None:
         check_public_key(key)
     except InvalidPublicKey as error:
         raise OperationError("organizations.invalid_key", str(error)) from error
+    check_no_validators(context, key)
+
+
+def check_no_validators(context: Context, key: bytes) -> None:
+    """Check of a key that `check_key` has passed, now or in an earlier block, what may have changed since: whether it
+    is a validator's. To find out whether it is a key at all costs as much as most of a signature check.
+
+    Raises:
+        OperationError: `organizations.validator_key`.
+    """
     if validator_has(context.view, key):
         raise OperationError("organizations.validator_key", "a validator signs with this key: use another one")

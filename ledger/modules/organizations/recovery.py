@@ -16,7 +16,7 @@ from ledger.errors import OperationError
 from ledger.modules.module import Context
 from ledger.modules.organizations import events, quota
 from ledger.modules.organizations.accounts import is_validators, speaker
-from ledger.modules.organizations.keys import check_key, write_keys
+from ledger.modules.organizations.keys import check_key, check_no_validators, write_keys
 from ledger.modules.organizations.operations import CompleteRecovery, RequestRecovery, VetoRecovery
 from ledger.modules.organizations.records import ACCOUNTS, RECOVERIES, Account, AccountKey, Recovery
 from ledger.parameters import DAY_MS
@@ -128,12 +128,12 @@ def end_vote(context: Context, account: bytes, proposal: bytes) -> None:
 
 
 def recover_by_vote(context: Context, account: bytes, owner_key: bytes) -> None:
-    """Replace all keys of an account at once; a request that waits is thereby settled.
+    """Replace all keys of an account at once; a request that waits is thereby settled. Governance has checked that
+    `owner_key` is a key.
 
     Raises:
-        OperationError: what is wrong with the key.
+        OperationError: `organizations.validator_key`.
     """
-    check_key(context, owner_key)
     record = _account(context, account)
     _recover(context, account, record, owner_key)
     known = RECOVERIES.get(context.view, account)
@@ -166,7 +166,7 @@ def _waiting(context: Context, account: bytes) -> Recovery:
 
 
 def _recover(context: Context, account: bytes, record: Account, owner_key: bytes) -> None:
-    check_key(context, owner_key)
+    check_no_validators(context, owner_key)
     thawed = msgspec.structs.replace(record, frozen_until_ms=0)
     write_keys(context, account, thawed, (AccountKey(owner_key, "owner"),), enforced=False)
     context.emit(events.AccountRecovered(account, owner_key))

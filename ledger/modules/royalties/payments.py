@@ -11,6 +11,7 @@ from ledger.modules.assets.operations import TransferTerms
 from ledger.modules.assets.reads import require_asset
 from ledger.modules.credits.accounting import move
 from ledger.modules.credits.records import TREASURY
+from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.royalties import pools
@@ -105,9 +106,16 @@ def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
 
 
 def gift_royalty(view: Readable, asset: bytes, terms: TransferTerms, *, exempt: bool) -> int:
-    """Return what a giver must put aside for the least royalties of a gift."""
+    """Return what a giver must put aside for the least royalties of a gift.
+
+    Raises:
+        OperationError: `credits.insufficient`, where that is more than an amount can be: each ancestor names its own.
+    """
     split = split_gift(stack_of(view, asset), terms, exempt=exempt)
-    return split.creators + sum(units for _, units in split.royalties)
+    royalty = split.creators + sum(units for _, units in split.royalties)
+    if royalty > AMOUNT_MAX:
+        raise OperationError("credits.insufficient", f"the least royalties of {royalty} are more than there is")
+    return royalty
 
 
 class Gift(msgspec.Struct, frozen=True):

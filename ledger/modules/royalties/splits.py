@@ -75,9 +75,9 @@ def split_share_sale(stack: Stack, price: int, fee_bps: int, terms: TransferTerm
     fee, fee_remainder = divmod(price * fee_bps + stack.fee_remainder, BPS)
     net = price - fee
     creators, left = divmod(net * terms.resale_royalty_bps + stack.resale_remainder, BPS)
-    if not exempt:
-        creators = max(creators, terms.least_royalty)
-    _check_covered(creators + _needed(stack, net, exempt=exempt), net)
+    raised = not exempt and creators < terms.least_royalty
+    creators = terms.least_royalty if raised else creators
+    _check_covered(creators + _needed(stack, net, exempt=exempt, raised=raised), net)
     royalties, entries = _ancestors(stack, net, net - creators, exempt=exempt)
     rest = net - creators - sum(units for _, units in royalties)
     changed = msgspec.structs.replace(stack, entries=entries, fee_remainder=fee_remainder, resale_remainder=left)
@@ -127,10 +127,10 @@ def _wanted(entry: Entry, net: int, *, exempt: bool) -> int:
     return units if entry.cap is None else min(units, entry.cap - entry.paid)
 
 
-def _needed(stack: Stack, net: int, *, exempt: bool) -> int:
-    """Return what a payment must cover: the ancestors' parts where least royalties raise them, else nothing, because
-    rates alone always fit or wait."""
-    if exempt or not any(entry.least for entry in stack.entries):
+def _needed(stack: Stack, net: int, *, exempt: bool, raised: bool = False) -> int:
+    """Return what a payment must cover: the ancestors' parts where least royalties raise them, or the part of the
+    creators that is taken before (`raised`); else nothing, because rates alone always fit or wait."""
+    if exempt or not (raised or any(entry.least for entry in stack.entries)):
         return 0
     return sum(_wanted(entry, net, exempt=False) for entry in stack.entries)
 

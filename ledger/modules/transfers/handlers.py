@@ -9,6 +9,7 @@ from ledger.modules.assets.reads import require_asset
 from ledger.modules.credits import accounting
 from ledger.modules.credits.records import escrow_holder
 from ledger.modules.fields import MARKER
+from ledger.modules.lifetimes import require_lifetime
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
@@ -84,11 +85,7 @@ def on_expired(context: Context, subject: bytes) -> None:
 
 def _open(context: Context, operation: Offer | OfferGift, price: int, royalty_held: int) -> Digest:
     """Record the pending transfer, lock the thing and set the deadline."""
-    latest_ms = context.block_time_ms + context.parameters.offer_lifetime_ms_max
-    if not context.block_time_ms < operation.expires_at_ms <= latest_ms:
-        raise OperationError(
-            "transfers.expiry_out_of_range", f"an offer expires after {context.block_time_ms} and by {latest_ms}"
-        )
+    require_lifetime(context, operation.expires_at_ms, "transfers.expiry_out_of_range", "an offer expires")
     thing, giver = operation.thing, context.sender
     conveyance.require_recipient(context, Conveyance(thing, giver, operation.recipient))
     identifier = transfer_id(context.transaction_id, thing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.modules import texts
+from ledger.modules import pages, texts
 from ledger.modules.fields import Result
 from ledger.modules.transfers.records import BY_PARTY, TRANSFERS, PendingTransfer
 from ledger.state.view import Readable
@@ -34,10 +34,7 @@ class TransferResult(Result, frozen=True):
 def get_transfer(view: Readable, _network_id: bytes, _block_time_ms: int, *, transfer: str) -> TransferResult:
     """A transfer or gift that waits for acceptance."""
     identifier = texts.identifier(transfer)
-    record = TRANSFERS.get(view, identifier)
-    if record is None:
-        raise texts.not_found("transfer")
-    return _transfer(identifier, record)
+    return _transfer(identifier, pages.found(view, TRANSFERS, identifier, "transfer"))
 
 
 def list_transfers(
@@ -51,14 +48,8 @@ def list_transfers(
 ) -> list[TransferResult]:
     """What waits for acceptance by an account or was offered by it, in order of id, beginning behind the transfer
     `after`."""
-    start = texts.identifier(after) if after else b""
-    keys = (key for key, _ in BY_PARTY.items(view, texts.account(account), after=start))
-    results = []
-    for identifier in texts.page(keys, limit):
-        record = TRANSFERS.get(view, identifier)
-        assert record is not None
-        results.append(_transfer(identifier, record))
-    return results
+    keys = pages.behind(view, BY_PARTY, texts.account(account), after=after)
+    return [_transfer(*row) for row in pages.page(view, TRANSFERS, keys, limit)]
 
 
 def _transfer(identifier: bytes, record: PendingTransfer) -> TransferResult:

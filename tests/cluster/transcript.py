@@ -1,0 +1,128 @@
+"""A document's console blocks as a test: the commands run as they stand, and print what the document shows.
+
+    $ guildmark asset show 41f0...        a command; a backslash or <<'END' continues it
+    asset  41f0...                        what it prints
+
+Ids, accounts and heights differ from network to network. An id that the document shows for the first time stands for
+whatever is printed in its place, and for the same thing from then on, in commands too; a height or a time in
+milliseconds stands for any number. All else must be equal.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+BLOCK = re.compile(r"(?ms)^```console\n(.*?)^```$")
+NAMED = re.compile(r"\b(?:[0-9a-f]{64}|gm(?:node)?1[a-z0-9]{20,}|did:key:z[A-Za-z0-9]{40,})\b")
+NUMBERS = (
+    re.compile(r"(\bheight |\b\w+_ms |127\.0\.0\.1:)\d+"),
+    re.compile(r"(?m)(^\d )\d+(?= http:)"),
+)
+"""Heights, times, ports, and the ids of processes in the table of nodes."""
+COMMAND_TIMEOUT_S = 60
+
+
+class Step(NamedTuple):
+    command: str
+    expected: str
+
+
+def steps(block: str) -> Iterator[Step]:
+    """Yield the commands of one console block with what the document says that they print."""
+    command: list[str] = []
+    printed: list[str] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield Step("\n".join(command), "\n".join(printed))
+            command, printed = [line[2:]], []
+        elif command and not printed and _goes_on(command):
+            command.append(line)
+        else:
+            printed.append(line)
+    if command:
+        yield Step("\n".join(command), "\n".join(printed))
+
+
+def _goes_on(command: list[str]) -> bool:
+    """Tell whether the next line still belongs to the command: after a backslash, and inside a here-document."""
+    here = re.search(r"<<'(\w+)'$", command[0])
+    return command[-1].endswith("\\") if here is None else command[-1] != here.group(1)
+
+
+class Transcript:
+    """Runs the steps of a document in one directory."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.environment = environment
+        self._actual: dict[str, str] = {}
+        """What stands here for an id of the document."""
+
+    def command(self, step: Step) -> str:
+        """Return a step's command with the ids that stand here for the document's."""
+        return NAMED.sub(lambda found: self._actual.get(found.group(), found.group()), step.command)
+
+    def run(self, step: Step) -> str:
+        """Run a command and return what it printed."""
+        run = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self.command(step)],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        printed = run.stdout.rstrip("\n")
+        if run.returncode:
+            printed = f"{printed}\n{run.stderr.rstrip()}".lstrip("\n")
+            printed += f"\n[exit code {run.returncode}]"
+        return printed
+
+    def matches(self, step: Step, printed: str) -> bool:
+        """Tell whether `printed` is what the document shows, and learn its ids."""
+        return self.learn(step, printed) and _blank(step.expected) == _blank(printed)
+
+    def learn(self, step: Step, printed: str) -> bool:
+        """Learn what stands for the ids that the document shows here. False where it shows other ones."""
+        learned = dict(self._actual)
+        shown, found = NAMED.findall(step.expected), NAMED.findall(printed)
+        if len(shown) != len(found):
+            return False
+        for document, actual in zip(shown, found, strict=True):
+            if learned.setdefault(document, actual) != actual:
+                return False
+        if len(set(learned.values())) != len(learned):
+            return False
+        self._actual = learned
+        return True
+
+
+def _blank(text: str) -> str:
+    """Return `text` without what differs from run to run; columns are as wide as what is in them."""
+    text = re.sub(r" +", " ", NAMED.sub("@", text))
+    for number in NUMBERS:
+        text = number.sub(r"\1#", text)
+    return text
+
+
+def rewritten(document: str, transcript: Transcript) -> str:
+    """Return the document with what its commands print now in place of what it shows. For who has changed a command:
+    the difference is to be read, not to be believed."""
+
+    def block(found: re.Match[str]) -> str:
+        lines = []
+        for step in steps(found.group(1)):
+            lines.append("$ " + transcript.command(step))
+            printed = transcript.run(step)
+            transcript.learn(step, printed)
+            if printed:
+                lines.append(printed)
+        return "```console\n" + "\n".join(lines) + "\n```"
+
+    return BLOCK.sub(block, document)

@@ -24,7 +24,7 @@ def in_dispute(draw: Draw, respondent: bytes) -> int:
 
 
 def refunds(draw: Draw) -> list[Claim]:
-    """Of prices in escrow or paid out; of renewals first where there are any."""
+    """Of prices in escrow or paid out; of renewals and of what was partly paid back first where there are any."""
     state = draw.state
     found = [
         (grant["licensee"], disputes.Subject("grant", key), "refund", grant["price"] - grant["refunded"])
@@ -32,8 +32,9 @@ def refunds(draw: Draw) -> list[Claim]:
         if (grant["state"] == "active" and not grant["disputed"] and grant["price"] > grant["refunded"])
         and (state.terms[grant["terms"]]["dispute_window_ms"] or draw.rarely(2))
     ]
-    renewed = [claim for claim in found if state.grants[claim[1].id]["renewed_from"] is not None]
-    return renewed if renewed and draw.rarely(60) else found
+    grants = {claim: state.grants[claim[1].id] for claim in found}
+    first = [claim for claim, grant in grants.items() if grant["renewed_from"] is not None or grant["refunded"]]
+    return first if first and draw.rarely(60) else found
 
 
 def payments(draw: Draw) -> list[Claim]:

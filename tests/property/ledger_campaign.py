@@ -166,22 +166,22 @@ def unreached(outcomes: Counter[tuple[str, str]]) -> list[str]:
 
 
 def table(result: Result) -> str:
-    """Write the counts as Markdown."""
-    rows = [
-        f"| `{tag}` | {f'`{code}`' if code else 'done'} | {count:,} |"
-        for (tag, code), count in sorted(result.outcomes.items())
-    ]
-    happened = [f"| `{name}` | {count:,} |" for name, count in sorted(result.events.items())]
+    """Write the counts as Markdown: a row an operation, its codes by how often they occurred."""
+    rows = []
+    for tag in sorted({tag for tag, _ in result.outcomes}):
+        codes = Counter({code: count for (of, code), count in result.outcomes.items() if of == tag and code})
+        often = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+        told = ", ".join(f"`{code}` {count:,}" for code, count in often)
+        rows.append(f"| `{tag}` | {result.outcomes[tag, '']:,} | {codes.total():,} | {told} |")
+    happened = [f"`{name}` {count:,}" for name, count in sorted(result.events.items())]
     missing = unreached(result.outcomes)
     return "\n".join(
         [
-            "| operation | result | times |",
-            "|---|---|---:|",
+            "| operation | done | refused | with what code |",
+            "|---|---:|---:|---|",
             *rows,
             "",
-            "| event | times |",
-            "|---|---:|",
-            *happened,
+            f"Events: {', '.join(happened)}.",
             "",
             f"Codes that did not occur, without an excuse in `UNREACHED`: {', '.join(missing) or 'none'}.",
             "",

@@ -427,9 +427,10 @@ def revoke(draw: Draw) -> Draft:
             )
         )
     ]
-    if len(revocable) < 2 and not draw.rarely(30):
+    unpaid = [key for key in revocable if state.grants[key]["due"] is not None]
+    if len(revocable) < 2 and not unpaid and not draw.rarely(30):
         raise Nothing
-    sender, key = of_manager(draw, revocable)
+    sender, key = of_manager(draw, unpaid if unpaid and draw.rarely(60) else revocable)
     cause = "boredom" if draw.rarely() else draw.some(["breach", "fraud"])
     evidence = draw.some([None, None, *list(state.claims)[:1], "b" + "a" * 58]) if draw.rarely(40) else None
     return sender, [licenses.Revoke(key, cause, evidence)]

@@ -11,7 +11,7 @@ from ledger.modules.disputes import operations as ops
 from primitives.digest import tagged_hash
 from tests.reference import assets, licenses, royalties, things
 from tests.reference.credits import escrow_name, give_back, hold, move
-from tests.reference.grants import holdable, known_grant, live
+from tests.reference.grants import known_grant, live, unopposed
 from tests.reference.locks import lock_of, locked_bps
 from tests.reference.organizations import speaker
 from tests.reference.state import BPS, Call, drop_deadline, is_cid, need, organization_of, set_deadline
@@ -318,7 +318,7 @@ def release_grant(call: Call, identifier: bytes) -> None:
     state, grant = call.state, call.state.grants[identifier]
     grant["disputed"] = False
     if identifier in state.escrows:
-        gone = live(state, grant) and not holdable(state, identifier, grant, grant["licensee"])
+        gone = live(state, grant) and not unopposed(state, identifier, grant, grant["licensee"])
         (licenses.refund if gone else licenses.settle)(call, identifier)
 
 

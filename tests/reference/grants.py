@@ -118,8 +118,13 @@ def collides(state: Any, identifier: bytes, grant: dict[str, Any]) -> bool:
 
 def check_holdable(state: Any, identifier: bytes, grant: dict[str, Any], licensee: bytes) -> None:
     """Whether an account may hold a grant from now on: purchase, renewal and transfer ask the same."""
-    terms = state.terms[grant["terms"]]
     need(licensee not in state.assets[grant["asset"]]["shares"], "licenses.self_purchase")
+    check_unopposed(state, identifier, grant, licensee)
+
+
+def check_unopposed(state: Any, identifier: bytes, grant: dict[str, Any], licensee: bytes) -> None:
+    """All of that but for what the licensee brings about itself, by buying a share."""
+    terms = state.terms[grant["terms"]]
     credential = f"organization:{organization_of(state, licensee)}"
     need(not terms["credentials"] or credential in terms["credentials"], "licenses.credential_missing")
     named = state.seats.get(identifier, ()) if grant["licensee"] == licensee else ()
@@ -127,9 +132,9 @@ def check_holdable(state: Any, identifier: bytes, grant: dict[str, Any], license
     need(not collides(state, identifier, grant), "licenses.collision")
 
 
-def holdable(state: Any, identifier: bytes, grant: dict[str, Any], licensee: bytes) -> bool:
+def unopposed(state: Any, identifier: bytes, grant: dict[str, Any], licensee: bytes) -> bool:
     try:
-        check_holdable(state, identifier, grant, licensee)
+        check_unopposed(state, identifier, grant, licensee)
     except Refused:
         return False
     return True

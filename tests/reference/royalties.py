@@ -78,10 +78,11 @@ def wanted(entry: dict[str, Any], net: int, exempt: bool) -> int:
     return units if entry["cap"] is None else min(units, entry["cap"] - entry["paid"])
 
 
-def least_wanted(asset: dict[str, Any], net: int, exempt: bool) -> int:
-    """What must be there so that least royalties can be paid; rates alone never ask for more than there is."""
+def least_wanted(asset: dict[str, Any], net: int, exempt: bool, raised: bool = False) -> int:
+    """What must be there so that least royalties can be paid, or rates beside a part that is `raised` to the creators'
+    least; rates alone never ask for more than there is."""
     entries = asset["stack"].values()
-    if exempt or not any(entry["least"] for entry in entries):
+    if exempt or not (raised or any(entry["least"] for entry in entries)):
         return 0
     return sum(wanted(entry, net, exempt) for entry in entries)
 
@@ -153,9 +154,10 @@ def pay_resale(state: Any, due: Due, buyer: bytes, seller: bytes | None, price: 
     fee, fee_rest = fee_of(state, asset, price)
     net = price - fee
     royalty, resale_rest = divmod(net * due.bps + asset[rest_name], BPS)
-    royalty = royalty if due.exempt else max(royalty, due.least)
+    raised = not due.exempt and royalty < due.least
+    royalty = due.least if raised else royalty
     if due.kind == "share":
-        base, whole = net, royalty + least_wanted(asset, net, due.exempt)
+        base, whole = net, royalty + least_wanted(asset, net, due.exempt, raised)
         room = net - royalty
     else:
         base, whole = royalty, max(royalty, least_wanted(asset, royalty, due.exempt))

@@ -141,6 +141,19 @@ def test_when_the_last_edition_is_sold_what_is_listed_of_it_needs_a_commitment()
     bazaar.refused("market.commitment_required", "carol", market.Buy(listing, 700))
 
 
+def test_an_edition_that_came_back_can_be_bought_again_and_nobody_need_be_first() -> None:
+    bazaar = Bazaar()
+    terms = replaced(TOKEN, editions_max=2)
+    listing = bazaar.put_up("bob", bazaar.grant(terms=terms), 700, 3 * DAY_MS)
+    bazaar.add_version("alice", bazaar.asset, "A 2")
+    waiting = bazaar.offer("alice", bazaar.asset, terms)
+    bazaar.buy("dave", waiting, terms, committed=True)
+    bazaar.refused("market.commitment_required", "carol", market.Buy(listing, 700))
+    bazaar.advance(bazaar.parameters.escrow_timeout_ms)
+    bazaar.do("carol", market.Buy(listing, 700))
+    bazaar.check_laws()
+
+
 # --- who buys from whom, at what price
 
 

@@ -233,6 +233,23 @@ def test_a_renewal_in_a_dispute_window_waits_in_escrow_and_can_be_undone() -> No
     world.check_laws()
 
 
+def test_a_late_renewal_that_is_undone_leaves_no_time_before_its_start() -> None:
+    """It had moved the start to its own time, which is after the end that stands again."""
+    world = World(make_genesis(fee_bps=0))
+    terms = msgspec.structs.replace(CALLS, dispute_window_ms=DAY_MS, revenue_share_bps=0)
+    asset, grant = sold(world, terms)
+    world.advance(DAY_MS)
+    first = shown(world, grant)
+    world.advance(first.end_ms - world.now_ms + DAY_MS)
+    renew(world, "bob", grant, terms)
+    assert shown(world, grant).start_ms == world.now_ms
+    outgrow(world, asset)
+    world.advance(DAY_MS)
+    undone = shown(world, grant)
+    assert (undone.state, undone.start_ms, undone.end_ms) == ("expired", first.end_ms, first.end_ms)
+    world.check_laws()
+
+
 def outgrow(world: World, asset: bytes) -> None:
     """Let a parent of the asset ask for more least royalty than its licenses cost."""
     parent = world.register("carol", "parent")

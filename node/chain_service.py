@@ -14,6 +14,7 @@ from ledger.block import Block, Header, block_hash, decode_block, transactions_r
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
+from ledger.modules.organizations.accounts import account
 from ledger.opaque import decode_bundle, is_bundle
 from ledger.transaction import decode_transaction, transaction_id
 from node.membership import (
@@ -40,6 +41,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Empty: it may be taken."""
     message: str = ""
     sender: bytes = b""
+    organization: str = ""
+    """The sender's."""
     expires_at_ms: int = 0
     known: bool = False
     """It has executed already."""
@@ -166,7 +169,13 @@ class ChainService:
         if refusal is not None:
             return _refused(self._chain, transaction.id, refusal)
         body = transaction.body
-        return Verdict(transaction.id, sender=body.sender, expires_at_ms=body.expires_at_ms)
+        sender = account(self._chain.view(), body.sender)
+        return Verdict(
+            transaction.id,
+            sender=body.sender,
+            organization="" if sender is None else sender.organization,
+            expires_at_ms=body.expires_at_ms,
+        )
 
     def _admit_bundle(self, data: bytes, now_ms: int) -> Verdict:
         try:

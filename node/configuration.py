@@ -90,6 +90,9 @@ class Batching(Section, frozen=True):
     pool_transactions_max: Annotated[int, _range(100, 1_000_000)] = 12_000
     """Beyond it submissions are refused with 429. More of them wait longer, and commit no faster."""
     pool_bytes_max: Annotated[int, _range(1_048_576, 4_294_967_296)] = 67_108_864
+    organization_transactions_per_second: Annotated[int, _range(1, 1_000_000)] = 2_000
+    """What this node takes from all accounts of one organization together, with a burst of twice that; then 429. There
+    are no fees: this keeps one member from taking the room of the others."""
 
 
 class Executor(Section, frozen=True):

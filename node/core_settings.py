@@ -22,5 +22,7 @@ def core_configuration(settings: Configuration) -> CoreConfiguration:
             heartbeat_ms=consensus.heartbeat_ms,
         ),
         batches=BatchLimits(batching.batch_transactions_max, batching.batch_bytes_max),
-        pool=PoolLimits(batching.pool_transactions_max, batching.pool_bytes_max),
+        pool=PoolLimits(
+            batching.pool_transactions_max, batching.pool_bytes_max, batching.organization_transactions_per_second
+        ),
     )

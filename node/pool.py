@@ -24,6 +24,8 @@ class PoolLimits(msgspec.Struct, frozen=True):
     """With four validators that commit 4,000 transactions a second together, so many take twelve seconds: a longer
     queue would not commit more, only later."""
     bytes_max: int = 64 * 1024 * 1024
+    organization_transactions_per_second: int = 0
+    """What all accounts of one organization together may send here, with a burst of twice that; 0 does not limit."""
 
 
 class Entry(msgspec.Struct):

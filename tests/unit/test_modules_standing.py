@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import msgspec
@@ -662,6 +663,8 @@ def test_a_grant_is_shown_as_a_token() -> None:
     assert (token.metadata["description"], token.metadata["image"]) == ("A set", "ipfs://x")
     attributes = token.metadata["attributes"]
     assert all(set(attribute) == {"trait_type", "value"} for attribute in attributes)
+    assert all(type(attribute["value"]) in (str, int) for attribute in attributes), "galleries show text and numbers"
+    assert json.loads(json.dumps(token.metadata)) == token.metadata
     traits = {attribute["trait_type"]: attribute["value"] for attribute in attributes}
     assert (traits["state"], traits["edition"], traits["end_ms"]) == ("active", "1 of 9", world.now_ms + TERM_MS)
     assert (traits["right"], traits["kind"], traits["spdx_id"]) == ("inference", "dataset", "MIT")

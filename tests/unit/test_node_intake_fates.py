@@ -14,6 +14,7 @@ from ledger.errors import LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import network_id, organization_account
 from ledger.modules.credits.operations import Transfer
+from ledger.modules.organizations.operations import OpenAccount
 from ledger.parameters import LIFETIME_MS_MAX
 from ledger.replay import BUCKET_MS
 from ledger.state.store import MemoryStore
@@ -21,10 +22,12 @@ from ledger.transaction import build, transaction_id
 from node import intake
 from node.batcher import RETRY_MS, BatchLimits
 from node.chain_service import ChainService
-from node.intake import Admission, Intake
+from node.intake import RATE_CODE, Admission, Intake
 from node.pool import OWN_RESERVED, PoolLimits
 from node.verifier import check_signatures
 from primitives.codec import decode, encode
+from primitives.identifiers import account_id
+from primitives.keys import SigningKey
 from simulation.cluster import make_genesis, seeded_key
 from simulation.world import START_MS
 
@@ -323,3 +326,74 @@ def test_a_stopped_intake_closes_nothing() -> None:
     counter.intake.stop()
     counter.clock.advance(10 * RETRY_MS)
     assert counter.closed == []
+
+
+# --- the rate of an organization
+
+TWO_A_SECOND = PoolLimits(organization_transactions_per_second=2)
+
+
+def codes(admissions: Sequence[Admission]) -> list[str]:
+    return [admission.code for admission in admissions]
+
+
+def test_an_organization_sends_at_its_rate_and_takes_no_room_of_others() -> None:
+    counter = Counter(TWO_A_SECOND)
+    flood = [transfer(salt) for salt in range(6)]
+    assert codes(counter.submit(*flood)) == ["", "", "", "", RATE_CODE, RATE_CODE]
+    assert len(counter.verifier.asked) == 4, "what the rate does not allow is not verified"
+    assert codes(counter.submit(transfer(sender=1))) == [""]
+    (refused,) = counter.submit(flood[4])
+    assert GENESIS.accounts[0].organization in refused.message
+    counter.clock.advance(499)
+    assert codes(counter.submit(flood[4])) == [RATE_CODE]
+    counter.clock.advance(1)
+    assert codes(counter.submit(flood[4], flood[5])) == ["", RATE_CODE]
+
+
+def _of(account: bytes, key: SigningKey) -> bytes:
+    return build(
+        network_id=NETWORK_ID,
+        sender=account,
+        key=key,
+        operations=[Transfer(ACCOUNTS[1], 1)],
+        expires_at_ms=START_MS + 60_000,
+        salt=bytes(16),
+    )
+
+
+def test_more_accounts_bring_no_higher_rate() -> None:
+    counter = Counter(TWO_A_SECOND)
+    key, organization = seeded_key("account", 77), GENESIS.accounts[0].organization
+    counter.execute(transfer(9, operations=[OpenAccount(key.public_key, bytes(16), "more")]))
+    more = account_id(NETWORK_ID, organization, key.public_key, bytes(16))
+    assert codes(counter.submit(*(transfer(salt) for salt in range(4)))) == [""] * 4
+    assert codes(counter.submit(_of(more, key))) == [RATE_CODE]
+
+
+def test_forged_and_known_transactions_count_against_nobody() -> None:
+    """The attack: to use up a competitor's rate with transactions in its name."""
+    counter = Counter(TWO_A_SECOND)
+    forged = [with_bad_signature(transfer(salt)) for salt in range(100, 120)]
+    for batch in (forged[:10], forged[10:]):
+        assert set(codes(counter.submit(*batch))) <= {"transaction.bad_signature", "pool.full"}
+    assert codes(counter.submit(transfer(0))) == [""]
+    for _ in range(10):
+        assert counter.submit(transfer(0))[0].known
+    assert codes(counter.submit(*(transfer(salt) for salt in range(1, 4)))) == [""] * 3
+
+
+def test_what_was_taken_before_and_own_statements_are_not_refused_for_the_rate() -> None:
+    counter = Counter(TWO_A_SECOND)
+    counter.submit(*(transfer(salt) for salt in range(4)))
+    heard: list[list[Admission]] = []
+    counter.intake.submit([transfer(5)], heard.append, own=True)
+    counter.intake.on_released([transfer(6)])
+    assert codes(heard[0]) == [""]
+    assert {transaction_id(transfer(salt)) for salt in (5, 6)} <= set(counter.intake.pool._entries)
+    assert codes(counter.submit(transfer(7))) == [RATE_CODE]
+
+
+def test_without_a_rate_nobody_is_counted() -> None:
+    counter = Counter()
+    assert codes(counter.submit(*(transfer(salt) for salt in range(50)))) == [""] * 50

@@ -31,6 +31,7 @@ ATTEMPTS = st.builds(
     st.lists(st.sampled_from(list(OPERATIONS)), min_size=1, max_size=3).map(tuple),
     st.integers(0, 2**32 - 1),
 )
+pytestmark = pytest.mark.timeout(300)  # half a minute on a free core, and another one's tests beside it
 STEPS = st.builds(Step, st.sampled_from(PAUSES), st.integers(0, 2**32 - 1), st.lists(ATTEMPTS, max_size=5).map(tuple))
 
 

@@ -38,13 +38,17 @@ Outcome = Literal["settle", "refund"]
 
 
 def release_waiting(context: Context, asset: bytes, version: int) -> None:
-    """A quorum now holds the version: activate every grant that waits for it (at most WAITING_MAX)."""
+    """A quorum now holds the version: activate every grant that waits for it (at most WAITING_MAX). One whose time is
+    over, and to which the sweep has not come, is refunded: others may have been sold into what it reserved."""
     part = version_part(version)
     for grant_id in [key for key, _ in WAITING.items(context.view, asset, part)]:
         grant = require_grant(context.view, grant_id)
         assert grant.due_ms is not None
         quota.cancel(context, grant.organization, grant.due_ms, ESCROW_DUE, grant_id)
-        _activate(context, grant_id, grant)
+        if context.block_time_ms < grant.due_ms:
+            _activate(context, grant_id, grant)
+        else:
+            step(context, grant_id, grant)
 
 
 def on_due(context: Context, subject: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +128,39 @@ def test_small_payments_lose_nothing(stack: Stack, amounts: list[int], fee_bps: 
         if before.cap is None:
             due = net * before.rate_bps + before.remainder
             assert received.get(before.ancestor, 0) * 10_000 + after.remainder == due
+
+
+@st.composite
+def parts_of_a_whole(draw: st.DrawFn) -> list[int]:
+    """Basis points of 1 to 10 payees."""
+    cuts = draw(st.lists(st.integers(1, 9_999), max_size=9, unique=True))
+    bounds = [0, *sorted(cuts), 10_000]
+    return [after - before for before, after in pairwise(bounds)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts_of_a_whole(), st.lists(st.integers(1, 10_000), min_size=1, max_size=4))
+def test_payees_get_their_parts_rounded_down_and_the_pool_keeps_what_is_left(bps: list[int], prices: list[int]) -> None:
+    """E3: 1 to 10 payees, whatever their basis points; nobody gets more than its part, and all together the price."""
+    world = World()
+    asset = world.register("alice", "shared")
+    payees = [bytes([number]) * 32 for number in range(1, len(bps) + 1)]
+    owners = tuple(Share(payee, part) for payee, part in zip(payees, bps, strict=True))
+    OWNERSHIP.put(world.view, Ownership(owners, world.now_ms, 0), asset)
+    context = world.context(world.view, b"", b"test")
+    got = dict.fromkeys(payees, 0)
+    for number, price in enumerate(prices):
+        pools.receive(context, "org-alice", asset, world.accounts["dave"], price)
+        for payee, part in zip(payees, bps, strict=True):
+            if (payee[0] + number) % 2:
+                got[payee] += pools.withdraw(context, asset, asset, payee, part)
+    for payee, part in zip(payees, bps, strict=True):
+        got[payee] += pools.withdraw(context, asset, asset, payee, part)
+        assert got[payee] == sum(prices) * part // 10_000
+    left = [pools.owed(world.view, asset, payee, part) for payee, part in zip(payees, bps, strict=True)]
+    assert all(units == 0 for units, _ in left)
+    assert sum(got.values()) * 10_000 + sum(fraction for _, fraction in left) == sum(prices) * 10_000
+    assert world.balance(pool_holder(asset)) == sum(prices) - sum(got.values())
 
 
 STEPS = st.lists(

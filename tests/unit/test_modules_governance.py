@@ -459,3 +459,24 @@ def test_a_vote_is_too_late_even_where_the_sweep_has_not_come_to_the_proposal() 
     codes = [receipt.code for receipt in world.execute(*votes).receipts]
     assert codes == ["", "governance.voting_closed", "governance.voting_closed"]
     assert sorted(state_of(world, proposal) for proposal in opened) == ["expired", "open"]
+
+
+@pytest.mark.parametrize(
+    ("where", "bound", "code"),
+    [
+        ("ledger.membership.PENDING_MAX", 0, "governance.too_many_changes"),
+        ("ledger.membership.VALIDATORS_MAX", 4, "governance.too_many_validators"),
+        ("ledger.modules.governance.founding.ORGANIZATIONS_MAX", 5, "governance.too_many_organizations"),
+    ],
+)
+def test_validators_organizations_and_changes_are_bounded(
+    where: str, bound: int, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G1: the bound stops the proposal, one more lets it through."""
+    founding = Founding("Sixth", (FoundingAccount(key("sixth").public_key, bytes(16), "first"),))
+    newcomer = msgspec.structs.replace(add("n0", "org-5"), founding=founding)
+    change = newcomer if "founding" in where else add("n0", "org-4")
+    monkeypatch.setattr(where, bound)
+    assert Consortium(make_genesis(4, 5)).propose(change)[1] == code
+    monkeypatch.setattr(where, bound + 1)
+    assert Consortium(make_genesis(4, 5)).propose(change)[1] == ""

@@ -103,6 +103,8 @@ class Register(Operation, frozen=True, tag="assets.register"):
     description: Annotated[str, msgspec.Meta(max_length=4096)] = ""
     tags: Annotated[tuple[Code, ...], msgspec.Meta(max_length=16)] = ()
     metadata: Pairs = ()
+    """For people and programs. Blocks are never rewritten, so neither here nor in the description is room for personal
+    data."""
     visibility: Visibility = "licensed"
     provenance: Provenance = Provenance()
     creators: Annotated[tuple[tuple[Bytes32, Rate], ...], msgspec.Meta(max_length=16)] = ()

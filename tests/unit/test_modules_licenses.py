@@ -246,26 +246,6 @@ def test_a_due_refund_can_be_claimed_before_the_sweep_comes() -> None:
     world.check_laws()
 
 
-def test_a_version_that_becomes_available_too_late_makes_no_grant_live() -> None:
-    """The sweep is behind: what the first escrow reserved is over, and another exclusive grant is sold into it."""
-    world = World()
-    asset = world.register("alice", "A", held=False)
-    terms = msgspec.structs.replace(EXCLUSIVE, term_ms=1_000)
-    offer = world.offer("alice", asset, terms, expires_at_ms=world.now_ms + 3 * DAY_MS)
-    late = world.buy("bob", offer, terms, committed=True)
-    salt = world.salt("carol")
-    world.advance(DAY_MS + 1_000, limit=0)
-    world.do("carol", licenses.Commit(licenses.purchase_commitment(offer, world.accounts["carol"], salt)))
-    world.advance(COMMITMENT_AGE_MS, limit=0)
-    world.do("carol", world.purchase_operation(offer, terms, salt))
-    sold = licenses.grant_id(world.transaction_id, offer)
-    world.hold(asset)
-    assert world.query("licenses.grant", grant=late.hex()).state == "refunded"
-    assert world.balance("bob") == SUPPLY_EACH
-    assert world.query("licenses.grant", grant=sold.hex()).state == "active"
-    world.check_laws()
-
-
 def test_an_escrow_blocks_a_second_exclusive_sale_until_it_ends() -> None:
     """Live includes escrowed; a refund frees the asset again."""
     world = World()

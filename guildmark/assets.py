@@ -118,10 +118,12 @@ class AsyncAssets:
     # Registering
 
     async def commit(self, artifact: LocalArtifact, tensors_digest: bytes | None = None) -> Committed:
-        """Commit to an artifact without showing it. For who wants to do something while the commitment ages."""
+        """Commit to an artifact, of a model with its tensors' digest, without showing it. For who wants to do
+        something while the commitment ages."""
         salt = secrets.token_bytes(16)
         account = self._client.signer().id
-        outcome = await self._client.submit_and_wait(Commit(commitment(artifact.cid, account, salt)))
+        committed = commitment(artifact.cid, account, salt, tensors_digest)
+        outcome = await self._client.submit_and_wait(Commit(committed))
         assert outcome.height is not None
         block = await self._client.wait_for_height(outcome.height)
         age_ms = (await self._client.genesis()).parameters.commitment_age_ms

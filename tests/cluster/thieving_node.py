@@ -132,7 +132,9 @@ class ThievingCore(NodeCore):
         mine = msgspec.structs.replace(seen, provenance=Provenance(), creators=(), manager=None)
         salt = secrets.token_bytes(16)
         self._say("copied salt", cid, mine)
-        self._commitments.add(self._say("own commitment", cid, Commit(commitment(cid, self._thief, salt))))
+        self._commitments.add(
+            self._say("own commitment", cid, Commit(commitment(cid, self._thief, salt, seen.artifact.tensors_digest)))
+        )
         self._reveal(msgspec.structs.replace(mine, salt=salt), REVEALS_MAX)
 
     def _reveal(self, mine: Register, left: int) -> None:

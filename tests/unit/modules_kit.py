@@ -220,9 +220,10 @@ class World:
         digest = hashlib.sha256(b"tensors " + label.encode()).digest() if kind == "model" else None
         return assets.Artifact(cid(label), 1_000 + len(label), digest)
 
-    def commit(self, who: str, label: str) -> None:
+    def commit(self, who: str, label: str, kind: str = "dataset") -> None:
         """Commit to the artifact `label`, and let the commitment become old enough."""
-        self.do(who, assets.Commit(assets.commitment(cid(label), self.accounts[who], self.salt(label))))
+        digest = self.artifact(label, kind).tensors_digest
+        self.do(who, assets.Commit(assets.commitment(cid(label), self.accounts[who], self.salt(label), digest)))
         self.advance(self.parameters.commitment_age_ms)
 
     def registration(self, who: str, label: str, kind: str = "dataset", **fields: Any) -> assets.Register:
@@ -238,7 +239,7 @@ class World:
 
     def register(self, who: str, label: str, kind: str = "dataset", *, held: bool = True, **fields: Any) -> bytes:
         """Commit and register; unless told otherwise a quorum of validators holds it at once."""
-        self.commit(who, label)
+        self.commit(who, label, kind)
         self.do(who, self.registration(who, label, kind, **fields))
         asset = assets.asset_id(self.network_id, self.accounts[who], cid(label))
         if held:
@@ -246,7 +247,7 @@ class World:
         return asset
 
     def add_version(self, who: str, asset: bytes, label: str, kind: str = "dataset", **fields: Any) -> None:
-        self.commit(who, label)
+        self.commit(who, label, kind)
         derivations = tuple(fields.pop("derivations", ()))
         provenance = assets.Provenance(derivations=derivations)
         self.do(who, assets.AddVersion(asset, self.artifact(label, kind), self.salt(label), provenance, **fields))

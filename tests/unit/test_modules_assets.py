@@ -106,6 +106,21 @@ def test_an_artifact_belongs_to_one_asset_for_ever() -> None:
         assert world.query("assets.by_artifact", cid=cid(label)).asset == asset.hex()
 
 
+def test_who_sees_the_digest_of_a_models_tensors_cannot_claim_it_first() -> None:
+    """The attack: to have an old commitment to some other artifact ready, and to reveal it with the digest that stands
+    in somebody's registration. The tensors would be the thief's for ever."""
+    world = World()
+    world.commit("bob", "garbage", "model")
+    world.commit("bob", "more garbage")
+    world.commit("alice", "net", "model")
+    seen = world.artifact("net", "model").tensors_digest
+    for label in ("garbage", "more garbage"):
+        copied = msgspec.structs.replace(world.artifact(label, "model"), tensors_digest=seen)
+        stolen = world.registration("bob", label, "model", artifact=copied)
+        world.refused("assets.commitment_missing", "bob", stolen)
+    world.do("alice", world.registration("alice", "net", "model"))
+
+
 def test_a_model_saved_again_is_the_same_model() -> None:
     """The attack: `.keras` bytes differ at each save, so that a stolen model has a fresh CID; its tensors do not."""
     world = World()
@@ -117,7 +132,9 @@ def test_a_model_saved_again_is_the_same_model() -> None:
     stolen = world.registration("bob", "saved again", "model", artifact=saved_again)
     world.refused("assets.tensors_claimed", "bob", stolen)
     assert world.query("assets.by_tensors", digest=digest.hex()).asset == asset.hex()
-    world.commit("alice", "saved again")
+    commitment = assets.commitment(cid("saved again"), world.accounts["alice"], world.salt("saved again"), digest)
+    world.do("alice", assets.Commit(commitment))
+    world.advance(COMMITMENT_AGE_MS)
     world.do("alice", assets.AddVersion(asset, saved_again, world.salt("saved again")))
 
 

@@ -79,8 +79,9 @@ def test_a_chain_runs_the_modules() -> None:
         return transaction_id(data)
 
     alice, bob = world.accounts["alice"], world.accounts["bob"]
-    commitment = assets.commitment(cid("A"), alice, world.salt("A"))
-    run("alice", alice, assets.Commit(commitment), world.registration("alice", "A", "model"))
+    model = world.registration("alice", "A", "model")
+    commitment = assets.commitment(cid("A"), alice, world.salt("A"), model.artifact.tensors_digest)
+    run("alice", alice, assets.Commit(commitment), model)
     asset = assets.asset_id(network, alice, cid("A"))
     terms = Terms(rights=("download",), price=1_000)
     offered = run("alice", alice, licenses.Offer(asset, terms, START_MS + DAY_MS))

@@ -181,9 +181,13 @@ class ReportHeld(Operation, frozen=True, tag="assets.report_held"):
     version: VersionNumber
 
 
-def commitment(artifact_cid: str, account: bytes, salt: bytes) -> Digest:
-    """Return what `account` commits to before it registers the artifact; `salt` (16 random bytes) hides the CID."""
-    return tagged_hash("artifact-commitment", encode((artifact_cid, account, salt)))
+def commitment(artifact_cid: str, account: bytes, salt: bytes, tensors_digest: bytes | None = None) -> Digest:
+    """Return what `account` commits to before it registers the artifact, of a model with its tensors' digest; `salt`
+    (16 random bytes) hides both.
+
+    Both are claimed for ever. Whoever saw a digest could else claim it with any artifact that it has committed to.
+    """
+    return tagged_hash("artifact-commitment", encode((artifact_cid, account, salt, tensors_digest)))
 
 
 def asset_id(network_id: bytes, account: bytes, artifact_cid: str) -> Digest:

@@ -57,7 +57,7 @@ def register(context: Context, operation: Register) -> None:
     """Register an asset with its first version. Its id is `asset_id(network, sender, CID)`."""
     artifact = operation.artifact
     _check_artifact(context, artifact, operation.kind)
-    COMMITMENTS.reveal(context, commitment(artifact.cid, context.sender, operation.salt))
+    _reveal(context, artifact, operation.salt)
     identifier = asset_id(context.network_id, context.sender, artifact.cid)
     assert ASSETS.get(context.view, identifier) is None  # the artifact would be claimed
     manager = context.sender if operation.manager is None else operation.manager
@@ -100,7 +100,7 @@ def add_version(context: Context, operation: AddVersion) -> None:
         raise OperationError("assets.not_manager", "only the asset's manager adds versions")
     artifact = operation.artifact
     _check_artifact(context, artifact, asset.kind, own=operation.asset)
-    COMMITMENTS.reveal(context, commitment(artifact.cid, context.sender, operation.salt))
+    _reveal(context, artifact, operation.salt)
     number = asset.versions + 1
     owner = sole_owner(context.view, operation.asset)
     asset = derive(context, operation.asset, asset, owner, number, operation.provenance.derivations)
@@ -110,6 +110,11 @@ def add_version(context: Context, operation: AddVersion) -> None:
         context, operation.asset, asset.organization, number, artifact, operation.provenance, operation.notes
     )
     context.emit(events.VersionAdded(operation.asset, number, artifact.cid))
+
+
+def _reveal(context: Context, artifact: Artifact, salt: bytes) -> None:
+    committed = commitment(artifact.cid, context.sender, salt, artifact.tensors_digest)
+    COMMITMENTS.reveal(context, committed)
 
 
 def _check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes | None = None) -> None:

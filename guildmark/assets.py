@@ -18,6 +18,7 @@ import msgspec
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
 from guildmark.errors import InvalidArgument, Refused
+from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from guildmark.transport import AT_LEAST_WAIT_S, path, pause
 from ledger.modules.assets.operations import (
@@ -379,8 +380,7 @@ class AsyncAssets:
         self, asset: str | bytes, operation: Operation, *, lifetime_ms: int = CONSENT_LIFETIME_MS
     ) -> Outcome:
         """Consent to an operation on the whole asset that another owner is to send, exactly as it is."""
-        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
-        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+        expires_at_ms = await open_until(self._client, lifetime_ms, CONSENT_LIFETIME_MS)
         given = Consent(asset=asset_bytes(asset), action=action_digest(operation), expires_at_ms=expires_at_ms)
         return await self._client.submit_and_wait(given)
 

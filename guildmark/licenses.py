@@ -12,6 +12,7 @@ import msgspec
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.assets import asset_bytes, reveal
 from guildmark.errors import InvalidArgument, Refused, VerificationFailed
+from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from guildmark.vouchers import SignedVoucher, check_signature, sign_voucher
 from ledger.modules.licenses.operations import (
@@ -129,8 +130,7 @@ class AsyncLicenses:
         lifetime_ms: int = OFFER_LIFETIME_MS,
     ) -> LicenseOffer:
         """Offer licenses on an asset that the client's account manages, to all or to one buyer."""
-        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
-        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+        expires_at_ms = await open_until(self._client, lifetime_ms, OFFER_LIFETIME_MS)
         identifier, to = asset_bytes(asset), None if buyer is None else account_bytes(buyer)
         operation = Offer(asset=identifier, terms=license_terms, expires_at_ms=expires_at_ms, version=version, buyer=to)
         transaction = await self._client.prepare(operation)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.assets import asset_bytes, reveal
+from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from ledger.modules.market.operations import (
     AcceptOffer,
@@ -70,13 +71,12 @@ class AsyncMarket:
         extension_ms: int = EXTENSION_MS,
     ) -> OpenAuction:
         """The operation that auctions `thing` to the highest bidder; as `listing`."""
-        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
         return OpenAuction(
             thing=thing,
             reserve=reserve,
             increment=increment,
             ends_at_ms=await _end_ms(self._client, lifetime_ms),
-            extension_ms=min(extension_ms, lifetime_ms // 2, longest_ms // 4),
+            extension_ms=min(extension_ms, lifetime_ms // 2) if extension_ms == EXTENSION_MS else extension_ms,
         )
 
     async def dutch_auction(
@@ -271,8 +271,7 @@ class AsyncMarket:
 
 
 async def _end_ms(client: AsyncClient, lifetime_ms: int) -> int:
-    longest_ms = (await client.genesis()).parameters.offer_lifetime_ms_max
-    return await client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+    return await open_until(client, lifetime_ms, SALE_LIFETIME_MS)
 
 
 async def _commit(client: AsyncClient, sale: bytes) -> bytes:

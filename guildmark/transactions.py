@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_type_hints
 
 import msgspec
 
@@ -116,7 +116,22 @@ def prepare(
         )
         return PreparedTransaction(transaction_id(data).hex(), data, expires_at_ms)
     except InvalidTransaction as error:
-        raise Refused(error.code, error.message) from error
+        raise Refused(error.code, malformed(operations) or error.message) from error
+    except OverflowError as error:  # beyond what MessagePack can write at all
+        raise Refused("transaction.malformed", malformed(operations) or "a number is out of all bounds") from error
+
+
+def malformed(operations: Sequence[Operation]) -> str:
+    """Say which field of the first operation that is not valid is out of its bounds, or return an empty text."""
+    for operation in operations:
+        tag = operation.__struct_config__.tag
+        hints = get_type_hints(type(operation), include_extras=True)
+        for name in operation.__struct_fields__:
+            try:
+                msgspec.convert(msgspec.to_builtins(getattr(operation, name), builtin_types=(bytes,)), hints[name])
+            except (msgspec.ValidationError, OverflowError) as error:
+                return f"{tag}: {name.replace('_', ' ')}: {error}"
+    return ""
 
 
 async def submit(transport: Transport, data: bytes, *, everywhere: bool = False) -> str:

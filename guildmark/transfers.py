@@ -12,8 +12,9 @@ import msgspec
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.assets import asset_bytes
-from guildmark.errors import InvalidArgument
-from guildmark.transactions import Outcome
+from guildmark.errors import InvalidArgument, Refused
+from guildmark.open_until import open_until
+from guildmark.transactions import Outcome, malformed
 from ledger.modules.transfers.operations import Accept, Offer, OfferGift, Thing, Withdraw, transfer_id
 from ledger.operations import Operation, default_registry
 from primitives.codec import CodecError, decode, encode
@@ -42,7 +43,13 @@ def grant(identifier: str | bytes) -> Thing:
 
 
 def write_operation(operation: Operation) -> str:
-    """Return an operation as text (hex), for the other owners to read and to consent to."""
+    """Return an operation as text (hex), for the other owners to read and to consent to.
+
+    Raises:
+        Refused: `transaction.malformed`, naming the field that is out of its bounds.
+    """
+    if wrong := malformed([operation]):
+        raise Refused("transaction.malformed", wrong)
     return encode(operation).hex()
 
 
@@ -88,8 +95,7 @@ class AsyncTransfers:
     ) -> Offer | OfferGift:
         """The operation that offers `thing`, as a gift when `price` is 0. Of an asset with several owners the others
         consent to it first (`assets.consent`); then one of them sends it with `send`."""
-        longest_ms = (await self._client.genesis()).parameters.offer_lifetime_ms_max
-        expires_at_ms = await self._client.network_time_ms() + min(lifetime_ms, longest_ms // 2)
+        expires_at_ms = await open_until(self._client, lifetime_ms, TRANSFER_LIFETIME_MS)
         to = account_bytes(recipient)
         if price:
             return Offer(thing=thing, recipient=to, price=price, expires_at_ms=expires_at_ms)

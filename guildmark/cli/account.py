@@ -23,15 +23,13 @@ def account() -> None:
 @click.argument("name")
 @with_session(nodes=True, account=True)
 def open_account(session: Session, name: str) -> None:
-    """Open an account in the organization of the acting account, with a new key NAME in the wallet."""
-    from primitives.keys import SigningKey
-
+    """Open an account in the organization of the acting account, with the key NAME of the wallet, which is made where
+    the wallet has none."""
     passphrase, wallet = session.passphrase(), session.wallet
-    key = SigningKey.generate()
+    if name in wallet.names() and wallet.read(name).account:
+        raise WalletError("wallet.assigned", f"the key {name!r} belongs to an account already: name another one")
+    key = _wallet_key(session, name)
     with session.client(acting=True) as client:
-        # The key is on disk before the account exists: a crash in between leaves a key too many, never an account
-        # without one.
-        wallet.create(name, passphrase, key=key)
         opened = client.accounts.open(key, name)
         wallet.assign(name, passphrase, account=opened.text, network_id=client.network_id())
         emit(client.accounts.get(opened), json=session.json)

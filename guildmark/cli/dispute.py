@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from guildmark.cli.evidence import read_evidence
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 _RELIEFS = ("freeze_sales", "transfer_back", "refund", "payment", "lift")
 _GROUNDS = ("infringement", "wrong-content", "unpaid", "settled")
 _STATEMENT = click.option("--statement", default="", help="What everybody reads; at most 1024 characters.")
-_EVIDENCE = click.option("--evidence", metavar="CID", help="CID of what proves it.")
+_EVIDENCE = click.option(
+    "--evidence", metavar="CID|FILE", callback=read_evidence, help="What proves it: its CID, or the file."
+)
 
 
 @click.group("dispute")
@@ -32,8 +35,18 @@ def dispute() -> None:
 @click.option("--relief", type=click.Choice(_RELIEFS), required=True, help="What is asked for.")
 @click.option("--ground", type=click.Choice(_GROUNDS), help="Follows from the relief when it is not given.")
 @click.option("--amount", type=click.IntRange(min=0), help="In dispute; of a refund the price.")
-@click.option("--bond", type=click.IntRange(min=1), help="The least by default: a tenth of the amount.")
-@click.option("--evidence", metavar="CID", required=True, help="CID of what proves the claim.")
+@click.option(
+    "--bond",
+    type=click.IntRange(min=1),
+    help="The least by default: a tenth of the amount, and no less than the network's parameter dispute_bond_min.",
+)
+@click.option(
+    "--evidence",
+    metavar="CID|FILE",
+    required=True,
+    callback=read_evidence,
+    help="What proves the claim: its CID, or the file.",
+)
 @_STATEMENT
 @with_session(nodes=True, account=True)
 def file(

@@ -7,6 +7,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.evidence import read_evidence
 from guildmark.cli.output import emit, emit_table, indented
 from guildmark.cli.session import Session, with_session
 
@@ -152,7 +153,7 @@ def renew(session: Session, grant: str, offer_id: str, price_max: int | None) ->
 @license_group.command("revoke")
 @click.argument("grant")
 @click.option("--cause", required=True, help="One that the terms name.")
-@click.option("--evidence", help="CID of what shows it.")
+@click.option("--evidence", metavar="CID|FILE", callback=read_evidence, help="What shows it: its CID, or the file.")
 @with_session(nodes=True, account=True)
 def revoke(session: Session, grant: str, cause: str, evidence: str | None) -> None:
     """Revoke GRANT. The acting account, the asset's manager, pays the refund that the terms promise."""

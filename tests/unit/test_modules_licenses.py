@@ -19,6 +19,7 @@ from ledger.modules.licenses.operations import (
     terms_digest,
 )
 from ledger.modules.organizations.quota import usage
+from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
 from primitives.identifiers import account_to_text
@@ -96,6 +97,21 @@ def test_an_owner_cannot_buy_from_itself() -> None:
     offer = world.offer("alice", asset, USE)
     world.refused("licenses.self_purchase", "alice", world.purchase_operation(offer, USE))
     world.buy("alan", offer, USE)
+
+
+def test_one_of_several_owners_buys_a_license_like_everybody_else() -> None:
+    """E6: payer and payee in one. A share gives no use, and without a license nobody of them could have any."""
+    world = World()
+    asset = world.register("alice", "A")
+    offer = world.offer("alice", asset, USE)
+    world.transfer("alice", Thing("share", asset, 2_500), "bob")
+    for who in ("alice", "bob"):
+        assert world.check(who, asset).reason == "co_owner"
+        before = world.balance(who) + world.owed(who, asset)
+        grant = world.buy(who, offer, USE)
+        assert world.check(who, asset).grant == grant
+        assert world.balance(who) + world.owed(who, asset) < before
+    world.check_laws()
 
 
 def test_an_offer_may_name_its_buyer() -> None:

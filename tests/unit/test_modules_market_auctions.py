@@ -358,7 +358,7 @@ def test_a_bidder_who_may_not_hold_the_grant_at_the_end_gets_the_bid_back() -> N
     auction = bazaar.auction("bob", bazaar.grant("bob"))
     bazaar.refused("licenses.self_purchase", "alice", market.Bid(auction, 1_000))
     bazaar.do("carol", market.Bid(auction, 1_000))
-    bazaar.co_owned(("carol", 10))
+    bazaar.transfer("alice", bazaar.whole, "carol")
     events = bazaar.advance(DAY_MS)
     assert {event.code for event in events} == {"licenses.self_purchase"}
     bazaar.check_laws()

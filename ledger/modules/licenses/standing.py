@@ -4,7 +4,7 @@ the end of a dispute."""
 from __future__ import annotations
 
 from ledger.errors import OperationError
-from ledger.modules.assets.reads import ownership
+from ledger.modules.assets.reads import sole_owner
 from ledger.modules.licenses.grants import colliding_grant
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.licenses.records import SEATS, Grant
@@ -25,13 +25,14 @@ def require_holdable(context: Context, grant_id: bytes, grant: Grant, terms: Ter
         OperationError: `licenses.self_purchase`, `licenses.credential_missing`, `licenses.too_many_seats`,
             `licenses.collision`, `licenses.too_many_grants` or `licenses.family_too_large`.
     """
-    if any(share.account == licensee for share in ownership(context.view, grant.asset).shares):
-        raise OperationError("licenses.self_purchase", "an owner of the asset cannot hold a license on it")
+    # One of several owners has income and votes by its share, and needs a grant like everybody else.
+    if sole_owner(context.view, grant.asset) == licensee:
+        raise OperationError("licenses.self_purchase", "who owns all of the asset needs no license on it")
     require_unopposed(context, grant_id, grant, terms, licensee)
 
 
 def require_unopposed(context: Context, grant_id: bytes, grant: Grant, terms: Terms, licensee: bytes) -> None:
-    """Refuse what `require_holdable` refuses, but for what the licensee brings about itself by buying a share.
+    """Refuse what `require_holdable` refuses, but for what the licensee brings about itself by buying the asset.
 
     Raises:
         OperationError: as `require_holdable`, without `licenses.self_purchase`.

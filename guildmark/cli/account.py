@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
-from guildmark.cli.output import emit
+from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
 from guildmark.errors import WalletError
 
@@ -150,9 +150,17 @@ def recover(session: Session, who: str, key: str) -> None:
 @click.argument("who")
 @with_session(nodes=True, account=True)
 def complete_recovery(session: Session, who: str) -> None:
-    """Replace all keys of the account WHO (gm1... or a key's name) by the one that was requested."""
+    """Replace all keys of the account WHO (gm1... or a key's name) by the one that was requested. Where the wallet has
+    that key, it acts for WHO from then on."""
+    target, wallet = session.resolve(who), session.wallet
     with session.client(acting=True) as client:
-        emit(client.accounts.complete_recovery(session.resolve(who)), json=session.json)
+        done = client.accounts.complete_recovery(target)
+        for name in wallet.names():
+            entry = wallet.read(name)
+            if entry.public_key == done["keys"][0]["key"] and not entry.account:
+                wallet.assign(name, session.passphrase(), account=target, network_id=client.network_id())
+                note(f"the key {name!r} acts for {target} now")
+        emit(done, json=session.json)
 
 
 @account.command("veto-recovery")

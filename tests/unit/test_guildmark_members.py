@@ -201,6 +201,7 @@ def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[s
     run(capsys, "account", "recover", "lab", wallet.read("fresh").public_key, "--account", "org-0")
     done = run(capsys, "account", "complete-recovery", "lab", "--account", "org-0")
     assert (done["recovery"]["state"], len(done["keys"])) == ("completed", 1)
+    assert wallet.read("fresh").account == done["account"], "the key can act at once"
     wrong = run(capsys, "account", "recover", "lab", "did:key:zzz", "--account", "org-0", expect=2)
     assert wrong["code"] == "argument.key"
 
@@ -218,3 +219,16 @@ def test_a_key_that_was_rotated_signs_nothing_and_the_new_one_acts(
     run(capsys, "account", "pay", "org-1", "1", "--account", "next")
     other = run(capsys, "account", "rotate-key", "org-1", "--account", "next", expect=1)
     assert other["code"] == "wallet.assigned"
+
+
+def test_an_account_is_opened_with_a_key_that_a_refused_try_has_left(
+    wallet: Wallet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "account", "open", "lab", "--account", "org-0")
+    refused = run(capsys, "account", "open", "annex", "--account", "lab", expect=1)
+    assert refused["code"] == "organizations.not_vouching"
+    left = wallet.read("annex").public_key
+    opened = run(capsys, "account", "open", "annex", "--account", "org-0")
+    assert [entry["key"] for entry in opened["keys"]] == [left]
+    again = run(capsys, "account", "open", "annex", "--account", "org-0", expect=1)
+    assert again["code"] == "wallet.assigned"

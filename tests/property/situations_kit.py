@@ -160,7 +160,7 @@ def commit_artifact(draw: Draw) -> Draft:
     learned = [grant["licensee"] for grant in draw.state.grants.values() if may_derive(draw.state, grant)]
     sender = draw.actor or (draw.some(learned) if learned and draw.rarely(70) else draw.anyone())
     (kind, artifact), salt = new_artifact(draw), draw.salt()
-    commitment = assets.commitment(artifact.cid, sender, salt)
+    commitment = assets.commitment(artifact.cid, sender, salt, artifact.tensors_digest)
     draw.notebook.secrets[commitment] = Secret((kind, artifact), salt)
     return sender, [assets.Commit(commitment)]
 

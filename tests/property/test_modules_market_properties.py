@@ -235,7 +235,8 @@ class Trade(RuleBasedStateMachine):
             self.count += 1
             label, manager = f"version {self.count}", asset[1].manager
             salt, artifact = self.world.salt(label), self.world.artifact(label)
-            self.attempt(manager, assets.Commit(assets.commitment(artifact.cid, manager, salt)))
+            hidden = assets.commitment(artifact.cid, manager, salt, artifact.tensors_digest)
+            self.attempt(manager, assets.Commit(hidden))
             self.world.advance(COMMITMENT_AGE_MS)
             self.attempt(manager, assets.AddVersion(asset[0], artifact, salt, assets.Provenance()))
         latest = ASSETS.get(self.world.view, asset[0])

@@ -97,7 +97,7 @@ def creators_of(call: Call, named: tuple[tuple[bytes, int], ...]) -> dict[bytes,
 def register(call: Call, operation: ops.Register) -> None:
     artifact, state = operation.artifact, call.state
     check_artifact(state, artifact, operation.kind, None)
-    reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt))
+    reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt, artifact.tensors_digest))
     asset_id = ops.asset_id(state.network, call.sender, artifact.cid)
     manager = operation.manager or call.sender
     need(is_party(state, manager), "assets.invalid_manager")
@@ -137,7 +137,8 @@ def add_version(call: Call, operation: ops.AddVersion) -> None:
     asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
     check_artifact(call.state, operation.artifact, asset["kind"], operation.asset)
-    reveal(call, "assets", ops.commitment(operation.artifact.cid, call.sender, operation.salt))
+    artifact = operation.artifact
+    reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt, artifact.tensors_digest))
     derive(call, operation.asset, sole_owner(asset), operation.provenance.derivations)
     write_version(call, operation.asset, operation.artifact)
 

@@ -357,6 +357,7 @@ def take_back(call: Call, identifier: bytes) -> None:
         things.move_share(state, asset_id, owner, claimant, bps, False)
     if taken:
         asset["manager"] = claimant
+        asset["retired"] = False
         asset["transfers"] += 1
         asset["recalls"] += 1
     dispute["taken"] = sum(taken.values())

@@ -67,4 +67,4 @@ def _sample(core: int, barrier: object, queue: object, sample_s: float, samples:
                 verify(key.public_key, message, signature)
             checks += _CHECKS_BETWEEN_LOOKS
         found.append(took_s / checks * 1e6)
-    queue.put(found)  # type: ignore[attr-defined]
+    queue.put(found)  # type: ignore[attr-defined]  # as above

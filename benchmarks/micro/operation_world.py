@@ -165,6 +165,7 @@ class World:
         store = MemoryStore()
         store.write_batch({STATE_PREFIX + name: value for name, value in changes.items() if value is not None})
         kept = {name: value for name, value in changes.items() if value is not None}
+        # `committed` takes deletions too; there are none left.
         records = StateRecords(store, StateTree.build(sorted(committed(kept).items())))  # type: ignore[arg-type]
         records.written(changes)
         return StateView(records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -194,7 +195,7 @@ class ChargedPorts:
 
         for start in range(0, len(transactions), PART_TRANSACTIONS):
             part = transactions[start : start + PART_TRANSACTIONS]
-            self._then(lambda part=part: self._verifier.post(job(part)))  # type: ignore[misc]
+            self._then(partial(self._verifier.post, job(part)))
 
     # --- Links
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from benchmarks.simulated.clock import Time
@@ -54,7 +55,7 @@ class Machine:
             self._free -= 1
             thread.process.enter(thread)
             slice_us = thread.begin_slice()
-            self._time.after(slice_us, lambda thread=thread, slice_us=slice_us: self._end(thread, slice_us))  # type: ignore[misc]
+            self._time.after(slice_us, partial(self._end, thread, slice_us))
 
     def _end(self, thread: Thread, slice_us: float) -> None:
         self._free += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,7 +173,7 @@ class _Simulation:
         begin_us = self._load.start_us + round(asked.warmup_s * US_PER_S)
         for fault in self._faults:
             after_us = begin_us - time.now_us + fault.at_s * US_PER_S
-            time.after(after_us, lambda fault=fault: self._disturb(fault))  # type: ignore[misc]
+            time.after(after_us, partial(self._disturb, fault))
         self._pass(begin_us)
         before = [snapshot(validator) for validator in self._validators]
         self._pass(self._load.start_us + round((asked.warmup_s + asked.duration_s) * US_PER_S))

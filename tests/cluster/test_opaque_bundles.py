@@ -14,6 +14,7 @@ import pytest
 from guildmark.cluster.local import LocalCluster
 from ledger.opaque import build_bundle
 from ledger.transaction import transaction_id
+from tests.cluster.cluster_kit import wait
 
 pytestmark = [pytest.mark.cluster]
 
@@ -26,6 +27,20 @@ def ask(cluster: LocalCluster, node: int, method: str, path: str, body: bytes | 
         return answer.status, msgspec.json.decode(answer.read())
     finally:
         connection.close()
+
+
+def outcome(cluster: LocalCluster, node: int, identifier: str) -> dict[str, Any]:
+    """Ask until the node has heard of the bundle and knows its end: of what it has never heard it says so soon."""
+    found: dict[str, Any] = {}
+
+    def known() -> bool:
+        status, answer = ask(cluster, node, "GET", f"/v1/transactions/{identifier}?wait_ms=20000")
+        assert status == 200
+        found.update(answer)
+        return found["state"] != "unknown"
+
+    wait(known)
+    return found
 
 
 def bundle(network_id: bytes, number: int) -> bytes:
@@ -45,13 +60,8 @@ def test_bundles_over_http(tmp_path: Path) -> None:
         identifier = transaction_id(first).hex()
         assert ask(cluster, 0, "POST", "/v1/transactions", first) == (202, {"id": identifier, "state": "pending"})
         for node in range(4):
-            status, found = ask(cluster, node, "GET", f"/v1/transactions/{identifier}?wait_ms=20000")
-            assert (status, found["state"], found.get("code", ""), found.get("events", [])) == (
-                200,
-                "committed",
-                "",
-                [],
-            )
+            found = outcome(cluster, node, identifier)
+            assert (found["state"], found.get("code", ""), found.get("events", [])) == ("committed", "", [])
         status, again = ask(cluster, 2, "POST", "/v1/transactions", first)
         assert (status, again["state"], again["height"]) == (200, "committed", found["height"])
         status, refused = ask(cluster, 0, "POST", "/v1/transactions", bundle(bytes(32), 2))
@@ -64,7 +74,6 @@ def test_bundles_over_http(tmp_path: Path) -> None:
         cluster.restart(3)
         cluster.wait_same_head()
         for data in many:
-            _, found = ask(cluster, 3, "GET", f"/v1/transactions/{transaction_id(data).hex()}?wait_ms=20000")
-            assert found["state"] == "committed"
+            assert outcome(cluster, 3, transaction_id(data).hex())["state"] == "committed"
     finally:
         cluster.stop()

@@ -7,7 +7,8 @@
     c + height (8)          FinalityCertificate
     t + transaction id      [height, index of the receipt]
     x + height (8)          what the follower of the state noted of the block, where there is one
-    m/format m/network m/height m/certified
+    i + height (8)          ExecutedIds of a block whose results are not here, within the lifetime of transactions
+    m/format m/network m/height m/certified m/oldest-block m/oldest-state
 
 Numbers are big endian, so that order of key is order of height. All records of a block go into one batch of the store.
 """
@@ -23,15 +24,17 @@ from ledger.errors import StorageError
 from ledger.state.store import Store
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
-from primitives.finality import FinalityCertificate
+from primitives.finality import Bytes32, FinalityCertificate, Natural
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Raised whenever the layout above changes; a node refuses another format than its own."""
 
 _FORMAT: Final = b"m/format"
 _NETWORK: Final = b"m/network"
 _HEIGHT: Final = b"m/height"
 _CERTIFIED: Final = b"m/certified"
+_OLDEST_BLOCK: Final = b"m/oldest-block"
+_OLDEST_STATE: Final = b"m/oldest-state"
 
 T = TypeVar("T")
 Changes = dict[bytes, bytes | None]
@@ -40,6 +43,15 @@ Changes = dict[bytes, bytes | None]
 class _Location(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     height: Annotated[int, msgspec.Meta(ge=0)]
     index: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ExecutedIds(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What replay protection needs of a block; of blocks that are here it follows from their results."""
+
+    ids: tuple[Bytes32, ...]
+    """Of the transactions that executed, in order."""
+    expire_at_ms: Natural
+    """Block time (Unix ms) until which they are held: not before the last of them has expired."""
 
 
 def _number(value: int) -> bytes:
@@ -81,6 +93,17 @@ class Archive:
         value = self._store.get(_CERTIFIED)
         return 0 if value is None else int.from_bytes(value, "big")
 
+    def oldest_block(self) -> int:
+        """Return the lowest height whose body and results are here; everything up to the head is. One above the head
+        where there is none."""
+        value = self._store.get(_OLDEST_BLOCK)
+        return 0 if value is None else int.from_bytes(value, "big")
+
+    def oldest_state(self) -> int | None:
+        """Return the lowest height at which the state can be read and proven; None where nothing is noted of it."""
+        value = self._store.get(_OLDEST_STATE)
+        return None if value is None else int.from_bytes(value, "big")
+
     def header(self, height: int) -> Header | None:
         return self._record(b"h" + _number(height), Header)
 
@@ -93,6 +116,13 @@ class Archive:
 
     def results(self, height: int) -> BlockResults | None:
         return self._record(b"r" + _number(height), BlockResults)
+
+    def executed_ids(self, height: int) -> ExecutedIds | None:
+        """Return the ids that block `height` executed, and until when they are held; None where nothing tells."""
+        results = self.results(height)
+        if results is None:
+            return self._record(b"i" + _number(height), ExecutedIds)
+        return ExecutedIds(tuple(receipt.id for receipt in results.receipts[results.swept :]), results.expire_at_ms)
 
     def past(self, height: int) -> tuple[Digest, bytes | None] | None:
         """Return a block's hash and what was noted of it; see `ledger.ports.Past`."""

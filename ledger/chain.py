@@ -102,6 +102,10 @@ class Chain:
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
+        self.oldest_block = 0
+        """The lowest height whose body and results are here; one above the head where none is."""
+        self.oldest_state = 0
+        """The lowest height at which records can be read and proven."""
 
     @classmethod
     def open(
@@ -192,6 +196,8 @@ class Chain:
         self.head = header
         self.head_hash = block_hash(header)
         self.certified_height = min(self.archive.certified_height(), height)
+        self.oldest_block = self.archive.oldest_block()
+        self.oldest_state = height
         self._rebuild_replay_ids()
 
     def _rebuild_replay_ids(self) -> None:
@@ -203,9 +209,10 @@ class Chain:
                 raise StorageError("storage.damaged", f"block {parent.height} is not the parent of its successor")
             headers.append(parent)
         for header in reversed(headers):
-            results = self._results(header.height)
-            ids = [receipt.id for receipt in results.receipts[results.swept :]]
-            self._replay.add(ids, results.expire_at_ms, header.timestamp_ms)
+            executed = self.archive.executed_ids(header.height)
+            if executed is None:
+                raise StorageError("storage.damaged", f"the receipts of block {header.height} are missing")
+            self._replay.add(executed.ids, executed.expire_at_ms, header.timestamp_ms)
 
     # --- blocks
 
@@ -313,6 +320,7 @@ class Chain:
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
+        self.oldest_state = block.header.height
         if self._follower is not None and note is not None:
             self._follower.executed(self.head, self.head_hash, note, self._state)
 

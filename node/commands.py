@@ -1,4 +1,4 @@
-"""The node's command line: make keys, describe them to the consortium, start.
+"""The node's command line: make keys, describe them to the consortium, start, and examine what a node has kept.
 
 Results go to standard output as JSON, one document a line; everything else to standard error. Exit codes are those of
 `node.failures.ExitCode`.
@@ -12,10 +12,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from node.failures import ConfigurationError, ExitCode, NodeFailure
+
+if TYPE_CHECKING:
+    from node.data_directory import DataDirectory
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
             return _create_keys([Path(directory) for directory in options.directories])
         if options.command == "keys":
             return _describe(options)
+        if options.command in ("verify", "inspect", "resync"):
+            return _examine(options)
         return _start(Path(options.data_dir), exit_with_parent=options.exit_with_parent)
     except NodeFailure as failure:
         sys.stderr.write(f"error: {failure}\n")
@@ -64,7 +70,64 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("start", help="run a node", description="Run the node of a data directory.")
     start.add_argument("--data-dir", required=True, metavar="DIR", help="holds genesis.json, node.toml and keys/")
     start.add_argument("--exit-with-parent", action="store_true", help="end when the starting process does")
+    _add_examinations(commands)
     return parser
+
+
+def _add_examinations(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify", help="execute the whole chain again and compare", description=_verify.__doc__
+    )
+    verify.add_argument("--from", dest="signatures_from", type=int, default=1, metavar="HEIGHT")
+    verify.add_argument("--workers", type=int, default=max(1, len(os.sched_getaffinity(0))), metavar="N")
+    inspect = commands.add_parser("inspect", help="read what a directory holds", description=_inspect.__doc__)
+    shown = inspect.add_mutually_exclusive_group()
+    shown.add_argument("--block", type=int, metavar="HEIGHT")
+    shown.add_argument("--record", type=bytes.fromhex, metavar="HEX", help="the key of a record of the state")
+    for parser in (verify, inspect):
+        parser.add_argument("--scratch", type=Path, metavar="DIR", help="where the copy goes; default: the directory")
+    resync = commands.add_parser("resync", help="move the ledger aside", description=_resync.__doc__)
+    for parser, action in ((verify, _verify), (inspect, _inspect), (resync, _resync)):
+        parser.add_argument("directory", metavar="DIR", help="a node's data directory")
+        parser.set_defaults(examine=action)
+
+
+def _examine(options: argparse.Namespace) -> int:
+    from node.data_directory import DataDirectory
+    from node.failures import DirectoryUnusable
+
+    data = DataDirectory(Path(options.directory).absolute())
+    if not data.path.is_dir():
+        raise DirectoryUnusable(f"{data.path}: no such directory")
+    code: int = options.examine(data, options)
+    return code
+
+
+def _verify(data: DataDirectory, options: argparse.Namespace) -> int:
+    """Execute all blocks again, from a copy, and compare every header, receipt, certificate and record of the state."""
+    from node import offline
+
+    return offline.verify(
+        data,
+        signatures_from=options.signatures_from,
+        workers=options.workers,
+        scratch=options.scratch,
+        answer=_answer,
+    )
+
+
+def _inspect(data: DataDirectory, options: argparse.Namespace) -> int:
+    """Read what a data directory holds, from a copy. Nothing in it is changed."""
+    from node.inspection import inspect
+
+    return inspect(data, block=options.block, record=options.record, scratch=options.scratch, answer=_answer)
+
+
+def _resync(data: DataDirectory, _options: argparse.Namespace) -> int:
+    """Move the ledger of a stopped node to chain.damaged; the node fetches it from its peers at its next start."""
+    from node import offline
+
+    return offline.resync(data, _answer)
 
 
 def _create_keys(directories: Sequence[Path]) -> int:
@@ -115,6 +178,7 @@ def _describe(options: argparse.Namespace) -> int:
 
 def _answer(document: Mapping[str, object]) -> None:
     sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
 
 
 def _start(directory: Path, *, exit_with_parent: bool) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import rich_click as click
 
+from guildmark.cli.node_examine import inspect, resync, verify
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
 from guildmark.cluster.interpreter import node_command, node_environment
@@ -139,3 +140,7 @@ def _run_node(*arguments: str) -> str:
         raise ClusterError("node.keys", run.stderr.strip()[-2000:].removeprefix("error: "))
     click.echo(run.stderr, err=True, nl=False)
     return run.stdout
+
+
+for _command in (verify, inspect, resync):
+    node.add_command(_command)

@@ -1,0 +1,148 @@
+"""`guildmark node verify|inspect|resync`: what a node's data directory holds, and what to do when it is damaged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import rich_click as click
+
+from guildmark.cli.output import emit, note
+from guildmark.cli.session import Session, with_session
+from guildmark.cluster.interpreter import node_command, node_environment
+from guildmark.errors import ClusterError, VerificationFailed
+
+_DIRECTORY: Final = click.Path(path_type=Path, file_okay=False, exists=True)
+_WORDS_MAX: Final = 2_000
+"""Characters of what the node's program says on standard error."""
+
+
+def _directory(function: Any) -> Any:
+    return click.option("--directory", required=True, type=_DIRECTORY, help="The node's data directory.")(function)
+
+
+def _scratch(function: Any) -> Any:
+    return click.option(
+        "--scratch",
+        type=_DIRECTORY,
+        help="Where the copy is made that is read; beside the original by default, where it takes little room.",
+    )(function)
+
+
+@click.command("verify")
+@_directory
+@click.option(
+    "--from",
+    "signatures_from",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="HEIGHT",
+    help="Check signatures of transactions from this block on only; certificates vouch for those below.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads that check signatures; default: all processors.")
+@_scratch
+@with_session(network=False)
+def verify(session: Session, directory: Path, signatures_from: int, workers: int | None, scratch: Path | None) -> None:
+    """Execute a node's whole chain again, and compare every header, root, receipt, certificate and record.
+
+    It reads a copy, so the node may run meanwhile, and nothing of its directory is changed. Ends with 7 when something
+    is not what the genesis and the blocks lead to, and says what.
+    """
+    arguments = ["verify", str(directory.resolve()), f"--from={signatures_from}"]
+    arguments += [f"--workers={workers}"] if workers else []
+    with _progress(quiet=session.json) as show:
+        said = _run(arguments + _scratch_argument(scratch), show)
+    if said["event"] != "verified":
+        raise VerificationFailed(said["code"], said["why"])
+    emit({name: value for name, value in said.items() if name != "event"}, json=session.json)
+
+
+@click.command("inspect")
+@_directory
+@click.option("--block", type=click.IntRange(min=0), metavar="HEIGHT", help="Show a block.")
+@click.option("--record", metavar="HEX", help="Show the record of the state under this key.")
+@_scratch
+@with_session(network=False)
+def inspect(session: Session, directory: Path, block: int | None, record: str | None, scratch: Path | None) -> None:
+    """Read what a node's directory holds: head, tables, vote log, files. Nothing is changed, and no node has to run.
+
+    Every record is read and checked. Ends with 7 where the ledger or the vote log is damaged.
+    """
+    if block is not None and record is not None:
+        raise click.UsageError("--block or --record, not both")
+    arguments = ["inspect", str(directory.resolve())]
+    arguments += [f"--block={block}"] if block is not None else []
+    if record is not None:
+        try:
+            arguments.append(f"--record={bytes.fromhex(record).hex()}")
+        except ValueError as error:
+            raise click.UsageError(f"--record: not hex digits: {record[:80]!r}") from error
+    said = _run(arguments + _scratch_argument(scratch), None)
+    emit(said, json=session.json)
+    damage = [*said.get("damage", ()), *filter(None, [(said.get("vote_log") or {}).get("damage")])]
+    if damage:
+        raise VerificationFailed("storage.damaged", "; ".join(damage)[:_WORDS_MAX])
+
+
+@click.command("resync")
+@_directory
+@with_session(network=False)
+def resync(session: Session, directory: Path) -> None:
+    """Move the ledger of a stopped node aside (to chain.damaged), so that it fetches it from its peers when it starts.
+
+    Keys and vote log stay: whether the validator may vote before it has rejoined is decided from these.
+    """
+    said = _run(["resync", str(directory.resolve())], None)
+    emit({"set_aside": said["set_aside"]}, json=session.json)
+    note("Start the node: it synchronizes from its peers by itself.")
+
+
+def _scratch_argument(scratch: Path | None) -> list[str]:
+    return [] if scratch is None else [f"--scratch={scratch.resolve()}"]
+
+
+def _run(arguments: list[str], show: Callable[[int, int], None] | None) -> dict[str, Any]:
+    """Run the node's program; return the last document that it says."""
+    last: dict[str, Any] | None = None
+    with subprocess.Popen(
+        node_command(*arguments),
+        env=node_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            said = json.loads(line)
+            if said.get("event") == "progress":
+                if show is not None:
+                    show(said["height"], said["head"])
+            else:
+                last = said
+        words = process.stderr.read()
+    if last is None:
+        raise ClusterError("node.directory", words.strip()[-_WORDS_MAX:].removeprefix("error: "))
+    return last
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of blocks on standard error; none where that is no terminal."""
+    import sys
+
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task("blocks", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

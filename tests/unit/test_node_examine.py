@@ -1,0 +1,151 @@
+"""`node verify`, `inspect` and `resync` as programs over a stopped node's directory, and their commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from damage_kit import BLOCKS, make_directory, run_node
+
+from guildmark.cli.main import run
+from ledger.state.store import LevelStore
+from node.data_directory import DataDirectory
+from node.failures import ExitCode
+from node.journal import FILE_NAME
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_sound_directory_is_verified_and_not_touched(tmp_path: Path) -> None:
+    """X2"""
+    kit = make_directory(tmp_path / "node")
+    before = contents(tmp_path / "node")
+    ran = run_node("verify", str(tmp_path / "node"))
+    assert ran.returncode == ExitCode.STOPPED, ran.stderr
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert said["event"] == "verified"
+    assert said["state_root"] == kit.chain.head.state_root.hex()
+    assert (said["height"], said["certificates"]) == (BLOCKS, BLOCKS)
+    assert contents(tmp_path / "node") == before
+
+
+def test_a_wrong_record_is_named_and_ends_with_a_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """X2: as the program says it, and as the command does."""
+    make_directory(tmp_path / "node")
+    store = LevelStore(tmp_path / "node" / "chain")
+    key, value = list(store.iterate(b"s"))[-1]
+    store.write_batch({key: value + b"\x00"})
+    store.close()
+    ran = run_node("verify", str(tmp_path / "node"))
+    assert ran.returncode == ExitCode.STORAGE
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert (said["event"], said["code"]) == ("differs", "verification.state")
+    assert key[1:].hex() in said["why"]
+    assert run(["node", "verify", "--directory", str(tmp_path / "node"), "--json"]) == 7
+    assert json.loads(capfd.readouterr().err.splitlines()[-1])["error"]["code"] == "verification.state"
+
+
+def test_a_directory_without_a_ledger_or_of_nobody_is_a_line_and_a_code(tmp_path: Path) -> None:
+    ran = run_node("verify", str(tmp_path / "absent"))
+    assert ran.returncode == ExitCode.STORAGE
+    assert ran.stderr.startswith("error: ")
+    assert len(ran.stderr.splitlines()) == 1
+    make_directory(tmp_path / "node", blocks=1)
+    shutil.rmtree(tmp_path / "node" / "chain")
+    ran = run_node("verify", str(tmp_path / "node"))
+    assert ran.returncode == ExitCode.STORAGE
+    assert "No such file" in ran.stderr
+
+
+def test_inspection_reads_everything_and_changes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    kit = make_directory(tmp_path / "node")
+    before = contents(tmp_path / "node")
+    assert run(["node", "inspect", "--directory", str(tmp_path / "node"), "--json"]) == 7  # there are no keys
+    said = json.loads(capfd.readouterr().out)
+    assert (said["height"], said["certified_height"], said["oldest_block"]) == (BLOCKS, BLOCKS, 0)
+    assert said["block_hash"] == kit.chain.head_hash.hex()
+    assert said["tables"]["headers"]["records"] == BLOCKS + 1
+    assert said["tables"]["transactions"]["records"] == 3 * BLOCKS
+    assert sum(table["records"] for name, table in said["tables"].items() if name.startswith("state ")) > 10
+    assert said["damage"] == []
+    assert said["vote_log"]["found"]
+    assert "keys" in said["vote_log"]["damage"]
+    assert said["files"]["chain"]["files"] > 2
+    assert run(["node", "inspect", "--directory", str(tmp_path / "node"), "--block", "3", "--json"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert (said["height"], said["transactions"], said["certified_by"]) == (3, 3, [0, 1, 2])
+    assert len(said["receipts"]) == 3
+    store = LevelStore(tmp_path / "node" / "chain")
+    key, value = list(store.iterate(b"s"))[-1]
+    store.close()
+    before = contents(tmp_path / "node")
+    arguments = ["node", "inspect", "--directory", str(tmp_path / "node")]
+    assert run([*arguments, "--record", key[1:].hex(), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["value"] == value.hex()
+    assert run([*arguments, "--record", "00", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["found"] is False
+    assert run([*arguments, "--block", "99", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["found"] is False
+    assert run([*arguments, "--record", "xyz"]) == 2
+    assert run([*arguments, "--record", "00", "--block", "1"]) == 2
+    assert contents(tmp_path / "node") == before
+
+
+def test_inspection_says_what_is_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """D1"""
+    make_directory(tmp_path / "node")
+    LevelStore(tmp_path / "node" / "chain").close()  # moves the log into a table
+    table = max((tmp_path / "node" / "chain").glob("*.ldb"), key=lambda path: path.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[len(data) // 3] ^= 4
+    table.write_bytes(data)
+    assert run(["node", "inspect", "--directory", str(tmp_path / "node"), "--json"]) == 7
+    shown = capfd.readouterr()
+    assert "orruption" in str(json.loads(shown.out)["damage"])
+    assert "storage.damaged" in shown.err
+
+
+def test_a_scratch_directory_elsewhere_gets_the_copy(tmp_path: Path) -> None:
+    make_directory(tmp_path / "node", blocks=2)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "scratch-999999999-x").mkdir()  # of a process that is gone
+    ran = run_node("verify", str(tmp_path / "node"), "--scratch", str(tmp_path / "elsewhere"))
+    assert ran.returncode == 0, ran.stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_resync_moves_the_ledger_aside_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """D3"""
+    directory = tmp_path / "node"
+    make_directory(directory)
+    votes = (directory / "journal" / FILE_NAME).read_bytes()
+    kept: dict[str, Any] = {}
+    for turn in range(2):
+        ledger = contents(directory / "chain")
+        assert run(["node", "resync", "--directory", str(directory), "--json"]) == 0
+        said = json.loads(capfd.readouterr().out)
+        if turn == 0:
+            assert said["set_aside"] == str(directory / "chain.damaged")
+            kept = ledger
+        else:
+            assert said["set_aside"] is None, "an empty ledger is not kept in place of a damaged one"
+        assert contents(directory / "chain.damaged") == kept
+        assert not any((directory / "chain").iterdir())
+    assert (directory / "journal" / FILE_NAME).read_bytes() == votes
+
+
+def test_resync_respects_the_lock_and_the_readers_need_none(tmp_path: Path) -> None:
+    """R8: moving a running node's ledger away would be fatal; reading a copy beside it is not."""
+    directory = tmp_path / "node"
+    make_directory(directory, blocks=2)
+    with DataDirectory(directory):
+        ran = run_node("resync", str(directory))
+        assert ran.returncode == ExitCode.IN_USE
+        assert "is in use by process" in ran.stderr
+        assert run_node("verify", str(directory)).returncode == 0
+    assert (directory / "chain" / "CURRENT").exists()

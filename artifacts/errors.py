@@ -4,7 +4,7 @@
     ├── InvalidCid            a text that is not a CID of the supported kind in its one spelling
     ├── InvalidBlock          bytes that are not a canonical block of the profile
     ├── BlockMismatch         bytes that do not hash to the CID they came under
-    ├── UnsupportedArtifact   valid elsewhere, not in this version (sharded directories, symbolic links)
+    ├── UnsupportedArtifact   valid elsewhere, not in this version (symbolic links)
     ├── ManifestRefused       the graph below a root contradicts its registered size, its own sizes or our bounds
     ├── ChunkStoreError
     │   ├── ChunkMissing      not held

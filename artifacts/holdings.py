@@ -10,18 +10,23 @@ store is a port.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from artifacts import cid as cids
-from artifacts import nodes
+from artifacts import hamt, nodes
 from artifacts.cid import Codec
+from artifacts.dag_pb import Link
 from artifacts.errors import ChunkDamaged, ChunkMissing, ManifestRefused
+from artifacts.hamt import ShardNode
 from artifacts.nodes import ARTIFACT_BYTES_MAX, CHUNK_BYTES, DIRECTORY_DEPTH_MAX, ENTRIES_MAX, DirectoryNode, FileNode
 
 MISSING_MAX: Final = 1_024
 """CIDs that `missing` returns at once; ask again when these are held."""
 _DIRECTORY: Final = -1
 """Stands for a depth where the block is a directory."""
+_SHARD: Final = -2
+"""Stands for a depth where the block is a shard of a directory, its root included."""
 
 
 class BlockStore(Protocol):
@@ -44,19 +49,26 @@ class Claim(NamedTuple):
     size_bytes: int | None
     """Content bytes below; None where only the block itself can tell."""
     depth: int | None
-    """Levels above the leaves of a file, _DIRECTORY for a directory, None where only the block can tell."""
-    level: int
+    """Levels above the leaves of a file, _DIRECTORY or _SHARD for a directory, None where only the block can tell."""
+    path: bytes | None = None
+    """Slots from the root of its directory, where the block is a shard: the names in it hash to them."""
+    level: int = 0
     """Directories above, on the path on which it was first found."""
+    parent: str = ""
+    """The block in which it was first found; empty for the root."""
 
     def contradicts(self, other: Claim) -> bool:
         """Tell whether no block can be both."""
-        pairs = zip(self[:3], other[:3], strict=True)
+        pairs = zip(self[:4], other[:4], strict=True)
         return any(a is not None and b is not None and a != b for a, b in pairs)
 
     def joined(self, other: Claim) -> Claim:
         """What both say together; they do not contradict each other."""
-        tsize, size_bytes, depth = (a if a is not None else b for a, b in zip(self[:3], other[:3], strict=True))
-        return Claim(tsize, size_bytes, depth, self.level)
+        tsize = self.tsize if self.tsize is not None else other.tsize
+        size_bytes = self.size_bytes if self.size_bytes is not None else other.size_bytes
+        depth = self.depth if self.depth is not None else other.depth
+        path = self.path if self.path is not None else other.path
+        return Claim(tsize, size_bytes, depth, path, self.level, self.parent)
 
 
 Children = list[tuple[str, Claim]]
@@ -80,9 +92,11 @@ class Holding:
         self._claims: dict[str, Claim] = {}
         self._wanted: dict[str, None] = {}
         """Missing blocks in the order in which they were found, so parents before children."""
-        self._directories: dict[str, tuple[str, ...]] = {}
+        self._children: dict[str, tuple[str, ...]] = {}
+        """Held inner block -> what it links to, in the order of its links."""
         self._entries = 0
-        self._note([(root, Claim(None, *_raw_facts(root, size_bytes), 0))])
+        self._shards = 0
+        self._note([(root, Claim(None, *_raw_facts(root, size_bytes)))])
 
     @property
     def complete(self) -> bool:
@@ -105,6 +119,19 @@ class Holding:
     def holds(self, cid: str) -> bool:
         """Tell whether `cid` is a held block of this artifact."""
         return cid in self._claims and cid not in self._wanted
+
+    def children(self, cid: str) -> tuple[str, ...] | None:
+        """What a held inner block links to, in the order of its links; None for a leaf and for what is not held."""
+        return self._children.get(cid)
+
+    def inner_blocks(self) -> Iterable[str]:
+        """The held inner blocks, parents before children."""
+        return self._children
+
+    def parent(self, cid: str) -> str | None:
+        """The inner block in which a block was first found; None for the root and for what nothing held links to."""
+        claim = self._claims.get(cid)
+        return claim.parent or None if claim is not None else None
 
     def check(self, cid: str, data: bytes) -> None:
         """Check a block before it is stored; changes nothing.
@@ -154,9 +181,12 @@ class Holding:
     def _settle(self, cid: str, block_bytes: int, data: bytes) -> Children:
         claim, children = self._expand(cid, block_bytes, data)
         self._claims[cid] = claim
-        if claim.depth == _DIRECTORY:
-            self._directories[cid] = tuple(child for child, _ in children)
-            self._entries += len(children)
+        if claim.depth != 0:
+            self._children[cid] = tuple(child for child, _ in children)
+        if claim.depth in (_DIRECTORY, _SHARD):
+            shards = sum(1 for _, said in children if said.path is not None)
+            self._entries += len(children) - shards
+            self._shards += shards
         return children
 
     def _expand(self, cid: str, block_bytes: int, data: bytes) -> tuple[Claim, Children]:
@@ -171,8 +201,10 @@ class Holding:
             raise ManifestRefused("manifest.tsize", f"the blocks from {cid} down do not have {claim.tsize} bytes")
         if isinstance(node, FileNode):
             claim, children = self._expand_file(cid, claim, node)
+        elif isinstance(node, ShardNode):
+            claim, children = self._expand_shard(cid, claim, node)
         else:
-            claim, children = self._expand_directory(claim, node)
+            claim, children = self._expand_directory(cid, claim, node)
         for child, said in children:
             known = self._claims.get(child)
             if known is not None:
@@ -191,26 +223,47 @@ class Holding:
         for link, size in zip(node.links, node.child_sizes, strict=True):
             if depth == 1 and link.tsize != size:
                 raise ManifestRefused("manifest.tsize", "a link to a leaf does not state the leaf's size")
-            children.append((cids.from_bytes(link.cid), Claim(link.tsize, size, depth - 1, claim.level)))
-        return claim.joined(Claim(None, size_bytes, depth, claim.level)), children
+            said = Claim(link.tsize, size, depth - 1, None, claim.level, cid)
+            children.append((cids.from_bytes(link.cid), said))
+        return claim.joined(Claim(None, size_bytes, depth)), children
 
-    def _expand_directory(self, claim: Claim, node: DirectoryNode) -> tuple[Claim, Children]:
-        if claim.contradicts(Claim(None, None, _DIRECTORY, 0)):
-            raise ManifestRefused("manifest.shape", "a directory lies inside a file")
-        if claim.level > DIRECTORY_DEPTH_MAX or self._entries + len(node.links) > ENTRIES_MAX:
-            raise ManifestRefused("manifest.entries", "the directory is too deep or has too many entries")
-        # Tsize also counts nodes: 1/512 for those of files, 512 bytes an entry of a directory are more than enough.
-        if sum(link.tsize for link in node.links) > self.size_bytes + self.size_bytes // 512 + 512 * ENTRIES_MAX:
-            raise ManifestRefused("manifest.size", "a directory's entries exceed the registered size")
+    def _expand_directory(self, cid: str, claim: Claim, node: DirectoryNode) -> tuple[Claim, Children]:
+        if claim.contradicts(Claim(None, None, _DIRECTORY)):
+            raise ManifestRefused("manifest.shape", "a directory lies inside a file, or where a shard belongs")
+        self._check_bounds(claim, node.links, shards=0)
+        return claim._replace(depth=_DIRECTORY), [self._entry(cid, claim, link) for link in node.links]
+
+    def _expand_shard(self, cid: str, claim: Claim, node: ShardNode) -> tuple[Claim, Children]:
+        if claim.contradicts(Claim(None, None, _SHARD)):
+            raise ManifestRefused("manifest.shape", "a sharded directory lies inside a file")
+        path = claim.path or b""
+        hamt.check_place(node, path)
+        self._check_bounds(claim, node.links, shards=sum(map(hamt.is_shard_link, node.links)))
         children = []
         for link in node.links:
-            child = cids.from_bytes(link.cid)
-            children.append((child, Claim(link.tsize, *_raw_facts(child, link.tsize), claim.level + 1)))
-        return claim._replace(depth=_DIRECTORY), children
+            if hamt.is_shard_link(link):
+                below = path + bytes([hamt.slot_of(link)])
+                said = Claim(link.tsize, None, _SHARD, below, claim.level, cid)
+                children.append((cids.from_bytes(link.cid), said))
+            else:
+                children.append(self._entry(cid, claim, link))
+        return claim._replace(depth=_SHARD, path=path), children
+
+    def _entry(self, cid: str, claim: Claim, link: Link) -> tuple[str, Claim]:
+        child = cids.from_bytes(link.cid)
+        return child, Claim(link.tsize, *_raw_facts(child, link.tsize), None, claim.level + 1, cid)
+
+    def _check_bounds(self, claim: Claim, links: Sequence[Link], *, shards: int) -> None:
+        entries = self._entries + len(links) - shards
+        if claim.level > DIRECTORY_DEPTH_MAX or max(entries, self._shards + shards) > ENTRIES_MAX:
+            raise ManifestRefused("manifest.entries", "the directory is too deep or has too many entries")
+        # Tsize also counts nodes: 1/512 for those of files, 512 bytes an entry of a directory are more than enough.
+        if sum(link.tsize for link in links) > self.size_bytes + self.size_bytes // 512 + 512 * ENTRIES_MAX:
+            raise ManifestRefused("manifest.size", "a directory's entries exceed the registered size")
 
     def _check_totals(self) -> None:
         """Sum a complete directory once a block, however often each is linked."""
-        if self.root not in self._directories:
+        if self._claims[self.root].depth not in (_DIRECTORY, _SHARD):
             return
         size_bytes, _, _ = self._totals(self.root, {})
         if size_bytes != self.size_bytes:
@@ -220,12 +273,15 @@ class Holding:
         """(content bytes, entries, levels of directories) at and below `cid`; recursion ends at the bound of levels."""
         if cid in memo:
             return memo[cid]
-        if cid not in self._directories:
-            return self._claims[cid].size_bytes or 0, 1, 0
-        size_bytes, entries, height = 0, 1, 1
-        for child in self._directories[cid]:
+        claim = self._claims[cid]
+        if claim.depth not in (_DIRECTORY, _SHARD):
+            return claim.size_bytes or 0, 1, 0
+        # A shard below the root of its directory is neither an entry nor a level of its own.
+        own = 0 if claim.path else 1
+        size_bytes, entries, height = 0, own, own
+        for child in self._children[cid]:
             below = self._totals(child, memo)
-            size_bytes, entries, height = size_bytes + below[0], entries + below[1], max(height, below[2] + 1)
+            size_bytes, entries, height = size_bytes + below[0], entries + below[1], max(height, below[2] + own)
             if entries > ENTRIES_MAX or height > DIRECTORY_DEPTH_MAX + 1:
                 raise ManifestRefused("manifest.entries", "the directory is too deep or has too many entries")
         memo[cid] = size_bytes, entries, height

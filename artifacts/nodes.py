@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from artifacts import dag_pb
+from artifacts import dag_pb, hamt
 from artifacts.cid import Codec, parse_bytes
 from artifacts.errors import InvalidBlock, InvalidCid, ManifestRefused, UnsupportedArtifact
 
@@ -19,7 +19,7 @@ CHUNK_BYTES: Final = 1 << 20
 WIDTH: Final = 1_024
 """Links of a full file node."""
 DIRECTORY_BYTES_MAX: Final = 256 << 10
-"""Bytes of a flat directory's block; above it the profile shards the directory, which this version refuses."""
+"""Bytes of a flat directory's block; above it the profile shards the directory (`hamt.py`)."""
 ARTIFACT_BYTES_MAX: Final = 256 << 30
 """Bytes of content of an artifact, all files of a directory together. It bounds the CIDs held in memory."""
 DIRECTORY_DEPTH_MAX: Final = 32
@@ -32,7 +32,6 @@ NAME_BYTES_MAX: Final = 255
 _TYPE_DIRECTORY: Final = 1
 _TYPE_FILE: Final = 2
 _TYPE_SYMLINK: Final = 4
-_TYPE_SHARD: Final = 5
 _DIRECTORY_DATA: Final = bytes([0x08, _TYPE_DIRECTORY])
 _FILE_HEAD: Final = bytes([0x08, _TYPE_FILE, 0x18])
 _TAG_BLOCKSIZE: Final = 0x20
@@ -80,27 +79,16 @@ def encode_file_node(links: tuple[dag_pb.Link, ...], sizes: tuple[int, ...]) -> 
 
 
 def encode_directory_node(links: tuple[dag_pb.Link, ...]) -> bytes:
-    """Encode a flat directory from links sorted by name.
-
-    Raises:
-        UnsupportedArtifact: the block would exceed DIRECTORY_BYTES_MAX.
-    """
-    block = dag_pb.encode_node(dag_pb.Node(links, _DIRECTORY_DATA)) if len(links) <= dag_pb.LINKS_MAX else b""
-    if not block or len(block) > DIRECTORY_BYTES_MAX:
-        raise UnsupportedArtifact(
-            "artifact.directory_too_large",
-            f"a directory of {len(links)} entries needs a block above {DIRECTORY_BYTES_MAX} bytes; sharded directories "
-            "are not supported in this version (split it into subdirectories)",
-        )
-    return block
+    """Encode a flat directory from links sorted by name. A block above DIRECTORY_BYTES_MAX is none of the profile."""
+    return dag_pb.encode_node(dag_pb.Node(links, _DIRECTORY_DATA))
 
 
-def decode(block: bytes) -> FileNode | DirectoryNode:
+def decode(block: bytes) -> FileNode | DirectoryNode | hamt.ShardNode:
     """Decode a dag-pb block as a UnixFS node of the profile.
 
     Raises:
         InvalidBlock: malformed, not canonical, or with fields that the profile does not write.
-        UnsupportedArtifact: a sharded directory or a symbolic link.
+        UnsupportedArtifact: a symbolic link.
     """
     node = dag_pb.decode_node(block)
     if node.data == _DIRECTORY_DATA:
@@ -109,8 +97,11 @@ def decode(block: bytes) -> FileNode | DirectoryNode:
         return _directory(node)
     if node.data.startswith(_FILE_HEAD):
         return _file(node)
-    if node.data[:2] == bytes([0x08, _TYPE_SHARD]):
-        raise UnsupportedArtifact("artifact.sharded", "sharded directories are not supported in this version")
+    if hamt.is_shard(node.data):
+        shard = hamt.decode(node)
+        for link in shard.entries():
+            check_name(link.name)
+        return shard
     if node.data[:2] == bytes([0x08, _TYPE_SYMLINK]):
         raise UnsupportedArtifact("artifact.symlink", "symbolic links are not supported")
     raise InvalidBlock("not a file or directory node of the profile unixfs-v1-2025")

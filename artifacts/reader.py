@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from artifacts import cid as cids
-from artifacts import nodes
+from artifacts import hamt, nodes
 from artifacts.cid import Codec
+from artifacts.dag_pb import Link
 from artifacts.errors import ManifestRefused
+from artifacts.hamt import ShardNode
 from artifacts.nodes import (
     ARTIFACT_BYTES_MAX,
     CHUNK_BYTES,
@@ -81,16 +83,37 @@ def _check_leaf(data: bytes, size_bytes: int) -> None:
 def list_directory(root: str, get: Get) -> dict[str, str]:
     """The entries of the directory `root`: name -> CID, in the order of the names' bytes; raises as `read_file`."""
     node = nodes.decode(fetch(get, root)) if cids.parse(root).codec is Codec.DAG_PB else None
-    if not isinstance(node, DirectoryNode):
+    if isinstance(node, ShardNode):
+        links = sorted(_shard_entries(node, b"", get, [ENTRIES_MAX, ENTRIES_MAX]), key=lambda link: link.name)
+    elif isinstance(node, DirectoryNode):
+        links = list(node.links)
+    else:
         raise ManifestRefused("manifest.not_a_directory", f"{root} is not a directory")
-    return {nodes.check_name(link.name): cids.from_bytes(link.cid) for link in node.links}
+    return {nodes.check_name(link.name): cids.from_bytes(link.cid) for link in links}
+
+
+def _shard_entries(node: ShardNode, path: bytes, get: Get, left: list[int]) -> Iterator[Link]:
+    """The entries at and below the shard where `path` leads. `left`: entries, and shards, that may still follow."""
+    hamt.check_place(node, path)
+    entries = node.entries()
+    left[0] -= len(entries)
+    left[1] -= len(node.links) - len(entries)
+    if min(left) < 0:
+        raise ManifestRefused("manifest.entries", "the directory has too many entries")
+    yield from entries
+    for link in node.links:
+        if hamt.is_shard_link(link):
+            below = nodes.decode(fetch(get, cids.from_bytes(link.cid)))
+            if not isinstance(below, ShardNode):
+                raise ManifestRefused("manifest.shape", "something else lies where a shard belongs")
+            yield from _shard_entries(below, path + bytes([hamt.slot_of(link)]), get, left)
 
 
 def is_directory(root: str, get: Get) -> bool:
-    """Tell whether `root` is a directory; raises as `read_file`."""
+    """Tell whether `root` is a directory, flat or sharded; raises as `read_file`."""
     if cids.parse(root).codec is Codec.RAW:
         return False
-    return isinstance(nodes.decode(fetch(get, root)), DirectoryNode)
+    return isinstance(nodes.decode(fetch(get, root)), DirectoryNode | ShardNode)
 
 
 def extract(root: str, get: Get, target: Path) -> int:

@@ -2,8 +2,7 @@
 
 CIDv1 in base32, SHA-256, chunks of 1 MiB, raw leaves, a balanced graph of width 1,024, links before data, empty names
 in file links, Tsize = own block and the children's. A file of one chunk is its raw leaf. Directories are flat; one
-whose block would pass 256 KiB is refused, as the profile would shard it. The result is the CID that other tools of
-the profile give.
+whose block would pass 256 KiB is sharded. The result is the CID that other tools of the profile give.
 """
 
 from __future__ import annotations
@@ -11,15 +10,23 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from artifacts import cid as cids
-from artifacts import nodes
+from artifacts import hamt, nodes
 from artifacts.dag_pb import Link
 from artifacts.errors import InvalidBlock, UnsupportedArtifact
-from artifacts.nodes import ARTIFACT_BYTES_MAX, CHUNK_BYTES, DIRECTORY_DEPTH_MAX, ENTRIES_MAX, WIDTH, links
+from artifacts.nodes import (
+    ARTIFACT_BYTES_MAX,
+    CHUNK_BYTES,
+    DIRECTORY_BYTES_MAX,
+    DIRECTORY_DEPTH_MAX,
+    ENTRIES_MAX,
+    WIDTH,
+    links,
+)
 from artifacts.reader import extract, read_file
 
 __all__ = [
@@ -151,8 +158,7 @@ def build_directory(path: Path, put: Put = discard) -> BuiltFile:
 
     Raises:
         UnsupportedArtifact: a symbolic link, device or socket; a name that is not UTF-8 or would not survive on another
-            system; more than DIRECTORY_DEPTH_MAX levels or ENTRIES_MAX entries; a block above DIRECTORY_BYTES_MAX; too
-            many bytes.
+            system; more than DIRECTORY_DEPTH_MAX levels or ENTRIES_MAX entries; too many bytes.
         OSError: a file cannot be read.
     """
     return _directory(path, put, 0, _Budget(ARTIFACT_BYTES_MAX, ENTRIES_MAX))
@@ -190,10 +196,23 @@ def _directory(path: Path, put: Put, depth: int, budget: _Budget) -> BuiltFile:
         entries.append(Link(cids.to_bytes(built.cid), name, built.tsize))
         blocks += built.blocks
         size_bytes += built.size_bytes
+    joined = join_directory(entries, put)
+    return BuiltFile(joined.cid, size_bytes, blocks - 1 + joined.blocks, joined.tsize)
+
+
+def join_directory(entries: Sequence[Link], put: Put = discard) -> BuiltFile:
+    """Make a directory of links sorted by name, flat where that fits and sharded else; `size_bytes` is left 0.
+
+    Raises:
+        UnsupportedArtifact: two names have one hash. whatever `put` raises.
+    """
     block = nodes.encode_directory_node(tuple(entries))
-    name_of_block = cids.dag_pb_cid(block)
-    put(name_of_block, block)
-    return BuiltFile(name_of_block, size_bytes, blocks, len(block) + sum(link.tsize for link in entries))
+    if len(block) > DIRECTORY_BYTES_MAX:
+        shard = hamt.build(entries, put)
+        return BuiltFile(cids.from_bytes(shard.link.cid), 0, shard.blocks, shard.link.tsize)
+    name = cids.dag_pb_cid(block)
+    put(name, block)
+    return BuiltFile(name, 0, 1, len(block) + sum(link.tsize for link in entries))
 
 
 def _entry(path: Path, put: Put, depth: int, budget: _Budget) -> BuiltFile:

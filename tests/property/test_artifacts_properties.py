@@ -22,15 +22,18 @@ from artifacts.holdings import Holding
 
 CHUNK = 16
 WIDTH = 3
+DIRECTORY_BYTES = 100
 
 
 @pytest.fixture(autouse=True)
 def small_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same code with chunks of 16 bytes and nodes of 3 links, so that deep graphs are found in small inputs."""
+    """The same code with chunks of 16 bytes, nodes of 3 links and flat directories of two entries at most, so that deep
+    graphs and shards are found in small inputs."""
     for module in ("artifacts.nodes", "artifacts.unixfs", "artifacts.reader", "artifacts.holdings"):
         monkeypatch.setattr(f"{module}.CHUNK_BYTES", CHUNK)
     for module in ("artifacts.nodes", "artifacts.unixfs"):
         monkeypatch.setattr(f"{module}.WIDTH", WIDTH)
+        monkeypatch.setattr(f"{module}.DIRECTORY_BYTES_MAX", DIRECTORY_BYTES)
 
 
 class Blocks(dict[str, bytes]):

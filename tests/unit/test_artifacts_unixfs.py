@@ -113,18 +113,10 @@ def test_reading_refuses_a_block_that_is_not_the_one_asked_for() -> None:
         list(unixfs.read_file(built.cid, blocks.__getitem__))
 
 
-def test_a_directory_that_would_need_sharding_is_refused() -> None:
-    links = tuple(Link(cids.to_bytes(EMPTY_FILE), b"%08d" % i, 0) for i in range(6_000))
-    with pytest.raises(UnsupportedArtifact, match="sharded directories are not supported") as caught:
-        nodes.encode_directory_node(links)
-    assert caught.value.code == "artifact.directory_too_large"
-    assert nodes.encode_directory_node(links[:4_000])
-
-
-def test_a_sharded_directory_or_symbolic_link_is_named_as_such() -> None:
-    for kind, code in ((5, "artifact.sharded"), (4, "artifact.symlink")):
+def test_a_symbolic_link_is_named_as_such_and_an_empty_shard_refused() -> None:
+    for kind, code in ((5, "block.invalid"), (4, "artifact.symlink")):
         block = dag_pb.encode_node(Node((), bytes([0x08, kind, 0x12, 0x00])))
-        with pytest.raises(UnsupportedArtifact) as caught:
+        with pytest.raises(ArtifactError) as caught:
             nodes.decode(block)
         assert caught.value.code == code
 

@@ -99,10 +99,10 @@ class Archive:
         value = self._store.get(_OLDEST_BLOCK)
         return 0 if value is None else int.from_bytes(value, "big")
 
-    def oldest_state(self) -> int | None:
-        """Return the lowest height at which the state can be read and proven; None where nothing is noted of it."""
+    def oldest_state(self) -> int:
+        """Return the lowest height at which the state can be read and proven."""
         value = self._store.get(_OLDEST_STATE)
-        return None if value is None else int.from_bytes(value, "big")
+        return 0 if value is None else int.from_bytes(value, "big")
 
     def header(self, height: int) -> Header | None:
         return self._record(b"h" + _number(height), Header)

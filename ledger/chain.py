@@ -43,8 +43,10 @@ from ledger.parameters import LIFETIME_MS_MAX, read_parameters, write_parameters
 from ledger.ports import EvidenceJudge, StateFollower
 from ledger.queries import answer
 from ledger.replay import ReplayIds
+from ledger.state.batch_proofs import BatchProof, prove_batch
+from ledger.state.history import StateHistory
 from ledger.state.indexes import IndexAudit, committed, is_index_key
-from ledger.state.proofs import StateProof, prove
+from ledger.state.proofs import StateProof, proof_along, verify_state_proof
 from ledger.state.records import STATE_PREFIX, StateRecords
 from ledger.state.store import RESYNC, Store
 from ledger.state.tree import PendingUpdate, StateTree
@@ -96,6 +98,7 @@ class Chain:
         self._store = store
         self._tree = StateTree()
         self._state = StateRecords(store, self._tree)
+        self._history = StateHistory(store, self._tree, self._state, 0, 0)
         self._replay = ReplayIds()
         self._facts = ChainFacts(self._hash_at, judge)
         self._follower: StateFollower | None = None
@@ -193,11 +196,12 @@ class Chain:
             )
         self._tree = tree
         self._state = StateRecords(self._store, tree)
+        self._history = StateHistory(self._store, tree, self._state, audit.count, height)
         self.head = header
         self.head_hash = block_hash(header)
         self.certified_height = min(self.archive.certified_height(), height)
         self.oldest_block = self.archive.oldest_block()
-        self.oldest_state = height
+        self.oldest_state = self.archive.oldest_state()
         self._rebuild_replay_ids()
 
     def _rebuild_replay_ids(self) -> None:
@@ -312,15 +316,18 @@ class Chain:
     ) -> None:
         changes = view.changes()
         batch = founding_records(self.network_id) if founding else {}
+        undo = self._history.undo(block.header.height, changes)
+        if not founding:
+            batch.update(undo.entries)
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
         note = None if self._follower is None else self._follower.note(changes)
         batch.update(block_records(block, results, note))
         self._store.write_batch(batch, sync=True)
         self._tree.commit(pending)
+        self._history.commit(undo)
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
-        self.oldest_state = block.header.height
         if self._follower is not None and note is not None:
             self._follower.executed(self.head, self.head_hash, note, self._state)
 
@@ -439,17 +446,61 @@ class Chain:
             return error
         return None
 
-    def prove(self, key: bytes) -> StateProof:
-        """Prove the record of `key` at the head, or its absence.
+    def prove(self, key: bytes, height: int | None = None) -> StateProof:
+        """Prove the record of `key` after block `height` (the head's without one), or its absence.
 
         Raises:
-            InvalidProof: `proof.index`: the tree knows nothing of an index's entries, so there is nothing to prove.
+            InvalidProof: `proof.index`: the tree knows nothing of an index's entries, so there is nothing to prove;
+                `proof.future` above the head, `proof.pruned` below `oldest_state`.
+            StorageError: `storage.damaged`: what is kept of that height does not lead to its root.
         """
+        self._require_provable(key)
+        if self._is_head(height):
+            return proof_along(self._tree.path(key), key)
+        assert height is not None
+        root = self._header(height).state_root
+        proof = proof_along(self._history.path_at(key, height, root, {}), key)
+        try:
+            verify_state_proof(root, key, self._history.record_at(key, height), proof)
+        except InvalidProof as error:
+            raise StorageError("storage.damaged", f"the state of block {height}: {error.message}; {RESYNC}") from error
+        return proof
+
+    def prove_many(self, keys: Sequence[bytes], height: int | None = None) -> BatchProof:
+        """Prove the records of `keys` after block `height`, or their absence, with one proof. Raises as `prove`, and
+        InvalidProof `proof.keys` for none, too many, or one twice."""
+        for key in keys:
+            self._require_provable(key)
+        if self._is_head(height):
+            return prove_batch(keys, self._tree.path)
+        assert height is not None
+        at, root, known = height, self._header(height).state_root, dict[str, bytes]()
+        return prove_batch(keys, lambda key: self._history.path_at(key, at, root, known))
+
+    def record_at(self, key: bytes, height: int | None = None) -> bytes | None:
+        """Return the record of `key` after block `height` (the head's without one); None where there was none. Raises
+        as `prove`."""
+        if self._is_head(height):
+            return self._state.get(key)
+        assert height is not None
+        self._require_provable(key)
+        return self._history.record_at(key, height)
+
+    def _is_head(self, height: int | None) -> bool:
+        if height is None or height == self.height:
+            return True
+        if height > self.height:
+            raise InvalidProof("proof.future", f"block {height} is not there yet; the head is {self.height}")
+        if height < self.oldest_state:
+            raise InvalidProof("proof.pruned", f"the oldest state kept here is that of block {self.oldest_state}")
+        return False
+
+    @staticmethod
+    def _require_provable(key: bytes) -> None:
         if is_index_key(key):
             raise InvalidProof(
                 "proof.index", "entries of indexes cannot be proven: prove the records that they follow from"
             )
-        return prove(self._tree, key)
 
     def view(self) -> StateView:
         """Return a view over the head's state. Whatever is written to it is lost."""

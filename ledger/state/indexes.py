@@ -65,6 +65,8 @@ class IndexAudit:
         """By table: what is there less what is called for."""
         self._undecodable: set[bytes] = set()
         """Tables with a record that is none."""
+        self.count = 0
+        """Records that were yielded."""
 
     def records(self, state: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records of `state`, and take the measure of both sides on the way."""
@@ -82,6 +84,7 @@ class IndexAudit:
                     continue
                 for parts in entries:
                     self._count(index.table.prefix, index.table.key(*parts), index.value, -1)
+            self.count += 1
             yield key, value
 
     def unsound(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ledger.errors import StorageError
 from ledger.state.indexes import is_index_key
+from ledger.state.nodes import value_hash
 from ledger.state.store import Store
 from ledger.state.tree import StateTree
 from ledger.state.view import table_of
@@ -79,13 +80,17 @@ class StateRecords:
         yield from records
 
     def _find(self, key: bytes) -> bytes | None:
-        entry = is_index_key(key)
+        if is_index_key(key):
+            return self._store.get(STATE_PREFIX + key)
         # The tree is in memory: a record that it does not commit to is not looked for on the disk.
-        if not entry and not self._tree.holds(key):
+        expected = self._tree.value_hash(key)
+        if expected is None:
             return None
         value = self._store.get(STATE_PREFIX + key)
-        if value is None and not entry:
+        if value is None:
             raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
+        if value_hash(value) != expected:
+            raise StorageError("storage.damaged", f"the state's record {key.hex()} is not the one of the state's tree")
         return value
 
     def written(self, changes: Mapping[bytes, bytes | None]) -> None:

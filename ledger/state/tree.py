@@ -21,55 +21,38 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from primitives.digest import Digest, domain, tagged_hash
+from ledger.state.growth import build_tree
+from ledger.state.nodes import (
+    BITMAP_AT,
+    BRANCH,
+    EMPTY_ROOT,
+    HASH_BYTES,
+    LEAF,
+    NOTHING,
+    VALUE,
+    Branch,
+    Made,
+    Node,
+    bitmap_of,
+    leaf_hash,
+    root_of,
+    way,
+)
+from primitives.digest import Digest
 
-_VALUE: Final = domain("state-value")
-_LEAF: Final = domain("state-leaf")
-_BRANCH: Final = domain("state-branch")
-_NIBBLES: Final = "0123456789abcdef"
-_BIT: Final = {nibble: 1 << index for index, nibble in enumerate(_NIBBLES)}
-_BITMAP_AT: Final = len(_BRANCH)
-_BEFORE_HASHES: Final = len(_BRANCH) + 2 - 32
+_BIT: Final = {nibble: 1 << index for index, nibble in enumerate("0123456789abcdef")}
+_BEFORE_HASHES: Final = BITMAP_AT + 2 - HASH_BYTES
 """Where the hash of the child at place 0 of a branch's list would be; the first child's place is 1."""
 _SPAN_SCANNED_MAX: Final = 32
 """Up to so many changes under a node are told apart one by one; more by bisection."""
 
 _Entry = tuple[str, bytes, bytes, bytes | None]
 """(sha256(key) in hex, sha256(key), leaf, leaf hash); an empty leaf and None for a deletion."""
-_Branch = list[Any]
-"""[domain and content, child, ...]"""
-_Node = bytes | _Branch
-_Made = tuple[bytes, _Node | None]
-"""(hash, node) of what now stands at a place; empty and None when nothing does."""
-
-_Change = tuple[_Branch, int, Any]
+_Change = tuple[Branch, int, Any]
 """(branch, place in its list, what becomes of that)"""
-
-_NOTHING: Final[_Made] = (b"", None)
-
-
-def value_hash(value: bytes) -> bytes:
-    """Return the hash that stands for a record's value."""
-    return hashlib.sha256(_VALUE + value).digest()
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    return hashlib.sha256(_LEAF + leaf).digest()
-
-
-def branch_hash(branch: bytes) -> bytes:
-    return hashlib.sha256(_BRANCH + branch).digest()
-
-
-def root_of(top: bytes) -> Digest:
-    """Return the state root over the top node's hash (empty for the empty tree)."""
-    return tagged_hash("state-root", top)
-
-
-EMPTY_ROOT: Final = root_of(b"")
 
 
 class PendingUpdate:
@@ -77,7 +60,7 @@ class PendingUpdate:
 
     __slots__ = ("base", "hashed", "root", "staged", "top")
 
-    def __init__(self, base: Digest, made: _Made, staged: list[_Change]) -> None:
+    def __init__(self, base: Digest, made: Made, staged: list[_Change]) -> None:
         self.base = base
         self.hashed, self.top = made
         self.root = root_of(self.hashed)
@@ -91,14 +74,15 @@ class StateTree:
     __slots__ = ("_hashed", "_top", "root")
 
     def __init__(self) -> None:
-        self._hashed, self._top = _NOTHING
+        self._hashed, self._top = NOTHING
         self.root: Digest = EMPTY_ROOT
 
     @classmethod
     def build(cls, records: Iterable[tuple[bytes, bytes]]) -> StateTree:
         """Build the tree of `records` (key, value), whose keys are distinct, in any order."""
         tree = cls()
-        tree.commit(tree._pending(_entries(records)))
+        tree._hashed, tree._top = build_tree(records)
+        tree.root = root_of(tree._hashed)
         return tree
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> PendingUpdate:
@@ -125,34 +109,86 @@ class StateTree:
 
     def path(self, key: bytes) -> list[bytes]:
         """Return the nodes from the top towards `key`: branches, then the leaf where the way ends in one."""
+        return way(self._top, hashlib.sha256(key).hexdigest(), 0)
+
+    def node(self, place: str) -> bytes | None:
+        """Return the node at the place of these nibbles (hex), as it is hashed; None where there is none."""
+        node = self._at(place)
+        return node[0][BITMAP_AT:] if isinstance(node, list) else node
+
+    def leaves(self, place: str) -> list[bytes]:
+        """Return the leaves whose paths begin with the nibbles of `place`, in no order."""
+        node = self._at(place)
         found: list[bytes] = []
-        node = self._top
-        for nibble in hashlib.sha256(key).hexdigest():
-            if node is None:
-                break
+        waiting = [] if node is None else [node]
+        while waiting:
+            node = waiting.pop()
             if isinstance(node, bytes):
                 found.append(node)
+            else:
+                waiting += node[1:]
+        return found
+
+    def _at(self, place: str) -> Node | None:
+        """Return the node at `place`, or the leaf above it that is all there is below."""
+        node = self._top
+        for nibble in place:
+            if not isinstance(node, list):
                 break
-            content = node[0]
-            found.append(content[_BITMAP_AT:])
-            bitmap, bit = _bitmap(content), _BIT[nibble]
+            bitmap, bit = bitmap_of(node[0]), _BIT[nibble]
             node = node[1 + (bitmap & (bit - 1)).bit_count()] if bitmap & bit else None
+        if isinstance(node, bytes) and not node[:HASH_BYTES].hex().startswith(place):
+            return None
+        return node
+
+    def nodes_on(self, paths: Sequence[str], depth: int) -> dict[str, bytes]:
+        """Return the nodes (place -> what is hashed of them) above `depth` that lie on the way to any of the sorted
+        `paths` (hex)."""
+        found: dict[str, bytes] = {}
+        waiting: list[tuple[Node, int, int, int]] = []
+        if self._top is not None and paths and depth > 0:
+            waiting.append((self._top, 0, 0, len(paths)))
+        while waiting:
+            node, level, start, end = waiting.pop()
+            place = paths[start][:level]
+            if isinstance(node, bytes):
+                found[place] = node
+                continue
+            content = node[0]
+            found[place] = content[BITMAP_AT:]
+            if level + 1 == depth:
+                continue
+            bitmap = bitmap_of(content)
+            while start < end:
+                nibble = paths[start][level]
+                # "g" sorts behind every hexadecimal digit.
+                stop = bisect_left(paths, f"{place}{nibble}g", start, end)
+                bit = _BIT[nibble]
+                if bitmap & bit:
+                    waiting.append((node[1 + (bitmap & (bit - 1)).bit_count()], level + 1, start, stop))
+                start = stop
         return found
 
     def holds(self, key: bytes) -> bool:
         """Tell whether a record of `key` is in the state."""
+        return self.value_hash(key) is not None
+
+    def value_hash(self, key: bytes) -> bytes | None:
+        """Return the hash of the value that the record of `key` has; None where there is no record."""
         path = hashlib.sha256(key)
         node = self._top
         for nibble in path.hexdigest():
             if node.__class__ is not list:
                 break
             content = node[0]
-            bitmap = content[_BITMAP_AT] << 8 | content[_BITMAP_AT + 1]
+            bitmap = content[BITMAP_AT] << 8 | content[BITMAP_AT + 1]
             bit = _BIT[nibble]
             if not bitmap & bit:
-                return False
+                return None
             node = node[1 + (bitmap & (bit - 1)).bit_count()]
-        return isinstance(node, bytes) and node.startswith(path.digest())
+        if isinstance(node, bytes) and node.startswith(path.digest()):
+            return node[HASH_BYTES:]
+        return None
 
     def _pending(self, entries: list[_Entry]) -> PendingUpdate:
         if not entries:
@@ -160,11 +196,6 @@ class StateTree:
         update = _Update(entries)
         made = update.apply(self._top, 0, 0, len(entries))
         return PendingUpdate(self.root, made, update.staged)
-
-
-def _bitmap(content: bytes) -> int:
-    bitmap: int = content[_BITMAP_AT] << 8 | content[_BITMAP_AT + 1]
-    return bitmap
 
 
 def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:
@@ -175,8 +206,8 @@ def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:
         if value is None:
             entries.append((path.hex(), path, b"", None))
         else:
-            leaf = path + sha256(_VALUE + value).digest()
-            entries.append((path.hex(), path, leaf, sha256(_LEAF + leaf).digest()))
+            leaf = path + sha256(VALUE + value).digest()
+            entries.append((path.hex(), path, leaf, sha256(LEAF + leaf).digest()))
     entries.sort()
     return entries
 
@@ -191,7 +222,7 @@ class _Update:
         self.entries = entries
         self.staged: list[_Change] = []
 
-    def apply(self, node: _Node | None, depth: int, start: int, end: int, *, follow: bool = True) -> _Made:
+    def apply(self, node: Node | None, depth: int, start: int, end: int, *, follow: bool = True) -> Made:
         """Apply entries[start:end] at the place at `depth` where `node` is. Return what is there then.
 
         `follow` is False below a branch from which the one entry could not be followed.
@@ -204,15 +235,15 @@ class _Update:
             return hashed, node
         return self._descend(node, depth, start, end, follow=False)
 
-    def _descend(self, node: _Branch, depth: int, start: int, end: int, *, follow: bool) -> _Made:
+    def _descend(self, node: Branch, depth: int, start: int, end: int, *, follow: bool) -> Made:
         """Apply entries[start:end], all below `node`, which is at `depth`. What is then there is `node` itself when
         each of its children keeps its place, else another list."""
         entries = self.entries
         content = node[0]
         fresh = bytearray(content)
-        bitmap = _bitmap(content)
+        bitmap = bitmap_of(content)
         children = node
-        changed: list[tuple[int, _Node]] = []
+        changed: list[tuple[int, Node]] = []
         while start < end:
             nibble = entries[start][0][depth]
             stop = start + 1
@@ -244,22 +275,22 @@ class _Update:
             return hashlib.sha256(content).digest(), node
         children = _settled(children, node, changed)
         if bitmap == 0:
-            return _NOTHING
+            return NOTHING
         if bitmap & (bitmap - 1) == 0 and isinstance(children[1], bytes):
             return bytes(fresh[-32:]), children[1]  # a lone leaf moves up; a lone branch stays below
-        fresh[_BITMAP_AT : _BITMAP_AT + 2] = bitmap.to_bytes(2, "big")
+        fresh[BITMAP_AT : BITMAP_AT + 2] = bitmap.to_bytes(2, "big")
         children[0] = content = bytes(fresh)
         return hashlib.sha256(content).digest(), children
 
-    def _follow(self, node: _Branch, depth: int, index: int) -> bytes | None:
+    def _follow(self, node: Branch, depth: int, index: int) -> bytes | None:
         """Apply the one entry below `node` if it is what most are: another value of a record that is there, so that
         every branch on its way keeps its shape. Return the new hash of `node`, or None with nothing done."""
         hexed, path, leaf, hashed = self.entries[index]
-        way: list[tuple[_Branch, int]] = []
+        way: list[tuple[Branch, int]] = []
         below: Any = node
         while below.__class__ is list:
             content = below[0]
-            bitmap = content[_BITMAP_AT] << 8 | content[_BITMAP_AT + 1]
+            bitmap = content[BITMAP_AT] << 8 | content[BITMAP_AT + 1]
             bit = _BIT[hexed[depth]]
             if not bitmap & bit:
                 return None
@@ -294,7 +325,7 @@ class _Update:
             stop += 1
         return stop
 
-    def _replace(self, leaf: bytes | None, depth: int, start: int, end: int) -> _Made:
+    def _replace(self, leaf: bytes | None, depth: int, start: int, end: int) -> Made:
         """Apply entries[start:end] at a place at `depth` where there is no node yet, or a lone leaf."""
         if leaf is not None and end - start == 1:
             _, path, fresh, hashed = self.entries[start]
@@ -307,10 +338,10 @@ class _Update:
             if index == end or self.entries[index][0] != hexed:
                 entries.append((hexed, leaf[:32], leaf, leaf_hash(leaf)))
                 entries.sort()
-        return _grow(entries, depth, 0, len(entries)) if entries else _NOTHING
+        return _grow(entries, depth, 0, len(entries)) if entries else NOTHING
 
 
-def _settled(children: _Branch, node: _Branch, changed: list[tuple[int, _Node]]) -> _Branch:
+def _settled(children: Branch, node: Branch, changed: list[tuple[int, Node]]) -> Branch:
     """Return a list of children that may change its shape, with `changed` in it: places hold until then."""
     if children is node:
         children = node.copy()
@@ -320,15 +351,15 @@ def _settled(children: _Branch, node: _Branch, changed: list[tuple[int, _Node]])
     return children
 
 
-def _grow(entries: list[_Entry], depth: int, start: int, end: int) -> _Made:
+def _grow(entries: list[_Entry], depth: int, start: int, end: int) -> Made:
     """Build the subtree at `depth` of entries[start:end], of which there is one at least and none a deletion."""
     if end - start == 1:
         _, _, leaf, hashed = entries[start]
         assert hashed is not None
         return hashed, leaf
     bitmap = 0
-    hashes: list[bytes] = [_BRANCH, b""]
-    branch: _Branch = [b""]
+    hashes: list[bytes] = [BRANCH, b""]
+    branch: Branch = [b""]
     while start < end:
         hexed = entries[start][0]
         # "g" sorts behind every hexadecimal digit.

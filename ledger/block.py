@@ -142,12 +142,22 @@ def transactions_root(
     `rests` holds what else of each batch is covered, where the caller has it at hand: the signatures of executed
     transactions, nothing of executed bundles, and the whole of the others.
     """
+    return transactions_root_of(list_root(ids), rest_root(batches, rests))
+
+
+def rest_root(batches: Sequence[BlockBatch], rests: Sequence[list[bytes]] | None = None) -> Digest:
+    """Return the signatures root: what the transactions root covers beside the ids."""
     if rests is None:
         rests = [_rest(batch) for batch in batches]
     leaves = [
         encode((batch.author, batch.number, batch.marks, rest)) for batch, rest in zip(batches, rests, strict=True)
     ]
-    return tagged_hash("transactions-root", list_root(ids) + list_root(leaves))
+    return list_root(leaves)
+
+
+def transactions_root_of(ids_root: bytes, signatures_root: bytes) -> Digest:
+    """Return the transactions root over its two halves."""
+    return tagged_hash("transactions-root", ids_root + signatures_root)
 
 
 def _rest(batch: BlockBatch) -> list[bytes]:

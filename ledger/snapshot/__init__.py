@@ -1,0 +1,2 @@
+"""Snapshots: the state at one certified height, in pieces that a newcomer checks one by one against that height's
+header."""

@@ -8,6 +8,7 @@
     t + transaction id      [height, index of the receipt]
     x + height (8)          what the follower of the state noted of the block, where there is one
     i + height (8)          ExecutedIds of a block whose results are not here, within the lifetime of transactions
+    v + height (8)          signatures root of such a block, where the chain began with a snapshot
     m/format m/network m/height m/certified m/oldest-block m/oldest-state
 
 Numbers are big endian, so that order of key is order of height. All records of a block go into one batch of the store.
@@ -15,11 +16,12 @@ Numbers are big endian, so that order of key is order of height. All records of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block
+from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block, rest_root
 from ledger.errors import StorageError
 from ledger.state.store import Store
 from primitives.codec import CodecError, decode, encode
@@ -124,6 +126,14 @@ class Archive:
             return self._record(b"i" + _number(height), ExecutedIds)
         return ExecutedIds(tuple(receipt.id for receipt in results.receipts[results.swept :]), results.expire_at_ms)
 
+    def signatures_root(self, height: int) -> Digest | None:
+        """Return what the transactions root of block `height` covers beside the ids; None where nothing tells."""
+        block = self.block(height)
+        if block is not None:
+            return rest_root(block.batches)
+        value = self._store.get(b"v" + _number(height))
+        return None if value is None else Digest(value)
+
     def past(self, height: int) -> tuple[Digest, bytes | None] | None:
         """Return a block's hash and what was noted of it; see `ledger.ports.Past`."""
         header = self.header(height)
@@ -183,3 +193,32 @@ def block_records(block: Block, results: BlockResults, note: bytes | None) -> Ch
     for index in range(results.swept, len(results.receipts)):
         changes[b"t" + results.receipts[index].id] = encode((height, index))  # a _Location
     return changes
+
+
+def ended_epoch_records(header: Header, certificate: FinalityCertificate) -> Changes:
+    """Return what a chain that began with a snapshot has of the last block of an earlier epoch."""
+    number = _number(header.height)
+    return {b"h" + number: encode(header), b"c" + number: encode(certificate)}
+
+
+def bodiless_records(header: Header, ids: Sequence[bytes], expire_at_ms: int, signatures_root: bytes) -> Changes:
+    """Return what a chain that began with a snapshot has of a block not long before it."""
+    number = _number(header.height)
+    return {
+        b"h" + number: encode(header),
+        b"i" + number: encode((ids, expire_at_ms)),  # ExecutedIds
+        b"v" + number: signatures_root,
+    }
+
+
+def snapshot_records(network_id: bytes, header: Header, certificate: FinalityCertificate) -> Changes:
+    """Return what makes a store that holds the state at `header`, and blocks before it as above, a chain with that
+    head: to be written last."""
+    number = _number(header.height)
+    return founding_records(network_id) | {
+        b"c" + number: encode(certificate),
+        _HEIGHT: number,
+        _CERTIFIED: number,
+        _OLDEST_BLOCK: _number(header.height + 1),
+        _OLDEST_STATE: number,
+    }

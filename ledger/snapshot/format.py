@@ -34,8 +34,8 @@ format: all nodes cut alike, and their chunks are the same."""
 RECORD_OVERHEAD_BYTES: Final = 10
 """What a record counts beside key and value: at most what MessagePack takes for it."""
 PIECE_BYTES_MAX: Final = 6 * 1024 * 1024
-"""The largest piece of any kind: manifest, chunk, hand-offs or history. A state with a record larger than that cannot be
-taken, and none can arise: a record is written by a transaction of 64 KiB."""
+"""The largest piece of any kind: manifest, chunk, hand-offs or history. A larger record cannot be taken;
+none arises, for a transaction has 64 KiB."""
 CHUNKS_MAX: Final = 100_000
 """Chunks of a snapshot, 60 GB of records at least; a larger state cannot be taken."""
 PREFIX_MAX: Final = 64
@@ -96,7 +96,8 @@ def decode_manifest(data: bytes) -> Manifest:
     """
     if not data.startswith(MAGIC):
         raise InvalidSnapshot("snapshot.malformed", "not the manifest of a snapshot of this version")
-    return read(data[len(MAGIC) :], Manifest)
+    manifest: Manifest = read(data[len(MAGIC) :], Manifest)
+    return manifest
 
 
 def read(data: bytes, expected: Any) -> Any:

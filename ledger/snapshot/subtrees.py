@@ -1,7 +1,7 @@
 """Cutting a state into subtrees, and putting them together again.
 
-The tree's shape follows from its records alone (`ledger/state/tree.py`), so the hash of the node at a place follows from
-the records below it; what is computed here is that hash, without a tree.
+The tree's shape follows from its records alone (`ledger/state/tree.py`), so the hash of the node at a place follows
+from the records below it; what is computed here is that hash, without a tree.
 """
 
 from __future__ import annotations

@@ -29,17 +29,25 @@ class Handoffs:
         self.members: ValidatorSet = genesis_set(network_id, genesis.validators)
         self._network_id = network_id
 
-    def take(self, data: bytes) -> tuple[Handoff, ...]:
-        """Take the next piece, which begins with the end of epoch `epoch`.
+    @property
+    def piece(self) -> int:
+        """The epoch with which the piece begins that holds the end of `epoch`."""
+        return self.epoch - self.epoch % HANDOFFS_PER_PIECE
+
+    def take(self, data: bytes, until: int) -> tuple[Handoff, ...]:
+        """Take what is new of the piece `piece`, as far as epoch `until`, and return that.
 
         Raises:
-            InvalidSnapshot: `snapshot.malformed`, `snapshot.handoff`, `snapshot.signatures`; what held before the fault
-                is kept.
+            InvalidSnapshot: `snapshot.malformed`, `snapshot.signatures`, `snapshot.handoff`, also where nothing is new;
+                what held before the fault is kept.
         """
         handoffs: tuple[Handoff, ...] = read(data, tuple[Handoff, ...])
         if not 1 <= len(handoffs) <= HANDOFFS_PER_PIECE:
             raise InvalidSnapshot("snapshot.malformed", f"1 to {HANDOFFS_PER_PIECE} hand-offs, not {len(handoffs)}")
-        for handoff in handoffs:
+        fresh = tuple(handoff for handoff in handoffs if self.epoch <= handoff.header.epoch < until)
+        if not fresh:
+            raise InvalidSnapshot("snapshot.handoff", f"nothing of how epoch {self.epoch} ended")
+        for handoff in fresh:
             header = handoff.header
             if header.epoch != self.epoch or header.epoch_end != header.height:
                 raise InvalidSnapshot("snapshot.handoff", f"block {header.height} does not end epoch {self.epoch}")
@@ -47,7 +55,7 @@ class Handoffs:
             if header.next_validator_set_hash != handoff.members.hash():
                 raise InvalidSnapshot("snapshot.handoff", f"block {header.height} names another next set")
             self.epoch, self.members = self.epoch + 1, handoff.members
-        return handoffs
+        return fresh
 
 
 def check_block(header: Header, finality: FinalityCertificate, network_id: bytes, members: ValidatorSet) -> bytes:
@@ -93,7 +101,7 @@ class History:
 
     def __init__(self, header: Header) -> None:
         self._top = header
-        self._expected = block_hash(header)
+        self._expected: bytes = block_hash(header)
         self.next_height = header.height
         """Of the block with which the next piece begins."""
         self.complete = False

@@ -35,6 +35,21 @@ RESYNC: Final = (
 """What an operator does about damage."""
 
 
+class StoreSnapshot(Protocol):
+    """A store as it was at one moment, readable from another thread than the store's, whatever is written meanwhile.
+
+    Reads raise as those of `Store`, also when that has been closed.
+    """
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+
+    def close(self) -> None:
+        """Let go of it; closing twice is harmless."""
+        ...
+
+
 class Store(Protocol):
     """Records in order of key. Reads see every earlier `write_batch`."""
 
@@ -59,6 +74,10 @@ class Store(Protocol):
         Raises:
             StorageError: `storage.failed`. The store then refuses everything until it is opened again.
         """
+        ...
+
+    def snapshot(self) -> StoreSnapshot:
+        """Return the store as it is now, to be closed by whoever asked for it."""
         ...
 
     def close(self) -> None:
@@ -97,6 +116,12 @@ class MemoryStore:
             elif present:
                 del self._values[key]
                 del self._order[bisect_left(self._order, key)]
+
+    def snapshot(self) -> StoreSnapshot:
+        self._check_open()
+        copy = MemoryStore()
+        copy._values, copy._order = dict(self._values), list(self._order)
+        return copy
 
     def close(self) -> None:
         self._closed = True
@@ -141,18 +166,25 @@ class LevelStore:
             raise self._error(error) from error
 
     def get(self, key: bytes) -> bytes | None:
+        return self._get(self._db, key)
+
+    def _get(self, source: Any, key: bytes) -> bytes | None:
+        """Read from the database, or from a snapshot of it."""
         self._check_open()
         try:
-            stored = self._db.get(key, verify_checksums=True)
+            stored = source.get(key, verify_checksums=True)
         except plyvel.Error as error:
             raise self._error(error) from error
         return None if stored is None else self._open_value(key, stored)
 
     def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return self._iterate(self._db, prefix, start)
+
+    def _iterate(self, source: Any, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         self._check_open()
         first, stop = max(prefix, start), prefix_end(prefix)
         try:
-            with self._db.iterator(start=first or None, stop=stop, verify_checksums=True) as records:
+            with source.iterator(start=first or None, stop=stop, verify_checksums=True) as records:
                 for key, stored in records:
                     yield key, self._open_value(key, stored)
         except plyvel.Error as error:
@@ -173,6 +205,10 @@ class LevelStore:
             # lost pages that a second one would call durable. So: no retry, and no reads that run ahead of the disk.
             self._failed = True
             raise self._error(error) from error
+
+    def snapshot(self) -> StoreSnapshot:
+        self._check_open()
+        return _LevelSnapshot(self, self._db.snapshot())
 
     def close(self) -> None:
         if self._lock is not None:
@@ -203,6 +239,23 @@ class LevelStore:
         if isinstance(error, plyvel.CorruptionError) or "orruption" in str(error):
             return StorageError("storage.damaged", f"{self._path}: {error}; {RESYNC}")
         return StorageError("storage.failed", f"{self._path}: {error}")
+
+
+class _LevelSnapshot:
+    """A store's snapshot. LevelDB serves it beside the writer, in whatever thread."""
+
+    def __init__(self, store: LevelStore, snapshot: Any) -> None:
+        self._store = store
+        self._snapshot = snapshot
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._store._get(self._snapshot, key)
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return self._store._iterate(self._snapshot, prefix, start)
+
+    def close(self) -> None:
+        self._snapshot.close()
 
 
 def prefix_end(prefix: bytes) -> bytes | None:

@@ -21,7 +21,7 @@ from ledger.snapshot.format import (
     Subtree,
     read,
 )
-from ledger.state.tree import branch_hash, leaf_hash, root_of, value_hash
+from ledger.state.nodes import branch_hash, leaf_hash, root_of, value_hash
 from primitives.codec import encode
 from primitives.digest import Digest
 

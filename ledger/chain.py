@@ -72,7 +72,8 @@ class ExecutedBlock(msgspec.Struct, frozen=True):
     artifact_changes: tuple[ArtifactRecord, ...]
     """Versions that the block registered."""
     membership_changed: bool = False
-    """The current set or the approved changes of it are others than before: the node renews its peers."""
+    """The nodes of the network may be others than before (the current set, approved changes of it, what modules name):
+    the node renews its peers."""
     next_validators: tuple[ValidatorRecord, ...] = ()
     """With an epoch's last block, the one of height `header.epoch_end`: the set of the next epoch; else empty."""
 
@@ -272,7 +273,7 @@ class Chain:
             transactions_executed=len(executed.ids),
             next_deadline_ms=deadlines.next_deadline(self._state),
             artifact_changes=tuple(executed.artifacts),
-            membership_changed=epochs.touched(changes),
+            membership_changed=epochs.touched(changes, self.registry.names_nodes),
             next_validators=() if executed.closed.next_set is None else executed.closed.next_set.validators,
         )
 

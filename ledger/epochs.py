@@ -151,9 +151,10 @@ def remove_pending(view: StateView, order: int) -> None:
     _PENDING.delete(view, _number(order))
 
 
-def touched(changes: Iterable[bytes]) -> bool:
-    """Tell whether one of a block's changed keys is that of a set, or of what waits to change it."""
-    prefixes = (_PENDING.prefix, SETS_PREFIX)
+def touched(changes: Iterable[bytes], further: tuple[bytes, ...] = ()) -> bool:
+    """Tell whether one of a block's changed keys is that of a set, of what waits to change it, or under one of
+    `further` prefixes, which modules name."""
+    prefixes = (_PENDING.prefix, SETS_PREFIX, *further)
     return any(key.startswith(prefixes) for key in changes)
 
 

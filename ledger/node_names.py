@@ -11,15 +11,21 @@ from __future__ import annotations
 from typing import Final
 
 from primitives.identifiers import NodeId, node_id
-from primitives.keys import PUBLIC_KEY_BYTES
+from primitives.keys import PUBLIC_KEY_BYTES, PublicKey
 
 KEY_PREFIX: Final = bytes.fromhex("302a300506032b6570032100")
 """SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING of 32 bytes, none unused }"""
 
 
-def certified_node_id(certificate_der: bytes) -> NodeId | None:
-    """Return the node id of the key in `certificate_der`; None where it holds no Ed25519 key, or seems to hold two."""
+def certified_key(certificate_der: bytes) -> PublicKey | None:
+    """Return the key in `certificate_der`; None where it holds no Ed25519 key, or seems to hold two."""
     _, found, rest = certificate_der.partition(KEY_PREFIX)
     if not found or KEY_PREFIX in rest or len(rest) < PUBLIC_KEY_BYTES:
         return None
-    return node_id(rest[:PUBLIC_KEY_BYTES])
+    return PublicKey(rest[:PUBLIC_KEY_BYTES])
+
+
+def certified_node_id(certificate_der: bytes) -> NodeId | None:
+    """Return the node id of the key in `certificate_der`; None as `certified_key`."""
+    key = certified_key(certificate_der)
+    return None if key is None else node_id(key)

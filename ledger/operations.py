@@ -40,6 +40,7 @@ MODULE_NAMES: Final = (
     "disputes",
     "governance",
     "validators",
+    "observers",
     "development",
 )
 """In the order in which they write their genesis records."""
@@ -62,6 +63,7 @@ class Registry:
         "handlers",
         "indexes",
         "modules",
+        "names_nodes",
         "queries",
         "rules",
         "standing",
@@ -84,6 +86,7 @@ class Registry:
         self.rules: dict[type[msgspec.Struct], Rule] = {}
         self.deadlines: dict[str, DeadlineHandler] = {}
         self.indexes = tuple(index for module in self.modules for index in module.indexes)
+        self.names_nodes = tuple(prefix for module in self.modules for prefix in module.names_nodes)
         tags: set[Any] = set()
         for module in self.modules:
             stray = [str(operation) for operation in module.rules if operation not in module.operations]

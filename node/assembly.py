@@ -36,7 +36,8 @@ from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
 from node.measurement import Measurement
 from node.metrics import NodeMetrics, Reading
-from node.ports import Ports, RegisteredPeer
+from node.neighbors import Neighbors
+from node.ports import Ports, RegisteredPeer, draw_entropy
 from node.replication import Replication
 from node.search_desk import SearchDesk
 from node.services import LedgerReads, NodeServices
@@ -137,6 +138,8 @@ class Node:
         self._metrics.add(lambda: self._own_readings(replication))
         self._metrics.watch_loop(loop)
         await self._listen_to_peers(peers)
+        if self._links.neighbors is not None:
+            self._links.neighbors.start()
         core.start()
         self._spawn(replication.run())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
@@ -236,9 +239,16 @@ class Node:
             split_address(self._listen),
             handler,
             self._spawn,
-            LinkOptions(software_version=f"guildmark/{self._version}"),
+            LinkOptions(
+                software_version=f"guildmark/{self._version}",
+                limited_links_max=files.configuration.p2p.observer_links_max,
+            ),
         )
         self._links.network = peers
+        neighbors = self._links.neighbors = Neighbors(
+            self._clock, self._links, files.keys.node_id, files.configuration.p2p.neighbors, draw_entropy
+        )
+        neighbors.on_registered(self._links.addressed(registered))
         return peers
 
     async def _listen_to_peers(self, peers: PeerNetwork) -> None:
@@ -285,6 +295,8 @@ class Node:
             self._status.stopping = True
         if self._core is not None:
             self._core.stop()
+        if self._links.neighbors is not None:
+            self._links.neighbors.stop()
         await self._stop_api()
         self._metrics.stop()
         for task in list(self._tasks):

@@ -62,6 +62,10 @@ class P2p(Section, frozen=True):
     """host:port; empty takes the address that the genesis file gives for this node."""
     addresses: dict[str, str] = {}
     """Node id -> host:port, where that differs from the genesis file."""
+    neighbors: Annotated[int, _range(1, 64)] = 3
+    """Nodes that this one dials while it is no validator; validators dial one another."""
+    observer_links_max: Annotated[int, _range(0, 4_096)] = 16
+    """Links with observers, whoever dialed; a further one is told to go elsewhere. Validators' links do not count."""
 
 
 class Consensus(Section, frozen=True):

@@ -85,14 +85,14 @@ class EngineMaker:
             batches_per_proposal_max=parameters.batches_per_proposal_max,
         )
         self._network_id = network_id
-        self._node_id = node_id
+        self.node_id = node_id
         self._signing_key = signing_key
         self._verifier = EngineVerifier()
 
     def replica_id(self, membership: Membership) -> int | None:
         """Return this node's place in the set; None for a node that only follows."""
         key = self._signing_key
-        return None if key is None else membership.index_of(self._node_id, key.public_key)
+        return None if key is None else membership.index_of(self.node_id, key.public_key)
 
     def build(
         self,

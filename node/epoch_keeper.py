@@ -7,7 +7,7 @@ that block, with a log of its own. A node that is not in the set runs a replica 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from consensus.engine import Outdated
 from consensus.pbft.replica import Replica
@@ -16,11 +16,15 @@ from node.duties import Duties
 from node.engine_setup import EngineMaker, draw_incarnation, open_log
 from node.journal import Journal
 from node.membership import Membership
-from node.ports import Cancelable, Ports, RegisteredPeer
+from node.ports import Cancelable, PeerRole, Ports, RegisteredPeer
 from primitives.finality import FinalityCertificate
 
 FAREWELL_MS: Final = 10_000
 """How long the links to removed validators stay, so that they learn of the end of their epoch."""
+
+
+Role = PeerRole | Literal["unregistered"]
+"""What a node is on its network; unregistered ones are not let in."""
 
 
 class EngineHost(Protocol):
@@ -51,6 +55,7 @@ class EpochKeeper:
         self._release = release
         self._on_fatal = on_fatal
         self._peers: tuple[RegisteredPeer, ...] = ()
+        """As the ledger named them last, and those that have left a moment ago; empty until it was asked."""
         self._farewell: Cancelable | None = None
         self._switching = False
         self.membership: Membership
@@ -104,12 +109,21 @@ class EpochKeeper:
         """The account of this node's validator; empty while it is none."""
         return b"" if self.replica_id is None else self.membership.validators[self.replica_id].account
 
+    @property
+    def role(self) -> Role:
+        """What this node is, by the ledger that it holds itself, which may be behind."""
+        if self.replica_id is not None:
+            return "validator"
+        own = self._maker.node_id
+        found: Role = next((peer.role for peer in self._peers if peer.node_id == own), "unregistered")
+        return "unregistered" if found == "validator" else found  # it was one, or lacks the key of one
+
     def why(self) -> Iterator[str]:
         """Say in words what keeps this node from voting, as far as epochs go."""
         if self.damage:
             yield f"the vote log was put aside: {self.damage}"
         if self.replica_id is None:
-            yield "this node is not in the validator set, it follows the others"
+            yield from _why_it_follows(self.role)
             return
         if self._recorded == self._incarnation:
             return
@@ -216,3 +230,10 @@ class EpochKeeper:
         if self._farewell is not None:
             self._farewell.cancel()
             self._farewell = None
+
+
+def _why_it_follows(role: Role) -> Iterator[str]:
+    if role == "candidate":
+        yield "this node was let in as a validator, and follows the others until the epoch ends"
+    elif role == "unregistered":
+        yield "this node is not in the validator set, it follows the others"

@@ -22,8 +22,10 @@ STALL_MS: Final = 2_000
 _NOISE: Final = re.compile(r"\Aunreachable: |\w+Error: |\[Errno -?\d+\] ")
 """What the links' reasons hold for developers: this node's own word for the state, types and numbers of errors."""
 
-Verdict = Literal["committing", "idle", "waiting", "not-committing"]
-MemberState = Literal["this node", "connected", "silent", "unreachable"]
+Verdict = Literal["committing", "idle", "waiting", "not-committing", "following", "not-following"]
+"""The last two of a node that is no validator."""
+MemberState = Literal["this node", "connected", "silent", "unreachable", "not linked"]
+"""The last where this node wants no link."""
 
 
 class Validator(msgspec.Struct, frozen=True):
@@ -47,6 +49,14 @@ class MemberView(msgspec.Struct, frozen=True):
     primary: bool
     asks_for_view: int | None
     """The view that it asks for, where that is above ours."""
+
+
+class Following(msgspec.Struct, frozen=True):
+    """What a node that is no validator depends on."""
+
+    role: Literal["observer", "unregistered"]
+    neighbors: int
+    """Nodes of any kind with a link."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -112,16 +122,25 @@ def members_of(
 
 
 def explain(
-    engine: EngineStatus, members: Sequence[MemberView], progress: Progress, standing: Sequence[str] = ()
+    engine: EngineStatus,
+    members: Sequence[MemberView],
+    progress: Progress,
+    standing: Sequence[str] = (),
+    following: Following | None = None,
 ) -> Explanation:
     """Judge whether the node takes part in commits, and say what stands in the way.
 
-    `standing` says what the node's part in the epoch adds: not in the set, or waiting to rejoin it.
+    `standing` says what the node's part in the epoch adds: not in the set, or waiting to rejoin it. With `following`
+    the node has links to a few others only, and what it does not hear of says nothing about the validators.
     """
     absent = [member for member in members if member.state in ("silent", "unreachable")]
-    why = tuple(_reasons(engine, members, progress, standing))
-    verdict, summary = _judge(engine, members, absent, progress)
-    answering = len(members) - len(absent)
+    looked_at = members if following is None or not following.neighbors else ()
+    why = tuple(_reasons(engine, looked_at, progress, standing))
+    if following is None:
+        verdict, summary = _judge(engine, members, absent, progress)
+    else:
+        verdict, summary = _judge_following(following, progress)
+    answering = sum(1 for member in members if member.state in ("this node", "connected"))
     return Explanation(verdict, summary, why, tuple(members), quorum(len(members)), answering, progress)
 
 
@@ -145,6 +164,23 @@ def _judge(
     if progress.waiting_ms or work_waits(engine, progress.pool_transactions):
         return "committing", f"Committing. {last}"
     return "idle", f"Nothing waits to be committed. {last}"
+
+
+def _judge_following(following: Following, progress: Progress) -> tuple[Verdict, str]:
+    last = _last_commit(progress)
+    if progress.diverged:
+        return "not-following", "Not following: this node's state differs from the one that a quorum certified."
+    if not following.neighbors:
+        wait = "its registration, and until then no node lets it in" if following.role == "unregistered" else "a link"
+        return "not-following", f"Not following: this node waits for {wait}. {last}"
+    if progress.sync_target is not None:
+        behind = f"at height {progress.height}, {progress.sync_target} is certified"
+        return "not-following", f"Catching up: this node is fetching blocks ({behind})."
+    if progress.waiting_ms > STALL_MS:
+        return "waiting", f"Waiting: work has been pending for {_span(progress.waiting_ms)} without a commit. {last}"
+    what = "an observer" if following.role == "observer" else "a node that the ledger does not name"
+    nodes = "1 node" if following.neighbors == 1 else f"{following.neighbors} nodes"
+    return "following", f"Following as {what}, through {nodes}. {last}"
 
 
 def _reasons(
@@ -188,7 +224,7 @@ def _link(peer: PeerInfo | None, own: bool) -> tuple[MemberState, str]:
     if peer is None:
         return "unreachable", "it is not registered with this node"
     if not peer.connected:
-        return "unreachable", _NOISE.sub("", peer.last_reason)
+        return ("unreachable", _NOISE.sub("", peer.last_reason)) if peer.wanted else ("not linked", "")
     if peer.silent_ms > SILENT_MS:
         return "silent", f"nothing heard for {_span(peer.silent_ms)}"
     return "connected", ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from node.core import NodeCore
 from node.event_loop import OnFatal
+from node.neighbors import Neighbors
 from node.ports import RegisteredPeer
 from node.replication import Replication
 from p2p.channels import Channel
@@ -28,6 +30,8 @@ class PeerLinks:
         """Set once it exists; nobody is connected before."""
         self.overrides: Mapping[str, str] = {}
         """Addresses that the configuration gives other than the ledger, by node id."""
+        self.neighbors: Neighbors | None = None
+        """Chooses whom to dial; without it everybody is dialed."""
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
         try:
@@ -40,16 +44,26 @@ class PeerLinks:
     def register(self, peers: Sequence[RegisteredPeer]) -> None:
         if self.network is not None:
             self.network.update_registry(self.entries(peers))
+        if self.neighbors is not None:
+            self.neighbors.on_registered(self.addressed(peers))
+
+    def addressed(self, peers: Sequence[RegisteredPeer]) -> list[RegisteredPeer]:
+        """Return the peers with the addresses at which this node finds them."""
+        addresses = self.overrides
+        return [msgspec.structs.replace(peer, address=addresses.get(peer.node_id, peer.address)) for peer in peers]
+
+    def want(self, node_ids: Collection[str]) -> None:
+        """Dial these, and nobody else."""
+        if self.network is not None:
+            self.network.set_wanted([NodeId(node) for node in node_ids])
 
     def entries(self, peers: Sequence[RegisteredPeer]) -> list[PeerEntry]:
         """Return what the links need of each; a certificate that does not name its node is left out and logged."""
         entries = []
-        for peer in peers:
+        for peer in self.addressed(peers):
             try:
                 entry = PeerEntry(
-                    NodeId(peer.node_id),
-                    peer.tls_certificate,
-                    self.overrides.get(peer.node_id, peer.address),
+                    NodeId(peer.node_id), peer.tls_certificate, peer.address, limited=peer.role == "observer"
                 )
                 entries_by_node([entry], NodeId(""))
             except InvalidCertificate as error:

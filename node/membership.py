@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ledger import epochs
 from ledger.block import block_hash
 from ledger.chain import Chain
 from ledger.membership import PendingChange
+from ledger.modules.observers.records import OBSERVERS
+from ledger.modules.organizations.accounts import membership as standing_of
 from ledger.modules.validators.records import EVIDENCE, EVIDENCE_PER_CULPRIT_MAX, culprit_part, evidence_digest
 from ledger.validators import ValidatorRecord
-from node.ports import RegisteredPeer
+from node.ports import PeerRole, RegisteredPeer
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -71,13 +75,31 @@ def membership(chain: Chain, epoch: int) -> Membership:
 
 
 def registered_peers(chain: Chain, epoch: int) -> tuple[RegisteredPeer, ...]:
-    """Return the nodes of the set of `epoch`, of the set now in force, and those let in but not yet in it."""
-    records = [*chain.validators(epoch), *chain.validators(chain.epoch.number)]
-    records += [change.record for change in _pending(chain) if change.record is not None]
-    peers = {
-        record.node_id: RegisteredPeer(record.node_id, record.tls_certificate, record.address) for record in records
-    }
+    """Return the nodes of the network, in order of node id.
+
+    These are the set of `epoch`, the set now in force, those let in but not yet in it, and the observers of members
+    that are neither suspended nor removed. A node that is several of these counts as the first of them.
+    """
+    peers = {peer.node_id: peer for peer in _observers(chain)}
+    candidates = [change.record for change in _pending(chain) if change.record is not None]
+    peers |= {record.node_id: _peer(record, "candidate") for record in candidates}
+    members = [*chain.validators(epoch), *chain.validators(chain.epoch.number)]
+    known = {record.node_id for record in members}
+    # Of a member that waits for another address the candidate's is the newer one, as the links have it.
+    rekeyed = {record.node_id: _peer(record, "validator") for record in candidates if record.node_id in known}
+    peers |= {record.node_id: _peer(record, "validator") for record in members} | rekeyed
     return tuple(peers[node] for node in sorted(peers))
+
+
+def _peer(record: ValidatorRecord, role: PeerRole) -> RegisteredPeer:
+    return RegisteredPeer(record.node_id, record.tls_certificate, record.address, role)
+
+
+def _observers(chain: Chain) -> Iterator[RegisteredPeer]:
+    view = chain.view()
+    for node, record in OBSERVERS.items(view):
+        if standing_of(view, record.organization) == "active":
+            yield RegisteredPeer(node.decode("utf-8"), record.tls_certificate, record.address, "observer")
 
 
 def own_standing(chain: Chain, node_id: str, signing_key: bytes) -> OwnStanding:

@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from p2p.channels import Channel
 
+PeerRole = Literal["validator", "candidate", "observer"]
+"""What the ledger says that a node is; a candidate was let in and is not in the set yet."""
+
 
 class RegisteredPeer(msgspec.Struct, frozen=True):
-    """A node that the ledger names: of the validator set, or let in and not yet in it."""
+    """A node that the ledger names."""
 
     node_id: str
     tls_certificate: bytes
     """DER."""
     address: str
+    """host:port; empty for a node that is never dialed, which only an observer may be."""
+    role: PeerRole = "validator"
 
 
 class Cancelable(Protocol):

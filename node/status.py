@@ -9,7 +9,7 @@ from consensus.engine import EngineStatus
 from ledger.genesis import Genesis
 from node import explanation
 from node.core import CoreStatus, NodeCore
-from node.explanation import Explanation, Progress, Validator
+from node.explanation import Explanation, Following, Progress, Validator
 from node.http.services import NodeStatus, PeerStatus
 from node.metrics import Reading
 from p2p.peers import PeerNetwork
@@ -46,7 +46,18 @@ class StatusReporter:
         if self.stopping:
             return ("the node is stopping",)
         engine = self._core.engine_status()
-        return tuple(self._obstacles(engine, self._core.synchronizer.target_height))
+        sync_target = self._core.synchronizer.target_height
+        following = self._following()
+        return tuple(
+            self._obstacles(engine, sync_target) if following is None else _not_following(following, sync_target)
+        )
+
+    def _following(self) -> Following | None:
+        """What this node depends on where it is neither a validator nor let in as one."""
+        role = self._core.epochs.role
+        if role == "observer" or role == "unregistered":
+            return Following(role, len(self._peers.connected()))
+        return None
 
     def _obstacles(self, engine: EngineStatus, sync_target: int | None) -> Iterator[str]:
         members = {validator.node_id for validator in self._validators()}
@@ -89,7 +100,8 @@ class StatusReporter:
             height=core.height,
             diverged=core.diverged,
         )
-        return explanation.explain(core.engine, members, progress, tuple(self._core.epochs.why()))
+        standing = tuple(self._core.epochs.why())
+        return explanation.explain(core.engine, members, progress, standing, self._following())
 
     def status(self) -> NodeStatus:
         core = self._core.status()
@@ -101,6 +113,7 @@ class StatusReporter:
             network_name=self._genesis.name,
             development=self._genesis.development,
             node_id=self._peers.node_id,
+            role=self._core.epochs.role,
             version=self._version,
             height=core.height,
             certified_height=core.certified_height,
@@ -122,6 +135,7 @@ class StatusReporter:
         core = self._core.status()
         yield from _core_readings(core)
         yield Reading("guildmark_ready", "1 when the node takes part", float(not self.readiness()))
+        yield Reading("guildmark_role", "1 for what the ledger calls the node", {self._core.epochs.role: 1.0}, "role")
         yield from self._link_readings()
 
     def _link_readings(self) -> Iterator[Reading]:
@@ -142,6 +156,16 @@ class StatusReporter:
         queues = {channel.name.lower(): float(count) for channel, count in links.queue_bytes.items()}
         yield Reading("guildmark_p2p_queue_bytes", "Bytes waiting for peers, by channel", queues, "channel")
         yield Reading("guildmark_p2p_peers_connected", "Links that are up", links.peers_connected)
+
+
+def _not_following(following: Following, sync_target: int | None) -> Iterator[str]:
+    """Say why a node that is no validator does not follow the chain."""
+    if following.role == "unregistered":
+        yield "this node is not registered: it waits until the ledger names it"
+    if not following.neighbors:
+        yield "no node is connected"
+    if sync_target is not None:
+        yield f"synchronizing to height {sync_target}"
 
 
 def _ms_since(then_s: float | None, now_s: float) -> int | None:

@@ -28,7 +28,7 @@ class DialerOwner(Protocol):
     def new_link(self, dialed: NodeId | None) -> Link: ...
 
     def wants_link(self, peer: Peer) -> bool:
-        """Whether `peer` is still registered and has no link, and the network runs."""
+        """Whether `peer` is still registered and wanted and has no link, and the network runs."""
         ...
 
 
@@ -81,6 +81,7 @@ class Dialer:
             link.close(Reason.STOPPING)
             raise
         finally:
-            peer.dialing = None
+            if peer.dialing is asyncio.current_task():  # else it was given up, and another may be under way
+                peer.dialing = None
         if owner.wants_link(peer):
             self.again(peer)

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     OTHER_PROTOCOL = "other-protocol"
     IDENTITY_MISMATCH = "identity-mismatch"
     DUPLICATE_LINK = "duplicate-link"
+    NO_ROOM = "no-room"
     # Frames.
     FRAME_EMPTY = "frame-empty"
     FRAME_TOO_LARGE = "frame-too-large"
@@ -48,6 +49,7 @@ class Reason(StrEnum):
     CONNECTION_LOST = "connection-lost"
     CLOSED_BY_PEER = "closed-by-peer"
     REMOVED_FROM_REGISTRY = "removed-from-registry"
+    NOT_WANTED = "not-wanted"
     MISBEHAVED = "misbehaved"
     STOPPING = "stopping"
 
@@ -56,9 +58,11 @@ ORDINARY = frozenset(
     {
         Reason.UNREACHABLE,
         Reason.DUPLICATE_LINK,
+        Reason.NO_ROOM,
         Reason.CONNECTION_LOST,
         Reason.CLOSED_BY_PEER,
         Reason.REMOVED_FROM_REGISTRY,
+        Reason.NOT_WANTED,
         Reason.STOPPING,
     }
 )

@@ -44,9 +44,12 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     later_dialer_delay_ms: Annotated[int, _range(0, 60_000)] = 300
     """Between two nodes the larger id waits so long before it dials, which spares most pairs a duplicate."""
     unauthenticated_max: Annotated[int, _range(1, 4_096)] = 64
-    """Accepted connections without an acknowledged hello, not counting those from addresses of registered nodes."""
+    """Accepted connections without an acknowledged hello, not counting those from addresses of registered nodes
+    that are not `limited`."""
     unauthenticated_per_address_max: Annotated[int, _range(1, 4_096)] = 16
     """The same, for any one IP address."""
+    limited_links_max: Annotated[int, _range(0, 4_096)] = 16
+    """Links with peers whose entry says `limited`, whoever dialed. A further one is told to go elsewhere."""
 
     def checked(self) -> LinkOptions:
         """Return self.

@@ -1,5 +1,8 @@
 """The network as one node sees it: who is registered, who is connected, whom to dial.
 
+Whoever is registered may connect. Whom this node dials is another question: everybody, until `set_wanted` names some.
+Peers whose entry says `limited` share a bounded number of links; the others' places are theirs.
+
 Between two nodes there is one link. Both sides dial; where two links meet, the one dialed by the smaller node id stays,
 so that both sides choose alike. A link to an earlier life of the peer's process never stays.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import structlog
@@ -81,6 +84,8 @@ class PeerNetwork:
         self._open: set[Link] = set()
         """Links whose transport may still exist."""
         self._running = False
+        self._wanted: frozenset[NodeId] | None = None
+        """Whom to dial; None for everybody."""
         self._set_contexts(entries_by_node(registry, self.node_id))
 
     # --- life ---
@@ -148,6 +153,12 @@ class PeerNetwork:
         if peer is not None and peer.link is not None:
             peer.link.close_soon(Reason.MISBEHAVED, why)
 
+    def part(self, node_id: NodeId) -> None:
+        """End the link to a peer that did nothing wrong, in the loop's next turn; it is told that it is not wanted."""
+        peer = self._peers.get(node_id)
+        if peer is not None and peer.link is not None:
+            peer.link.close_soon(Reason.NOT_WANTED)
+
     # --- looking ---
 
     def connected(self) -> list[PeerInfo]:
@@ -196,6 +207,20 @@ class PeerNetwork:
             for peer in self._peers.values():
                 self._dialer.first(peer)
 
+    def set_wanted(self, node_ids: Collection[NodeId] | None) -> None:
+        """Dial these peers from now on, as far as they are registered and have an address, and no others; None dials
+        everybody.
+
+        Links that are up stay, whoever dialed them: `part` ends one.
+        """
+        self._wanted = None if node_ids is None else frozenset(node_ids)
+        for peer in self._peers.values():
+            peer.wanted = self._wanted is None or peer.node_id in self._wanted
+            if not peer.wanted:
+                peer.stop_dialing()
+            elif self._running:
+                self._dialer.first(peer)
+
     def _set_contexts(self, entries: dict[NodeId, PeerEntry]) -> None:
         """Build the ssl contexts anew, for nothing takes an anchor out of one."""
         for node_id, entry in entries.items():
@@ -204,6 +229,7 @@ class PeerNetwork:
                 peer = Peer(entry, Backoff(self.options, self._chance))
                 if known is not None:
                     peer.link, peer.last_host = known.link, known.last_host
+                peer.wanted = self._wanted is None or node_id in self._wanted
                 self._peers[node_id] = peer
         anchors = [entry.certificate_der for entry in entries.values()]
         self.client_context = client_context(self._identity, anchors)
@@ -223,10 +249,12 @@ class PeerNetwork:
         return Link(self, self._loop, dialed=dialed)
 
     def wants_link(self, peer: Peer) -> bool:
-        return self._running and peer.link is None and self._peers.get(peer.node_id) is peer
+        return self._running and peer.wanted and peer.link is None and self._peers.get(peer.node_id) is peer
 
     def is_registered_address(self, host: str) -> bool:
-        return any(host in (peer.registered_host, peer.last_host) for peer in self._peers.values())
+        """Whether connections from `host` have room that strangers cannot fill. Limited peers share the strangers'."""
+        unlimited = (peer for peer in self._peers.values() if not peer.entry.limited)
+        return any(host in (peer.registered_host, peer.last_host) for peer in unlimited)
 
     def connection_refused(self, host: str, reason: Reason, detail: str) -> None:
         self._refusals.note(host, reason, detail)
@@ -255,6 +283,14 @@ class PeerNetwork:
             raise LinkRefused(Reason.REMOVED_FROM_REGISTRY)
         if peer.link is not None and not self._replaces(link, hello, peer.link):
             raise LinkRefused(Reason.DUPLICATE_LINK)
+        if peer.link is None and not self._has_room(peer):
+            raise LinkRefused(Reason.NO_ROOM)
+
+    def _has_room(self, peer: Peer) -> bool:
+        if not peer.entry.limited:
+            return True
+        links = sum(1 for other in self._peers.values() if other.entry.limited and other.link is not None)
+        return links < self.options.limited_links_max
 
     def link_up(self, link: Link) -> None:
         assert link.node_id is not None
@@ -266,6 +302,9 @@ class PeerNetwork:
                 link.close(Reason.DUPLICATE_LINK)
                 return
             existing.close(Reason.DUPLICATE_LINK)
+        elif not self._has_room(peer):  # others came up since its hello
+            link.close(Reason.NO_ROOM)
+            return
         peer.link = link
         peer.last_host = link.remote_address
         peer.last_reason = ""

@@ -22,6 +22,9 @@ class PeerEntry(msgspec.Struct, frozen=True):
     certificate_der: bytes
     address: str
     """`host:port`; empty for a node that dials and is never dialed."""
+    limited: bool = False
+    """Whether its links count against `LinkOptions.limited_links_max`. All others have their place whatever the number
+    of these."""
 
 
 class PeerInfo(msgspec.Struct, frozen=True):
@@ -30,6 +33,8 @@ class PeerInfo(msgspec.Struct, frozen=True):
     node_id: NodeId
     address: str
     connected: bool
+    wanted: bool = True
+    """Whether this node tries to have a link to it."""
     dialed: bool = False
     """Whether the link was dialed from here."""
     software_version: str = ""
@@ -54,6 +59,8 @@ class Peer:
         """Runs until the next dial."""
         self.dialing: asyncio.Task[None] | None = None
         self.last_reason = ""
+        self.wanted = True
+        """Whether a link is dialed where there is none."""
         self.registered_host = ""
         """Empty when the registered address cannot be dialed."""
         self.last_host = ""
@@ -75,16 +82,20 @@ class Peer:
             self.timer = None
         if self.dialing is not None:
             self.dialing.cancel()
+            self.dialing = None
 
     def info(self) -> PeerInfo:
         """Return the state of the moment."""
         link, entry = self.link, self.entry
         if link is None or link.peer_hello is None:
-            return PeerInfo(entry.node_id, entry.address, connected=False, last_reason=self.last_reason)
+            return PeerInfo(
+                entry.node_id, entry.address, connected=False, wanted=self.wanted, last_reason=self.last_reason
+            )
         return PeerInfo(
             entry.node_id,
             entry.address,
             connected=True,
+            wanted=self.wanted,
             dialed=link.dialed is not None,
             software_version=link.peer_hello.software_version,
             head=link.peer_hello.head,

@@ -172,3 +172,6 @@ class Module(msgspec.Struct, frozen=True):
     genesis: GenesisHandler | None = None
     indexes: tuple[Index[Any], ...] = ()
     """Its tables of entries that the tree does not commit to."""
+    names_nodes: tuple[bytes, ...] = ()
+    """Prefixes of those of its records that say which nodes belong to the network: who connects to whom changes when
+    one of them does."""

@@ -61,6 +61,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     network_name: str
     development: bool
     node_id: str
+    role: str
+    """What the ledger says that the node is: `validator`, `candidate`, `observer` or `unregistered`."""
     version: str
     height: int
     certified_height: int

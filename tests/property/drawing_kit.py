@@ -58,6 +58,8 @@ class Notebook:
         """How often somebody has tried to use a secret: what is wrong with some of them is for ever."""
         self.opened: list[organizations.OpenAccount] = []
         self.plans: list[Plan] = []
+        self.nodes: dict[str, str] = {}
+        """Node id -> the word that its key is made of, of every observer that somebody tried to register."""
 
     def next(self, word: str) -> str:
         self.count += 1

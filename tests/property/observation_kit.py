@@ -35,6 +35,7 @@ from ledger.modules.licenses.purchases import COMMITMENTS as PURCHASE_COMMITMENT
 from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, SEATS, TERMS, Grant
 from ledger.modules.market import records as market
 from ledger.modules.market.sales import COMMITMENTS as SALE_COMMITMENTS
+from ledger.modules.observers.records import OBSERVERS
 from ledger.modules.organizations.records import ACCOUNTS, RECOVERIES, USAGE
 from ledger.modules.royalties.pools import owed
 from ledger.modules.royalties.records import DEBTS, OWED, POOLS, STACKS, Entry, creators_pool, narrow
@@ -61,6 +62,7 @@ def seen_in_reference(state: Any) -> Seen:
         "claims": dict(state.claims),
         "tensors": dict(state.tensors),
         "recoveries": dict(state.recoveries),
+        "observers": dict(state.observers),
         "consents": dict(state.consents),
         "locked shares": _locked_shares(state),
         "transfers": dict(state.transfers),
@@ -144,6 +146,15 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
             (module, key[:32], key[32:]): (record.committed_at_ms, record.expires_at_ms)
             for module, book in books.items()
             for key, record in book.table.items(view)
+        },
+        "observers": {
+            node.decode(): {
+                "organization": row.organization,
+                "certificate": row.tls_certificate,
+                "address": row.address,
+                "since": row.registered_at_ms,
+            }
+            for node, row in OBSERVERS.items(view)
         },
         "claims": {cid.decode(): (claim.asset, claim.version) for cid, claim in ARTIFACTS.items(view)},
         "tensors": {digest: (claim.asset, claim.version) for digest, claim in TENSORS.items(view)},

@@ -18,9 +18,12 @@ from ledger.modules.development import operations as development
 from ledger.modules.disputes import operations as disputes
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.market import operations as market
+from ledger.modules.observers import operations as observers
 from ledger.modules.organizations import operations as organizations
 from ledger.modules.royalties import operations as royalties
 from ledger.modules.transfers import operations as transfers
+from primitives.identifiers import node_id
+from primitives.keys import SigningKey
 from tests.property import dispute_situations_kit as disputing
 from tests.property import license_situations_kit as licensing
 from tests.property import sale_situations_kit as sales
@@ -35,6 +38,9 @@ from tests.property.drawing_kit import (
     may_derive,
     reveal_one,
 )
+
+ED25519 = bytes.fromhex("302a300506032b6570032100")
+"""What stands before the key in a node's certificate."""
 
 # --- accounts and credits
 
@@ -129,6 +135,50 @@ def advance_clock(draw: Draw) -> Draft:
     if draw.rarely():
         return draw.anyone(), [development.AdvanceClock(development.ADVANCE_MS_MAX)] * 11
     return draw.anyone(), [development.AdvanceClock(draw.some([1, 999, 10_000]))]
+
+
+# --- observers
+
+
+def register_observer(draw: Draw) -> Draft:
+    """A node of one's own; rarely another's, or one that the sender cannot speak for."""
+    state = draw.state
+    vouching = [account for account, record in state.accounts.items() if record["vouches"]]
+    sender = draw.actor or (draw.anyone() if draw.rarely(10) else draw.some(vouching))
+    organization = state.accounts[sender]["organization"]
+    if draw.rarely(4):
+        return sender, [registration(draw, organization, draw.notebook.next("node")) for _ in range(17)]
+    known = draw.notebook.nodes
+    label = draw.some(sorted(known.values())) if known and draw.rarely(25) else draw.notebook.next("node")
+    return sender, [registration(draw, organization, label)]
+
+
+def registration(draw: Draw, organization: str, label: str) -> observers.Register:
+    """Signed by the node's key over what is sent, unless something is wrong on purpose."""
+    node_key = SigningKey(hashlib.sha256(label.encode()).digest())
+    node = node_id(node_key.public_key)
+    draw.notebook.nodes[node] = label
+    tls = b"a certificate" + ED25519 + node_key.public_key
+    if draw.rarely(1):
+        tls = draw.some([b"none", tls + tls, tls[:-1]])
+    address = draw.some(["", "observer.example:7100"])
+    signed = observers.registration_bytes(draw.state.network, organization, tls, address)
+    proof = bytes(64) if draw.rarely(1) else node_key.sign(signed)
+    named = draw.some(draw.state.nodes) if draw.rarely(1) else node
+    return observers.Register(named, tls, address, proof)
+
+
+def withdraw_observer(draw: Draw) -> Draft:
+    rows = list(draw.state.observers)
+    if draw.rarely(10):
+        rows = [*draw.state.nodes, *rows]
+    chosen = draw.some(rows)
+    accounts = draw.state.accounts
+    vouching = [account for account, record in accounts.items() if record["vouches"]]
+    if chosen in draw.state.observers and not draw.rarely():
+        owner = draw.state.observers[chosen]["organization"]
+        vouching = [account for account in vouching if accounts[account]["organization"] == owner]
+    return draw.actor or draw.some(vouching), [observers.Withdraw(chosen)]
 
 
 # --- assets
@@ -354,6 +404,8 @@ SITUATIONS: dict[type, Situation] = {
     market.Take: Situation(8, sales.take),
     market.CancelAuction: Situation(2, sales.cancel_auction),
     market.Settle: Situation(4, sales.settle),
+    observers.Register: Situation(4, register_observer),
+    observers.Withdraw: Situation(2, withdraw_observer),
     disputes.File: Situation(8, disputing.file),
     disputes.Answer: Situation(8, disputing.answer),
     disputes.Vote: Situation(18, disputing.vote),

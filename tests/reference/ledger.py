@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 from ledger.genesis import Genesis, network_id, organization_account, validator_account
 from ledger.modules.royalties.operations import Withdraw
 from primitives.identifiers import key_from_text
-from tests.reference import assets, credits, disputes, licenses, market, organizations, renewals, transfers, usage
+from tests.reference import (
+    assets,
+    credits,
+    disputes,
+    licenses,
+    market,
+    observers,
+    organizations,
+    renewals,
+    transfers,
+    usage,
+)
 from tests.reference.state import Call, Refused, copy_of, empty, return_to
 
 OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
@@ -24,6 +35,7 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **transfers.OPERATIONS,
     **market.OPERATIONS,
     **disputes.OPERATIONS,
+    **observers.OPERATIONS,
     Withdraw: disputes.withdraw,
 }
 DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
@@ -98,6 +110,7 @@ def begin(genesis: Genesis) -> Any:
         organizations=sorted(organization.id for organization in genesis.organizations),
         executed=set(),
         validators=[validator_account(network, validator) for validator in genesis.validators],
+        nodes=[validator.node_id for validator in genesis.validators],
     )
     state.now = genesis.created_at_ms
     for member in genesis.accounts:

@@ -36,6 +36,7 @@ TABLES = (
     "escrows",
     "grants",
     "listings",
+    "observers",
     "offers",
     "owed",
     "received",

@@ -72,6 +72,8 @@ GOES_ON: Final = {
     "validators.ready": (True, False, True),
     "validators.rejoin": (True, False, True),
     "validators.report_evidence": (True, False, True),
+    "observers.register": (False, False, True),
+    "observers.withdraw": (True, True, True),
     "development.advance_clock": (True, True, True),
 }
 """Said twice, here and in the modules, so that no operation changes sides by an oversight."""

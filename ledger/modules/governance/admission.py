@@ -15,6 +15,7 @@ from ledger.modules.governance.founding import check_founding, check_point, foun
 from ledger.modules.governance.operations import AddValidator, RekeyValidator, RemoveValidator
 from ledger.modules.governance.records import PROPOSALS, ValidatorChange
 from ledger.modules.module import Context
+from ledger.modules.observers.handlers import observer, promote
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import accounts_of_key
 from ledger.modules.organizations.handlers import open_validator_account
@@ -58,6 +59,7 @@ def admit(context: Context, proposal: bytes, change: ValidatorChange) -> int:
     if isinstance(change, AddValidator) and change.founding is not None:
         found(context, change.organization, change.founding)
     if pending.record is not None:
+        promote(context, pending.record.node_id)
         open_validator_account(context, pending.record.organization, pending.record.signing_key)
     epochs.add_pending(context.view, pending)
     if pending.ready:
@@ -138,6 +140,9 @@ def _record(context: Context, change: AddValidator | RekeyValidator) -> Validato
         if name == change.node_id and change.tls_certificate != present.tls_certificate:
             # Links know one certificate of a node: the new one would cut it off before it is ready for it.
             raise OperationError("governance.tls_certificate", "another certificate needs another TLS key")
+    following = observer(context.view, name)
+    if following is not None and following.organization != organization:
+        raise OperationError("governance.node_taken", f"the node is an observer of {following.organization}")
     account = validator_account_id(context.network_id, organization, change.signing_key)
     _check_key(context, change.signing_key, account)
     return ValidatorRecord(

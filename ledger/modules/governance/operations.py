@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
 
 from ledger.genesis import Address, Name, Slug
-from ledger.modules.fields import Bytes32, CidText, Operation, Part, Salt, ShortText
+from ledger.modules.fields import Bytes32, CertificateBytes, CidText, NodeIdText, Operation, Part, Salt, ShortText
 from ledger.modules.organizations.operations import Quota
-
-NodeIdText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
-"""`gmnode1...`"""
-CertificateBytes: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=1, max_length=3072)]
-"""A TLS certificate in DER."""
 
 
 class FoundingAccount(Part, frozen=True):

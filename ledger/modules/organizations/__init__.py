@@ -11,7 +11,7 @@ from ledger.modules.module import OWNERS, Module, Rule
 from ledger.modules.organizations import handlers, keys, operations, recovery
 from ledger.modules.organizations.accounts import standing
 from ledger.modules.organizations.queries import QUERIES
-from ledger.modules.organizations.records import INDEXES
+from ledger.modules.organizations.records import INDEXES, ORGANIZATIONS
 
 MODULE: Final = Module(
     name="organizations",
@@ -36,6 +36,7 @@ MODULE: Final = Module(
     deadlines={recovery.RECOVERY_FORGOTTEN: recovery.on_forgotten},
     genesis=handlers.write_genesis,
     indexes=INDEXES,
+    names_nodes=(ORGANIZATIONS.prefix,),
 )
 
 __all__ = ["MODULE", "QUERIES", "standing"]

@@ -4,8 +4,8 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `market`, `organizations`, `transfers`, `disputes`. Every method that changes something waits until a
-certified block says what became of it.
+`governance`, `market`, `observers`, `organizations`, `transfers`, `disputes`. Every method that changes something waits
+until a certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
 from guildmark.market import AsyncMarket
+from guildmark.observers import AsyncObservers
 from guildmark.organizations import AsyncOrganizations
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
 from guildmark.transfers import AsyncTransfers
@@ -89,6 +90,7 @@ class AsyncClient:
         self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
         self.market = AsyncMarket(self)
+        self.observers = AsyncObservers(self)
         self.transfers = AsyncTransfers(self)
         self.organizations = AsyncOrganizations(self)
 

@@ -23,6 +23,7 @@ from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
 from guildmark.market import AsyncMarket
+from guildmark.observers import AsyncObservers
 from guildmark.organizations import AsyncOrganizations
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S
@@ -237,6 +238,12 @@ class Organizations(_Facade[AsyncOrganizations]):
     accounts = blocking(AsyncOrganizations.accounts)
 
 
+class Observers(_Facade[AsyncObservers]):
+    register = blocking(AsyncObservers.register)
+    withdraw = blocking(AsyncObservers.withdraw)
+    all = blocking(AsyncObservers.all)
+
+
 class Client(_Facade[AsyncClient]):
     """One account (or none, for reading) on one network, through any of its nodes. Usable from any thread."""
 
@@ -264,6 +271,7 @@ class Client(_Facade[AsyncClient]):
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
         self.market = Market(target.market, thread)
+        self.observers = Observers(target.observers, thread)
         self.transfers = Transfers(target.transfers, thread)
         self.organizations = Organizations(target.organizations, thread)
 

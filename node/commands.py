@@ -28,6 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.command == "keys" and options.action == "create":
             return _create_keys([Path(directory) for directory in options.directories])
+        if options.command == "keys" and options.action == "register":
+            return _register(options)
         if options.command == "keys":
             return _describe(options)
         if options.command in ("verify", "inspect", "resync"):
@@ -67,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="a first account: an object of name, key (did:key) and salt (32 hex digits); may be repeated",
     )
+    register = actions.add_parser(
+        "register",
+        help="sign the node's registration as an observer",
+        description="Let the node's TLS key sign its registration as an observer. Nothing is sent or written.",
+    )
+    register.add_argument("directory", metavar="DIR", help="a node's data directory")
+    register.add_argument("--network-id", required=True, type=bytes.fromhex, metavar="HEX")
+    register.add_argument("--organization", required=True, metavar="ID")
+    register.add_argument("--address", default="", metavar="HOST:PORT", help="how other nodes reach it")
     start = commands.add_parser("start", help="run a node", description="Run the node of a data directory.")
     start.add_argument("--data-dir", required=True, metavar="DIR", help="holds genesis.json, node.toml and keys/")
     start.add_argument("--exit-with-parent", action="store_true", help="end when the starting process does")
@@ -173,6 +184,23 @@ def _describe(options: argparse.Namespace) -> int:
     except member_descriptor.InvalidDescriptor as error:
         raise ConfigurationError(error.message) from error
     _answer({"member": str(path), **msgspec.to_builtins(descriptor)})
+    return ExitCode.STOPPED
+
+
+def _register(options: argparse.Namespace) -> int:
+    from ledger.modules.observers.operations import registration_bytes
+    from node import keys
+
+    held = keys.load(Path(options.directory), keys.read_passphrase(dict(os.environ)))
+    certificate = held.tls_certificate_der
+    signed = registration_bytes(options.network_id, options.organization, certificate, options.address)
+    document = {
+        "node_id": held.node_id,
+        "tls_certificate": base64.b64encode(certificate).decode("ascii"),
+        "address": options.address,
+        "proof": keys.tls_signer(held).sign(signed).hex(),
+    }
+    _answer(document)
     return ExitCode.STOPPED
 
 

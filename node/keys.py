@@ -154,6 +154,14 @@ def load(directory: Path, passphrase: bytes) -> NodeKeys:
     return NodeKeys(node, SigningKey(seed), tls_key_pem, certificate.public_bytes(Encoding.DER), sealed)
 
 
+def tls_signer(held: NodeKeys) -> SigningKey:
+    """Return the TLS key as one that signs with a domain. What TLS 1.3 signs begins with 64 spaces (RFC 8446, section
+    4.4.3), as no domain does: a signature of one kind is never one of the other."""
+    key = load_pem_private_key(held.tls_key_pem, password=None)
+    assert isinstance(key, Ed25519PrivateKey), "checked when it was read"
+    return SigningKey(key.private_bytes_raw())
+
+
 def read_passphrase(environment: dict[str, str]) -> bytes:
     """Return the passphrase from the file that the environment names; empty when it names none.
 

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",
     "validators": "guildmark.cli.governance:validators",
+    "observer": "guildmark.cli.observer:observer",
     "transaction": "guildmark.cli.transaction:transaction",
     "query": "guildmark.cli.status:query",
     "status": "guildmark.cli.status:status",

@@ -38,6 +38,7 @@ FACADES: Final = [
     sync.Governance,
     sync.Licenses,
     sync.Market,
+    sync.Observers,
     sync.Organizations,
     sync.Transfers,
 ]

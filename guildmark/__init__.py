@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guildmark.certificates import verify_certificate
+    from guildmark.certificates import verify_certificate, verify_ownership
     from guildmark.client import AsyncClient
     from guildmark.cluster.local import LocalCluster
     from guildmark.errors import (
@@ -58,6 +58,7 @@ _HOMES = {
     "from_odrl": "guildmark.odrl",
     "to_odrl": "guildmark.odrl",
     "verify_certificate": "guildmark.certificates",
+    "verify_ownership": "guildmark.certificates",
 }
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "from_odrl",
     "to_odrl",
     "verify_certificate",
+    "verify_ownership",
 ]
 
 

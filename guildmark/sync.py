@@ -190,6 +190,11 @@ class Market(_Facade[AsyncMarket]):
 
 class Certificates(_Facade[AsyncCertificates]):
     export = blocking(AsyncCertificates.export)
+    export_version = blocking(AsyncCertificates.export_version)
+    export_license = blocking(AsyncCertificates.export_license)
+    export_grant = blocking(AsyncCertificates.export_grant)
+    export_account = blocking(AsyncCertificates.export_account)
+    export_absence = blocking(AsyncCertificates.export_absence)
 
 
 class Governance(_Facade[AsyncGovernance]):

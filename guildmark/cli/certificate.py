@@ -1,36 +1,82 @@
-"""`guildmark certificate`: proof of ownership as one file."""
+"""`guildmark certificate`: what the register says, as one file that anyone can check."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
 from guildmark.cli.output import emit
 from guildmark.cli.session import Session, with_session
 
+if TYPE_CHECKING:
+    from guildmark.sync import Certificates
+    from ledger.certificates.format import Certificate
+
+_IDS: Final = {"asset": 1, "version": 2, "license": 1, "grant": 1, "account": 1, "absence": 0}
+"""How many ids each kind takes."""
+_ABSENT: Final = ("artifact", "tensors", "asset", "license", "grant")
+
 
 @click.group()
 def certificate() -> None:
-    """Export ownership certificates, and verify them offline."""
+    """Export certificates, and verify them offline."""
 
 
 @certificate.command("export")
-@click.argument("asset")
+@click.argument("subject", nargs=-1, required=True, metavar="[KIND] [ID] [NUMBER]")
 @click.option("--output", "-o", "output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--since", type=click.IntRange(0), help="Start from this block, which the verifier must know.")
+@click.option("--artifact", metavar="CID", help="With absence: no asset has this artifact.")
+@click.option("--tensors", metavar="DIGEST", help="With absence: no model has these tensors.")
+@click.option("--asset", metavar="ID", help="With absence: there is no such asset.")
+@click.option("--license", metavar="ID", help="With absence: there is no such open offer.")
+@click.option("--grant", metavar="ID", help="With absence: there is no such license.")
 @with_session(nodes=True)
-def export(session: Session, asset: str, output: Path) -> None:
-    """Write the ownership certificate of ASSET into one file."""
-    from guildmark.certificates import verify_certificate
+def export(session: Session, subject: tuple[str, ...], output: Path, since: int | None, **absent: str | None) -> None:
+    """Write a certificate into one file.
 
+    KIND is asset (when not given), version ID NUMBER, license, grant, account, or absence, which takes one of the
+    options below in place of an ID.
+    """
+    from guildmark.certificates import read_certificate
+
+    kind, ids = (subject[0], subject[1:]) if subject[0] in _IDS else ("asset", subject)
+    named = {what: value for what, value in absent.items() if value is not None}
+    if len(ids) != _IDS[kind]:
+        raise click.UsageError(f"{kind} takes {_IDS[kind]} arguments, not {len(ids)}")
+    if len(named) != (kind == "absence"):
+        raise click.UsageError(f"absence, and nothing else, takes one of --{', --'.join(_ABSENT)}")
     with session.client() as client:
-        data = client.certificates.export(asset)
-        verified = verify_certificate(data, client.network_id())
+        account = session.resolve(ids[0]) if kind == "account" else ""
+        data = _fetch(client.certificates, kind, (account,) if account else ids, named, since)
+        network_id = client.network_id().hex()
+    header = read_certificate(data).header
     output.write_bytes(data)
     emit(
-        {"file": str(output), "size_bytes": len(data), "network_id": verified.network_id, "height": verified.height},
+        {"file": str(output), "size_bytes": len(data), "network_id": network_id, "height": header.height},
         json=session.json,
     )
+
+
+def _fetch(
+    certificates: Certificates, kind: str, ids: tuple[str, ...], absent: dict[str, str], since: int | None
+) -> bytes:
+    if kind == "absence":
+        ((what, identifier),) = absent.items()
+        return certificates.export_absence(what, identifier, since=since)
+    if kind == "version":
+        if not (ids[1].isascii() and ids[1].isdigit() and 1 <= int(ids[1]) < 2**32):
+            raise click.UsageError(f"not the number of a version: {ids[1][:80]!r}")
+        return certificates.export_version(ids[0], int(ids[1]), since=since)
+    if kind == "license":
+        return certificates.export_license(ids[0], since=since)
+    if kind == "grant":
+        return certificates.export_grant(ids[0], since=since)
+    if kind == "account":
+        return certificates.export_account(ids[0], since=since)
+    return certificates.export(ids[0], since=since)
 
 
 @certificate.command("verify")
@@ -47,6 +93,49 @@ def verify(
 
     known = _genesis_hash(session, genesis_hash, genesis_file)
     emit(verify_certificate_file(file, known, trust=_trust(trust)), json=session.json)
+
+
+@certificate.command("show")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@with_session()
+def show(session: Session, file: Path) -> None:
+    """Show what a file claims, believing nothing: no signature or proof is checked."""
+    from guildmark.certificates import read_certificate, read_certificate_file
+
+    data = read_certificate_file(file)
+    emit({"checked": False, "size_bytes": len(data), **claims(read_certificate(data))}, json=session.json)
+
+
+def claims(opened: Certificate) -> dict[str, object]:
+    """Return what an opened certificate says of itself."""
+    from ledger.block import block_hash
+    from ledger.certificates.format import GenesisStart
+    from primitives.digest import tagged_hash
+
+    start, header = opened.start, opened.header
+    known: dict[str, object] = (
+        {"start": "genesis", "genesis_hash": tagged_hash("genesis", start.genesis).hex()}
+        if isinstance(start, GenesisStart)
+        else {"start": f"{start.header.height}:{block_hash(start.header).hex()}"}
+    )
+    subject = opened.subject
+    return {
+        "subject": subject.__struct_config__.tag,
+        **{name: getattr(subject, name) for name in subject.__struct_fields__},
+        **known,
+        "network_id": header.network_id,
+        "height": header.height,
+        "block_hash": block_hash(header),
+        "block_time_ms": header.timestamp_ms,
+        "epoch": header.epoch,
+        "handoffs": len(opened.handoffs),
+        "trail": len(opened.trail),
+        "signatures": len(opened.finality.signatures),
+        "records": [
+            {"key": record.key, "bytes": None if record.value is None else len(record.value)}
+            for record in opened.records
+        ],
+    }
 
 
 def _genesis_hash(session: Session, text: str | None, file: Path | None) -> bytes | str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guildmark.artifact_transfer import LocalArtifact, authorization
-from guildmark.certificates import verify_certificate
+from guildmark.certificates import verify_ownership
 from guildmark.demo import cast
 from guildmark.demo.narrator import Bar, StepFailed
 from guildmark.demo.stage import Stage, http_status
@@ -295,7 +295,7 @@ def handover(stage: Stage) -> None:
     path = stage.directory / "ownership.gmcert"
     path.write_bytes(export_certificate(stage))
     data, genesis_hash = path.read_bytes(), stage.cluster.network_id
-    verified = verify_certificate(data, genesis_hash)
+    verified = verify_ownership(data, genesis_hash)
     owners = [owner.account for owner in verified.owners]
     tell.check(
         owners == [heir.signer().text],
@@ -304,7 +304,7 @@ def handover(stage: Stage) -> None:
     damaged = bytearray(data)
     damaged[len(damaged) // 2] ^= 1
     try:
-        verify_certificate(bytes(damaged), genesis_hash)
+        verify_ownership(bytes(damaged), genesis_hash)
     except VerificationFailed as error:
         tell.check(True, f"one flipped bit: {error.code}")
     else:
@@ -319,7 +319,7 @@ def export_certificate(stage: Stage, timeout_s: float = 20.0) -> bytes:
     deadline = time.monotonic() + timeout_s
     while True:
         data = client.certificates.export(stage.model.asset)
-        owner = verify_certificate(data, stage.cluster.network_id).owners[0].account
+        owner = verify_ownership(data, stage.cluster.network_id).owners[0].account
         if owner == client.signer().text or time.monotonic() > deadline:
             return data
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from consensus.engine import EngineStatus
+from ledger.certificates.subjects import Subject
 from ledger.search.reader import SearchAnswer
 from ledger.search.request import Search
 from node.explanation import Explanation
@@ -206,6 +207,14 @@ class Services(Protocol):
         """Return the encoded StateProof at the head."""
         ...
 
-    async def ownership_certificate(self, asset: bytes) -> bytes:
-        """Raises LedgerError."""
+    async def light_block(self, height: int | None) -> bytes:
+        """Return the encoded LightBlock of a height, or of the highest certified one. Raises LedgerError."""
+        ...
+
+    async def epoch_end(self, epoch: int) -> bytes:
+        """Return the encoded LightBlock of an epoch's last block. Raises LedgerError."""
+        ...
+
+    async def certificate(self, subject: Subject, since: int | None) -> bytes:
+        """Return a certificate of `subject` at the head, from the genesis on or `since` a block. Raises LedgerError."""
         ...

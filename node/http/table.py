@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from node.http import artifacts, blocks, events, node_state, openapi, proofs, queries, search, transactions
+from node.http import (
+    artifacts,
+    blocks,
+    certificates,
+    events,
+    light,
+    node_state,
+    openapi,
+    proofs,
+    queries,
+    search,
+    transactions,
+)
 from node.http.routing import Router
 
 ROUTES = (
@@ -11,6 +23,8 @@ ROUTES = (
     *queries.ROUTES,
     *search.ROUTES,
     *proofs.ROUTES,
+    *certificates.ROUTES,
+    *light.ROUTES,
     *artifacts.ROUTES,
     *events.ROUTES,
     *node_state.ROUTES,

@@ -103,6 +103,8 @@ class Consortium:
         self.judge = judge
         self.chain = Chain.open(self.store, self.genesis, judge=judge)
         self.now_ms = self.genesis.created_at_ms
+        self._salts = 0
+        """Counted, so that the same steps make the same chain."""
         self.accounts = {
             account.organization: organization_account(self.network_id, account) for account in self.genesis.accounts
         }
@@ -156,11 +158,13 @@ class Consortium:
         return self._build(validator_account_id(self.network_id, owner, signer.public_key), signer, operations)
 
     def _build(self, sender: bytes, signer: SigningKey, operations: Sequence[Any]) -> bytes:
+        self._salts += 1
         return build(
             network_id=self.network_id,
             sender=sender,
             key=signer,
             operations=operations,
+            salt=self._salts.to_bytes(16, "big"),
             expires_at_ms=self.now_ms + self.genesis.parameters.lifetime_ms // 2,
         )
 

@@ -12,6 +12,7 @@ import msgspec
 from artifacts import cid as cids
 from artifacts.errors import ChunkMissing
 from consensus.engine import EngineStatus
+from ledger.certificates.subjects import AssetSubject, Subject
 from ledger.errors import InvalidTransaction, LedgerError
 from ledger.search.reader import SearchAnswer
 from ledger.search.request import Search
@@ -148,8 +149,16 @@ class FakeServices:
     async def prove(self, key: bytes) -> bytes:
         return b"proof of " + key
 
-    async def ownership_certificate(self, asset: bytes) -> bytes:
-        raise LedgerError("query.not_found", "no such asset")
+    async def light_block(self, height: int | None) -> bytes:
+        return b"light block %d" % (self.head if height is None else height)
+
+    async def epoch_end(self, epoch: int) -> bytes:
+        return b"end of epoch %d" % epoch
+
+    async def certificate(self, subject: Subject, since: int | None) -> bytes:
+        if subject == AssetSubject(b"\xab" * 32):
+            raise LedgerError("query.not_found", "no such asset")
+        return b"%r since %r" % (subject, since)
 
 
 class Served:

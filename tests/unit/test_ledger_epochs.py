@@ -13,6 +13,11 @@ from epochs_kit import Consortium, add, remove
 from epochs_kit import make_genesis as consortium
 from ledger_core_kit import VALIDATORS, Kit, certify, make_genesis
 
+from ledger.certificates.export import export
+from ledger.certificates.format import MAGIC, Certificate, Handoff
+from ledger.certificates.subjects.asset import AssetSubject
+from ledger.certificates.verification import verify
+from ledger.certificates.verified import describe
 from ledger.chain import Chain, ExecutedBlock
 from ledger.epochs import last_height
 from ledger.errors import InvalidBlock, InvalidProof, LedgerError
@@ -20,7 +25,6 @@ from ledger.genesis import Genesis, validator_account
 from ledger.modules.assets.operations import Artifact, Commit, Register, asset_id, commitment
 from ledger.modules.validators.operations import Rejoin
 from ledger.operations import default_registry
-from ledger.ownership_certificate import MAGIC, Handoff, OwnershipCertificate, describe, export, verify
 from ledger.parameters import Parameters
 from ledger.state.store import MemoryStore
 from ledger.validators import ValidatorSet
@@ -143,7 +147,7 @@ def register(world: Consortium) -> bytes:
 def test_an_ownership_certificate_follows_all_sets_from_the_genesis_hash_alone() -> None:
     """P3: none of the genesis' validators is left, and still their word leads to those who sign today."""
     world, asset = governed()
-    data = export(world.chain, asset)
+    data = export(world.chain, AssetSubject(asset))
     verified = verify(data, world.network_id)
     assert (verified.epoch, verified.height) == (5, world.chain.height)
     assert set(verified.signers) <= {f"org-{5 + index}" for index in range(5)}
@@ -159,7 +163,7 @@ def test_an_ownership_certificate_follows_all_sets_from_the_genesis_hash_alone()
 def test_a_certificate_cannot_skip_swap_or_forge_a_set() -> None:
     """P3: certificates of a past or non-member set, and ends that are none, are refused."""
     world, asset = governed()
-    opened = decode(export(world.chain, asset)[len(MAGIC) :], OwnershipCertificate)
+    opened = decode(export(world.chain, AssetSubject(asset))[len(MAGIC) :], Certificate)
     steps = opened.handoffs
     before = world.chain.header(steps[0].header.height - 1)
     finality = world.chain.certificate(steps[0].header.height - 1)
@@ -202,9 +206,9 @@ def test_an_epoch_whose_set_stays_is_crossed_like_any_other() -> None:
     for height in (end - 1, end, end + 1):
         world.chain.add_certificate(world.certify(height))
     assert world.chain.validators(1) == world.chain.validators(0)
-    data = export(world.chain, asset)
+    data = export(world.chain, AssetSubject(asset))
     assert verify(data, world.network_id).epoch == 1
-    opened = decode(data[len(MAGIC) :], OwnershipCertificate)
+    opened = decode(data[len(MAGIC) :], Certificate)
     header, finality = world.chain.header(end - 1), world.chain.certificate(end - 1)
     assert header is not None
     assert finality is not None
@@ -222,10 +226,10 @@ def test_an_export_waits_for_the_ends_of_all_epochs() -> None:
     world.turn()
     world.chain.add_certificate(world.certify(world.chain.height))
     with pytest.raises(LedgerError) as caught:
-        export(world.chain, asset)
+        export(world.chain, AssetSubject(asset))
     assert caught.value.code == "certificate.pending"
     world.chain.add_certificate(world.certify(world.chain.epoch.base))
-    assert verify(export(world.chain, asset), world.network_id).epoch == 1
+    assert verify(export(world.chain, AssetSubject(asset)), world.network_id).epoch == 1
 
 
 def test_the_last_height_of_an_epoch_is_kept_for_ever() -> None:

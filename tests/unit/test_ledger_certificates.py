@@ -1,4 +1,4 @@
-"""Ownership certificates over the real modules: whole they verify, with any byte changed they do not."""
+"""Certificates over the real modules: whole they verify, with any byte changed they do not."""
 
 from __future__ import annotations
 
@@ -12,20 +12,15 @@ import pytest
 from ledger_core_kit import VALIDATORS, Kit, make_genesis
 
 from ledger.block import Header, block_hash
+from ledger.certificates.export import complete, export, prepare
+from ledger.certificates.format import MAGIC, Certificate, GenesisStart, ProvenRecord
+from ledger.certificates.subjects.asset import AssetSubject
+from ledger.certificates.verification import verify, verify_asset
+from ledger.certificates.verified import describe
 from ledger.errors import InvalidProof, LedgerError
 from ledger.modules.assets.operations import Artifact, Commit, Register, asset_id, commitment
 from ledger.modules.assets.records import ASSETS, Ownership, Share
 from ledger.operations import default_registry
-from ledger.ownership_certificate import (
-    MAGIC,
-    OwnershipCertificate,
-    ProvenRecord,
-    complete,
-    describe,
-    export,
-    prepare,
-    verify,
-)
 from primitives.codec import decode, encode
 from primitives.finality import FinalityCertificate, finality_statement
 from primitives.identifiers import account_to_text
@@ -57,7 +52,7 @@ def filler(kit: Kit, number: int) -> bytes:
 @lru_cache(maxsize=1)
 def file() -> bytes:
     kit, asset = registered()
-    return export(kit.chain, asset)
+    return export(kit.chain, AssetSubject(asset))
 
 
 def refusal(data: bytes, **options: Any) -> str:
@@ -68,13 +63,13 @@ def refusal(data: bytes, **options: Any) -> str:
 
 
 def resealed(**changes: Any) -> bytes:
-    opened = decode(file()[len(MAGIC) :], OwnershipCertificate)
+    opened = decode(file()[len(MAGIC) :], Certificate)
     return MAGIC + encode(msgspec.structs.replace(opened, **changes))
 
 
 def test_a_certificate_shows_the_owner_with_nothing_but_the_genesis_hash() -> None:
     kit, asset = registered()
-    verified = verify(file(), kit.network_id)
+    verified = verify_asset(file(), kit.network_id)
     assert verified.asset == asset.hex()
     assert [(owner.account, owner.bps) for owner in verified.owners] == [(account_to_text(kit.accounts[0]), 10_000)]
     assert (verified.height, verified.block_hash) == (kit.chain.height, kit.chain.head_hash.hex())
@@ -110,7 +105,7 @@ def test_missing_and_surplus_bytes_fail() -> None:
 def test_another_network_is_refused() -> None:
     assert refusal(file(), genesis_hash=bytes(32)) == "certificate.genesis"
     other = encode(make_genesis(name="another"))
-    assert refusal(resealed(genesis=other)) == "certificate.genesis"
+    assert refusal(resealed(start=GenesisStart(other))) == "certificate.genesis"
 
 
 def test_a_pinned_block_must_be_the_certificates() -> None:
@@ -122,19 +117,23 @@ def test_a_pinned_block_must_be_the_certificates() -> None:
 
 def test_another_owner_or_asset_cannot_be_shown() -> None:
     kit, _ = registered()
-    opened = decode(file()[len(MAGIC) :], OwnershipCertificate)
-    ownership = decode(opened.ownership.value, Ownership)
+    opened = decode(file()[len(MAGIC) :], Certificate)
+    asset, owned, version = opened.records
+    ownership = decode(owned.value or b"", Ownership)
     stolen = msgspec.structs.replace(ownership, shares=(Share(kit.accounts[1], 10_000),))
-    forged = ProvenRecord(encode(stolen), opened.ownership.proof)
-    assert refusal(resealed(ownership=forged)) == "proof.mismatch"
-    assert refusal(resealed(asset_id=bytes(32))) == "proof.mismatch"
-    assert refusal(resealed(ownership=opened.asset)) == "proof.mismatch"
+    forged = ProvenRecord(owned.key, encode(stolen), owned.proof)
+    assert refusal(resealed(records=(asset, forged, version))) == "proof.mismatch"
+    assert refusal(resealed(subject=AssetSubject(bytes(32)))) == "certificate.records"
+    for wrong in ((asset, asset, version), (asset, owned), (asset, version, owned), (asset, owned, version, version)):
+        assert refusal(resealed(records=wrong)) == "certificate.records"
+    gone = ProvenRecord(asset.key, None, asset.proof)
+    assert refusal(resealed(records=(gone, owned, version))) == "proof.mismatch"
 
 
 def test_signatures_of_strangers_or_too_few_fail() -> None:
     """P3: only a quorum of the genesis set counts, over this very header."""
     kit, _ = registered()
-    opened = decode(file()[len(MAGIC) :], OwnershipCertificate)
+    opened = decode(file()[len(MAGIC) :], Certificate)
     header: Header = opened.header
     statement = finality_statement(kit.network_id, 0, header.height, block_hash(header), 0)
     strangers = tuple((index, SigningKey(bytes([200 + index]) * 32).sign(statement)) for index in range(3))
@@ -159,18 +158,18 @@ def test_an_export_waits_for_the_certificate_of_its_height() -> None:
     for height in range(1, kit.chain.height + 1):
         other.chain.replay(kit.chain.encoded_block(height) or b"")
     with pytest.raises(LedgerError) as caught:
-        export(other.chain, asset)
+        export(other.chain, AssetSubject(asset))
     assert caught.value.code == "certificate.pending"
-    prepared = prepare(other.chain, asset)
+    prepared = prepare(other.chain, AssetSubject(asset))
     other.execute(other.transaction(Commit(bytes(32))))
     assert complete(prepared, kit.certificate(prepared.height)) == file()
     with pytest.raises(LedgerError) as caught:
-        export(kit.chain, bytes(32))
+        export(kit.chain, AssetSubject(bytes(32)))
     assert caught.value.code == "query.not_found"
 
 
 def test_the_record_in_the_file_is_the_one_in_the_state() -> None:
     kit, asset = registered()
-    opened = decode(file()[len(MAGIC) :], OwnershipCertificate)
-    assert opened.asset.value == kit.chain.view().get(ASSETS.key(asset))
+    opened = decode(file()[len(MAGIC) :], Certificate)
+    assert opened.records[0].value == kit.chain.view().get(ASSETS.key(asset))
     assert len(file()) < 16_384

@@ -32,13 +32,14 @@ _ABSENCE_PATHS: Final = {
 
 
 class AsyncCertificates:
-    """Getting certificates from nodes. Each is verified before it is returned; `since` makes a file that starts from
-    the block of that height, which its verifier must know, and not from the genesis."""
+    """Getting certificates from nodes, at the certified head or after the block `height`. Each is verified before it is
+    returned; `since` makes a file that starts from the block of that height, which its verifier must know, and not from
+    the genesis."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def export(self, asset: str | bytes, *, since: int | None = None) -> bytes:
+    async def export(self, asset: str | bytes, *, since: int | None = None, height: int | None = None) -> bytes:
         """Fetch the certificate of an asset's ownership at the certified head.
 
         Raises:
@@ -47,30 +48,34 @@ class AsyncCertificates:
         from ledger.certificates.subjects import AssetSubject
 
         subject = AssetSubject(asset_bytes(asset))
-        return await self._fetch(subject, since, "assets", subject.asset.hex())
+        return await self._fetch((since, height), subject, "assets", subject.asset.hex())
 
-    async def export_version(self, asset: str | bytes, version: int, *, since: int | None = None) -> bytes:
+    async def export_version(
+        self, asset: str | bytes, version: int, *, since: int | None = None, height: int | None = None
+    ) -> bytes:
         """Fetch the certificate of one version of an asset. Raises as `export`."""
         from ledger.certificates.subjects import VersionSubject
 
         subject = VersionSubject(asset_bytes(asset), version)
-        return await self._fetch(subject, since, "assets", subject.asset.hex(), "versions", str(version))
+        return await self._fetch((since, height), subject, "assets", subject.asset.hex(), "versions", str(version))
 
-    async def export_license(self, offer: str | bytes, *, since: int | None = None) -> bytes:
+    async def export_license(self, offer: str | bytes, *, since: int | None = None, height: int | None = None) -> bytes:
         """Fetch the certificate of an open license offer and its terms. Raises as `export`."""
         from ledger.certificates.subjects import LicenseSubject
 
         subject = LicenseSubject(asset_bytes(offer))
-        return await self._fetch(subject, since, "licenses", subject.offer.hex())
+        return await self._fetch((since, height), subject, "licenses", subject.offer.hex())
 
-    async def export_grant(self, grant: str | bytes, *, since: int | None = None) -> bytes:
+    async def export_grant(self, grant: str | bytes, *, since: int | None = None, height: int | None = None) -> bytes:
         """Fetch the certificate of a license that somebody holds. Raises as `export`."""
         from ledger.certificates.subjects import GrantSubject
 
         subject = GrantSubject(asset_bytes(grant))
-        return await self._fetch(subject, since, "grants", subject.grant.hex())
+        return await self._fetch((since, height), subject, "grants", subject.grant.hex())
 
-    async def export_account(self, account: str | bytes, *, since: int | None = None) -> bytes:
+    async def export_account(
+        self, account: str | bytes, *, since: int | None = None, height: int | None = None
+    ) -> bytes:
         """Fetch the certificate of an account (gm1... or 32 bytes) and its balance. Raises as `export`."""
         from ledger.certificates.subjects import AccountSubject
         from primitives.identifiers import InvalidIdentifier, account_from_text
@@ -79,9 +84,11 @@ class AsyncCertificates:
             raw = account_from_text(account) if isinstance(account, str) else account
         except InvalidIdentifier as error:
             raise InvalidArgument("argument.account", str(error)) from error
-        return await self._fetch(AccountSubject(raw), since, "accounts", raw.hex())
+        return await self._fetch((since, height), AccountSubject(raw), "accounts", raw.hex())
 
-    async def export_absence(self, what: str, identifier: str | bytes, *, since: int | None = None) -> bytes:
+    async def export_absence(
+        self, what: str, identifier: str | bytes, *, since: int | None = None, height: int | None = None
+    ) -> bytes:
         """Fetch the certificate that no `what` (artifact, tensors, asset, license, grant) of this id is registered.
 
         Raises:
@@ -94,14 +101,15 @@ class AsyncCertificates:
         if what == "artifact":
             text = identifier if isinstance(identifier, str) else identifier.decode("ascii", "replace")
             subject = AbsenceSubject("artifact", text.encode())
-            return await self._fetch(subject, since, "absence", "artifacts", text)
+            return await self._fetch((since, height), subject, "absence", "artifacts", text)
         raw = asset_bytes(identifier)
-        return await self._fetch(AbsenceSubject(what, raw), since, "absence", _ABSENCE_PATHS[what], raw.hex())
+        return await self._fetch((since, height), AbsenceSubject(what, raw), "absence", _ABSENCE_PATHS[what], raw.hex())
 
-    async def _fetch(self, subject: Subject, since: int | None, *parts: str) -> bytes:
+    async def _fetch(self, asked: tuple[int | None, int | None], subject: Subject, *parts: str) -> bytes:
         from ledger.certificates.format import BlockStart
 
-        query = {} if since is None else {"since": str(since)}
+        since, height = asked
+        query = {"since": since, "height": height}
         data = (await self._client.transport.request("GET", path("certificates", *parts), query=query)).body
         known: tuple[int, bytes] | None = None
         file = read_certificate(data)
@@ -111,7 +119,8 @@ class AsyncCertificates:
             # Whether this is the block that the verifier knows is for the verifier to say.
             known = (file.start.header.height, block_hash(file.start.header))
         verify_certificate(data, await self._client.network_id(), trust=known)
-        if file.subject != subject or (since is not None and known is None):
+        other_height = height is not None and file.header.height != height
+        if file.subject != subject or other_height or (since is not None and known is None):
             raise VerificationFailed("certificate.subject", "the node certifies something else")
         return data
 

@@ -11,15 +11,13 @@ import msgspec
 
 from ledger import deadlines, epochs
 from ledger.block import Block, Header, block_hash, decode_block, transactions_root
-from ledger.certificates import export
-from ledger.certificates.subjects import Subject
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
-from ledger.light import serving
 from ledger.modules.organizations.accounts import account
 from ledger.opaque import decode_bundle, is_bundle
 from ledger.transaction import decode_transaction, transaction_id
+from node.chain_certificates import ChainCertificates
 from node.membership import (
     Membership,
     OwnStanding,
@@ -99,7 +97,7 @@ class BlocksTaken(msgspec.Struct, frozen=True):
     """Why the next one was not, or the certificate."""
 
 
-class ChainService:
+class ChainService(ChainCertificates):
     """Belongs to the executor. Every method may raise LedgerError, which travels back as the answer."""
 
     def __init__(self, chain: Chain) -> None:
@@ -325,18 +323,6 @@ class ChainService:
 
     def prove(self, key: bytes) -> bytes:
         return self._chain.prove(key).encode()
-
-    def prepare_certificate(self, subject: Subject, since: int | None) -> export.Prepared:
-        """Gather what a certificate needs at the head; its height's finality certificate may not be there yet."""
-        return export.prepare(self._chain, subject, since=since)
-
-    def light_block(self, height: int) -> bytes:
-        """Return a certified header with its validator set, encoded."""
-        return encode(serving.light_block(self._chain, height))
-
-    def epoch_end(self, epoch: int) -> bytes:
-        """Return the last block of an epoch as `light_block` does."""
-        return encode(serving.epoch_end(self._chain, epoch))
 
 
 def _refused(chain: Chain, identifier: bytes, refusal: LedgerError) -> Verdict:

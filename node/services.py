@@ -11,14 +11,12 @@ import structlog
 
 from consensus.engine import EngineStatus
 from consensus.evidence import Evidence
-from ledger.certificates import export
-from ledger.certificates.subjects import Subject
 from ledger.chain import ExecutedBlock, TransactionStatus
-from ledger.errors import LedgerError
 from ledger.queries import event_values
 from ledger.search.reader import SearchAnswer
 from ledger.search.request import Search
 from node.artifact_shelf import ArtifactShelf
+from node.certificate_desk import CertificateDesk
 from node.core import Admission, NodeCore
 from node.explanation import Explanation
 from node.http.services import (
@@ -40,8 +38,6 @@ from primitives.finality import FinalityCertificate
 DROPPED_MAX: Final = 100_000
 """Ids remembered that left the pool without a receipt; an older one is `unknown` again."""
 log: Final = structlog.get_logger("node.services")
-CERTIFICATE_WAIT_S: Final = 5.0
-"""How long a certificate waits for the finality of its block."""
 
 
 class LedgerReads:
@@ -90,6 +86,7 @@ class NodeServices:
         self.network_id = network_id
         self.genesis = genesis
         self.artifacts = shelf
+        self.certificates = CertificateDesk(core, reads)
         self.waiters: Waiters | None = None
         """Set once the API exists."""
         self._core = core
@@ -235,29 +232,6 @@ class NodeServices:
 
     async def prove(self, key: bytes) -> bytes:
         return bytes(await self._reads.ask("prove", key))
-
-    async def light_block(self, height: int | None) -> bytes:
-        """Return a certified header, of the highest certified block when no height is given; raises LedgerError."""
-        return bytes(await self._reads.ask("light_block", self._core.certified_height if height is None else height))
-
-    async def epoch_end(self, epoch: int) -> bytes:
-        return bytes(await self._reads.ask("epoch_end", epoch))
-
-    async def certificate(self, subject: Subject, since: int | None) -> bytes:
-        """Export at a certified head; raises LedgerError `certificate.pending` when none is certified in time."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + CERTIFICATE_WAIT_S
-        while True:
-            prepared = await self._reads.ask("prepare_certificate", subject, since)
-            while True:
-                finality = await self.block_certificate(prepared.height)
-                if finality is not None:
-                    return export.complete(prepared, finality)
-                if loop.time() > deadline:
-                    raise LedgerError("certificate.pending", f"block {prepared.height} is not certified yet")
-                if self._core.certified_height > prepared.height:
-                    break  # this height was passed over; prepare anew at the head
-                await asyncio.sleep(0.02)
 
 
 def _summary(block: ExecutedBlock, *, with_ids: bool) -> BlockSummary:

@@ -28,13 +28,21 @@ def certificate() -> None:
 @click.argument("subject", nargs=-1, required=True, metavar="[KIND] [ID] [NUMBER]")
 @click.option("--output", "-o", "output", required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--since", type=click.IntRange(0), help="Start from this block, which the verifier must know.")
+@click.option("--height", type=click.IntRange(0), help="Of the state after this block; the newest when not given.")
 @click.option("--artifact", metavar="CID", help="With absence: no asset has this artifact.")
 @click.option("--tensors", metavar="DIGEST", help="With absence: no model has these tensors.")
 @click.option("--asset", metavar="ID", help="With absence: there is no such asset.")
 @click.option("--license", metavar="ID", help="With absence: there is no such open offer.")
 @click.option("--grant", metavar="ID", help="With absence: there is no such license.")
 @with_session(nodes=True)
-def export(session: Session, subject: tuple[str, ...], output: Path, since: int | None, **absent: str | None) -> None:
+def export(
+    session: Session,
+    subject: tuple[str, ...],
+    output: Path,
+    since: int | None,
+    height: int | None,
+    **absent: str | None,
+) -> None:
     """Write a certificate into one file.
 
     KIND is asset (when not given), version ID NUMBER, license, grant, account, or absence, which takes one of the
@@ -50,7 +58,7 @@ def export(session: Session, subject: tuple[str, ...], output: Path, since: int 
         raise click.UsageError(f"absence, and nothing else, takes one of --{', --'.join(_ABSENT)}")
     with session.client() as client:
         account = session.resolve(ids[0]) if kind == "account" else ""
-        data = _fetch(client.certificates, kind, (account,) if account else ids, named, since)
+        data = _fetch(client.certificates, kind, (account,) if account else ids, named, since=since, height=height)
         network_id = client.network_id().hex()
     header = read_certificate(data).header
     output.write_bytes(data)
@@ -61,22 +69,22 @@ def export(session: Session, subject: tuple[str, ...], output: Path, since: int 
 
 
 def _fetch(
-    certificates: Certificates, kind: str, ids: tuple[str, ...], absent: dict[str, str], since: int | None
+    certificates: Certificates, kind: str, ids: tuple[str, ...], absent: dict[str, str], **at: int | None
 ) -> bytes:
     if kind == "absence":
         ((what, identifier),) = absent.items()
-        return certificates.export_absence(what, identifier, since=since)
+        return certificates.export_absence(what, identifier, **at)
     if kind == "version":
         if not (ids[1].isascii() and ids[1].isdigit() and 1 <= int(ids[1]) < 2**32):
             raise click.UsageError(f"not the number of a version: {ids[1][:80]!r}")
-        return certificates.export_version(ids[0], int(ids[1]), since=since)
+        return certificates.export_version(ids[0], int(ids[1]), **at)
     if kind == "license":
-        return certificates.export_license(ids[0], since=since)
+        return certificates.export_license(ids[0], **at)
     if kind == "grant":
-        return certificates.export_grant(ids[0], since=since)
+        return certificates.export_grant(ids[0], **at)
     if kind == "account":
-        return certificates.export_account(ids[0], since=since)
-    return certificates.export(ids[0], since=since)
+        return certificates.export_account(ids[0], **at)
+    return certificates.export(ids[0], **at)
 
 
 @certificate.command("verify")

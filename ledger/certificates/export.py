@@ -47,7 +47,7 @@ def prepare(chain: Chain, subject: Subject, *, since: int | None = None) -> Prep
             `certificate.start`; `certificate.too_many_epochs`; `certificate.pending` while the certificate of an
             earlier epoch's end is not here.
     """
-    return _prepare(chain, subject, chain.head, since)
+    return _prepare(chain, subject, chain.height, since)
 
 
 def complete(prepared: Prepared, finality: FinalityCertificate, trail: tuple[Header, ...] = ()) -> bytes:
@@ -66,19 +66,23 @@ def complete(prepared: Prepared, finality: FinalityCertificate, trail: tuple[Hea
     )
 
 
-def export(chain: Chain, subject: Subject, *, since: int | None = None) -> bytes:
-    """Return the certificate of a subject at the head.
+def export(chain: Chain, subject: Subject, *, since: int | None = None, height: int | None = None) -> bytes:
+    """Return the certificate of a subject after block `height`, the head when none is given.
 
     Raises:
-        LedgerError: as `prepare`; `certificate.pending` while the head lacks its finality certificate.
+        LedgerError: as `prepare`; `certificate.pending` while no finality certificate covers the height;
+            `proof.pruned` below the oldest state that is kept, `proof.future` above the head.
     """
-    prepared = prepare(chain, subject, since=since)
+    prepared = _prepare(chain, subject, chain.height if height is None else height, since)
     _, trail, finality = sealed(chain, prepared.height)
     return complete(prepared, finality, trail)
 
 
-def _prepare(chain: Chain, subject: Subject, header: Header, since: int | None) -> Prepared:
-    records = _ChainRecords(chain)
+def _prepare(chain: Chain, subject: Subject, height: int, since: int | None) -> Prepared:
+    header = chain.header(height)
+    if header is None:
+        raise LedgerError("query.not_found", f"there is no block {height} here")
+    records = _ChainRecords(chain, height)
     subject.read(records, _where(chain, header))
     start: GenesisStart | BlockStart = GenesisStart(encode(chain.genesis))
     first_epoch = 0
@@ -109,15 +113,15 @@ def _where(chain: Chain, header: Header) -> Where:
 
 
 class _ChainRecords:
-    """The records of a chain's head; each that is read is proven and kept."""
+    """The records of a chain after a block; each that is read is proven and kept."""
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain, self._view = chain, chain.view()
+    def __init__(self, chain: Chain, height: int) -> None:
+        self._chain, self._height = chain, height
         self.proven: list[ProvenRecord] = []
 
     def get(self, key: bytes) -> bytes | None:
-        value = self._view.get(key)
-        self.proven.append(ProvenRecord(key, value, self._chain.prove(key)))
+        value = self._chain.record_at(key, self._height)
+        self.proven.append(ProvenRecord(key, value, self._chain.prove(key, self._height)))
         return value
 
     def refusal(self, code: str, message: str) -> LedgerError:

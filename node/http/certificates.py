@@ -24,6 +24,7 @@ from node.http.problems import malformed
 from node.http.routing import Handler, Request, Route
 
 SINCE: Final = Natural("since", HEIGHT_MAX, "Start from this block, which the verifier must know, not from the genesis")
+HEIGHT: Final = Natural("height", HEIGHT_MAX, "Of the state after this block; the newest when not given")
 _VERSION_MAX: Final = 2**32 - 1
 _BYTES: Final = "application/octet-stream"
 
@@ -66,14 +67,15 @@ def _id(request: Request) -> bytes:
 def _serve(subject: Callable[[Request], Subject]) -> Handler:
     async def handler(api: Api, request: Request) -> web.StreamResponse:
         since = SINCE.read(request.query) if SINCE.name in request.query else None
-        return bytes_response(await api.services.certificate(subject(request), since))
+        height = HEIGHT.read(request.query) if HEIGHT.name in request.query else None
+        return bytes_response(await api.services.certificates.certificate(subject(request), since, height))
 
     return handler
 
 
 def _route(path: str, subject: Callable[[Request], Subject], summary: str) -> Route:
     where = f"/v1/certificates/{path}"
-    return Route("GET", where, _serve(subject), summary, query=(SINCE,), media_type=_BYTES)
+    return Route("GET", where, _serve(subject), summary, query=(SINCE, HEIGHT), media_type=_BYTES)
 
 
 ROUTES: Final = (

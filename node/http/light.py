@@ -15,17 +15,17 @@ _BYTES: Final = "application/octet-stream"
 
 async def latest(api: Api, _request: Request) -> web.StreamResponse:
     """The highest certified block."""
-    return bytes_response(await api.services.light_block(None))
+    return bytes_response(await api.services.certificates.light_block(None))
 
 
 async def block(api: Api, request: Request) -> web.StreamResponse:
     """The block of a height; where it has no certificate of its own, with the headers up to the next one."""
-    return bytes_response(await api.services.light_block(height_of(request)))
+    return bytes_response(await api.services.certificates.light_block(height_of(request)))
 
 
 async def epoch_end(api: Api, request: Request) -> web.StreamResponse:
     """The last block of an epoch that has ended: it names the next validator set."""
-    return bytes_response(await api.services.epoch_end(height_of(request)))
+    return bytes_response(await api.services.certificates.epoch_end(height_of(request)))
 
 
 ROUTES: Final = (

@@ -135,6 +135,22 @@ class ArtifactService(Protocol):
         ...
 
 
+class CertificateService(Protocol):
+    """What others check without this node. All raise LedgerError."""
+
+    async def light_block(self, height: int | None) -> bytes:
+        """Return the encoded LightBlock of a height, or of the highest certified one."""
+        ...
+
+    async def epoch_end(self, epoch: int) -> bytes:
+        """Return the encoded LightBlock of an epoch's last block."""
+        ...
+
+    async def certificate(self, subject: Subject, since: int | None, height: int | None) -> bytes:
+        """Return a certificate of `subject` at a height or the head, from the genesis on or `since` a block."""
+        ...
+
+
 class UnknownArtifact(Exception):
     """No executed block registers a version with this root."""
 
@@ -152,6 +168,9 @@ class Services(Protocol):
 
     @property
     def artifacts(self) -> ArtifactService: ...
+
+    @property
+    def certificates(self) -> CertificateService: ...
 
     def height(self) -> int:
         """The height executed and readable here."""
@@ -205,16 +224,4 @@ class Services(Protocol):
 
     async def prove(self, key: bytes) -> bytes:
         """Return the encoded StateProof at the head."""
-        ...
-
-    async def light_block(self, height: int | None) -> bytes:
-        """Return the encoded LightBlock of a height, or of the highest certified one. Raises LedgerError."""
-        ...
-
-    async def epoch_end(self, epoch: int) -> bytes:
-        """Return the encoded LightBlock of an epoch's last block. Raises LedgerError."""
-        ...
-
-    async def certificate(self, subject: Subject, since: int | None) -> bytes:
-        """Return a certificate of `subject` at the head, from the genesis on or `since` a block. Raises LedgerError."""
         ...

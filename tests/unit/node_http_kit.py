@@ -36,6 +36,22 @@ from primitives.finality import FinalityCertificate
 NOW_MS = 1_700_000_000_000
 
 
+HEAD = 7
+
+
+class FakeCertificates:
+    async def light_block(self, height: int | None) -> bytes:
+        return b"light block %d" % (HEAD if height is None else height)
+
+    async def epoch_end(self, epoch: int) -> bytes:
+        return b"end of epoch %d" % epoch
+
+    async def certificate(self, subject: Subject, since: int | None, height: int | None) -> bytes:
+        if subject == AssetSubject(b"\xab" * 32):
+            raise LedgerError("query.not_found", "no such asset")
+        return b"%r since %r at %r" % (subject, since, height)
+
+
 class FakeArtifacts:
     def __init__(self) -> None:
         self.registered: dict[str, str] = {}
@@ -71,6 +87,7 @@ class FakeServices:
 
     def __init__(self) -> None:
         self.artifacts = FakeArtifacts()
+        self.certificates = FakeCertificates()
         self.head = 5
         self.states: dict[str, TransactionState] = {}
         self.answers: dict[tuple[str, tuple[tuple[str, str | int], ...]], Any] = {}
@@ -148,17 +165,6 @@ class FakeServices:
 
     async def prove(self, key: bytes) -> bytes:
         return b"proof of " + key
-
-    async def light_block(self, height: int | None) -> bytes:
-        return b"light block %d" % (self.head if height is None else height)
-
-    async def epoch_end(self, epoch: int) -> bytes:
-        return b"end of epoch %d" % epoch
-
-    async def certificate(self, subject: Subject, since: int | None) -> bytes:
-        if subject == AssetSubject(b"\xab" * 32):
-            raise LedgerError("query.not_found", "no such asset")
-        return b"%r since %r" % (subject, since)
 
 
 class Served:

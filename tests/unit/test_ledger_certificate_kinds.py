@@ -181,6 +181,24 @@ def test_a_start_at_the_end_of_an_epoch_or_at_the_block_itself_holds() -> None:
     assert caught.value.code == "certificate.start"
 
 
+def test_a_certificate_shows_a_past_height_as_it_was() -> None:
+    """P2: also what was absent then and is there now."""
+    world = build()
+    chain = world.chain.chain
+    for height in range(1, chain.height + 1):
+        chain.add_certificate(world.chain.certify(height))
+    turn_epoch(world.chain, 0)
+    then = verify(export(chain, AbsenceSubject("asset", world.asset), height=1), world.chain.network_id)
+    assert (then.height, then.epoch) == (1, 0)
+    first = verify_asset(export(chain, AssetSubject(world.asset), height=2), world.chain.network_id)
+    assert (first.height, first.version, first.cid) == (2, 1, cid(b"artifact"))
+    for height in (chain.epoch.base, chain.height):
+        assert verify(export(chain, AssetSubject(world.asset), height=height), world.chain.network_id).height == height
+    with pytest.raises(LedgerError) as caught:
+        export(chain, AssetSubject(world.asset), height=chain.height + 1)
+    assert caught.value.code == "query.not_found"
+
+
 def test_a_trail_must_link_to_the_certified_block() -> None:
     data = made().good["asset-trail"]
     opened = decode(data[len(MAGIC) :], Certificate)

@@ -24,6 +24,7 @@ from node.configuration import Configuration, split_address
 from node.core import NodeCore
 from node.core_settings import core_configuration
 from node.data_directory import DataDirectory
+from node.disk_space import POLL_PERIOD_S, DiskSpace
 from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
 from node.evidence_judge import ConsensusJudge
 from node.executor import ThreadExecutor
@@ -88,6 +89,7 @@ class Node:
         self._listener: asyncio.Server | None = None
         self._links = PeerLinks()
         self._metrics = NodeMetrics()
+        self.space = DiskSpace(files.directory.path, files.configuration.storage.reserve_bytes)
         self._measurement = self._open_measurement()
 
     # --- start
@@ -115,7 +117,7 @@ class Node:
         shelf = await asyncio.to_thread(self._open_shelf, reads)
         replication = self._make_replication(core, shelf, reads)
         peers = self._make_peers(core, replication, registered)
-        self._status = StatusReporter(core, peers, self._files.genesis, self._network_id, self._version)
+        self._status = StatusReporter(core, peers, self._files.genesis, self._network_id, self._version, self.space)
         services = NodeServices(
             network_id=self._network_id,
             genesis=self._files.genesis_bytes,
@@ -142,6 +144,7 @@ class Node:
             self._links.neighbors.start()
         core.start()
         self._spawn(replication.run())
+        self._spawn(self._watch_space())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
 
     def _open_measurement(self) -> Measurement | None:
@@ -286,6 +289,14 @@ class Node:
                 f"api.tls_certificate and api.tls_key ({settings.tls_certificate}, {settings.tls_key}): {error}"
             ) from error
         return context
+
+    async def _watch_space(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_PERIOD_S)
+            was = self.space.refusal
+            self.space.poll()
+            if bool(was) != bool(self.space.refusal):
+                log.warning("the disk's free space", bytes=self.space.free_bytes, refusal=self.space.refusal or None)
 
     # --- stop
 

@@ -114,6 +114,17 @@ class Artifacts(Section, frozen=True):
     """Blocks asked of peers at once."""
 
 
+class Storage(Section, frozen=True):
+    """[storage]: the disk under the ledger and the vote log."""
+
+    reserve_bytes: Annotated[int, _range(0, 2**50)] = 268_435_456
+    """While less is free the node takes no transactions, with 503, and says that it is not ready. It goes on voting;
+    when a write fails for want of space it stops that too, and begins anew by itself when there is room again."""
+    on_damage: Literal["stop", "resync"] = "stop"
+    """When the ledger is damaged beyond repair in place: end with exit code 7 and the command that helps, or move the
+    ledger aside (to chain.damaged) and fetch it from the peers, by itself, twice in the life of a process at most."""
+
+
 class Log(Section, frozen=True):
     """[log]: standard error."""
 
@@ -138,6 +149,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batching: Batching = Batching()
     executor: Executor = Executor()
     artifacts: Artifacts = Artifacts()
+    storage: Storage = Storage()
     log: Log = Log()
     measurement: Measurement = Measurement()
 

@@ -19,9 +19,11 @@ class ExitCode(IntEnum):
     IN_USE = 4
     """Another process runs on the data directory."""
     STORAGE = 5
-    """The disk refused, or what is on it is damaged."""
+    """The disk refused: rights, space, a failed write; or the vote log cannot be used."""
     ADDRESS = 6
     """A configured address cannot be listened on."""
+    DAMAGED = 7
+    """What is on the disk is damaged beyond what the node repairs by itself; `guildmark node resync` is what helps."""
 
 
 class NodeFailure(Exception):
@@ -50,6 +52,12 @@ class DirectoryUnusable(NodeFailure):
     """The data directory cannot be read or written."""
 
     exit_code = ExitCode.STORAGE
+
+
+class LedgerDamaged(NodeFailure):
+    """The ledger is damaged, and the configuration says to stop then."""
+
+    exit_code = ExitCode.DAMAGED
 
 
 class AddressUnusable(NodeFailure):

@@ -19,6 +19,7 @@ Damage to the very last sync cannot be told from a tear; the engine notices from
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ REWRITE_BYTES_MIN: Final = 8 * 1024 * 1024
 _HEAD: Final = struct.Struct(">8sI8sQQ")
 _FILE_HEAD: Final = struct.Struct(">8s8sQQQQQ")
 _FILE_NUMBERS: Final = struct.Struct(">QQQQQ")
+_OUT_OF_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAGIC: Final = b"guildmark vote log 1\n"
 _FILE_HEAD_BYTES: Final = len(_MAGIC) + _FILE_HEAD.size
 
@@ -59,6 +61,11 @@ class JournalFailed(NodeFailure):
     """The disk refused a write or an fsync. What is on it is unknown now; the process must end and start again."""
 
     exit_code = ExitCode.STORAGE
+
+
+class JournalFull(JournalFailed):
+    """There is no room for what was appended. A part of it may be there, as after a crash: nothing waits for it. The
+    process need not end, but the log must be opened anew."""
 
 
 class LogRecord(NamedTuple):
@@ -164,6 +171,15 @@ def _checksum(secret: bytes, position: int, durable: int, payload: bytes) -> byt
     return hashlib.sha256(secret + struct.pack(">IQQ", len(payload), position, durable) + payload).digest()[:8]
 
 
+class _NoRoom(OSError):
+    """A write, and no fsync, that failed for want of space."""
+
+
+def _failed(error: OSError) -> JournalFailed:
+    kind = JournalFull if isinstance(error, _NoRoom) else JournalFailed
+    return kind(f"the vote log cannot be written: {error.strerror or error}")
+
+
 class Journal:
     """The open vote log. Appends gather; `sync` makes them durable, one fdatasync under way at a time."""
 
@@ -260,7 +276,12 @@ class Journal:
 
         def write() -> None:
             assert self._file is not None, "a log that was not found is begun before anything is appended"
-            self._file.append(data)
+            try:
+                self._file.append(data)
+            except OSError as error:
+                if error.errno in _OUT_OF_SPACE:
+                    raise _NoRoom(*error.args) from error
+                raise
             self._file.sync()
 
         def written() -> None:
@@ -282,7 +303,7 @@ class Journal:
         try:
             self._replacement(records, LogHead(epoch, 0, incarnation))()
         except OSError as error:
-            raise JournalFailed(f"the vote log cannot be written: {error.strerror or error}") from error
+            raise _failed(error) from error
         self._durable = self._position
 
     def rewrite(
@@ -317,7 +338,13 @@ class Journal:
         def write() -> None:
             if self._file is not None:
                 self._file.close()
-            self._files.replace(FILE_NAME, data)
+                self._file = None
+            try:
+                self._files.replace(FILE_NAME, data)
+            except OSError as error:
+                if error.errno in _OUT_OF_SPACE:
+                    raise _NoRoom(*error.args) from error  # the old one is still there, and whole
+                raise
             self._file = self._files.open_append(FILE_NAME)
 
         return write
@@ -332,7 +359,7 @@ class Journal:
                 done()
             elif isinstance(error, OSError):
                 # After a failed fsync the kernel may have dropped the pages: trying again would only seem to work.
-                self._on_failure(JournalFailed(f"the vote log cannot be written: {error.strerror or error}"))
+                self._on_failure(_failed(error))
             else:
                 raise error
 

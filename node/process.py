@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -19,10 +19,11 @@ import uvloop
 
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis, LedgerError
-from node import configuration, keys, logs, memory
-from node.assembly import Node, NodeFiles
+from node import configuration, keys, logs
+from node.assembly import NodeFiles
 from node.data_directory import DataDirectory
-from node.failures import ConfigurationError, DirectoryUnusable, ExitCode, NodeFailure
+from node.failures import ConfigurationError, ExitCode, NodeFailure
+from node.lives import Lives
 from node.parents import end_with_parent
 from primitives.quorum import weak_quorum
 
@@ -84,46 +85,18 @@ def _read(data: DataDirectory) -> NodeFiles:
 
 
 async def _serve(files: NodeFiles) -> int:
-    """Start the node, wait for the end, stop it."""
+    """Run the node, wait for the end, stop it."""
     loop = asyncio.get_running_loop()
-    ending: asyncio.Future[BaseException | None] = loop.create_future()
-
-    def on_fatal(error: BaseException) -> None:
-        if not ending.done():
-            _log_fatal(error)
-            ending.set_result(error)
+    lives = Lives(files, _announce)
 
     def on_signal(name: str) -> None:
         log.info("stopping", signal=name)
-        if not ending.done():
-            ending.set_result(None)
+        lives.stop()
 
     loop.set_exception_handler(_log_loop_error)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number.name)
-    node = Node(files, on_fatal)
-    try:
-        started = asyncio.ensure_future(node.start())
-        either: list[asyncio.Future[Any]] = [started, ending]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            _announce(_started(started))
-            memory.settle()
-            await ending
-        else:
-            started.cancel()
-            await asyncio.wait([started])
-    finally:
-        await node.stop()
-    return _exit_code(ending.result())
-
-
-def _started(task: asyncio.Future[dict[str, str]]) -> dict[str, str]:
-    """Return where the node listens. Raises NodeFailure."""
-    try:
-        return task.result()
-    except LedgerError as error:
-        raise DirectoryUnusable(f"the ledger cannot be opened: {error.message}") from error
+    return _exit_code(await lives.run())
 
 
 def _announce(listening: dict[str, str]) -> None:
@@ -136,17 +109,11 @@ def _exit_code(error: BaseException | None) -> int:
     if error is None:
         return ExitCode.STOPPED
     if isinstance(error, NodeFailure):
+        log.error("the node ends", error=str(error), exit_code=int(error.exit_code))
         return error.exit_code
     if isinstance(error, LedgerError) and error.code.startswith("storage."):
         return ExitCode.STORAGE
     return ExitCode.FATAL
-
-
-def _log_fatal(error: BaseException) -> None:
-    if isinstance(error, NodeFailure | LedgerError):
-        log.error("the node cannot go on", error=str(error), kind=type(error).__name__)
-    else:
-        log.error("the node cannot go on", exc_info=error)
 
 
 def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

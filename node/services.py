@@ -173,6 +173,8 @@ class NodeServices:
         return [admission.code for admission in await self._submit(transactions)]
 
     async def _submit(self, transactions: list[bytes]) -> list[Admission]:
+        if refusal := self._status.space.suspended or self._status.space.refusal:
+            raise LedgerError("storage.full", refusal)
         future: asyncio.Future[list[Admission]] = asyncio.get_running_loop().create_future()
 
         def done(admissions: list[Admission]) -> None:

@@ -9,6 +9,7 @@ from consensus.engine import EngineStatus
 from ledger.genesis import Genesis
 from node import explanation
 from node.core import CoreStatus, NodeCore
+from node.disk_space import DiskSpace
 from node.explanation import Explanation, Following, Progress, Validator
 from node.http.services import NodeStatus, PeerStatus
 from node.metrics import Reading
@@ -19,12 +20,21 @@ from primitives.quorum import quorum
 class StatusReporter:
     """Reads the parts of one node."""
 
-    def __init__(self, core: NodeCore, peers: PeerNetwork, genesis: Genesis, network_id: bytes, version: str) -> None:
+    def __init__(
+        self,
+        core: NodeCore,
+        peers: PeerNetwork,
+        genesis: Genesis,
+        network_id: bytes,
+        version: str,
+        space: DiskSpace,
+    ) -> None:
         self._core = core
         self._peers = peers
         self._genesis = genesis
         self._network_id = network_id
         self._version = version
+        self.space = space
         self.stopping = False
         self._committed_at_s: float | None = None
         """When a block was last committed, on the monotonic clock."""
@@ -45,10 +55,13 @@ class StatusReporter:
         """Why the node does not take part; empty when it does."""
         if self.stopping:
             return ("the node is stopping",)
+        if self.space.suspended:
+            return (self.space.suspended,)
         engine = self._core.engine_status()
         sync_target = self._core.synchronizer.target_height
         following = self._following()
-        return tuple(
+        low = (self.space.refusal,) if self.space.refusal else ()
+        return low + tuple(
             self._obstacles(engine, sync_target) if following is None else _not_following(following, sync_target)
         )
 
@@ -134,6 +147,7 @@ class StatusReporter:
         """Metrics of the deciding parts and the links."""
         core = self._core.status()
         yield from _core_readings(core)
+        yield Reading("guildmark_disk_free_bytes", "Free space under the ledger", self.space.free_bytes)
         yield Reading("guildmark_ready", "1 when the node takes part", float(not self.readiness()))
         yield Reading("guildmark_role", "1 for what the ledger calls the node", {self._core.epochs.role: 1.0}, "role")
         yield from self._link_readings()

@@ -7,6 +7,7 @@ hash of its key and itself, because a flipped bit can otherwise reach us as anot
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -30,9 +31,11 @@ LOCK_NAME: Final = "LOCK-guildmark"
 
 _CHECK: Final = domain("stored-value")
 RESYNC: Final = (
-    "stop the node, move the ledger's directory away (nothing else) and let the node synchronize from its peers"
+    "stop the node, move its ledger aside with `guildmark node resync`, and let the node synchronize from its peers"
 )
 """What an operator does about damage."""
+_OUT_OF_SPACE: Final = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+"""As LevelDB words them: nothing else of the error number comes through."""
 
 
 class StoreSnapshot(Protocol):
@@ -72,7 +75,8 @@ class Store(Protocol):
         """Apply all `changes` (None deletes) or none; with `sync` they are durable on return.
 
         Raises:
-            StorageError: `storage.failed`. The store then refuses everything until it is opened again.
+            StorageError: `storage.full` or `storage.failed`. The store then takes no writes until it is opened again;
+                after `storage.full` it still answers reads, as of before.
         """
         ...
 
@@ -139,10 +143,11 @@ class LevelStore:
 
         Raises:
             StorageError: `storage.locked` when a process has it open, `storage.damaged` when LevelDB refuses it,
-                `storage.failed` for other failures (rights, space, not a directory).
+                `storage.full` when there is no room, `storage.failed` for other failures (rights, not a directory).
         """
         self._path = path
-        self._failed = False
+        self._failure: StorageError | None = None
+        """Of a write: none is taken any more."""
         self._lock: int | None = None
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -192,6 +197,8 @@ class LevelStore:
 
     def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
         self._check_open()
+        if self._failure is not None:
+            raise StorageError(self._failure.code, self._failure.message)
         try:
             batch = self._db.write_batch(sync=sync)
             for key, value in changes.items():
@@ -202,9 +209,10 @@ class LevelStore:
             batch.write()
         except plyvel.Error as error:
             # LevelDB refuses all later writes after a failed one until it is opened again; a failed fsync may have
-            # lost pages that a second one would call durable. So: no retry, and no reads that run ahead of the disk.
-            self._failed = True
-            raise self._error(error) from error
+            # lost pages that a second one would call durable. So: no retry, and no reads that run ahead of the disk,
+            # but for want of space: then nothing of the batch went into what is read.
+            self._failure = self._error(error)
+            raise self._failure from error
 
     def snapshot(self) -> StoreSnapshot:
         self._check_open()
@@ -223,7 +231,7 @@ class LevelStore:
     def _check_open(self) -> None:
         if self._lock is None:
             raise StorageError("storage.failed", f"{self._path}: the store is closed")
-        if self._failed:
+        if self._failure is not None and self._failure.code != "storage.full":
             raise StorageError("storage.failed", f"{self._path}: an earlier write failed; restart the node")
 
     def _open_value(self, key: bytes, stored: bytes) -> bytes:
@@ -235,10 +243,14 @@ class LevelStore:
         return value
 
     def _error(self, error: Exception) -> StorageError:
+        words = b"; ".join(each for each in error.args if isinstance(each, bytes)).decode("utf-8", "replace")
+        words = words or str(error)
         # plyvel reports damage seen on the way as IOError too, hence the text.
-        if isinstance(error, plyvel.CorruptionError) or "orruption" in str(error):
-            return StorageError("storage.damaged", f"{self._path}: {error}; {RESYNC}")
-        return StorageError("storage.failed", f"{self._path}: {error}")
+        if isinstance(error, plyvel.CorruptionError) or "orruption" in words:
+            return StorageError("storage.damaged", f"{self._path}: {words}; {RESYNC}")
+        if any(reason in words for reason in _OUT_OF_SPACE):
+            return StorageError("storage.full", f"{self._path}: {words}")
+        return StorageError("storage.failed", f"{self._path}: {words}")
 
 
 class _LevelSnapshot:

@@ -35,6 +35,8 @@ def test_the_documented_example_holds_exactly_the_defaults() -> None:
         ("[api]\ntls_key = 'a.pem'", "set both, or neither"),
         ("[p2p.addresses]\nx = 'nowhere'", "p2p.addresses.x"),
         ("[executor]\nmode = 'fibers'", 'executor.mode: .*allowed: "thread"'),
+        ("[storage]\non_damage = 'ignore'", 'storage.on_damage: .*allowed: "stop"'),
+        ("[storage]\nreserve_bytes = -1", "storage.reserve_bytes: .* from 0 to"),
         ("[consensus]\nturn_ms = 0", "consensus.turn_ms: .* from 200 to 600000"),
         (
             "[consensus]\nsuspicion_timeout_ms = 9000\nsuspicion_timeout_cap_ms = 5000",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from node.journal import (
     JournalDamaged,
     JournalFailed,
     JournalForeign,
+    JournalFull,
     LogHead,
     file_head,
     frame,
@@ -266,6 +268,35 @@ def test_a_failed_write_or_fsync_is_fatal_and_not_tried_again(where: str) -> Non
     assert [type(failure) for failure in fatal] == [JournalFailed]
     assert "Input/output error" in str(fatal[0])
     assert disk.syncs - syncs == (where == "fail_sync")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_from_a_failing_one(number: int) -> None:
+    """D4: what was appended in part promised nothing, and the log that is opened anew goes on without it."""
+    disk = Disk()
+    fatal: list[NodeFailure] = []
+    done: list[int] = []
+    journal = open_journal(disk, fatal=fatal)
+    disk.fail_append = OSError(number, "no room")
+    journal.append(b"promise")
+    journal.sync(lambda: done.append(1))
+    disk.fail_append, disk.fail_replace = None, OSError(number, "no room")
+    journal.rewrite([b"kept"], 0, 1, 0, lambda: done.append(2))
+    assert done == []
+    assert [type(failure) for failure in fatal] == [JournalFull, JournalFull]
+    disk.fail_replace = None
+    assert open_journal(disk).records == []
+
+
+def test_a_failed_fsync_is_no_full_disk_whatever_it_is_called() -> None:
+    """D5: which pages it lost is unknown, so a further try would only seem to work."""
+    disk = Disk()
+    fatal: list[NodeFailure] = []
+    journal = open_journal(disk, fatal=fatal)
+    disk.fail_sync = OSError(errno.ENOSPC, "no room")
+    journal.append(b"promise")
+    journal.sync(lambda: None)
+    assert [type(failure) for failure in fatal] == [JournalFailed]
 
 
 def test_a_disk_that_refuses_at_the_start_is_named() -> None:

@@ -61,7 +61,11 @@ class DataDirectory:
             DirectoryUnusable: missing, or not writable for this user.
             DirectoryInUse: another process holds it.
         """
-        if not self.path.is_dir():
+        try:
+            present = self.path.is_dir()
+        except OSError as error:  # a directory on the way there is closed to this user
+            raise DirectoryUnusable(f"{self.path} cannot be read: {error.strerror}") from error
+        if not present:
             raise DirectoryUnusable(
                 f"{self.path}: no such directory; `guildmark node keys create --directory {self.path}` makes one"
             )

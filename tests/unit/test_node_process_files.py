@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -45,21 +46,23 @@ def test_the_command_ends_with_a_line_and_a_code(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_directory_of_another_user_is_a_clear_error(tmp_path: Path) -> None:
-    """D6: modes do not stop root, so the check runs as nobody."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    code = (
-        "import gettext, locale, os, sys, node.process; from node.commands import main; "
-        "os.setgid(65534); os.setuid(65534); "
-        f"sys.exit(main(['start', '--data-dir', {str(tmp_path)!r}]))"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
+@pytest.mark.parametrize(("mode", "words"), [(0o711, "cannot be written"), (0o700, "cannot be read")])
+def test_a_directory_of_another_user_is_a_clear_error(mode: int, words: str) -> None:
+    """D6: modes do not stop root, so the check runs as nobody. Other runs of pytest close the parents of `tmp_path`."""
+    with tempfile.TemporaryDirectory(prefix="guildmark-nobody-") as made:
+        directory = Path(made) / "node"
+        directory.mkdir()
+        Path(made).chmod(mode)
+        code = (
+            "import gettext, locale, os, sys, node.process; from node.commands import main; "
+            "os.setgid(65534); os.setuid(65534); "
+            f"sys.exit(main(['start', '--data-dir', {str(directory)!r}]))"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
     assert run.returncode == ExitCode.STORAGE, run.stderr
-    assert "cannot be written" in run.stderr
+    assert words in run.stderr
     assert "Traceback" not in run.stderr
 
 

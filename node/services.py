@@ -12,6 +12,7 @@ import structlog
 from consensus.engine import EngineStatus
 from consensus.evidence import Evidence
 from ledger.chain import ExecutedBlock, TransactionStatus
+from ledger.errors import LedgerError
 from ledger.queries import event_values
 from ledger.search.reader import SearchAnswer
 from ledger.search.request import Search

@@ -89,7 +89,7 @@ class NodeCore:
         self._driver = ConsensusDriver(self.epochs.engine, journal, ports.clock, self._transmit, self._ledger)
         self._ledger.driver = self._driver
         self._heads = HeadExchange(ports.clock, ports.links, ports.executor, self._on_head_shown)
-        self._desk = SyncDesk(self.synchronizer, self._heads, self._intake, lambda: not self.epochs.follows_only)
+        self._desk = SyncDesk(self.synchronizer, self._heads, self._intake)
         self.refused_payloads: dict[str, int] = {}
         """Payloads that were no messages, by peer; only registered nodes are connected, so there are as many."""
 

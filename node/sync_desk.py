@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from node.heads import HeadExchange
@@ -33,18 +33,10 @@ OFFERED_AGAIN_MS: Final = 2_000
 class SyncDesk:
     """Sorts what comes on the channel. Peers are registered nodes, so there are as many entries here at most."""
 
-    def __init__(
-        self,
-        synchronizer: Synchronizer,
-        heads: HeadExchange,
-        intake: Intake,
-        may_order: Callable[[], bool],
-    ) -> None:
-        """`may_order` tells whether this node puts transactions into batches."""
+    def __init__(self, synchronizer: Synchronizer, heads: HeadExchange, intake: Intake) -> None:
         self._synchronizer = synchronizer
         self._heads = heads
         self._intake = intake
-        self._may_order = may_order
         self._judging: dict[str, int] = {}
 
     def on_message(self, peer: str, message: SyncMessage) -> None:
@@ -61,7 +53,8 @@ class SyncDesk:
                 self._take_offer(peer, transactions)
 
     def _take_offer(self, peer: str, transactions: Sequence[bytes]) -> None:
-        if not self._may_order() or self._judging.get(peer, 0) >= OFFERS_AT_ONCE_MAX:
+        """Judge a peer's transactions as a client's. A node that cannot order them offers them on."""
+        if self._judging.get(peer, 0) >= OFFERS_AT_ONCE_MAX:
             return
         self._judging[peer] = self._judging.get(peer, 0) + 1
 
@@ -86,10 +79,11 @@ class TransactionOffers:
     def offer(self, transactions: Sequence[bytes], to: Sequence[str]) -> None:
         """Give some of the validators `to` what this node cannot order itself, unless it was offered a moment ago.
 
-        The batcher offers what waits again and again: a stalled network must not be flooded on top.
+        Where none of them is connected its neighbors get it, who offer it on in their turn. The batcher offers what
+        waits again and again: a stalled network must not be flooded on top.
         """
         connected = set(self._links.connected())
-        peers = [node for node in to if node in connected]
+        peers = [node for node in to if node in connected] or sorted(connected)
         if not peers:
             return
         now_ms = self._clock.now_ms()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -123,6 +124,40 @@ class LocalCluster(LocalNetwork):
         entries = network.read_network_file(self.directory).nodes
         return all_free(port for index in indices for port in (entries[index].api_port, entries[index].p2p_port))
 
+    def add_observer(
+        self,
+        account: Account | str | None = None,
+        *,
+        node: Mapping[str, Mapping[str, Any]] | None = None,
+        timeout_s: float = START_TIMEOUT_S,
+        exit_with_parent: bool = True,
+        wait_ready: bool = True,
+    ) -> int:
+        """Let an observer join the running network, and wait until it follows the chain; returns its index.
+
+        It belongs to the organization of `account` (the first when none is given), which registers it. `node` overrides
+        tables of its node.toml. From then on it is one of `nodes`: stopped, started and asked like the others.
+
+        Raises:
+            ClusterError: `network.*`, `cluster.*`. Refused: `observers.*`.
+        """
+        deadline = time.monotonic() + timeout_s
+        place, entry = network.prepare_observer(self.directory, node)
+        try:
+            with self.client(account or self.accounts[0]) as client:
+                client.observers.register(place, f"127.0.0.1:{entry.p2p_port}")
+            network.enter_observer(self.directory, entry)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        index = len(self.nodes)
+        self.nodes.append(NodeProcess(place, self.logs))
+        self.nodes[index].start(exit_with_parent=exit_with_parent)
+        self.nodes[index].wait_listening(deadline)
+        if wait_ready:
+            self.wait_ready(deadline - time.monotonic(), [index])
+        return index
+
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S, indices: Sequence[int] | None = None) -> None:
         """Wait until nodes (all, when none are named) say that they take part.
 
@@ -130,7 +165,7 @@ class LocalCluster(LocalNetwork):
             ClusterError: `cluster.timeout`, with what each says; `cluster.exited`.
         """
         deadline = time.monotonic() + timeout_s
-        urls = self.urls
+        urls = [self.url(index) for index in range(len(self.nodes))]
         waiting = list(range(len(self.nodes)) if indices is None else indices)
         while waiting:
             for index in list(waiting):

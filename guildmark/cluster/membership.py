@@ -61,12 +61,12 @@ class LocalNetwork:
 
     @property
     def urls(self) -> list[str]:
-        """The base URLs of all nodes, running or not."""
+        """The base URLs of all validators, running or not."""
         nodes = network.read_network_file(self.directory).nodes
-        return [f"http://127.0.0.1:{entry.api_port}" for entry in nodes]
+        return [f"http://127.0.0.1:{entry.api_port}" for entry in nodes if not entry.observer]
 
     def client(self, account: Account | str | None = None, node: int | None = None) -> Client:
-        """A synchronous client for an account (or its name), through every node, or through one only."""
+        """A synchronous client for an account (or its name), through every validator, or through one node only."""
         from guildmark.sync import Client
 
         who = self.account(account) if isinstance(account, str) else account

@@ -32,6 +32,8 @@ from primitives.keys import SigningKey
 
 VALIDATORS_MAX: Final = 64
 """Processes that one machine is asked to carry."""
+NODES_MAX: Final = 128
+"""The same, observers included."""
 KEYS_TIMEOUT_S: Final = 60.0
 CREDITS_DEFAULT: Final = 1_000_000_000_000
 """Minor units that every account gets when nothing else is said."""
@@ -51,6 +53,10 @@ class Addresses(msgspec.Struct, frozen=True):
     node_id: str
     api_port: int
     p2p_port: int
+    observer: bool = False
+    """It came later and does not vote."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Tables of node.toml that hold for this node alone, over those of all."""
 
 
 class NetworkFile(msgspec.Struct, frozen=True):
@@ -183,6 +189,8 @@ def write_network_file(directory: Path, file: NetworkFile) -> None:
     addresses = {entry.node_id: f"127.0.0.1:{entry.p2p_port}" for entry in file.nodes}
     for index, entry in enumerate(file.nodes):
         tables: dict[str, dict[str, Any]] = {name: dict(table) for name, table in file.settings.items()}
+        for name, table in entry.settings.items():
+            tables[name] = {**tables.get(name, {}), **table}
         tables["api"] = {"listen": f"127.0.0.1:{entry.api_port}", **tables.get("api", {})}
         tables["p2p"] = {
             "listen": f"127.0.0.1:{entry.p2p_port}",
@@ -207,6 +215,38 @@ def move_to_free_ports(directory: Path) -> NetworkFile:
     moved = msgspec.structs.replace(file, nodes=nodes)
     write_network_file(directory, moved)
     return moved
+
+
+def prepare_observer(
+    directory: Path, settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Path, Addresses]:
+    """Make the keys and choose the ports of a further node, which network.json does not know yet; `settings` are tables
+    of its own node.toml. Returns its data directory and its entry.
+
+    Raises:
+        ClusterError: `network.*`, `cluster.no_ports`.
+    """
+    file = read_network_file(directory)
+    if len(file.nodes) >= NODES_MAX:
+        raise ClusterError("network.full", f"at most {NODES_MAX} nodes on one machine")
+    place = directory / f"node-{len(file.nodes)}"
+    if place.exists():
+        raise ClusterError("network.exists", f"{place} is there already, and network.json does not name it: remove it")
+    try:
+        (member,) = _create_node_keys([place])
+        (place / "genesis.json").write_bytes((directory / "genesis.json").read_bytes())
+        api_port, p2p_port = choose_ports(2)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    own = {name: dict(table) for name, table in (settings or {}).items()}
+    return place, Addresses(member.node_id, api_port, p2p_port, observer=True, settings=own)
+
+
+def enter_observer(directory: Path, entry: Addresses) -> None:
+    """Let network.json name a node that `prepare_observer` made; its node.toml is written."""
+    file = read_network_file(directory)
+    write_network_file(directory, msgspec.structs.replace(file, nodes=(*file.nodes, entry)))
 
 
 def _create_node_keys(directories: Sequence[Path]) -> list[Member]:

@@ -145,14 +145,22 @@ def test_offers_go_to_a_few_validators_and_to_others_each_time() -> None:
     assert rounds[0] != rounds[1]
 
 
-def test_with_nobody_to_order_or_nothing_to_be_ordered_nothing_is_offered() -> None:
-    links = Links(*PEERS)
+def test_without_a_link_or_anything_to_be_ordered_nothing_is_offered() -> None:
+    links = Links()
     offers = TransactionOffers(Clock(), links)
-    offers.offer([b"one"], ["elsewhere"])
+    offers.offer([b"one"], PEERS)
+    links.peers = PEERS
     offers.offer([], PEERS)
     assert links.sent == []
     offers.offer([b"one"], PEERS)
     assert len(links.sent) == OFFERED_TO, "what nobody heard was not offered"
+
+
+def test_without_a_validator_among_them_the_neighbors_get_the_offer() -> None:
+    """An observer that only observers had room for."""
+    links = Links(*PEERS)
+    TransactionOffers(Clock(), links).offer([b"one"], ["elsewhere"])
+    assert len({peer for peer, _, _ in links.sent}) == OFFERED_TO
 
 
 def test_what_was_offered_a_moment_ago_is_not_offered_again() -> None:
@@ -220,11 +228,10 @@ class Recorder:
 
 
 class Desk:
-    def __init__(self, *, may_order: bool = True) -> None:
+    def __init__(self) -> None:
         self.synchronizer, self.heads, self.intake = Recorder(), Recorder(), Recorder()
-        self.may_order = may_order
         clerks: list[Any] = [self.synchronizer, self.heads, self.intake]
-        self.desk = SyncDesk(clerks[0], clerks[1], clerks[2], lambda: self.may_order)
+        self.desk = SyncDesk(clerks[0], clerks[1], clerks[2])
 
     def offer(self, peer: str, *transactions: bytes) -> None:
         self.desk.on_message(peer, TransactionsOffer(transactions))
@@ -253,13 +260,3 @@ def test_offers_are_judged_a_few_of_one_peer_at_a_time() -> None:
     assert desk.desk._judging == {}, "nothing is remembered of peers that wait for nothing"
     desk.offer("flood", b"three")
     assert desk.intake.calls[-1][1] == (b"three",)
-
-
-def test_a_node_that_cannot_order_takes_no_offers() -> None:
-    """It would pass them on, and be passed them back."""
-    desk = Desk(may_order=False)
-    desk.offer("peer", b"one")
-    assert desk.intake.calls == []
-    desk.may_order = True
-    desk.offer("peer", b"one")
-    assert len(desk.intake.calls) == 1

@@ -1,0 +1,115 @@
+"""Observers beside four validators: they follow, answer, pass transactions on, and depend on no single one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from cluster_kit import wait
+
+from guildmark.certificates import verify_certificate
+from guildmark.cluster import probe
+from guildmark.errors import Refused
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("observers"), pytest.mark.timeout(300)]
+
+
+def pay(cluster: Any, node: int, amount: int = 1) -> int:
+    """Send a transfer through one node, wait there until it is committed; return the height."""
+    with cluster.client(cluster.accounts[0], node=node) as client:
+        outcome = client.credits.transfer(cluster.account(cluster.accounts[1]), amount)
+        assert outcome.state == "committed"
+        assert outcome.height is not None
+        return int(outcome.height)
+
+
+def test_two_observers_follow_and_serve_while_validators_come_and_go(guildmark_cluster_factory: Any) -> None:
+    cluster = guildmark_cluster_factory(node={"consensus": {"status_period_ms": 200}})
+    with cluster:
+        first = cluster.add_observer()
+        second = cluster.add_observer(cluster.accounts[1])
+        assert [cluster.status(index)["role"] for index in range(6)] == ["validator"] * 4 + ["observer"] * 2
+        with cluster.client(cluster.accounts[0], node=first) as client:
+            before = client.credits.balance(cluster.account(cluster.accounts[1]))
+        pay(cluster, first, 3)
+        height = pay(cluster, second, 4)
+        with cluster.client(cluster.accounts[0], node=first) as client:
+            client.wait_for_height(height)
+            assert client.credits.balance(cluster.account(cluster.accounts[1])) == before + 7
+
+        victim = cluster.primary()
+        cluster.kill(victim)
+        pay(cluster, first)
+        height = pay(cluster, second)
+        cluster.kill(first)
+        cluster.restart(victim)
+        height = max(height, pay(cluster, second))
+        cluster.restart(first)
+        assert cluster.status(first)["role"] == "observer"
+        wait(lambda: (cluster.status(first) or {"certified_height": 0})["certified_height"] >= height, 30)
+        assert cluster.wait_same_head()["height"] >= height
+
+        said = probe.get_json(cluster.url(second), "/v1/consensus")
+        assert said is not None
+        assert said["verdict"] == "following"
+        assert "observer" in said["summary"]
+        assert said["why"] == []
+        states = [member["state"] for member in said["members"]]
+        assert states.count("connected") + states.count("not linked") == 4
+        metrics = probe.get(cluster.url(second), "/metrics")
+        assert metrics is not None
+        assert b'guildmark_role{role="observer"} 1.0' in metrics[1]
+
+
+def test_an_observer_answers_for_the_ledger_as_a_validator_does(guildmark_cluster_factory: Any, tmp_path: Any) -> None:
+    """What is proven holds whoever hands it out: by the genesis hash alone."""
+    cluster = guildmark_cluster_factory(node={"consensus": {"status_period_ms": 200}})
+    with cluster:
+        index = cluster.add_observer()
+        song = tmp_path / "song.txt"
+        song.write_text("la la la\n")
+        with cluster.client(cluster.accounts[0]) as client:
+            made = client.assets.register(song, kind="artwork", name="A song")
+            height = client.status()["certified_height"]
+        with cluster.client(cluster.accounts[0], node=index) as client:
+            client.wait_for_height(height)
+            assert client.assets.get(made.asset)["name"] == "A song"
+            shown = verify_certificate(client.certificates.export(made.asset), cluster.network_id)
+            assert shown.asset == made.asset
+
+
+def test_a_node_that_is_not_registered_is_not_let_in_until_it_is(guildmark_cluster_factory: Any) -> None:
+    """It says what it waits for, and goes on by itself; withdrawn, it is cut off."""
+    from guildmark.cluster import network
+    from guildmark.cluster.process import NodeProcess
+
+    cluster = guildmark_cluster_factory(node={"consensus": {"status_period_ms": 200}})
+    with cluster, cluster.client(cluster.accounts[2]) as client:
+        place, entry = network.prepare_observer(cluster.directory)
+        network.enter_observer(cluster.directory, entry)
+        process = NodeProcess(place, cluster.logs)
+        url = f"http://127.0.0.1:{entry.api_port}"
+        process.start(exit_with_parent=True)
+        try:
+            process.wait_listening(time.monotonic() + 30)
+            assert not probe.is_ready(url)
+            said = probe.get_json(url, "/v1/status")
+            assert said is not None
+            assert said["role"] == "unregistered"
+            assert any("waits until the ledger names it" in reason for reason in said["why"])
+            assert not any(peer["connected"] for peer in said["peers"])
+
+            registered = client.observers.register(place, f"127.0.0.1:{entry.p2p_port}")
+            assert registered["organization"] == "cedar"
+            wait(lambda: probe.is_ready(url), 30)
+            assert [one["node_id"] for one in client.observers.all("cedar")] == [entry.node_id]
+
+            with cluster.client(cluster.accounts[0]) as other, pytest.raises(Refused) as caught:
+                other.observers.withdraw(entry.node_id)
+            assert caught.value.code == "observers.another_organization"
+            client.observers.withdraw(entry.node_id)
+            wait(lambda: not probe.is_ready(url), 30)
+            assert client.observers.all() == []
+        finally:
+            process.kill()

@@ -6,7 +6,9 @@ is expected of it leaves no trace anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import msgspec
@@ -184,7 +186,8 @@ class Chain:
         cut = len(STATE_PREFIX)
         audit = IndexAudit(self.registry.indexes)
         state = ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX))
-        tree = StateTree.build(audit.records(state))
+        with collector_paused():
+            tree = StateTree.build(audit.records(state))
         if tree.root != header.state_root:
             raise StorageError(
                 "storage.damaged",
@@ -317,7 +320,7 @@ class Chain:
     ) -> None:
         changes = view.changes()
         batch = founding_records(self.network_id) if founding else {}
-        undo = self._history.undo(block.header.height, changes)
+        undo = self._history.undo(block.header.height, changes, pending)
         if not founding:
             batch.update(undo.entries)
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
@@ -514,6 +517,18 @@ class Chain:
             LedgerError: `query.unknown`, `query.argument`, `query.not_found`.
         """
         return answer(self, name, arguments)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """A tree under construction is no garbage, and looking for some in it costs a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _MARK_MESSAGES = {

@@ -27,7 +27,7 @@ from ledger.state.growth import grow
 from ledger.state.indexes import INDEX
 from ledger.state.nodes import HASH_BYTES, LEAF_BYTES, branch_hash, leaf_hash, root_of, value_hash, way
 from ledger.state.store import RESYNC, Store
-from ledger.state.tree import StateTree
+from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import Readable
 from primitives.codec import CodecError, decode, encode
 
@@ -84,32 +84,27 @@ class StateHistory:
 
     # --- writing
 
-    def undo(self, height: int, changes: Mapping[bytes, bytes | None]) -> PendingUndo:
-        """Note what block `height`, which makes `changes`, replaces; the block is not in the tree yet."""
+    def undo(self, height: int, changes: Mapping[bytes, bytes | None], update: PendingUpdate) -> PendingUndo:
+        """Note what block `height` replaces, which makes `changes`. The tree's `update` by them is not applied yet."""
         sha256, get, first = hashlib.sha256, self._state.get, INDEX[0]
         number = height.to_bytes(8, "big")
         entries: Changes = {}
-        paths: list[bytes] = []
         records = self._records
         for key, value in changes.items():
             if key[0] == first:
                 continue
             before = get(key)
             if before is None:
-                if value is None:
-                    continue
-                records += 1
-            elif value is None:
-                records -= 1
-            path = sha256(key).digest()
-            paths.append(path)
-            entries[_RECORD + path + number] = _ABSENT if before is None else _PRESENT + before
+                entries[_RECORD + sha256(key).digest() + number] = _ABSENT
+                records += value is not None
+            else:
+                entries[_RECORD + sha256(key).digest() + number] = _PRESENT + before
+                records -= value is None
         depth = max(self._depth, _depth_for(records))
-        paths.sort()
-        places = self._tree.nodes_on([path.hex() for path in paths], depth)
+        places = self._tree.nodes_on(update.paths, depth)
         for place, node in places.items():
             entries[_place_key(place) + number] = node
-        entries[_BLOCK + number] = encode(BlockUndo(depth, b"".join(paths), tuple(places)))
+        entries[_BLOCK + number] = encode(BlockUndo(depth, bytes.fromhex("".join(update.paths)), tuple(places)))
         return PendingUndo(entries, records, depth)
 
     def commit(self, pending: PendingUndo) -> None:

@@ -58,10 +58,12 @@ _Change = tuple[Branch, int, Any]
 class PendingUpdate:
     """A computed but not yet applied change; valid for the tree as it was when `update` ran."""
 
-    __slots__ = ("base", "hashed", "root", "staged", "top")
+    __slots__ = ("base", "hashed", "paths", "root", "staged", "top")
 
-    def __init__(self, base: Digest, made: Made, staged: list[_Change]) -> None:
+    def __init__(self, base: Digest, made: Made, staged: list[_Change], paths: list[str]) -> None:
         self.base = base
+        self.paths = paths
+        """sha256 of every changed key, in hex and in order."""
         self.hashed, self.top = made
         self.root = root_of(self.hashed)
         self.staged = staged
@@ -192,10 +194,10 @@ class StateTree:
 
     def _pending(self, entries: list[_Entry]) -> PendingUpdate:
         if not entries:
-            return PendingUpdate(self.root, (self._hashed, self._top), [])
+            return PendingUpdate(self.root, (self._hashed, self._top), [], [])
         update = _Update(entries)
         made = update.apply(self._top, 0, 0, len(entries))
-        return PendingUpdate(self.root, made, update.staged)
+        return PendingUpdate(self.root, made, update.staged, [entry[0] for entry in entries])
 
 
 def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:

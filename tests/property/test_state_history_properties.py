@@ -46,7 +46,7 @@ class World:
 
     def block(self, changes: Mapping[bytes, bytes | None]) -> None:
         pending = self.tree.update(changes)
-        undo = self.history.undo(self.height + 1, changes)
+        undo = self.history.undo(self.height + 1, changes, pending)
         self.store.write_batch(undo.entries | {STATE_PREFIX + key: value for key, value in changes.items()})
         self.tree.commit(pending)
         self.history.commit(undo)

@@ -1,0 +1,257 @@
+"""What the authenticated state costs: `python -m benchmarks.micro.state_tree [records ...]` (100000 and 1000000).
+
+A chain of one module over LevelDB holds so many records of 200 bytes. Blocks that update 1,000 or 3,000 of them, at
+random, go the whole way of a block: transaction, tree, history, and one synced batch; what the chain then drops of its
+past is in it. The figures are microseconds a key, and multiples of one SHA-256 over 64 bytes in the same run, because
+absolute times do not carry from machine to machine. Then a new process opens the chain: how long that takes, what
+memory it holds after reads and blocks, and what a proof costs at the head and in the past.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from ledger.chain import Chain
+from ledger.execution import DecidedBatch, DecidedProposal
+from ledger.genesis import Genesis, GenesisOrganization, GenesisValidator, validator_account
+from ledger.modules.module import Context, Module, Rule, Standing
+from ledger.operations import Registry
+from ledger.parameters import Parameters
+from ledger.state.batch_proofs import verify_batch_proof
+from ledger.state.proofs import verify_state_proof
+from ledger.state.store import LevelStore
+from ledger.state.view import Readable
+from ledger.transaction import build
+from node.memory import settle
+from primitives.identifiers import key_to_text
+from primitives.keys import SigningKey
+
+START_MS = 1_700_000_000_000
+VALUE_BYTES = 200
+FILL = 10_000
+"""Records that a block writes while the chain is filled."""
+ROUNDS = 20
+KEYS = tuple(SigningKey(bytes([index + 1]) * 32) for index in range(4))
+
+prepared: list[tuple[bytes, bytes]] = []
+"""What the next operation writes."""
+
+
+class Write(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="bench.write"):
+    """Write what is prepared."""
+
+
+def _write(context: Context, operation: Write) -> None:  # noqa: ARG001 - a handler
+    put = context.view.put
+    for key, value in prepared:
+        put(key, value)
+
+
+def _standing(view: Readable, account: bytes, key: bytes) -> Standing | None:  # noqa: ARG001 - a registry's
+    return Standing("owner")
+
+
+REGISTRY = Registry(
+    [
+        Module(
+            name="bench",
+            operations={Write: _write},
+            rules={
+                Write: Rule(signers=frozenset({"owner"}), while_suspended=True, after_removal=True, while_frozen=True)
+            },
+            deadlines={},
+            genesis=lambda context, genesis: None,
+        )
+    ],
+    standing=_standing,
+    clock_offset_ms=lambda view: 0,
+    queries={},
+)
+
+
+def genesis() -> Genesis:
+    return Genesis(
+        version=1,
+        name="benchmark",
+        salt="00" * 32,
+        created_at_ms=START_MS,
+        development=True,
+        parameters=Parameters(),
+        organizations=tuple(GenesisOrganization(f"org-{at}", f"Org {at}") for at in range(4)),
+        accounts=(),
+        validators=tuple(
+            GenesisValidator(
+                f"org-{at}",
+                f"gmnode1{at}",
+                key_to_text(key.public_key),
+                base64.b64encode(b"%d" % at).decode(),
+                f"127.0.0.1:{at + 1}",
+            )
+            for at, key in enumerate(KEYS)
+        ),
+    )
+
+
+def key_of(number: int) -> bytes:
+    return b"bench/%026d" % number
+
+
+def block(chain: Chain, changes: list[tuple[bytes, bytes]]) -> float:
+    """Execute one block that writes `changes`; return the seconds that it took."""
+    prepared[:] = changes
+    now_ms = chain.head.timestamp_ms + 100
+    data = build(
+        network_id=chain.network_id,
+        sender=validator_account(chain.network_id, chain.genesis.validators[0]),
+        key=KEYS[0],
+        operations=(Write(),),
+        expires_at_ms=now_ms + 60_000,
+    )
+    began = time.perf_counter()
+    executed = chain.execute(chain.height + 1, DecidedProposal(0, now_ms), [DecidedBatch(0, chain.height, (data,))])
+    took = time.perf_counter() - began
+    assert [receipt.code for receipt in executed.receipts] == [""], executed.receipts
+    return took
+
+
+def unit_us() -> float:
+    """Return what one SHA-256 over 64 bytes takes, in microseconds: the best of five times 50,000."""
+    data, sha256 = os.urandom(64), hashlib.sha256
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(50_000):
+            sha256(data).digest()
+        best = min(best, time.perf_counter() - began)
+    return best / 50_000 * 1e6
+
+
+class Parts:
+    """How long parts of the way take, by wrapping them."""
+
+    def __init__(self, chain: Any) -> None:
+        self.seconds: dict[str, float] = {}
+        self._wrap("tree", chain._tree, "update")
+        self._wrap("tree", chain._tree, "commit")
+        self._wrap("history", chain._history, "undo")
+        self._wrap("write", chain._store, "write_batch")
+
+    def _wrap(self, name: str, holder: Any, method: str) -> None:
+        inner: Callable[..., Any] = getattr(type(holder), method)
+        seconds = self.seconds
+
+        def timed(this: Any, *arguments: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return inner(this, *arguments, **options)
+            finally:
+                seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+
+        setattr(type(holder), method, timed)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def updates(chain: Chain, records: int, size: int, rng: random.Random) -> list[float]:
+    """Return the seconds of blocks that update `size` existing records."""
+    return [
+        block(chain, [(key_of(at), rng.randbytes(VALUE_BYTES)) for at in rng.sample(range(records), size)])
+        for _ in range(ROUNDS)
+    ]
+
+
+def fill_and_update(directory: Path, records: int) -> None:
+    rng = random.Random(1)
+    store = LevelStore(directory / "db")
+    chain = Chain.open(store, genesis(), REGISTRY)
+    for first in range(0, records, FILL):
+        block(chain, [(key_of(at), rng.randbytes(VALUE_BYTES)) for at in range(first, min(first + FILL, records))])
+    settle()
+    unit = unit_us()
+    parts = Parts(chain)
+    for size in (1_000, 3_000):
+        updates(chain, records, size, rng)
+        parts.seconds.clear()
+        taken = updates(chain, records, size, rng)
+        each = [seconds / size * 1e6 for seconds in taken]
+        shares = ", ".join(f"{name} {1e6 * spent / ROUNDS / size:.1f}" for name, spent in parts.seconds.items())
+        print(
+            f"{records:>9,} records, blocks of {size:,}: {median(each):5.1f} us a key, {median(each) / unit:5.1f} units "
+            f"(best {min(each) / unit:.1f}, worst {max(each) / unit:.1f}; {shares} us; unit {unit:.2f} us)",
+            flush=True,
+        )
+    store.close()
+
+
+def reopen(directory: Path, records: int) -> None:
+    """In a process of its own: what opening, reading and proving take."""
+    rng = random.Random(2)
+    store = LevelStore(directory / "db")
+    began = time.perf_counter()
+    chain = Chain.open(store, genesis(), REGISTRY)
+    opened, fresh = time.perf_counter() - began, resident_bytes()
+    settle()
+    view = chain.view()
+    for _ in range(records):
+        view.get(key_of(rng.randrange(records)))
+    updates(chain, records, 1_000, rng)
+    print(
+        f"{records:>9,} records: opened in {opened:.1f} s; resident {fresh / 1e6:.0f} MB then, "
+        f"{resident_bytes() / 1e6:.0f} MB after reading {records:,} and {ROUNDS} blocks of 1,000",
+        flush=True,
+    )
+    unit = unit_us()
+    for name, height in (("head", chain.height), ("10 blocks ago", chain.height - 10), ("oldest", chain.oldest_state)):
+        header = chain.header(height)
+        assert header is not None
+        taken: list[float] = []
+        sizes: list[int] = []
+        for _ in range(200):
+            key = key_of(rng.randrange(records))
+            began = time.perf_counter()
+            proof = chain.prove(key, height)
+            taken.append(time.perf_counter() - began)
+            verify_state_proof(header.state_root, key, chain.record_at(key, height), proof)
+            sizes.append(len(proof.encode()))
+        keys = [key_of(at) for at in rng.sample(range(records), 100)]
+        began = time.perf_counter()
+        batch = chain.prove_many(keys, height)
+        together = time.perf_counter() - began
+        verify_batch_proof(header.state_root, {key: chain.record_at(key, height) for key in keys}, batch)
+        print(
+            f"    proof at {name}: {median(taken) * 1e6:,.0f} us ({median(taken) * 1e6 / unit:,.0f} units), "
+            f"{median(sizes):,.0f} B; 100 keys in one: {together * 1e3:.1f} ms, {len(batch.encode()):,} B",
+            flush=True,
+        )
+    store.close()
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[:1] == ["--reopen"]:
+        reopen(Path(arguments[1]), int(arguments[2]))
+        return
+    for records in [int(argument) for argument in arguments] or [100_000, 1_000_000]:
+        with tempfile.TemporaryDirectory(prefix="guildmark-state-") as directory:
+            fill_and_update(Path(directory), records)
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.micro.state_tree", "--reopen", directory, str(records)], check=True
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -23,7 +23,7 @@ import msgspec
 
 from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block, rest_root
 from ledger.errors import StorageError
-from ledger.state.store import Store
+from ledger.state.store import RESYNC, Store
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
 from primitives.finality import Bytes32, FinalityCertificate, Natural
@@ -109,6 +109,17 @@ class Archive:
     def header(self, height: int) -> Header | None:
         return self._record(b"h" + _number(height), Header)
 
+    def present_header(self, height: int) -> Header:
+        """Return the header of a block that must be here.
+
+        Raises:
+            StorageError: `storage.damaged`: it is not.
+        """
+        header = self.header(height)
+        if header is None:
+            raise StorageError("storage.damaged", f"the header of block {height} is missing; {RESYNC}")
+        return header
+
     def encoded_block(self, height: int) -> bytes | None:
         return self._store.get(b"b" + _number(height))
 
@@ -118,6 +129,13 @@ class Archive:
 
     def results(self, height: int) -> BlockResults | None:
         return self._record(b"r" + _number(height), BlockResults)
+
+    def present_results(self, height: int) -> BlockResults:
+        """Return the results of a block that must be here; raises as `present_header`."""
+        results = self.results(height)
+        if results is None:
+            raise StorageError("storage.damaged", f"the receipts of block {height} are missing; {RESYNC}")
+        return results
 
     def executed_ids(self, height: int) -> ExecutedIds | None:
         """Return the ids that block `height` executed, and until when they are held; None where nothing tells."""
@@ -146,6 +164,22 @@ class Archive:
         """Return (height, index of the receipt) of an executed transaction."""
         found = self._record(b"t" + transaction_id, _Location)
         return None if found is None else (found.height, found.index)
+
+    def removal(self, height: int) -> Changes:
+        """Return the deletions that drop block `height`. Of the genesis block and of epochs' last blocks the header and
+        the certificate stay, which lead a verifier from one set of validators to the next."""
+        number = _number(height)
+        changes: Changes = dict.fromkeys((b"b" + number, b"r" + number, b"x" + number, b"i" + number))
+        results, header = self.results(height), self.header(height)
+        if results is not None:
+            changes.update((b"t" + receipt.id, None) for receipt in results.receipts[results.swept :])
+        if height > 0 and header is not None and header.epoch_end != height:
+            changes.update(dict.fromkeys((b"h" + number, b"c" + number)))
+        return changes
+
+    def windows(self, oldest_block: int, oldest_state: int) -> Changes:
+        """Return the records that say how far back the chain goes."""
+        return {_OLDEST_BLOCK: _number(oldest_block), _OLDEST_STATE: _number(oldest_state)}
 
     def write_certificate(self, certificate: FinalityCertificate, certified_height: int, *, sync: bool) -> None:
         """Store a certificate. One that was not synced and is lost is made again from votes, or fetched."""

@@ -27,7 +27,7 @@ from ledger.block import (
     receipts_root,
     transactions_root,
 )
-from ledger.errors import InvalidBlock, InvalidProof, InvalidTransaction, LedgerError, OperationError, StorageError
+from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError, OperationError, StorageError
 from ledger.execution import (
     BlockExecutor,
     DecidedBatch,
@@ -41,16 +41,19 @@ from ledger.genesis import network_id as network_id_of
 from ledger.modules.module import ArtifactRecord, ChainFacts, Context
 from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
-from ledger.parameters import LIFETIME_MS_MAX, read_parameters, write_parameters
+from ledger.parameters import read_parameters, write_parameters
 from ledger.ports import EvidenceJudge, StateFollower
+from ledger.proving import Prover, Window
+from ledger.pruning import Pruner, Retention, Windows
 from ledger.queries import answer
 from ledger.replay import ReplayIds
-from ledger.state.batch_proofs import BatchProof, prove_batch
+from ledger.resuming import replay_ids
+from ledger.state.batch_proofs import BatchProof
 from ledger.state.history import StateHistory
-from ledger.state.indexes import IndexAudit, committed, is_index_key
-from ledger.state.proofs import StateProof, proof_along, verify_state_proof
+from ledger.state.indexes import IndexAudit, committed
+from ledger.state.proofs import StateProof
 from ledger.state.records import STATE_PREFIX, StateRecords
-from ledger.state.store import RESYNC, Store
+from ledger.state.store import RESYNC, LevelStore, Store
 from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import StateView
 from ledger.transaction import DecodedTransaction
@@ -93,15 +96,25 @@ class TransactionStatus(msgspec.Struct, frozen=True):
 class Chain:
     """A chain over a store. Made by `open`."""
 
-    def __init__(self, store: Store, genesis: Genesis, registry: Registry, judge: EvidenceJudge | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        genesis: Genesis,
+        registry: Registry,
+        judge: EvidenceJudge | None = None,
+        retention: Retention | None = None,
+    ) -> None:
         self.genesis = genesis
         self.network_id: Digest = network_id_of(genesis)
         self.registry = registry
         self.archive = Archive(store)
         self._store = store
         self._tree = StateTree()
-        self._state = StateRecords(store, self._tree)
+        self._retention = Retention() if retention is None else retention
+        self._state = StateRecords(store, self._tree, self._retention.record_cache_bytes)
         self._history = StateHistory(store, self._tree, self._state, 0, 0)
+        self._pruner = Pruner(self.archive, self._history, self._retention)
+        self._compact = store.compact_later if isinstance(store, LevelStore) else None
         self._replay = ReplayIds()
         self._facts = ChainFacts(self._hash_at, judge)
         self._follower: StateFollower | None = None
@@ -122,10 +135,12 @@ class Chain:
         *,
         judge: EvidenceJudge | None = None,
         follower: StateFollower | None = None,
+        retention: Retention | None = None,
     ) -> Chain:
         """Open the chain in `store`, or begin one there. All nodes of a network need a `judge`, or none.
 
-        A `follower` hears of the head that was found, and of every block before anybody else does.
+        A `follower` hears of the head that was found, and of every block before anybody else does. Without a
+        `retention` all blocks are kept, and a past of the state of `HISTORY_BLOCKS_DEFAULT` blocks.
 
         The tree and the replay ids are rebuilt and the indexes audited, some 5 to 10 us a record; the tree's root must
         be the head's.
@@ -133,7 +148,7 @@ class Chain:
         Raises:
             StorageError: `storage.foreign`, `storage.format`, `storage.damaged`, or a failure of the store.
         """
-        chain = cls(store, genesis, registry or default_registry(), judge)
+        chain = cls(store, genesis, registry or default_registry(), judge, retention)
         if chain.archive.check_network(chain.network_id):
             chain._resume()
         else:
@@ -182,7 +197,7 @@ class Chain:
 
     def _resume(self) -> None:
         height = self.archive.height()
-        header = self._header(height)
+        header = self.archive.present_header(height)
         cut = len(STATE_PREFIX)
         audit = IndexAudit(self.registry.indexes)
         state = ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX))
@@ -199,28 +214,15 @@ class Chain:
                 "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}; {RESYNC}"
             )
         self._tree = tree
-        self._state = StateRecords(self._store, tree)
+        self._state = StateRecords(self._store, tree, self._retention.record_cache_bytes)
         self._history = StateHistory(self._store, tree, self._state, audit.count, height)
+        self._pruner = Pruner(self.archive, self._history, self._retention)
         self.head = header
         self.head_hash = block_hash(header)
         self.certified_height = min(self.archive.certified_height(), height)
         self.oldest_block = self.archive.oldest_block()
         self.oldest_state = self.archive.oldest_state()
-        self._rebuild_replay_ids()
-
-    def _rebuild_replay_ids(self) -> None:
-        headers = [self.head]
-        oldest = self.head.timestamp_ms - LIFETIME_MS_MAX
-        while headers[-1].height > 0 and headers[-1].timestamp_ms >= oldest:
-            parent = self._header(headers[-1].height - 1)
-            if block_hash(parent) != headers[-1].parent_hash:
-                raise StorageError("storage.damaged", f"block {parent.height} is not the parent of its successor")
-            headers.append(parent)
-        for header in reversed(headers):
-            executed = self.archive.executed_ids(header.height)
-            if executed is None:
-                raise StorageError("storage.damaged", f"the receipts of block {header.height} are missing")
-            self._replay.add(executed.ids, executed.expire_at_ms, header.timestamp_ms)
+        self._replay = replay_ids(self.archive, header)
 
     # --- blocks
 
@@ -326,12 +328,18 @@ class Chain:
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
         note = None if self._follower is None else self._follower.note(changes)
         batch.update(block_records(block, results, note))
+        before = Windows(self.oldest_block, self.oldest_state)
+        dropped, windows = self._pruner.step(block.header, self.certified_height, before)
+        batch.update(dropped)
         self._store.write_batch(batch, sync=True)
+        self.oldest_block, self.oldest_state = windows.oldest_block, windows.oldest_state
         self._tree.commit(pending)
         self._history.commit(undo)
         self._state.written(changes)
         self.head = block.header
         self.head_hash = block_hash(block.header)
+        if self._compact is not None and (ranges := self._pruner.to_compact(windows)):
+            self._compact(ranges)
         if self._follower is not None and note is not None:
             self._follower.executed(self.head, self.head_hash, note, self._state)
 
@@ -346,21 +354,9 @@ class Chain:
         """Return the block as peers fetch it and `replay` takes it."""
         return self.archive.encoded_block(height)
 
-    def _header(self, height: int) -> Header:
-        header = self.archive.header(height)
-        if header is None:
-            raise StorageError("storage.damaged", f"the header of block {height} is missing")
-        return header
-
     def _hash_at(self, height: int) -> Digest | None:
         header = self.archive.header(height)
         return None if header is None else block_hash(header)
-
-    def _results(self, height: int) -> BlockResults:
-        results = self.archive.results(height)
-        if results is None:
-            raise StorageError("storage.damaged", f"the receipts of block {height} are missing")
-        return results
 
     # --- epochs and certificates
 
@@ -414,7 +410,7 @@ class Chain:
         if location is None:
             return TransactionStatus("unknown")
         height, index = location
-        results = self._results(height)
+        results = self.archive.present_results(height)
         return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
 
     def admission_error(self, transaction: DecodedTransaction | DecodedBundle, now_ms: int) -> LedgerError | None:
@@ -451,60 +447,20 @@ class Chain:
         return None
 
     def prove(self, key: bytes, height: int | None = None) -> StateProof:
-        """Prove the record of `key` after block `height` (the head's without one), or its absence.
-
-        Raises:
-            InvalidProof: `proof.index`: the tree knows nothing of an index's entries, so there is nothing to prove;
-                `proof.future` above the head, `proof.pruned` below `oldest_state`.
-            StorageError: `storage.damaged`: what is kept of that height does not lead to its root.
-        """
-        self._require_provable(key)
-        if self._is_head(height):
-            return proof_along(self._tree.path(key), key)
-        assert height is not None
-        root = self._header(height).state_root
-        proof = proof_along(self._history.path_at(key, height, root, {}), key)
-        try:
-            verify_state_proof(root, key, self._history.record_at(key, height), proof)
-        except InvalidProof as error:
-            raise StorageError("storage.damaged", f"the state of block {height}: {error.message}; {RESYNC}") from error
-        return proof
+        """Prove the record of `key` after block `height` (the head's without one), or its absence. Raises as
+        `ledger.proving.Prover`."""
+        return self._prover().prove(key, height)
 
     def prove_many(self, keys: Sequence[bytes], height: int | None = None) -> BatchProof:
-        """Prove the records of `keys` after block `height`, or their absence, with one proof. Raises as `prove`, and
-        InvalidProof `proof.keys` for none, too many, or one twice."""
-        for key in keys:
-            self._require_provable(key)
-        if self._is_head(height):
-            return prove_batch(keys, self._tree.path)
-        assert height is not None
-        at, root, known = height, self._header(height).state_root, dict[str, bytes]()
-        return prove_batch(keys, lambda key: self._history.path_at(key, at, root, known))
+        """Prove the records of `keys` after block `height`, or their absence, with one proof. Raises as `prove`."""
+        return self._prover().prove_many(keys, height)
 
     def record_at(self, key: bytes, height: int | None = None) -> bytes | None:
-        """Return the record of `key` after block `height` (the head's without one); None where there was none. Raises
-        as `prove`."""
-        if self._is_head(height):
-            return self._state.get(key)
-        assert height is not None
-        self._require_provable(key)
-        return self._history.record_at(key, height)
+        """Return the record of `key` after block `height`; None where there was none. Raises as `prove`."""
+        return self._prover().record_at(key, height)
 
-    def _is_head(self, height: int | None) -> bool:
-        if height is None or height == self.height:
-            return True
-        if height > self.height:
-            raise InvalidProof("proof.future", f"block {height} is not there yet; the head is {self.height}")
-        if height < self.oldest_state:
-            raise InvalidProof("proof.pruned", f"the oldest state kept here is that of block {self.oldest_state}")
-        return False
-
-    @staticmethod
-    def _require_provable(key: bytes) -> None:
-        if is_index_key(key):
-            raise InvalidProof(
-                "proof.index", "entries of indexes cannot be proven: prove the records that they follow from"
-            )
+    def _prover(self) -> Prover:
+        return Prover(self._tree, self._state, self._history, self.archive, Window(self.oldest_state, self.height))
 
     def view(self) -> StateView:
         """Return a view over the head's state. Whatever is written to it is lost."""

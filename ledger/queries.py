@@ -119,6 +119,8 @@ def _head(chain: Chain) -> HeadResult:
 def _block(chain: Chain, *, height: int | str = "latest") -> BlockResult:
     """A block by height; `latest` without one."""
     number = chain.height if height == "latest" else _natural("height", height)
+    if number < chain.oldest_block:
+        raise LedgerError("block.pruned", f"the oldest block kept here is {chain.oldest_block}")
     block = chain.block(number)
     results = chain.archive.results(number)
     if block is None or results is None:

@@ -20,7 +20,7 @@ from ledger.search.index import SearchIndex
 from ledger.state.store import LevelStore
 from node.artifact_shelf import ArtifactShelf
 from node.chain_service import ChainService, Head, Opening
-from node.configuration import Configuration, split_address
+from node.configuration import Configuration, ledger_retention, split_address
 from node.core import NodeCore
 from node.core_settings import core_configuration
 from node.data_directory import DataDirectory
@@ -160,7 +160,8 @@ class Node:
 
         def open_ledger() -> RemoteLedger:
             directory = self._files.directory
-            return process.open(directory.chain, self._files.genesis_bytes, directory.search)
+            retention = ledger_retention(self._files.configuration)
+            return process.open(directory.chain, self._files.genesis_bytes, directory.search, retention)
 
         executor = ThreadExecutor(open_ledger, post, self._on_fatal)
         self._thread_stops += [executor.stop, process.stop]
@@ -170,7 +171,14 @@ class Node:
         """Runs in the executor's thread."""
         self._store = LevelStore(self._files.directory.chain)
         index = self._index = SearchIndex(self._files.directory.search, log.warning)
-        return ChainService(Chain.open(self._store, self._files.genesis, judge=ConsensusJudge(), follower=index))
+        chain = Chain.open(
+            self._store,
+            self._files.genesis,
+            judge=ConsensusJudge(),
+            follower=index,
+            retention=ledger_retention(self._files.configuration),
+        )
+        return ChainService(chain)
 
     async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:
         loop = asyncio.get_running_loop()

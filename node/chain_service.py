@@ -310,6 +310,8 @@ class ChainService(ChainCertificates):
     ) -> list[tuple[int, bytes, bytes, bytes, tuple[tuple[int, str], ...]]]:
         """Return (height, block hash, state root, ids, refusals) of up to `count` blocks; receipts of deadlines are
         no transactions."""
+        if first < self._chain.oldest_block:
+            raise LedgerError("block.pruned", f"the oldest block kept here is {self._chain.oldest_block}")
         found = []
         for height in range(first, min(first + count - 1, self._chain.height) + 1):
             header, results = self._chain.header(height), self._chain.archive.results(height)

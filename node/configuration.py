@@ -14,6 +14,9 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 
 import msgspec
 
+from ledger.pruning import BLOCKS_MIN, HISTORY_BLOCKS_DEFAULT
+from ledger.pruning import Retention as LedgerRetention
+from ledger.state.records import CACHE_BYTES_MAX
 from node.failures import ConfigurationError
 
 CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
@@ -106,6 +109,20 @@ class Executor(Section, frozen=True):
     """Who owns the ledger: a thread of the node, or a process of its own where there are two cores for it."""
 
 
+class Retention(Section, frozen=True):
+    """[retention]: how far back this node can answer. Nothing that the validators agree on depends on it."""
+
+    mode: Literal["archive", "pruned"] = "archive"
+    """archive keeps all blocks; pruned keeps the last `blocks`, and of older ones what leads a verifier from the
+    genesis block through every change of the validators."""
+    blocks: Annotated[int, _range(BLOCKS_MIN, 2**40)] = 100_000
+    """With mode pruned: blocks, receipts and places of transactions that stay, the youngest."""
+    history_blocks: Annotated[int, _range(0, 2**40)] = HISTORY_BLOCKS_DEFAULT
+    """Heights below the head at which records can be read and proven, in either mode; at least 16, and 0 for all."""
+    record_cache_bytes: Annotated[int, _range(1_048_576, 2**36)] = CACHE_BYTES_MAX
+    """Memory for records of the state that were read or written lately."""
+
+
 class Artifacts(Section, frozen=True):
     """[artifacts]: the chunk store and its replication."""
 
@@ -148,6 +165,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consensus: Consensus = Consensus()
     batching: Batching = Batching()
     executor: Executor = Executor()
+    retention: Retention = Retention()
     artifacts: Artifacts = Artifacts()
     storage: Storage = Storage()
     log: Log = Log()
@@ -184,6 +202,14 @@ def parse(data: bytes, path: Path) -> Configuration:
         raise ConfigurationError(f"{path}: {_explain(str(error))}") from error
     _check(configuration, path)
     return configuration
+
+
+def ledger_retention(configuration: Configuration) -> LedgerRetention:
+    """Return what [retention] says, for the ledger."""
+    wanted = configuration.retention
+    return LedgerRetention(
+        wanted.history_blocks, wanted.blocks if wanted.mode == "pruned" else 0, wanted.record_cache_bytes
+    )
 
 
 def split_address(text: str) -> tuple[str, int]:

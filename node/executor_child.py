@@ -34,10 +34,13 @@ def serve(connection: Connection) -> None:
             method, arguments = receive(connection)
             try:
                 if method == "open":
-                    directory, genesis, search = arguments
+                    directory, genesis, search, retention = arguments
                     store = LevelStore(Path(directory))
                     index = None if search is None else SearchIndex(Path(search), _report)
-                    service = ChainService(Chain.open(store, parse(genesis), judge=ConsensusJudge(), follower=index))
+                    chain = Chain.open(
+                        store, parse(genesis), judge=ConsensusJudge(), follower=index, retention=retention
+                    )
+                    service = ChainService(chain)
                     memory.settle()
                     result = None
                 else:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Final
 
+from ledger.pruning import Retention
 from node.executor import ExecutorFailed, Post
 from node.executor_pipe import receive, send
 
@@ -44,14 +45,16 @@ class LedgerProcess:
     def process_id(self) -> int:
         return self._process.pid
 
-    def open(self, directory: Path, genesis: bytes, search: Path | None = None) -> RemoteLedger:
+    def open(
+        self, directory: Path, genesis: bytes, search: Path | None = None, retention: Retention | None = None
+    ) -> RemoteLedger:
         """Open the chain in `directory`, and its search database at `search`. For the executor's thread.
 
         Raises:
             LedgerError: see `Chain.open`. ExecutorFailed: the process ended.
         """
         remote = RemoteLedger(self._connection)
-        remote.ask("open", (str(directory), genesis, None if search is None else str(search)))
+        remote.ask("open", (str(directory), genesis, None if search is None else str(search), retention))
         return remote
 
     def stop(self) -> None:

@@ -31,6 +31,10 @@ _ARCHIVE_TABLES: Final = {
     b"c": "certificates",
     b"t": "transactions",
     b"x": "search notes",
+    b"i": "executed ids",
+    b"u": "past records",
+    b"n": "past nodes of the tree",
+    b"d": "what blocks replaced",
     b"m": "meta",
 }
 

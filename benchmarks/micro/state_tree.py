@@ -30,6 +30,7 @@ from ledger.genesis import Genesis, GenesisOrganization, GenesisValidator, valid
 from ledger.modules.module import Context, Module, Rule, Standing
 from ledger.operations import Registry
 from ledger.parameters import Parameters
+from ledger.pruning import Retention
 from ledger.state.batch_proofs import verify_batch_proof
 from ledger.state.proofs import verify_state_proof
 from ledger.state.store import LevelStore
@@ -44,6 +45,8 @@ VALUE_BYTES = 200
 FILL = 10_000
 """Records that a block writes while the chain is filled."""
 ROUNDS = 20
+RETENTION = Retention(history_blocks=16)
+"""So that every measured block also drops the past of an earlier one."""
 KEYS = tuple(SigningKey(bytes([index + 1]) * 32) for index in range(4))
 
 prepared: list[tuple[bytes, bytes]] = []
@@ -64,6 +67,14 @@ def _standing(view: Readable, account: bytes, key: bytes) -> Standing | None:  #
     return Standing("owner")
 
 
+def _nothing(context: Context, genesis: Genesis) -> None:
+    """What the genesis block writes for this module."""
+
+
+def _no_offset(view: Readable) -> int:  # noqa: ARG001 - a registry's
+    return 0
+
+
 REGISTRY = Registry(
     [
         Module(
@@ -73,11 +84,11 @@ REGISTRY = Registry(
                 Write: Rule(signers=frozenset({"owner"}), while_suspended=True, after_removal=True, while_frozen=True)
             },
             deadlines={},
-            genesis=lambda context, genesis: None,
+            genesis=_nothing,
         )
     ],
     standing=_standing,
-    clock_offset_ms=lambda view: 0,
+    clock_offset_ms=_no_offset,
     queries={},
 )
 
@@ -178,7 +189,7 @@ def updates(chain: Chain, records: int, size: int, rng: random.Random) -> list[f
 def fill_and_update(directory: Path, records: int) -> None:
     rng = random.Random(1)
     store = LevelStore(directory / "db")
-    chain = Chain.open(store, genesis(), REGISTRY)
+    chain = Chain.open(store, genesis(), REGISTRY, retention=RETENTION)
     for first in range(0, records, FILL):
         block(chain, [(key_of(at), rng.randbytes(VALUE_BYTES)) for at in range(first, min(first + FILL, records))])
     settle()
@@ -191,8 +202,9 @@ def fill_and_update(directory: Path, records: int) -> None:
         each = [seconds / size * 1e6 for seconds in taken]
         shares = ", ".join(f"{name} {1e6 * spent / ROUNDS / size:.1f}" for name, spent in parts.seconds.items())
         print(
-            f"{records:>9,} records, blocks of {size:,}: {median(each):5.1f} us a key, {median(each) / unit:5.1f} units "
-            f"(best {min(each) / unit:.1f}, worst {max(each) / unit:.1f}; {shares} us; unit {unit:.2f} us)",
+            f"{records:>9,} records, blocks of {size:,}: {median(each):5.1f} us a key, "
+            f"{median(each) / unit:5.1f} units (best {min(each) / unit:.1f}, worst {max(each) / unit:.1f}; "
+            f"{shares} us; unit {unit:.2f} us)",
             flush=True,
         )
     store.close()
@@ -203,7 +215,7 @@ def reopen(directory: Path, records: int) -> None:
     rng = random.Random(2)
     store = LevelStore(directory / "db")
     began = time.perf_counter()
-    chain = Chain.open(store, genesis(), REGISTRY)
+    chain = Chain.open(store, genesis(), REGISTRY, retention=RETENTION)
     opened, fresh = time.perf_counter() - began, resident_bytes()
     settle()
     view = chain.view()

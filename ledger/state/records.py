@@ -33,14 +33,15 @@ _ABSENT: Final[Any] = object()
 class StateRecords:
     """Reads of the state at the head."""
 
-    __slots__ = ("_lists", "_old", "_room", "_store", "_tree", "_young")
+    __slots__ = ("_generation_bytes", "_lists", "_old", "_room", "_store", "_tree", "_young")
 
-    def __init__(self, store: Store, tree: StateTree) -> None:
+    def __init__(self, store: Store, tree: StateTree, cache_bytes: int = CACHE_BYTES_MAX) -> None:
         self._store = store
         self._tree = tree
         self._young: dict[bytes, bytes | None] = {}
         self._old: dict[bytes, bytes | None] = {}
-        self._room = CACHE_BYTES_MAX // 2
+        self._generation_bytes = cache_bytes // 2
+        self._room = self._generation_bytes
         """Bytes that the young generation may still take."""
         self._lists = _ShortLists()
 
@@ -105,7 +106,7 @@ class StateRecords:
         freed = 0 if held is _ABSENT else RECORD_OVERHEAD_BYTES + len(key) + (0 if held is None else len(held))
         if cost - freed > self._room:
             self._young, self._old = {}, self._young
-            self._room, freed = CACHE_BYTES_MAX // 2, 0
+            self._room, freed = self._generation_bytes, 0
         self._young[key] = value
         self._room -= cost - freed
 

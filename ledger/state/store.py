@@ -12,13 +12,14 @@ import fcntl
 import hashlib
 import os
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import plyvel
 
 from ledger.errors import StorageError
+from ledger.state.compaction import Compactor
 from primitives.digest import domain
 
 CHECK_BYTES: Final = 8
@@ -169,6 +170,7 @@ class LevelStore:
         except plyvel.Error as error:
             self._release()
             raise self._error(error) from error
+        self._compactor = Compactor(self._db)
 
     def get(self, key: bytes) -> bytes | None:
         return self._get(self._db, key)
@@ -218,8 +220,13 @@ class LevelStore:
         self._check_open()
         return _LevelSnapshot(self, self._db.snapshot())
 
+    def compact_later(self, ranges: Sequence[tuple[bytes, bytes]]) -> None:
+        """Give back the room of what was deleted in each (first key, key behind the last), beside all else."""
+        self._compactor.request(ranges)
+
     def close(self) -> None:
         if self._lock is not None:
+            self._compactor.close()
             self._db.close()
             self._release()
 

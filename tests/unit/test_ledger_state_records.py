@@ -33,12 +33,11 @@ def test_the_cache_answers_like_the_store_and_keeps_within_its_bound(
 ) -> None:
     """I13: records that are read, written, deleted and that grow, in a cache that holds few of them."""
     bound, largest = 8_000, 700
-    monkeypatch.setattr(records, "CACHE_BYTES_MAX", bound)
     monkeypatch.setattr(records, "LISTS_MAX", 8)
     rng = random.Random(seed)
     store = MemoryStore()
     tree = StateTree()
-    state = StateRecords(store, tree)
+    state = StateRecords(store, tree, bound)
     model: dict[bytes, bytes] = {}
     # Records, and entries of an index, which the tree knows nothing of.
     keys = [b"%s/%d" % (table, number) for table in (b"key", b"~index") for number in range(30)]

@@ -69,6 +69,12 @@ ledger-campaign: $(VENV)/.dev ## Compare 100,000 random operations with the refe
 	@mkdir -p $(CAMPAIGN)
 	$(BIN)/python -m tests.property.ledger_campaign --operations $(OPERATIONS) --seed $(SEED) --table $(CAMPAIGN)/ledger-$(SEED).md
 
+GOSSIP_SEEDS ?= 100
+.PHONY: gossip-campaign
+gossip-campaign: $(VENV)/.dev ## Gossip to 50, 100 and 200 observers under churn and losses, 100 seeds each (minutes)
+	@mkdir -p $(CAMPAIGN)
+	$(BIN)/python -m benchmarks.gossip_figures --seeds $(GOSSIP_SEEDS) --json $(CAMPAIGN)/gossip.json
+
 .PHONY: bench-smoke
 bench-smoke: $(VENV)/.dev ## Hold a short run to the committed baseline, by ratios (under 2 minutes)
 	$(BIN)/python -m benchmarks.gate

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import rich_click as click
 from click import get_current_context
 from click.core import ParameterSource
 
-from guildmark.cli.network import create, creation_options
-from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.network import create, creation_options, node_settings
+from guildmark.cli.output import blocks_progress, emit, emit_table, note
 from guildmark.cli.session import DEFAULT_NETWORK, Session, with_session
 from guildmark.errors import ClusterError, Unreachable
 
+JOIN_TIMEOUT_S: Final = 600.0
 _DIRECTORY = click.argument(
     "directory", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_NETWORK, envvar="GUILDMARK_NETWORK"
 )
@@ -44,7 +45,7 @@ def up(session: Session, directory: Path, **options: Any) -> None:
         note(f"The network stays in {directory}. Its settings are in network.json; or remove the directory.")
         raise
     note(f"Logs are in {local.logs}. `guildmark cluster down {directory}` stops the nodes.")
-    emit_table(_rows(local), _COLUMNS, json=session.json)
+    _show(_rows(local), session)
 
 
 def _refuse_creation_options(directory: Path, options: Iterable[str]) -> None:
@@ -56,6 +57,29 @@ def _refuse_creation_options(directory: Path, options: Iterable[str]) -> None:
         raise click.UsageError(f"{directory} has a network already; only a new one takes {', '.join(flags)}")
 
 
+@cluster.command("join")
+@_DIRECTORY
+@click.option("--account", "who", metavar="NAME", help="An account of the genesis whose organization runs the node.")
+@click.option("--setting", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="A setting of its node.toml.")
+@with_session(network=False)
+def join(session: Session, directory: Path, who: str | None, settings: tuple[str, ...]) -> None:
+    """Let one more node join the running network in DIRECTORY: an observer, which follows and does not vote.
+
+    Its keys are made, an account of its organization registers it, and it is started; this returns when it is at the
+    head. From then on `cluster down` and `cluster up` mean it too.
+    """
+    from guildmark.cluster.joining import follow
+    from guildmark.cluster.local import LocalCluster
+
+    local = LocalCluster(directory)
+    if not local.running():
+        raise ClusterError("cluster.not_running", f"the network does not run: `guildmark cluster up {directory}`")
+    index = local.add_observer(who, node=node_settings(settings), exit_with_parent=False, wait_ready=False)
+    with blocks_progress("joining", quiet=session.json) as bar:
+        follow(local.nodes[index], local.urls, JOIN_TIMEOUT_S, bar)
+    _show([_rows(local)[index]], session)
+
+
 @cluster.command("status")
 @_DIRECTORY
 @with_session(network=False)
@@ -64,7 +88,7 @@ def status(session: Session, directory: Path) -> None:
     from guildmark.cluster.local import LocalCluster
 
     rows = _rows(LocalCluster(directory))
-    emit_table(rows, _COLUMNS, json=session.json)
+    _show(rows, session)
     if not any(row["answers"] for row in rows):
         raise Unreachable(f"no node of {directory} answers")
 
@@ -102,6 +126,12 @@ def advance_clock(session: Session, days: int, hours: int, seconds: int) -> None
 _COLUMNS = ("node", "pid", "url", "answers", "ready", "height", "view", "primary")
 
 
+def _show(rows: list[dict[str, Any]], session: Session) -> None:
+    """Roles are a column where they differ."""
+    mixed = any(row["role"] not in ("validator", None) for row in rows)
+    emit_table(rows, (*_COLUMNS, "role") if mixed else _COLUMNS, json=session.json)
+
+
 def _rows(local: Any) -> list[dict[str, Any]]:
     rows = []
     for index, process in enumerate(local.nodes):
@@ -117,6 +147,7 @@ def _rows(local: Any) -> list[dict[str, Any]]:
                 "height": said["certified_height"] if said else None,
                 "view": said["view"] if said else None,
                 "primary": bool(said and said["primary_node_id"] == said["node_id"]),
+                "role": said["role"] if said else None,
                 "log": str(process.log_path),
             }
         )

@@ -80,7 +80,7 @@ def create(
         organizations=list(pairs(organizations, "--organization").items()) or None,
         accounts=_plans(plans),
         genesis={"name": name, **{key: _value(key, text) for key, text in pairs(parameters, "--parameter").items()}},
-        node=_settings(settings),
+        node=node_settings(settings),
         passphrase=passphrase,
     )
     note(f"Development network: every key lies on this machine, those of the nodes unencrypted, below {directory}.")
@@ -106,7 +106,8 @@ def _plans(texts: tuple[str, ...]) -> list[Any] | None:
     return plans or None
 
 
-def _settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def node_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Read `table.key=value` options as tables of node.toml. Raises a usage error."""
     tables: dict[str, dict[str, Any]] = {}
     for where, text in pairs(texts, "--setting").items():
         table, separator, key = where.partition(".")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import rich_click as click
 
 from guildmark.cli.node_examine import inspect, resync, verify
+from guildmark.cli.node_join import join
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
 from guildmark.cluster.interpreter import node_command, node_environment
@@ -22,7 +23,7 @@ _DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
 
 @click.group()
 def node() -> None:
-    """Make the keys of one node, and run it."""
+    """Make one node, let it join a network, run it, and look at what it has kept."""
 
 
 @node.command("start")
@@ -142,5 +143,5 @@ def _run_node(*arguments: str) -> str:
     return run.stdout
 
 
-for _command in (verify, inspect, resync):
+for _command in (join, verify, inspect, resync):
     node.add_command(_command)

@@ -85,6 +85,21 @@ def progress(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] 
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+@contextmanager
+def blocks_progress(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """The same of blocks: how many there are here, and in all."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
 def _lines(value: Any, indent: str) -> Iterator[str]:
     if isinstance(value, dict):
         width = max((len(key) for key in value), default=0)

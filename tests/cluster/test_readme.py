@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+
+from guildmark.cluster import probe
+from guildmark.cluster.local import LocalCluster
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -38,3 +46,55 @@ def test_the_readmes_test_passes_in_a_project_of_its_own(tmp_path: Path) -> None
         check=False,
     )
     assert run.returncode == 0, run.stdout
+
+
+def console(section: str) -> list[str]:
+    """The commands of a section, as somebody types them."""
+    text = README.read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+
+
+def typed(command: str, directory: Path, **environment: str) -> dict[str, Any]:
+    """Type a command of the README, and `--json` behind it; return the first of what it says."""
+    words = shlex.split(command)
+    assert words[0] == "guildmark"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GUILDMARK_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "guildmark.cli.main", *words[1:], "--json"],
+        cwd=directory,
+        env={**kept, "PYTHONPATH": str(README.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout)
+    return dict(said[0] if isinstance(said, list) else said)
+
+
+@pytest.mark.cluster
+def test_a_fifth_node_joins_by_the_one_command_of_the_readme(tmp_path: Path) -> None:
+    """And a sixth from nothing but an address, the network's id and an account."""
+    here, elsewhere = console("A fifth node")
+    with LocalCluster.create(tmp_path / "mynet", genesis={"commitment_age_ms": 0}) as cluster:
+        cluster.start(exit_with_parent=False)  # commands typed one after the other, as in the README
+        with cluster.client("alder") as client:
+            client.credits.transfer(cluster.account("birch"), 7)
+        fifth = typed(here, tmp_path)
+        assert (fifth["node"], fifth["role"], fifth["ready"]) == (4, "observer", True)
+        assert fifth["height"] >= 2
+        cluster = LocalCluster(cluster.directory)
+        try:
+            command = re.sub(r"http://\S+", cluster.url(1), elsewhere)
+            command = re.sub(r"(?<=--genesis-hash )\S+", cluster.network_id.hex(), command)
+            joined = typed(command, tmp_path, GUILDMARK_WALLET=str(tmp_path / "mynet" / "wallet"))
+            try:
+                assert joined["organization"] == "cedar"
+                status = probe.get_json(joined["url"], "/v1/status")
+                assert status is not None
+                assert (status["role"], status["ready"]) == ("observer", True)
+                assert status["certified_height"] >= fifth["height"]
+            finally:
+                psutil.Process(joined["pid"]).kill()
+        finally:
+            cluster.stop()

@@ -192,7 +192,7 @@ def test_a_block_that_suspends_an_organization_says_that_the_nodes_have_changed(
 
 
 def test_an_observer_becomes_a_validator_and_is_one_thing_at_a_time() -> None:
-    """G2: the registration ends with the vote that lets the node in, and its organization gets the quota back."""
+    """The registration ends with the vote that lets the node in, and its organization gets the quota back."""
     consortium = world()
     assert register(consortium, "n0") == ""
     assert consortium.propose(add("n0", "org-3"))[1] in ("governance.node_taken", "governance.power")

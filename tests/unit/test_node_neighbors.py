@@ -142,7 +142,6 @@ def test_nodes_without_an_address_are_not_dialed() -> None:
 
 
 def test_an_observer_that_becomes_a_validator_dials_all_of_them() -> None:
-    """G2"""
     made, links, _ = neighbors("o0")
     made.on_registered(registered())
     assert len(links.wanted) == 3

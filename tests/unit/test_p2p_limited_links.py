@@ -107,7 +107,7 @@ def test_a_node_wanted_again_at_once_is_dialed(loop_name: str) -> None:
 
 @both_loops
 def test_limited_peers_share_their_links_and_take_no_others_place(loop_name: str) -> None:
-    """N5: observers cannot crowd out validators; who finds no room is told so, and gets in when there is some."""
+    """N9: observers cannot crowd out validators; who finds no room is told so, and gets in when there is some."""
 
     async def story() -> None:
         members = Members(5, QUICK)

@@ -17,7 +17,7 @@ from artifacts.errors import ChunkDamaged, ChunkMissing
 from artifacts.holdings import Holding
 from node import artifact_facts
 from node.artifact_facts import Queries, VersionFacts
-from node.http.services import ArtifactStatus, BlockUpload, UnknownArtifact
+from node.http.services import ArtifactState, ArtifactStatus, BlockUpload, UnknownArtifact
 
 ARTIFACTS_OPEN_MAX: Final = 64
 """Walked artifacts kept in memory; beyond it the one used longest ago is walked again when it is next asked for."""
@@ -31,8 +31,6 @@ class OpenArtifact:
         self.blocks = blocks
         self.holding = holding
         self.lock = asyncio.Lock()
-        self.progressed = asyncio.Event()
-        """Set whenever a block was added."""
 
 
 class ArtifactShelf:
@@ -41,6 +39,12 @@ class ArtifactShelf:
     def __init__(self, store: ChunkStore, queries: Queries) -> None:
         self.on_complete: Callable[[str], None] = lambda _root: None
         """Hears the root of every artifact whose last block arrives."""
+        self.on_block: Callable[[str, str], None] = lambda _root, _inner: None
+        """Hears (root, inner block) when a block that the inner one links to, or itself, arrives."""
+        self.on_damaged: Callable[[VersionFacts], None] = lambda _facts: None
+        """Hears of a version of which a block is not held any more."""
+        self.progress: Callable[[str], ArtifactState] = lambda _root: "waiting"
+        """Tells what is being done about an artifact that is not complete."""
         self._claims = Claims(store)
         self._queries = queries
         self._open: OrderedDict[str, OpenArtifact] = OrderedDict()
@@ -96,9 +100,13 @@ class ArtifactShelf:
             if new:
                 await asyncio.to_thread(holding.add, cid, data)
             complete = holding.complete
-        opened.progressed.set()
         if new and complete:
             self.on_complete(holding.root)
+        elif new:
+            if (parent := holding.parent(cid)) is not None:
+                self.on_block(holding.root, parent)
+            if holding.children(cid) is not None:
+                self.on_block(holding.root, cid)
         return BlockUpload(new=new, complete=complete)
 
     async def read(self, root: str, cid: str) -> bytes:
@@ -114,7 +122,12 @@ class ArtifactShelf:
             return await asyncio.to_thread(opened.blocks.get, cid)
         except (ChunkDamaged, ChunkMissing):
             self.forget(root)
+            self.on_damaged(opened.facts)
             raise
+
+    def opened(self, root: str) -> OpenArtifact | None:
+        """The walk of `root` where it is at hand."""
+        return self._open.get(root)
 
     def forget(self, root: str) -> None:
         """Drop the walk, so that the next use sees what the store really holds."""
@@ -129,6 +142,7 @@ class ArtifactShelf:
             size_bytes=facts.size_bytes,
             blocks_held=opened.holding.blocks_held,
             complete=opened.holding.complete,
+            state="complete" if opened.holding.complete else self.progress(root),
             holders=tuple(holder.node_id for holder in facts.holders),
             held_quorum=len(facts.holders) >= facts.held_quorum,
         )

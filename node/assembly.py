@@ -40,6 +40,7 @@ from node.metrics import NodeMetrics, Reading
 from node.neighbors import Neighbors
 from node.ports import Ports, RegisteredPeer, draw_entropy
 from node.replication import Replication
+from node.replication_readings import replication_readings
 from node.search_desk import SearchDesk
 from node.services import LedgerReads, NodeServices
 from node.status import StatusReporter
@@ -225,7 +226,7 @@ class Node:
         reporter = ValidatorReporter(
             core, self._clock, self._network_id, files.genesis.parameters, files.keys.signing_key
         )
-        replication = Replication(
+        return Replication(
             node_id=files.keys.node_id,
             shelf=shelf,
             queries=reads,
@@ -234,8 +235,6 @@ class Node:
             spawn=self._spawn,
             fetches_in_flight_max=files.configuration.artifacts.fetches_in_flight_max,
         )
-        shelf.on_complete = replication.on_complete
-        return replication
 
     def _make_peers(
         self, core: NodeCore, replication: Replication, registered: Sequence[RegisteredPeer]
@@ -367,7 +366,7 @@ class Node:
             "guildmark_verifier_queue", "Transactions whose signatures wait to be checked", self._verifier.waiting
         )
         yield Reading("guildmark_searches", "Searches under way or waiting", self._search.waiting)
-        yield Reading("guildmark_artifacts_pending", "Versions not yet held and stated", replication.pending)
+        yield from replication_readings(replication)
         if self._api is not None and self._api_server is not None:
             server = self._api_server
             yield Reading("guildmark_http_connections", "Open connections of clients", server.open_connections)

@@ -123,6 +123,7 @@ class PayloadHandler:
 
     def on_peer_disconnected(self, node_id: NodeId, reason: str) -> None:  # noqa: ARG002 - the links log it
         self._core.on_peer_disconnected(node_id)
+        self._replication.on_peer_disconnected(node_id)
 
     def on_payload(self, node_id: NodeId, channel: Channel, payload: bytes) -> None:
         try:

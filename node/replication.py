@@ -1,77 +1,76 @@
 """Every validator holds every registered artifact: fetch what is missing, serve what others miss, state what is held.
 
 The ledger is the list of what to hold and of who stated to hold it, the chunk store is what is held; this compares the
-two at the start and after every block with new versions, so nothing needs to be remembered over a restart. Blocks are
-fetched parents first, each checked before it is stored, from any connected peer; a version whose artifact is complete
-is reported by a transaction of the validator's own account, until the ledger shows it.
+two at the start and after every block with new versions, so nothing needs to be remembered over a restart. An artifact
+takes one of a few slots only while somebody says to hold some of it: what nobody has waits without a slot, and is asked
+about in turn. A version whose artifact is complete is reported by a transaction of the validator's own account, until
+the ledger shows it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 import structlog
 
-from artifacts.errors import ArtifactError, BlockMismatch, ChunkStoreError, ManifestRefused
-from ledger.errors import LedgerError
+from artifacts.errors import ArtifactError, ChunkStoreError
 from ledger.modules.module import ArtifactRecord
 from node import artifact_facts
 from node.artifact_facts import Queries, VersionFacts
-from node.artifact_shelf import ArtifactShelf, OpenArtifact
-from node.http.services import UnknownArtifact
+from node.artifact_fetch import ArtifactFetch
+from node.artifact_serving import ArtifactServing
+from node.artifact_shelf import ArtifactShelf
+from node.chunk_links import ChunkLinks, Spawn
+from node.http.services import ArtifactState, UnknownArtifact
+from node.replication_counters import ReplicationCounters
 from node.replication_messages import (
+    Busy,
     Complete,
     Found,
+    Holds,
+    Interest,
     Missing,
     Want,
     decode_chunk_message,
     encode_chunk_message,
 )
+from node.swarm_sources import Sources
 from primitives.codec import CodecError
 
 VERSIONS_PENDING_MAX: Final = 10_000
 """Versions waiting for their bytes or their statement; beyond it the ledger is read again when some are done."""
 ARTIFACTS_AT_ONCE_MAX: Final = 4
-SERVING_MAX: Final = 16
-"""Blocks being read for peers at once; a peer that asks for more is told that we do not hold them."""
-ROUND_BLOCKS_MAX: Final = 64
-"""Blocks of one artifact asked for together."""
-ANSWER_TIMEOUT_S: Final = 10.0
-RETRY_MIN_S: Final = 0.2
-RETRY_MAX_S: Final = 3.0
+"""Artifacts being fetched at once; only such as somebody says to hold some of."""
+REFUSED_MAX: Final = 1_000
+"""Artifacts remembered as refused; the oldest is forgotten, and refused again when it is next looked at."""
+PROBES_PER_SECOND: Final = 32
+"""Artifacts that nobody seems to hold, asked about in turn."""
+PROBE_AGAIN_MS: Final = 5_000
+STORE_RETRY_S: Final = 30.0
+"""How long a fetch rests that the chunk store refused: the disk may have room again."""
+NEWS_TICK_S: Final = 0.1
+REPORT_POLL_S: Final = 0.2
 REPORT_PERIOD_S: Final = 5.0
 """How long a statement may take to show in the ledger before it is made again."""
 
 log: Final = structlog.get_logger("node.replication")
 
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 Key = tuple[str, int]
 """(asset in hex, version)"""
-
-
-class ChunkLinks(Protocol):
-    """The links to other nodes, for payloads of the channel CHUNKS."""
-
-    def peers(self) -> Sequence[str]:
-        """Node ids of those connected."""
-        ...
-
-    def send(self, node_id: str, payload: bytes) -> bool: ...
-
-    def broadcast(self, payload: bytes) -> None: ...
-
-    def misbehaved(self, node_id: str, reason: str) -> None:
-        """The peer sent what no correct peer sends."""
-        ...
 
 
 class Reporter(Protocol):
     """Makes and submits `assets.report_held` in the validator's name; on a node without a vote it does nothing."""
 
     async def report_held(self, asset: bytes, version: int) -> None: ...
+
+
+def monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 class Replication:
@@ -87,6 +86,7 @@ class Replication:
         reporter: Reporter | None,
         spawn: Spawn,
         fetches_in_flight_max: int,
+        now_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._node_id = node_id
         self._shelf = shelf
@@ -94,23 +94,46 @@ class Replication:
         self._links = links
         self._reporter = reporter
         self._spawn = spawn
-        self._fetches = asyncio.Semaphore(fetches_in_flight_max)
-        self._artifacts = asyncio.Semaphore(ARTIFACTS_AT_ONCE_MAX)
+        self._now_ms = now_ms
+        self.counters = ReplicationCounters()
+        self._sources = Sources(fetches_in_flight_max)
+        self._serving = ArtifactServing(shelf, links, spawn, self.counters, now_ms)
+        self._slots = asyncio.Semaphore(ARTIFACTS_AT_ONCE_MAX)
         self._pending: OrderedDict[Key, str] = OrderedDict()
         """Version -> root, of all that is not yet held and stated."""
         self._working: set[Key] = set()
+        self._again: set[Key] = set()
+        """Pending versions to be looked at once more when they are done."""
+        self._fetches: dict[str, ArtifactFetch] = {}
+        """Root -> the fetch, under way or waiting for somebody who holds some. Bounded by the pending versions."""
+        self._active: set[str] = set()
+        """Roots with a slot."""
+        self._probes: OrderedDict[str, int] = OrderedDict()
+        """Root -> when it was last asked about, ms; the next to ask about first."""
+        self._refused: OrderedDict[str, str] = OrderedDict()
+        """Root -> code of the refusal: nobody can ever hold it."""
         self._scan_again = True
         self._wake = asyncio.Event()
-        self._answers: dict[tuple[str, str], asyncio.Future[bytes | None]] = {}
-        """(peer, cid) -> the block, or None when the peer does not hold it. Bounded by the fetches in flight."""
-        self._serving = 0
-        self._news: dict[str, asyncio.Event] = {}
-        """Root -> set when somebody may hold more of it than before."""
+        shelf.on_complete = self.on_complete
+        shelf.on_block = self._serving.news.came
+        shelf.on_damaged = self.on_damaged
+        shelf.progress = self.progress
 
     @property
     def pending(self) -> int:
         """Versions whose bytes or statement are not there yet."""
         return len(self._pending)
+
+    @property
+    def waiting(self) -> int:
+        """Artifacts that nobody connected seems to hold any of."""
+        return len(self._fetches) - len(self._active)
+
+    def progress(self, root: str) -> ArtifactState:
+        """What is being done about an artifact that is not complete here."""
+        if root in self._refused:
+            return "refused"
+        return "fetching" if root in self._active else "waiting"
 
     # --- events
 
@@ -119,14 +142,29 @@ class Replication:
         for record in records:
             self._add((record.asset.hex(), record.version), record.cid)
 
-    def on_peer_connected(self, _node_id: str) -> None:
-        for news in self._news.values():
-            news.set()
+    def on_peer_connected(self, node_id: str) -> None:
+        """Ask the peer about what is fetched and about those that waited longest; the others come in turn."""
+        for root in (*self._active, *list(self._probes)[:PROBES_PER_SECOND]):
+            self._links.send(node_id, encode_chunk_message(Interest(root, ())))
+
+    def on_peer_disconnected(self, node_id: str) -> None:
+        self._serving.news.gone(node_id)
+        for fetch in self._fetches.values():
+            fetch.on_gone(node_id)
 
     def on_complete(self, root: str) -> None:
         """The last block of an artifact arrived here, by upload or from peers."""
         self._links.broadcast(encode_chunk_message(Complete(root)))
-        self._tell(root)
+        self._serving.news.finished(root)
+        if (fetch := self._fetches.get(root)) is not None:
+            fetch.news.set()
+
+    def on_damaged(self, facts: VersionFacts) -> None:
+        """A block that was held is not any more: fetch it again."""
+        key = (facts.asset, facts.version)
+        if key in self._pending:
+            self._again.add(key)  # what is done now may have counted it
+        self._add(key, facts.cid)
 
     def on_payload(self, node_id: str, payload: bytes) -> None:
         """A peer's message."""
@@ -136,18 +174,18 @@ class Replication:
             self._links.misbehaved(node_id, "malformed-chunk-message")
             return
         if isinstance(message, Want):
-            self._serve(node_id, message)
+            self._serving.on_want(node_id, message)
+            return
+        fetch = self._fetches.get(message.root)
+        if isinstance(message, Interest):
+            if self._serving.on_interest(node_id, message) and fetch is not None:
+                fetch.on_taker(node_id)
         elif isinstance(message, Complete):
-            self._tell(message.root)
-        else:
-            future = self._answers.get((node_id, message.cid))
-            if future is not None and not future.done():
-                future.set_result(message.data if isinstance(message, Found) else None)
-
-    def _tell(self, root: str) -> None:
-        news = self._news.get(root)
-        if news is not None:
-            news.set()
+            self._serving.news.satisfied(node_id, message.root)
+            if fetch is not None:
+                fetch.on_complete(node_id)
+        elif fetch is not None:
+            _give(fetch, node_id, message)
 
     def _add(self, key: Key, root: str) -> None:
         if key in self._pending:
@@ -158,29 +196,11 @@ class Replication:
         self._pending[key] = root
         self._wake.set()
 
-    # --- serving
-
-    def _serve(self, node_id: str, want: Want) -> None:
-        if self._serving >= SERVING_MAX:
-            self._links.send(node_id, encode_chunk_message(Missing(want.root, want.cid)))
-            return
-        self._serving += 1
-        self._spawn(self._answer(node_id, want))
-
-    async def _answer(self, node_id: str, want: Want) -> None:
-        answer: Found | Missing = Missing(want.root, want.cid)
-        try:
-            answer = Found(want.root, want.cid, await self._shelf.read(want.root, want.cid))
-        except (ArtifactError, UnknownArtifact, LedgerError):
-            pass  # then it is missing here
-        finally:
-            self._serving -= 1
-        self._links.send(node_id, encode_chunk_message(answer))
-
     # --- holding
 
     async def run(self) -> None:
         """Keep the shelf up with the ledger, until cancelled."""
+        self._spawn(self._tell_and_probe())
         while True:
             if self._scan_again:
                 self._scan_again = False
@@ -204,94 +224,95 @@ class Replication:
         except (UnknownArtifact, ArtifactError):
             return False
 
+    async def _tell_and_probe(self) -> None:
+        """Tell peers what came, and ask about what nobody seems to hold, until cancelled."""
+        credit = float(PROBES_PER_SECOND)
+        while True:
+            self._serving.tell_news()
+            credit = min(PROBES_PER_SECOND, credit + PROBES_PER_SECOND * NEWS_TICK_S)
+            now_ms = self._now_ms()
+            for root, asked_at_ms in list(self._probes.items())[: int(credit)]:
+                if now_ms - asked_at_ms < PROBE_AGAIN_MS:
+                    break
+                self._probe(root)
+                credit -= 1
+            await asyncio.sleep(NEWS_TICK_S)
+
+    def _probe(self, root: str) -> None:
+        self._probes[root] = self._now_ms()
+        self._probes.move_to_end(root)
+        self._links.broadcast(encode_chunk_message(Interest(root, ())))
+
     async def _hold(self, key: Key, root: str) -> None:
         """Fetch and state one version."""
         try:
-            async with self._artifacts:
-                await self._fetch_artifact(root)
+            await self._fetch(root)
             await self._report(key)
         except ArtifactError as error:
             # The bytes contradict the registered root and size, or the profile: nobody can ever hold it.
             log.warning("an artifact cannot be held", root=root, code=error.code, reason=error.message)
+            self._refused[root] = error.code
+            while len(self._refused) > REFUSED_MAX:
+                self._refused.popitem(last=False)
         except UnknownArtifact:
             log.error("a registered artifact is unknown to the ledger", root=root)
         finally:
             self._working.discard(key)
             self._pending.pop(key, None)
+            if key in self._again:
+                self._again.discard(key)
+                self._pending[key] = root
             self._wake.set()
 
-    async def _fetch_artifact(self, root: str) -> None:
-        news = self._news.setdefault(root, asyncio.Event())
-        delay_s = RETRY_MIN_S
+    async def _fetch(self, root: str) -> None:
+        """Return when all of it is held."""
+        assert root not in self._fetches  # an artifact belongs to one version
+        fetch = self._fetches[root] = ArtifactFetch(
+            root,
+            node_id=self._node_id,
+            shelf=self._shelf,
+            links=self._links,
+            sources=self._sources,
+            spawn=self._spawn,
+            counters=self.counters,
+            now_ms=self._now_ms,
+        )
+        for peer in self._serving.news.hearers(root):
+            fetch.on_taker(peer)
         try:
-            while True:
-                opened = await self._shelf.open(root)
-                if opened.holding.complete:
-                    return
-                news.clear()
-                if await self._fetch_round(opened):
-                    delay_s = RETRY_MIN_S
-                    continue
-                delay_s = min(delay_s * 2, RETRY_MAX_S)
-                try:
-                    async with asyncio.timeout(delay_s):
-                        await news.wait()
-                        delay_s = RETRY_MIN_S
-                except TimeoutError:
-                    pass
+            async with self._slots:
+                complete = await fetch.complete_here()
+            if complete:
+                return
+            self._probe(root)
+            while not await self._attempt(fetch):
+                pass
         finally:
-            self._news.pop(root, None)
+            del self._fetches[root]
+            self._probes.pop(root, None)
 
-    async def _fetch_round(self, opened: OpenArtifact) -> bool:
-        """Ask for the blocks that may come next; tell whether any arrived."""
-        async with opened.lock:
-            wanted = opened.holding.missing(ROUND_BLOCKS_MAX)
-        results = await asyncio.gather(*(self._fetch_block(opened, cid) for cid in wanted), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return any(results)
-
-    async def _fetch_block(self, opened: OpenArtifact, cid: str) -> bool:
-        """Try each connected peer, beginning with another one for each block."""
-        root = opened.holding.root
-        peers = sorted(self._links.peers())
-        turn = sum(cid.encode()) % len(peers) if peers else 0
-        for node_id in peers[turn:] + peers[:turn]:
-            if not opened.holding.accepts(cid):
-                return True  # an upload was faster
-            async with self._fetches:
-                data = await self._ask(node_id, root, cid)
-            if data is None:
-                continue
-            try:
-                await self._shelf.store(root, cid, data)
-                return True
-            except ChunkStoreError as error:
-                log.error("a block cannot be stored", cid=cid, code=error.code, reason=error.message)
-                return False
-            except ManifestRefused as error:
-                if error.code != "manifest.not_linked":
-                    raise
-                return True  # an upload was faster
-            except BlockMismatch:
-                self._links.misbehaved(node_id, "wrong-block")
-                log.warning("a peer sent a wrong block", peer=node_id, cid=cid)
+    async def _attempt(self, fetch: ArtifactFetch) -> bool:
+        """Wait until somebody may hold some of it, then fetch what there is; tell whether all is held."""
+        fetch.news.clear()
+        if not fetch.has_source():
+            await fetch.news.wait()
+        try:
+            async with self._slots:
+                if await fetch.complete_here():
+                    return True
+                if not fetch.has_source():
+                    return False
+                self._active.add(fetch.root)
+                if await fetch.run():
+                    return True
+        except ChunkStoreError as error:
+            log.error("the chunk store refuses blocks", root=fetch.root, code=error.code, reason=error.message)
+            await asyncio.sleep(STORE_RETRY_S)
+        finally:
+            self._active.discard(fetch.root)
+        # What was said before did not help: only what is said anew may.
+        fetch.forget_sources()
         return False
-
-    async def _ask(self, node_id: str, root: str, cid: str) -> bytes | None:
-        key = (node_id, cid)
-        if key in self._answers or not self._links.send(node_id, encode_chunk_message(Want(root, cid))):
-            return None
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._answers[key] = future
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await future
-        except TimeoutError:
-            return None
-        finally:
-            self._answers.pop(key, None)
 
     async def _report(self, key: Key) -> None:
         """State that the version is held, until the ledger shows it."""
@@ -300,7 +321,18 @@ class Replication:
         asset, number = key
         while not (await artifact_facts.version(self._queries, asset, number)).held_by(self._node_id):
             await self._reporter.report_held(bytes.fromhex(asset), number)
-            for _ in range(round(REPORT_PERIOD_S / RETRY_MIN_S)):
-                await asyncio.sleep(RETRY_MIN_S)
+            for _ in range(round(REPORT_PERIOD_S / REPORT_POLL_S)):
+                await asyncio.sleep(REPORT_POLL_S)
                 if (await artifact_facts.version(self._queries, asset, number)).held_by(self._node_id):
                     return
+
+
+def _give(fetch: ArtifactFetch, node_id: str, message: Found | Missing | Busy | Holds) -> None:
+    if isinstance(message, Found):
+        fetch.on_found(node_id, message.cid, message.data)
+    elif isinstance(message, Missing):
+        fetch.on_missing(node_id, message.cid)
+    elif isinstance(message, Busy):
+        fetch.on_busy(node_id, message.cid)
+    else:
+        fetch.on_holds(node_id, message.inner, message.links)

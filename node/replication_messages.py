@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from artifacts.chunk_store import BLOCK_BYTES_MAX
 from artifacts.cid import CID_TEXT_LENGTH
+from artifacts.dag_pb import LINKS_MAX
 from primitives.codec import decode_union, encode
 
+INTEREST_BLOCKS_MAX: Final = 64
+"""Inner blocks asked about in one message."""
+LINK_BYTES_MAX: Final = LINKS_MAX // 8
 CidText = Annotated[str, msgspec.Meta(min_length=CID_TEXT_LENGTH, max_length=CID_TEXT_LENGTH)]
 
 
@@ -33,7 +37,7 @@ class Found(_Message, frozen=True, tag=2):
 
 
 class Missing(_Message, frozen=True, tag=3):
-    """I do not hold it, or am too busy; ask somebody else."""
+    """I do not hold it; ask somebody else."""
 
     root: CidText
     cid: CidText
@@ -45,7 +49,29 @@ class Complete(_Message, frozen=True, tag=4):
     root: CidText
 
 
-ChunkMessage: TypeAlias = Want | Found | Missing | Complete
+class Busy(_Message, frozen=True, tag=5):
+    """I may hold it, but serve as much as I can; ask again later, or somebody else."""
+
+    root: CidText
+    cid: CidText
+
+
+class Interest(_Message, frozen=True, tag=6):
+    """I fetch this artifact: tell me what you hold of it, of these inner blocks too, and what comes to you."""
+
+    root: CidText
+    inner: Annotated[tuple[CidText, ...], msgspec.Meta(max_length=INTEREST_BLOCKS_MAX)]
+
+
+class Holds(_Message, frozen=True, tag=7):
+    """I hold this inner block, and those of its links whose bit is set, lowest bit of the first byte first."""
+
+    root: CidText
+    inner: CidText
+    links: Annotated[bytes, msgspec.Meta(max_length=LINK_BYTES_MAX)]
+
+
+ChunkMessage: TypeAlias = Want | Found | Missing | Complete | Busy | Interest | Holds
 
 
 def encode_chunk_message(message: ChunkMessage) -> bytes:

@@ -5,7 +5,7 @@ All methods are called on the event loop and return soon or await: nothing here 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -111,11 +111,17 @@ class BlockUpload(msgspec.Struct, frozen=True):
     complete: bool
 
 
+ArtifactState: TypeAlias = Literal["complete", "fetching", "waiting", "refused"]
+"""fetching: blocks come, or are asked for. waiting: nobody connected says to hold more of it, or others come first.
+refused: its bytes contradict its registration, nobody can ever hold it."""
+
+
 class ArtifactStatus(msgspec.Struct, frozen=True):
     root: str
     size_bytes: int
     blocks_held: int
     complete: bool
+    state: ArtifactState
     holders: tuple[str, ...]
     """Ids of the validators' nodes that signed `held`."""
     held_quorum: bool

@@ -36,6 +36,7 @@ from ledger.execution import (
     Outcome,
     lifetime_mark,
 )
+from ledger.following import Following
 from ledger.genesis import Genesis
 from ledger.genesis import network_id as network_id_of
 from ledger.modules.module import ArtifactRecord, ChainFacts, Context
@@ -49,6 +50,7 @@ from ledger.queries import answer
 from ledger.replay import ReplayIds
 from ledger.resuming import replay_ids
 from ledger.state.batch_proofs import BatchProof
+from ledger.state.grouped import GroupedStore
 from ledger.state.history import StateHistory
 from ledger.state.indexes import IndexAudit, committed
 from ledger.state.proofs import StateProof
@@ -107,17 +109,17 @@ class Chain:
         self.genesis = genesis
         self.network_id: Digest = network_id_of(genesis)
         self.registry = registry
+        self._compact = store.compact_later if isinstance(store, LevelStore) else None
+        store = self._store = GroupedStore(store)
         self.archive = Archive(store)
-        self._store = store
         self._tree = StateTree()
         self._retention = Retention() if retention is None else retention
         self._state = StateRecords(store, self._tree, self._retention.record_cache_bytes)
         self._history = StateHistory(store, self._tree, self._state, 0, 0)
         self._pruner = Pruner(self.archive, self._history, self._retention)
-        self._compact = store.compact_later if isinstance(store, LevelStore) else None
         self._replay = ReplayIds()
         self._facts = ChainFacts(self._hash_at, judge)
-        self._follower: StateFollower | None = None
+        self._following = Following()
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
@@ -153,9 +155,7 @@ class Chain:
             chain._resume()
         else:
             chain._begin()
-        if follower is not None:
-            chain._follower = follower
-            follower.begin(chain.head, chain.head_hash, chain._state, chain.archive.past)
+        chain._following.begin(follower, chain.head, chain.head_hash, chain._state, chain.archive.past)
         return chain
 
     # --- beginning and resuming
@@ -282,21 +282,29 @@ class Chain:
             next_validators=() if executed.closed.next_set is None else executed.closed.next_set.validators,
         )
 
-    def replay(self, data: bytes, expected_hash: bytes | None = None) -> ExecutedBlock:
-        """Execute an encoded block that was executed elsewhere (a peer's, or a file's) and require the same result.
+    def replay(
+        self, block: bytes | Block, expected_hash: bytes | None = None, verified: Sequence[bytes] = ()
+    ) -> ExecutedBlock:
+        """Execute a block that was executed elsewhere (a peer's, or a file's), encoded or not, and require the same
+        result.
 
         The block must be what its own header says, and the header the one of `expected_hash` (a certificate's).
+        `verified` is, for each batch, that of `DecidedBatch`.
 
         Raises:
             InvalidBlock: `block.malformed`, `block.height`, or `block.mismatch`; nothing has changed then.
         """
-        block = decode_block(data)
+        if not isinstance(block, Block):
+            block = decode_block(block)
         header = block.header
         if expected_hash is not None and block_hash(header) != expected_hash:
             raise InvalidBlock("block.mismatch", f"not the block {expected_hash.hex()}")
         # A block's time is at least its parent's + 1 ms, so taking the offset off again leads to the same time.
         proposal = DecidedProposal(header.proposer, header.timestamp_ms - self.registry.clock_offset_ms(self._state))
-        batches = [DecidedBatch(batch.author, batch.number, batch.transactions) for batch in block.batches]
+        batches = [
+            DecidedBatch(batch.author, batch.number, batch.transactions, known_good)
+            for batch, known_good in zip(block.batches, verified or [b""] * len(block.batches), strict=True)
+        ]
         return self.execute(header.height, proposal, batches, block_hash(header))
 
     def _seal(self, proposal: DecidedProposal, executed: Executed, pending: PendingUpdate) -> Header:
@@ -326,8 +334,7 @@ class Chain:
         if not founding:
             batch.update(undo.entries)
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
-        note = None if self._follower is None else self._follower.note(changes)
-        batch.update(block_records(block, results, note))
+        batch.update(block_records(block, results, self._following.note(changes)))
         before = Windows(self.oldest_block, self.oldest_state)
         dropped, windows = self._pruner.step(block.header, self.certified_height, before)
         batch.update(dropped)
@@ -340,8 +347,27 @@ class Chain:
         self.head_hash = block_hash(block.header)
         if self._compact is not None and (ranges := self._pruner.to_compact(windows)):
             self._compact(ranges)
-        if self._follower is not None and note is not None:
-            self._follower.executed(self.head, self.head_hash, note, self._state)
+        self._following.written(self.head, self.head_hash, self._state)
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """Write the blocks and certificates of this context in one synced batch, at its end.
+
+        For blocks that others have executed before: what is lost before the end is fetched again. Nobody may be told of
+        a block before the context has ended. What a refusal leaves of the context is written too.
+
+        Raises:
+            StorageError: at the end; the chain must be opened again, at the block before the group.
+        """
+        refusal: InvalidBlock | None = None
+        with self._following.held_back(), self._store.group():
+            try:
+                yield
+            except InvalidBlock as error:
+                refusal = error
+        self._following.written(self.head, self.head_hash, self._state)
+        if refusal is not None:
+            raise refusal
 
     def header(self, height: int) -> Header | None:
         return self.archive.header(height)

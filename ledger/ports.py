@@ -44,6 +44,7 @@ class StateFollower(Protocol):
         deletes. They are kept with the block, and come back with `executed` and through `past`."""
         ...
 
-    def executed(self, header: Header, block_hash: bytes, note: bytes, state: Readable) -> None:
-        """The block of `header` is durable; `state` reads what it led to, until this call returns."""
+    def executed(self, header: Header, block_hash: bytes, notes: Sequence[bytes], state: Readable) -> None:
+        """The blocks up to that of `header` are durable, and `notes` tell of those that were not told of before;
+        `state` reads what they led to, until this call returns."""
         ...

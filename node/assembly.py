@@ -46,6 +46,7 @@ from node.services import LedgerReads, NodeServices
 from node.status import StatusReporter
 from node.validator_account import ValidatorReporter
 from node.verifier import ThreadVerifier
+from node.workers import ThreadWorkers
 from p2p.identity import Identity
 from p2p.options import LinkOptions
 from p2p.peers import PeerNetwork
@@ -111,8 +112,9 @@ class Node:
             check_own_entry(self._files.genesis, self._files.keys)
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
+        self._workers = ThreadWorkers(post, self._on_fatal)
         self._search = SearchDesk(self._files.directory.search)
-        self._thread_stops += [self._verifier.stop, self._jobs.stop, self._search.stop]
+        self._thread_stops += [self._verifier.stop, self._workers.stop, self._jobs.stop, self._search.stop]
         core = self._core = self._make_core(opening)
         reads = LedgerReads(self._executor)
         shelf = await asyncio.to_thread(self._open_shelf, reads)
@@ -210,6 +212,7 @@ class Node:
                 links=self._links if measured is None else measured.links(self._links),
                 executor=self._executor if measured is None else measured.executor(self._executor),
                 verifier=self._verifier,
+                workers=self._workers,
             ),
             on_fatal=self._on_fatal,
         )

@@ -4,19 +4,19 @@ values, so that the owner can be a thread or a process."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from ledger import deadlines, epochs
-from ledger.block import Block, Header, block_hash, decode_block, transactions_root
+from ledger.block import Header, block_hash
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
 from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.modules.organizations.accounts import account
 from ledger.opaque import decode_bundle, is_bundle
-from ledger.transaction import decode_transaction, transaction_id
+from ledger.transaction import decode_transaction
+from node.block_ranges import CheckedBlock
 from node.chain_certificates import ChainCertificates
 from node.membership import (
     Membership,
@@ -30,8 +30,8 @@ from node.membership import (
 from node.pool import NOBODY
 from node.ports import RegisteredPeer
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
-from primitives.codec import CodecError, decode, encode
-from primitives.finality import FinalityCertificate, verify_certificate
+from primitives.codec import encode
+from primitives.finality import FinalityCertificate
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -86,6 +86,19 @@ class KnownBlock(msgspec.Struct, frozen=True):
     height: int
     block_hash: bytes
     epoch_end: int
+
+
+class ServedBlocks(msgspec.Struct, frozen=True):
+    """What a peer gets that asked for blocks."""
+
+    blocks: tuple[bytes, ...]
+    headers: tuple[bytes, ...]
+    """Those behind the blocks, up to the certified one."""
+    certificate: FinalityCertificate | None
+    oldest: int
+    """The lowest height whose block is here."""
+    newest: int
+    """The highest certified one."""
 
 
 class BlocksTaken(msgspec.Struct, frozen=True):
@@ -215,60 +228,41 @@ class ChainService(ChainCertificates):
                 headers.append(encode(header))
         return [], [], None
 
-    def take_blocks(
-        self, blocks: Sequence[bytes], trail: Sequence[bytes], certificate: FinalityCertificate
-    ) -> BlocksTaken:
-        """Check a peer's blocks, and the headers behind them, against the certificate; execute those above the head.
+    def serve(self, first: int, last: int) -> ServedBlocks:
+        """Return what `blocks` does, and which blocks there are for peers at all."""
+        blocks, headers, certificate = self.blocks(first, last)
+        oldest, newest = self._chain.oldest_block, self._chain.certified_height
+        return ServedBlocks(tuple(blocks), tuple(headers), certificate, oldest, newest)
 
-        The refusal's code is `sync.diverged` when the fault is this node's own: a certified block executes to another
-        result here. With any other the peer lied: it was asked for what follows our head, which never falls.
+    def take_blocks(self, blocks: Sequence[CheckedBlock], certificate: FinalityCertificate) -> BlocksTaken:
+        """Execute those of a peer's certified blocks that are above the head, and write all of them with one sync.
+
+        The certificate is kept when the head has reached it. The refusal's code is `sync.diverged` when the fault is
+        this node's own: a certified block executes to another result here. With `sync.forked` the peer lied, and with
+        `sync.gap` these blocks do not follow our head.
         """
         results: list[BlockResult] = []
         try:
-            decoded = [decode_block(data) for data in blocks]
-            headers = [block.header for block in decoded] + [_decode_header(data) for data in trail]
-            hashes = [block_hash(header) for header in headers]
-            self._check_range(headers, hashes, certificate)
-            for data, block, hashed in zip(blocks, decoded, hashes, strict=False):
-                if block.header.height > self._chain.height:
-                    _check_body(block)
-                    results.append(self._replay(data, block, hashed))
-            if self._chain.height >= certificate.height:
-                self._chain.add_certificate(certificate, sync=True)
+            with self._chain.group():
+                self._check_history(certificate)
+                for checked in blocks:
+                    if checked.block.header.height > self._chain.height:
+                        results.append(self._replay(checked))  # noqa: PERF401 - those before a refusal count
+                if self._chain.height >= certificate.height:
+                    self._chain.add_certificate(certificate, sync=True)
         except InvalidBlock as refusal:
-            if refusal.code == "certificate.block":
+            if refusal.code in ("certificate.block", "block.mismatch"):
                 refusal = InvalidBlock("sync.diverged", refusal.message)
             return BlocksTaken(tuple(results), refusal)
         return BlocksTaken(tuple(results))
 
-    def _replay(self, data: bytes, block: Block, hashed: bytes) -> BlockResult:
-        try:
-            executed = self._chain.replay(data, expected_hash=hashed)
-        except InvalidBlock as error:
-            if error.code == "block.mismatch":
-                raise InvalidBlock("sync.diverged", error.message) from error
-            raise
+    def _replay(self, checked: CheckedBlock) -> BlockResult:
+        block = checked.block
+        if block.header.height != self._chain.height + 1:
+            head = self._chain.height
+            raise InvalidBlock("sync.gap", f"block {block.header.height} does not follow our head {head}")
+        executed = self._chain.replay(block, verified=checked.verified)
         return self._result(executed, [(batch.author, batch.number) for batch in block.batches])
-
-    def _check_range(
-        self, headers: Sequence[Header], hashes: Sequence[bytes], certificate: FinalityCertificate
-    ) -> None:
-        if not headers or certificate.height != headers[-1].height or certificate.block_hash != hashes[-1]:
-            raise InvalidBlock("sync.certificate", "the certificate is not that of the last header")
-        if any(header.epoch != certificate.epoch for header in headers):
-            raise InvalidBlock("sync.epoch", "one answer must not go beyond the end of an epoch")
-        keys = [validator.signing_key for validator in self._chain.validators(certificate.epoch)]
-        if not keys:
-            raise InvalidBlock("sync.epoch", f"no validator set of epoch {certificate.epoch} is known")
-        reason = verify_certificate(self._chain.network_id, keys, certificate)
-        if reason is not None:
-            raise InvalidBlock("sync.certificate", reason)
-        self._check_history(certificate)
-        for (parent, child), parent_hash in zip(pairwise(headers), hashes, strict=False):
-            if child.height != parent.height + 1 or child.parent_hash != parent_hash:
-                raise InvalidBlock("sync.broken_chain", f"block {child.height} does not follow block {parent.height}")
-        if headers[0].height > self._chain.height + 1:
-            raise InvalidBlock("sync.gap", f"block {headers[0].height} does not follow our head {self._chain.height}")
 
     def _check_history(self, certificate: FinalityCertificate) -> None:
         """Refuse another past than ours, which validators of an ended epoch may sign long after: that is no divergence.
@@ -335,34 +329,6 @@ def _refused(chain: Chain, identifier: bytes, refusal: LedgerError) -> Verdict:
     if chain.archive.location(identifier) is not None:
         return Verdict(identifier, known=True)
     return Verdict(identifier, refusal.code, refusal.message)
-
-
-def _decode_header(data: bytes) -> Header:
-    """Raises InvalidBlock `block.malformed`."""
-    try:
-        return decode(data, Header)
-    except CodecError as error:
-        raise InvalidBlock("block.malformed", str(error)) from error
-
-
-def _check_body(block: Block) -> None:
-    """Require that the batches are those of the header: then whatever differs later is not the sender's doing.
-
-    Raises:
-        InvalidBlock: `sync.body`.
-    """
-    try:
-        ids = [
-            transaction_id(data)
-            for batch in block.batches
-            for data, mark in zip(batch.transactions, batch.marks, strict=True)
-            if not mark
-        ]
-        root = transactions_root(ids, block.batches)
-    except (CodecError, InvalidTransaction) as error:
-        raise InvalidBlock("sync.body", f"block {block.header.height}: {error}") from error
-    if root != block.header.transactions_root:
-        raise InvalidBlock("sync.body", f"the batches are not those of block {block.header.height}")
 
 
 def _clock_offset_ms(chain: Chain) -> int:

@@ -123,6 +123,14 @@ class Retention(Section, frozen=True):
     """Memory for records of the state that were read or written lately."""
 
 
+class Sync(Section, frozen=True):
+    """[sync]: catching up with the others."""
+
+    signatures: Literal["verify", "certified"] = "verify"
+    """Of transactions in certified blocks: "verify" each, or take the quorum's word that "certified" the block. The
+    latter is faster; a quorum that lies could then spend what is not its own without this node noticing."""
+
+
 class Artifacts(Section, frozen=True):
     """[artifacts]: the chunk store and its replication."""
 
@@ -166,6 +174,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batching: Batching = Batching()
     executor: Executor = Executor()
     retention: Retention = Retention()
+    sync: Sync = Sync()
     artifacts: Artifacts = Artifacts()
     storage: Storage = Storage()
     log: Log = Log()

@@ -19,6 +19,7 @@ from consensus.engine import (
 from consensus.errors import ConsensusError
 from consensus.messages import Message, Status, decode_message, encode_message
 from ledger.genesis import Genesis, network_id
+from node.block_server import BlockServer
 from node.chain_service import Head, Opening
 from node.consensus_driver import ConsensusDriver
 from node.core_values import CoreConfiguration, CoreStatus, Listener, explain
@@ -85,11 +86,14 @@ class NodeCore:
         journal = Journal(ports.files, ports.jobs, on_fatal, log_secret(signing_key))
         maker = EngineMaker(configuration.engine, genesis.parameters, network_id(genesis), node_id, signing_key)
         self.epochs = EpochKeeper(ports, maker, journal, opening, self._duties, self._intake.on_released, on_fatal)
-        self._ledger = LedgerSide(ports, opening.head, self._intake, self.epochs, self._duties, on_fatal)
+        self._ledger = LedgerSide(
+            ports, opening.head, self._intake, self.epochs, self._duties, on_fatal, configuration.sync_signatures
+        )
         self._driver = ConsensusDriver(self.epochs.engine, journal, ports.clock, self._transmit, self._ledger)
         self._ledger.driver = self._driver
         self._heads = HeadExchange(ports.clock, ports.links, ports.executor, self._on_head_shown)
-        self._desk = SyncDesk(self.synchronizer, self._heads, self._intake)
+        self._server = BlockServer(ports.links, ports.executor)
+        self._desk = SyncDesk(self.synchronizer, self._server, self._heads, self._intake)
         self.refused_payloads: dict[str, int] = {}
         """Payloads that were no messages, by peer; only registered nodes are connected, so there are as many."""
 
@@ -123,6 +127,7 @@ class NodeCore:
         self._stopped = True
         self._driver.stop()
         self._ledger.stop()
+        self._server.stop()
         self._intake.stop()
         self.epochs.stop()
         if self._duties is not None:
@@ -237,7 +242,7 @@ class NodeCore:
     def status(self) -> CoreStatus:
         engine = self.engine_status()
         head = self.head
-        target = self.synchronizer.target_height
+        sync = self.synchronizer.progress()
         return CoreStatus(
             height=head.header.height,
             block_hash=head.block_hash,
@@ -247,11 +252,11 @@ class NodeCore:
             certified_height=self.certified_height,
             pool_transactions=len(self.pool),
             pool_bytes=self.pool.size_bytes,
-            sync_target=target,
+            sync=sync,
             diverged=self._ledger.diverged,
             engine=engine,
             contradictions=dict(sorted(self._ledger.announcements.contradictions.items())),
             refused_payloads=sum(self.refused_payloads.values()),
             messages_dropped=self._driver.dropped_messages,
-            why=tuple(explain(engine, self.epochs.node_ids, self._links.connected(), target, self.epochs.why())),
+            why=tuple(explain(engine, self.epochs.node_ids, self._links.connected(), sync, self.epochs.why())),
         )

@@ -25,4 +25,5 @@ def core_configuration(settings: Configuration) -> CoreConfiguration:
         pool=PoolLimits(
             batching.pool_transactions_max, batching.pool_bytes_max, batching.organization_transactions_per_second
         ),
+        sync_signatures=settings.sync.signatures,
     )

@@ -12,7 +12,9 @@ from consensus.evidence import Evidence
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from ledger.chain import ExecutedBlock
 from node.batcher import BatchLimits
+from node.block_ranges import SignaturePolicy
 from node.pool import PoolLimits
+from node.sync_progress import SyncProgress
 
 
 class CoreConfiguration(msgspec.Struct, frozen=True):
@@ -21,6 +23,7 @@ class CoreConfiguration(msgspec.Struct, frozen=True):
     engine: EngineConfiguration = EngineConfiguration()
     batches: BatchLimits = BatchLimits()
     pool: PoolLimits = PoolLimits()
+    sync_signatures: SignaturePolicy = "verify"
 
 
 class Listener(Protocol):
@@ -52,7 +55,7 @@ class CoreStatus(msgspec.Struct, frozen=True):
     certified_height: int
     pool_transactions: int
     pool_bytes: int
-    sync_target: int | None
+    sync: SyncProgress
     diverged: bool
     engine: EngineStatus
     contradictions: dict[int, int]
@@ -69,7 +72,7 @@ def explain(
     engine: EngineStatus,
     replicas: Sequence[str],
     connected: Sequence[str],
-    sync_target: int | None,
+    sync: SyncProgress,
     standing: Iterable[str] = (),
 ) -> Iterator[str]:
     """Say in words what a node waits for; `replicas` are node ids in order of index, `standing` what the epoch adds."""
@@ -80,8 +83,7 @@ def explain(
     ]
     if missing:
         yield f"not connected to replica {', '.join(missing)}"
-    if sync_target is not None:
-        yield f"synchronizing to height {sync_target}"
+    yield from sync.sentences()
     if engine.silent_because:
         yield f"this replica is silent: {engine.silent_because}"
     yield from standing

@@ -71,6 +71,8 @@ class Progress(msgspec.Struct, frozen=True):
     sync_target: int | None
     height: int
     diverged: bool
+    sync: tuple[str, ...] = ()
+    """What synchronization says of itself."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -193,6 +195,7 @@ def _reasons(
             yield f"{_name(member)}{leads} is {member.state}{detail}"
     if progress.sync_target is not None:
         yield f"this node synchronizes: it is at height {progress.height} of {progress.sync_target}"
+    yield from progress.sync
     if engine.silent_because and engine.replica_id is not None:
         yield f"this node does not vote: {engine.silent_because}"
     yield from standing

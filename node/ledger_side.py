@@ -28,6 +28,7 @@ from consensus.messages import Batch
 from ledger.errors import InvalidBlock
 from ledger.execution import DecidedBatch, DecidedProposal
 from node.announcements import Announcements
+from node.block_ranges import SignaturePolicy, Trust
 from node.chain_service import BlockResult, Head, KnownBlock
 from node.consensus_driver import ConsensusDriver
 from node.deadline_offers import DeadlineOffers
@@ -37,7 +38,7 @@ from node.failures import NodeFailure
 from node.intake import Intake
 from node.ports import Ports
 from node.sync_desk import TransactionOffers
-from node.synchronizer import Synchronizer
+from node.synchronizer import SyncHost, Synchronizer
 from primitives.finality import FinalityCertificate
 
 DIVERGED_ADVICE: Final = "Keep its data directory for examination, and leave it stopped: the others go on without it"
@@ -54,6 +55,7 @@ class LedgerSide:
         epochs: EpochKeeper,
         duties: Duties | None,
         on_fatal: Callable[[BaseException], None],
+        sync_signatures: SignaturePolicy,
     ) -> None:
         self.driver: ConsensusDriver
         """Set before anything is started."""
@@ -71,14 +73,19 @@ class LedgerSide:
         self._to_execute: deque[tuple[Sequence[Batch], Callable[[list[bytes]], None]]] = deque()
         """Decisions, no more than the window has sequences, whose signatures may still be being checked."""
         self._deadlines = DeadlineOffers(ports.clock, epochs.replica_id, lambda: self.driver.handle(BatchClosed(())))
+        self._sync_signatures: SignaturePolicy = sync_signatures
         self.synchronizer = Synchronizer(
             ports.clock,
             ports.links,
             ports.executor,
-            self._on_synchronized_blocks,
-            self._on_synchronized,
-            self._on_sync_diverged,
-            lambda: self.head.header.height,
+            ports.workers,
+            SyncHost(
+                height=lambda: self.head.header.height,
+                trust=self._trust,
+                on_blocks=self._on_synchronized_blocks,
+                on_reached=self._on_synchronized,
+                on_diverged=self._on_sync_diverged,
+            ),
         )
 
     def start(self) -> None:
@@ -198,6 +205,12 @@ class LedgerSide:
     def _plan_deadlines(self) -> None:
         self._deadlines.set_index(self._epochs.replica_id)
         self._deadlines.plan(self.head.next_deadline_ms, self.head.clock_offset_ms)
+
+    def _trust(self) -> Trust:
+        """Against whose certificates blocks are checked."""
+        members = self._epochs.membership
+        keys = tuple([validator.signing_key for validator in members.validators])
+        return Trust(self.head.header.network_id, members.epoch, keys, self._sync_signatures)
 
     def _on_synchronized_blocks(self, results: Sequence[BlockResult]) -> None:
         for result in results:

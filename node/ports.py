@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from ledger.errors import LedgerError
 from p2p.channels import Channel
 
 PeerRole = Literal["validator", "candidate", "observer"]
@@ -116,6 +117,26 @@ class VerifierPort(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Computes what touches nothing of the node's, off the deciding thread, several at once."""
+
+    def run(self, job: Callable[[], Any], answer: Answer) -> None:
+        """Run `job`; `answer` hears its result, or the LedgerError that it raised, on the deciding thread."""
+        ...
+
+
+class InlineWorkers:
+    """Compute in the caller's turn. For the simulator."""
+
+    def run(self, job: Callable[[], Any], answer: Answer) -> None:
+        try:
+            result = job()
+        except LedgerError as error:
+            answer(None, error)
+        else:
+            answer(result, None)
+
+
 def draw_entropy() -> bytes:
     return secrets.token_bytes(32)
 
@@ -130,5 +151,6 @@ class Ports(NamedTuple):
     links: Links
     executor: ExecutorPort
     verifier: VerifierPort
+    workers: Workers = InlineWorkers()
     entropy: Callable[[], bytes] = draw_entropy
     """32 bytes that nobody has seen before."""

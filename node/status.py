@@ -13,6 +13,7 @@ from node.disk_space import DiskSpace
 from node.explanation import Explanation, Following, Progress, Validator
 from node.http.services import NodeStatus, PeerStatus
 from node.metrics import Reading
+from node.sync_progress import SyncProgress
 from p2p.peers import PeerNetwork
 from primitives.quorum import quorum
 
@@ -58,12 +59,10 @@ class StatusReporter:
         if self.space.suspended:
             return (self.space.suspended,)
         engine = self._core.engine_status()
-        sync_target = self._core.synchronizer.target_height
+        sync = self._core.synchronizer.progress()
         following = self._following()
         low = (self.space.refusal,) if self.space.refusal else ()
-        return low + tuple(
-            self._obstacles(engine, sync_target) if following is None else _not_following(following, sync_target)
-        )
+        return low + tuple(self._obstacles(engine, sync) if following is None else _not_following(following, sync))
 
     def _following(self) -> Following | None:
         """What this node depends on where it is neither a validator nor let in as one."""
@@ -72,15 +71,14 @@ class StatusReporter:
             return Following(role, len(self._peers.connected()))
         return None
 
-    def _obstacles(self, engine: EngineStatus, sync_target: int | None) -> Iterator[str]:
+    def _obstacles(self, engine: EngineStatus, sync: SyncProgress) -> Iterator[str]:
         members = {validator.node_id for validator in self._validators()}
         reachable = len(members & {str(self._peers.node_id), *(str(peer.node_id) for peer in self._peers.connected())})
         if reachable < quorum(len(members)):
             with_itself = ", this one included" if self._peers.node_id in members else ""
             connected = f"{reachable} of {len(members)} validators are connected{with_itself}"
             yield f"{connected}; {quorum(len(members))} are needed"
-        if sync_target is not None:
-            yield f"synchronizing to height {sync_target}"
+        yield from sync.sentences()
         # A replica that asked for the next view votes again when that begins, on an idle network with the next work.
         if engine.replica_id is not None and not engine.voting and not engine.changing_view:
             yield f"not voting: {engine.silent_because or 'still starting'}"
@@ -109,7 +107,8 @@ class StatusReporter:
             pool_transactions=core.pool_transactions,
             committed_ms_ago=_ms_since(self._committed_at_s, now_s),
             waiting_ms=_ms_since(self._waits_since_s, now_s) or 0,
-            sync_target=core.sync_target,
+            sync_target=core.sync.target,
+            sync=tuple(core.sync.sentences()),
             height=core.height,
             diverged=core.diverged,
         )
@@ -141,6 +140,7 @@ class StatusReporter:
             why=tuple(dict.fromkeys((*reasons, *said.why))),
             peers=tuple(PeerStatus(peer.node_id, peer.address, peer.connected) for peer in self._peers.peers()),
             validators=len(said.members),
+            sync=core.sync,
         )
 
     def readings(self) -> Iterator[Reading]:
@@ -172,14 +172,13 @@ class StatusReporter:
         yield Reading("guildmark_p2p_peers_connected", "Links that are up", links.peers_connected)
 
 
-def _not_following(following: Following, sync_target: int | None) -> Iterator[str]:
+def _not_following(following: Following, sync: SyncProgress) -> Iterator[str]:
     """Say why a node that is no validator does not follow the chain."""
     if following.role == "unregistered":
         yield "this node is not registered: it waits until the ledger names it"
     if not following.neighbors:
         yield "no node is connected"
-    if sync_target is not None:
-        yield f"synchronizing to height {sync_target}"
+    yield from sync.sentences()
 
 
 def _ms_since(then_s: float | None, now_s: float) -> int | None:
@@ -208,5 +207,27 @@ def _core_readings(core: CoreStatus) -> Iterator[Reading]:
     yield Reading("guildmark_payloads_refused", "Payloads that were no messages", core.refused_payloads, kind="counter")
     yield Reading("guildmark_messages_dropped", "Messages given up: slow disk", core.messages_dropped, kind="counter")
     yield Reading("guildmark_consensus_batches_waiting", "Available undecided batches", engine.batches_waiting)
-    certified = max(engine.highest_certified, core.sync_target or 0)
+    certified = max(engine.highest_certified, core.sync.target or 0)
     yield Reading("guildmark_sync_blocks_behind", "Certified blocks not executed here", max(0, certified - core.height))
+    yield from _sync_readings(core.sync)
+
+
+def _sync_readings(sync: SyncProgress) -> Iterator[Reading]:
+    yield Reading("guildmark_sync_target", "Certified height that is being fetched; 0 for none", sync.target or 0)
+    yield Reading("guildmark_sync_remaining_blocks", "Blocks up to it that are not executed", sync.remaining)
+    yield Reading("guildmark_sync_blocks", "Blocks executed by synchronization", sync.blocks, kind="counter")
+    yield Reading("guildmark_sync_transactions", "Transactions of these blocks", sync.transactions, kind="counter")
+    yield Reading("guildmark_sync_blocks_per_second", "Rate of the last seconds", sync.blocks_per_second)
+    yield Reading("guildmark_sync_transactions_per_second", "Rate of the last seconds", sync.transactions_per_second)
+    yield Reading("guildmark_sync_peers", "Peers that are being asked for blocks", sync.peers)
+    yield Reading("guildmark_sync_buffered_bytes", "Fetched and not yet executed", sync.buffered_bytes)
+    yield Reading(
+        "guildmark_sync_trusts_certificates",
+        "1 where signatures of transactions in fetched blocks are not verified",
+        float(sync.signatures == "certified"),
+    )
+    yield Reading(
+        "guildmark_sync_needs_snapshot",
+        "1 where no peer has the block that comes next",
+        float(sync.needs_snapshot is not None),
+    )

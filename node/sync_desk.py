@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from node.block_server import BlockServer
 from node.heads import HeadExchange
 from node.intake import Intake
 from node.ports import Clock, Links
@@ -33,8 +34,9 @@ OFFERED_AGAIN_MS: Final = 2_000
 class SyncDesk:
     """Sorts what comes on the channel. Peers are registered nodes, so there are as many entries here at most."""
 
-    def __init__(self, synchronizer: Synchronizer, heads: HeadExchange, intake: Intake) -> None:
+    def __init__(self, synchronizer: Synchronizer, server: BlockServer, heads: HeadExchange, intake: Intake) -> None:
         self._synchronizer = synchronizer
+        self._server = server
         self._heads = heads
         self._intake = intake
         self._judging: dict[str, int] = {}
@@ -42,7 +44,7 @@ class SyncDesk:
     def on_message(self, peer: str, message: SyncMessage) -> None:
         match message:
             case BlocksRequest():
-                self._synchronizer.serve(peer, message)
+                self._server.serve(peer, message)
             case BlocksAnswer():
                 self._synchronizer.on_answer(peer, message)
             case HeadRequest(epoch=epoch, height=height):

@@ -1,226 +1,233 @@
-"""Catching up: certified blocks are fetched from peers, checked against their certificate, executed.
+"""Catching up: certified blocks are fetched from several peers at once, checked off this thread, executed in order.
 
-One range is under way at a time; a peer that does not answer in time, answers with nothing, or answers wrongly is asked
-last from then on, and one that lied is named. What a peer claims about its height is never believed: only a
-certificate, which the engine verified, says how far there is to go.
+What a peer claims about its height is never believed: only a certificate, which the engine verified, says how far there
+is to go. All of that way lies in one epoch, whose validators are known; those of the next are learned by executing its
+last block. Three things go on side by side: peers send ranges (`node.sync_fetching`), workers check those that came
+against their certificates (`node.block_ranges`), and the ledger executes, in groups, those that are next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from consensus.engine import Synchronized
 from ledger.errors import InvalidBlock
+from node.block_ranges import CheckedBlock, CheckedRange, Trust
 from node.chain_service import BlockResult, BlocksTaken
-from node.ports import Cancelable, Clock, ExecutorPort, Links
-from node.wire import BLOCKS_PER_ANSWER_MAX, BlocksAnswer, BlocksRequest, encode_sync
-from p2p.channels import Channel
+from node.ports import Cancelable, Clock, ExecutorPort, Links, Workers
+from node.sync_fetching import Fetching, FetchingHost, Way
+from node.sync_peers import RETRY_MS
+from node.sync_progress import RateMeter, SyncProgress
+from node.wire import BlocksAnswer
 from primitives.finality import FinalityCertificate
 
-ANSWER_TIMEOUT_MS: Final = 3_000
-"""How long a peer may take for its answer; doubled after silence, for links may be slow."""
-ANSWER_TIMEOUT_MS_MAX: Final = 30_000
-RETRY_MS: Final = 250
-"""The pause after a peer failed. New reasons to synchronize do not cut it short."""
-DEMERIT_SILENT: Final = 1
-DEMERIT_LIED: Final = 100
-DEMERITS_MAX: Final = 10_000
-"""Demerits of one peer; further ones change nothing."""
-SERVED_AT_ONCE_MAX: Final = 4
-"""Requests of one peer that wait for the ledger; more are dropped, and the peer asks again."""
+GROUP_BLOCKS_MAX: Final = 64
+GROUP_BYTES_MAX: Final = 512 * 1024
+"""Of blocks that are executed and written at once; a single larger block alone. Others wait for the ledger so long."""
+
+
+class SyncHost(NamedTuple):
+    """What the synchronizer needs of the node, and tells it."""
+
+    height: Callable[[], int]
+    """Of the executed head."""
+    trust: Callable[[], Trust]
+    """The present epoch's."""
+    on_blocks: Callable[[Sequence[BlockResult]], None]
+    on_reached: Callable[[Synchronized], None]
+    on_diverged: Callable[[InvalidBlock], None]
+
+
+class _Held(NamedTuple):
+    """A checked range that waits to be executed."""
+
+    peer: str
+    checked: CheckedRange
+    size_bytes: int
+    """As it came."""
 
 
 class Synchronizer:
-    """Fetches and serves blocks."""
+    """Goes from the head to a certified height. Belongs to the deciding thread."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        links: Links,
-        executor: ExecutorPort,
-        on_results: Callable[[Sequence[BlockResult]], None],
-        on_event: Callable[[Synchronized], None],
-        on_diverged: Callable[[InvalidBlock], None],
-        height: Callable[[], int],
-    ) -> None:
+    def __init__(self, clock: Clock, links: Links, executor: ExecutorPort, workers: Workers, host: SyncHost) -> None:
         self._clock = clock
-        self._links = links
         self._executor = executor
-        self._on_results = on_results
-        self._on_event = on_event
-        self._on_diverged = on_diverged
-        self._height = height
+        self._host = host
+        self.fetching = Fetching(
+            clock, links, workers, FetchingHost(host.trust, self._hold, self._on_diverged, self._pump)
+        )
         self._target: FinalityCertificate | None = None
         self._holders: tuple[str, ...] = ()
-        self._request = 0
-        self._first = 0
-        """The height from which blocks were asked for last."""
-        self._asked: str | None = None
-        self._timeout_ms = ANSWER_TIMEOUT_MS
-        self._range = BLOCKS_PER_ANSWER_MAX
-        """Blocks to ask for at once: fewer after silence, more after an answer."""
-        self._timer: Cancelable | None = None
-        """The deadline of the peer that was asked, or the pause before the next one is."""
+        self._held: list[_Held] = []
+        """In order of height."""
         self._executing = False
+        self._refused = False
+        """The ledger is busy or failing, which is no peer's doing: it is asked again with the next tick."""
+        self._tick: Cancelable | None = None
+        self._pumping = self._pump_again = False
         self._executed_batches: list[tuple[int, int]] = []
         """Of blocks that were executed, but whose certificate has not been reached; the engine hears of them then."""
         self._batches_epoch = 0
         """Theirs. Numbers begin anew with each epoch: those of an ended one would be taken for others."""
-        self._demerits: dict[str, int] = {}
-        """By peer; only registered nodes are connected, so there are as many at most."""
-        self._serving: dict[str, int] = {}
+        self._meter = RateMeter()
         self._stopped = False
 
     @property
     def target_height(self) -> int | None:
         """The height to reach, while there is one."""
-        if self._target is None or self._target.height <= self._height():
+        if self._target is None or self._target.height <= self._host.height():
             return None
         return self._target.height
 
+    @property
+    def _held_bytes(self) -> int:
+        """A range counts until it is executed to its end."""
+        return sum(held.size_bytes for held in self._held)
+
+    def progress(self) -> SyncProgress:
+        blocks_per_second, transactions_per_second = self._meter.rates() if self.target_height else (0.0, 0.0)
+        return SyncProgress(
+            target=self.target_height,
+            height=self._host.height(),
+            blocks_per_second=blocks_per_second,
+            transactions_per_second=transactions_per_second,
+            peers=self.fetching.peers_asked,
+            buffered_bytes=self.fetching.checking_bytes + self._held_bytes,
+            blocks=self._meter.blocks,
+            transactions=self._meter.transactions,
+            signatures=self._host.trust().signatures,
+            needs_snapshot=self.fetching.needs_snapshot,
+        )
+
     def stop(self) -> None:
         self._stopped = True
-        self._cancel_timer()
+        self._clear()
 
     def need(self, certificate: FinalityCertificate, holders: Sequence[str]) -> None:
         """Reach `certificate.height`; `holders` said that they have it."""
-        if certificate.height <= self._height():
+        if self._stopped or certificate.height <= self._host.height():
             return
+        if self.target_height is None:
+            self._meter.begin(self._clock.now_ms())
         if self._target is None or certificate.height >= self._target.height:
             self._target = certificate
             self._holders = tuple(holders)
-        if self._timer is None:
-            self._advance()
-
-    def on_peer_disconnected(self, peer: str) -> None:
-        """What it was asked for will not come: ask the next one."""
-        if peer == self._asked and not self._executing:
-            self._failed(peer, DEMERIT_SILENT)
-
-    def _advance(self) -> None:
-        if self._stopped or self._target is None or self._asked is not None:
-            return
-        self._first = first = self._height() + 1
-        if first > self._target.height:
-            self._target = None
-            return
-        peer = self._choose()
-        if peer is None:
-            self._later(RETRY_MS, self._advance)
-            return
-        self._request += 1
-        last = min(self._target.height, first + self._range - 1)
-        self._asked = peer
-        self._later(self._timeout_ms, lambda: self._fell_silent(peer))
-        sent = self._links.send(peer, Channel.SYNC, encode_sync(BlocksRequest(self._request, first, last)))
-        if not sent and self._asked == peer:
-            self._failed(peer, DEMERIT_SILENT)
-
-    def _choose(self) -> str | None:
-        """Return the connected peer with the fewest demerits, among equals one that said it has the blocks."""
-        return min(
-            self._links.connected(),
-            key=lambda peer: (self._demerits.get(peer, 0), peer not in self._holders, peer),
-            default=None,
-        )
+        if self._tick is None:
+            self._on_tick()
+        else:
+            self._pump()
 
     def on_answer(self, peer: str, answer: BlocksAnswer) -> None:
         """Take a peer's blocks, if it was asked for them."""
-        if self._stopped or peer != self._asked or answer.request != self._request or self._executing:
+        if not self._stopped:
+            self.fetching.on_answer(peer, answer)
+
+    def on_peer_disconnected(self, peer: str) -> None:
+        """What it was asked for will not come: ask others."""
+        self.fetching.on_peer_disconnected(peer)
+
+    # --- what goes on
+
+    def _on_tick(self) -> None:
+        """Time passed: a pause may be over, a range may have to be asked for elsewhere."""
+        self._tick = self._clock.call_later(RETRY_MS, self._on_tick)
+        self._refused = False
+        self._pump()
+
+    def _pump(self) -> None:
+        """Set going whatever can go on. What that sets off may come back here at once."""
+        self._pump_again = True
+        if self._pumping:
             return
-        self._cancel_timer()
-        if not answer.blocks or answer.certificate is None:
-            self._failed(peer, DEMERIT_SILENT)
+        self._pumping = True
+        try:
+            while self._pump_again and not self._stopped:
+                self._pump_again = False
+                if self.target_height is None:
+                    self._clear()
+                    continue
+                self._execute()
+                if self._target is not None:  # else it stopped: the ledger may answer at once
+                    height, held = self._host.height(), len(self._held)
+                    way = Way(height, self._target, self._holders, self._held_bytes, held, self._executing)
+                    self.fetching.ask(way)
+        finally:
+            self._pumping = False
+
+    def _clear(self) -> None:
+        """There is nothing to reach."""
+        self.fetching.clear()
+        self._held = []
+        self._target = None
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def _on_diverged(self, refusal: InvalidBlock) -> None:
+        if not self._stopped:
+            self.stop()
+            self._host.on_diverged(refusal)
+
+    # --- executing
+
+    def _hold(self, peer: str, checked: CheckedRange, size_bytes: int) -> bool:
+        if self._stopped or checked.last <= self._host.height():
+            return False
+        self._held.append(_Held(peer, checked, size_bytes))
+        self._held.sort(key=lambda held: held.checked.first)
+        return True
+
+    def _execute(self) -> None:
+        height = self._host.height()
+        self._held = [held for held in self._held if held.checked.last > height]
+        if self._executing or self._refused or not self._held or self._held[0].checked.first > height + 1:
             return
-        certificate = answer.certificate
+        held = self._held[0]
         self._executing = True
 
         def taken(result: Any, error: BaseException | None) -> None:
             self._executing = False
             if self._stopped:
                 return
-            if error is not None:  # the ledger is busy or failing; not the peer's doing
-                self._failed(peer, 0)
-            else:
-                self._take(peer, certificate, result)
+            self._refused = error is not None
+            if not self._refused:
+                self._take(held, result)
+                self._pump()
 
-        self._executor.call("take_blocks", (list(answer.blocks), list(answer.headers), certificate), taken)
+        group = _group(held.checked.blocks[height + 1 - held.checked.first :])
+        self._executor.call("take_blocks", (group, held.checked.certificate), taken)
 
-    def _take(self, peer: str, certificate: FinalityCertificate, taken: BlocksTaken) -> None:
+    def _take(self, held: _Held, taken: BlocksTaken) -> None:
         if taken.results:
-            self._on_results(taken.results)
+            transactions = sum(result.block.transactions_executed for result in taken.results)
+            self._meter.add(self._clock.now_ms(), len(taken.results), transactions)
+            self._host.on_blocks(taken.results)
             self._note_batches(taken.results)
-        refusal = taken.refusal
-        if refusal is None and self._height() < self._first:
-            self._failed(peer, DEMERIT_SILENT)  # true, and of no use: blocks that we have had
-        elif refusal is None:
-            self._asked = None
-            self._timeout_ms = max(ANSWER_TIMEOUT_MS, self._timeout_ms // 2)
-            self._range = min(BLOCKS_PER_ANSWER_MAX, 2 * self._range)
-            if self._demerits.get(peer, 0) < DEMERIT_LIED:
-                self._demerits.pop(peer, None)
-            if self._height() >= certificate.height:
-                batches, self._executed_batches = tuple(self._executed_batches), []
-                self._on_event(Synchronized(certificate, batches))
-            self._advance()
-        elif refusal.code == "sync.diverged":
-            self._on_diverged(refusal)
-        else:
-            self._links.misbehaved(peer, f"served wrong blocks ({refusal.code})")
-            self._failed(peer, DEMERIT_LIED)
+        certificate, height = held.checked.certificate, self._host.height()
+        if taken.refusal is not None:
+            self._held = [other for other in self._held if other is not held]
+            self.fetching.give_back(max(held.checked.first, height + 1), held.checked.last)
+            self.fetching.refuse(held.peer, taken.refusal)
+        elif height >= certificate.height:
+            batches, self._executed_batches = tuple(self._executed_batches), []
+            self._host.on_reached(Synchronized(certificate, batches))
 
     def _note_batches(self, results: Sequence[BlockResult]) -> None:
-        epoch = results[0].block.header.epoch  # one answer, one epoch
+        epoch = results[0].block.header.epoch  # one range, one epoch
         if epoch != self._batches_epoch:
             self._batches_epoch, self._executed_batches = epoch, []
         self._executed_batches += [pair for result in results for pair in result.batches]
 
-    def _fell_silent(self, peer: str) -> None:
-        self._timeout_ms = min(ANSWER_TIMEOUT_MS_MAX, 2 * self._timeout_ms)
-        self._range = max(1, self._range // 2)
-        self._failed(peer, DEMERIT_SILENT)
 
-    def _failed(self, peer: str, demerit: int) -> None:
-        self._asked = None
-        if demerit:
-            self._demerits[peer] = min(DEMERITS_MAX, self._demerits.get(peer, 0) + demerit)
-        self._later(RETRY_MS, self._advance)
-
-    # --- serving
-
-    def serve(self, peer: str, request: BlocksRequest) -> None:
-        """Answer a peer's request from the ledger."""
-        if self._stopped or self._serving.get(peer, 0) >= SERVED_AT_ONCE_MAX or request.last < request.first:
-            return
-        self._serving[peer] = self._serving.get(peer, 0) + 1
-
-        def found(result: Any, error: BaseException | None) -> None:
-            self._serving[peer] -= 1
-            if not self._serving[peer]:
-                del self._serving[peer]
-            if self._stopped:
-                return
-            blocks, headers, certificate = ([], [], None) if error is not None else result
-            answer = BlocksAnswer(request.request, tuple(blocks), tuple(headers), certificate)
-            self._links.send(peer, Channel.SYNC, encode_sync(answer))
-
-        self._executor.call("blocks", (request.first, request.last), found)
-
-    # --- time
-
-    def _later(self, delay_ms: int, callback: Callable[[], None]) -> None:
-        self._cancel_timer()
-        if self._stopped:
-            return
-
-        def expired() -> None:
-            self._timer = None
-            callback()
-
-        self._timer = self._clock.call_later(delay_ms, expired)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+def _group(blocks: Sequence[CheckedBlock]) -> tuple[CheckedBlock, ...]:
+    """Return the first of `blocks`: as many as are executed at once."""
+    group: list[CheckedBlock] = []
+    room = GROUP_BYTES_MAX
+    for block in blocks[:GROUP_BLOCKS_MAX]:
+        if group and block.size_bytes > room:
+            break
+        room -= block.size_bytes
+        group.append(block)
+    return tuple(group)

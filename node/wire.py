@@ -13,8 +13,9 @@ from primitives.codec import CodecError, decode_union, encode
 from primitives.finality import FinalityCertificate, Natural
 
 BLOCKS_PER_ANSWER_MAX: Final = 64
-ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
-"""Bytes of blocks in one answer; a single larger block travels alone."""
+ANSWER_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Bytes of blocks in one answer; a single larger block travels alone. Larger answers would make peers wait for each
+other: while one of them sends, the next is checked, and the one before executes."""
 HEADERS_PER_ANSWER_MAX: Final = 4_096
 """Headers from the last block to the certificate. Not every height has one of its own; gaps stay within the window."""
 HEADER_BYTES_MAX: Final = 1_024
@@ -38,7 +39,8 @@ class BlocksRequest(_Sync, frozen=True, tag="blocks-request"):
 class BlocksAnswer(_Sync, frozen=True, tag="blocks-answer"):
     """Blocks in order, the headers that follow them up to a certified one, and its certificate.
 
-    Nothing where there is nothing certified to send.
+    None of them where there is nothing certified to send. `oldest` and `newest` say which certified blocks the sender
+    has at all, so that nobody asks it for others.
     """
 
     request: Natural
@@ -48,6 +50,8 @@ class BlocksAnswer(_Sync, frozen=True, tag="blocks-answer"):
         msgspec.Meta(max_length=HEADERS_PER_ANSWER_MAX),
     ]
     certificate: FinalityCertificate | None
+    oldest: Natural
+    newest: Natural
 
 
 class HeadRequest(_Sync, frozen=True, tag="head-request"):

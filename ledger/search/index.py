@@ -1,10 +1,11 @@
 """Keeps the search database at the chain's head. Belongs to the chain's owner.
 
-With every block the rows of what it changed, and its height, are written in one transaction of SQLite, after the
-chain's own batch is durable and before anybody hears of the block. SQLite does not sync it. What a crash takes of it is
-caught up from the notes that the chain keeps of its blocks: each names the subjects whose rows may have changed, and
-rows follow from the state at the head, whatever happened in between. Any other database that is not at the chain's head
-when the chain opens (lost, damaged, of another network, ahead) is thrown away and made from the state in one pass.
+With every block (or group of them, where the chain writes several at once) the rows of what it changed, and its height,
+are written in one transaction of SQLite, after the chain's own batch is durable and before anybody hears of the block.
+SQLite does not sync it. What a crash takes of it is caught up from the notes that the chain keeps of its blocks: each
+names the subjects whose rows may have changed, and rows follow from the state at the head, whatever happened in
+between. Any other database that is not at the chain's head when the chain opens (lost, damaged, of another network,
+ahead) is thrown away and made from the state in one pass.
 
 Nothing that goes wrong here stops the chain. A write that fails is tried again with the next block, together with what
 that changes; meanwhile the database stays at the height that it names.
@@ -13,7 +14,7 @@ that changes; meanwhile the database stays at the height that it names.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -95,12 +96,13 @@ class SearchIndex:
                 found.add((number, key[start:end]))
         return encode(_Note(FORMAT, tuple(sorted(found)))) if found else _NOTHING
 
-    def executed(self, header: Header, block_hash: bytes, note: bytes, state: Readable) -> None:
-        """Follow a block."""
+    def executed(self, header: Header, block_hash: bytes, notes: Sequence[bytes], state: Readable) -> None:
+        """Follow a block, or several."""
         if self._database is None:
             return
-        if note != _NOTHING:
-            self._pending.update(decode(note, _Note).subjects)
+        for note in notes:
+            if note != _NOTHING:
+                self._pending.update(decode(note, _Note).subjects)
         try:
             self._write(header, block_hash, state)
         except sqlite3.Error as error:

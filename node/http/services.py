@@ -14,6 +14,7 @@ from ledger.certificates.subjects import Subject
 from ledger.search.reader import SearchAnswer
 from ledger.search.request import Search
 from node.explanation import Explanation
+from node.sync_progress import SyncProgress
 from primitives.finality import FinalityCertificate
 
 TransactionStateName = Literal["unknown", "pending", "executed", "committed", "rejected", "expired"]
@@ -79,6 +80,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Sentences: what keeps the node from being ready, or from committing."""
     peers: tuple[PeerStatus, ...]
     validators: int
+    sync: SyncProgress
+    """How catching up with the others goes."""
 
 
 class BlockSummary(msgspec.Struct, frozen=True):

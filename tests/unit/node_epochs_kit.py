@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from epochs_kit import KNOWN, Consortium, key, make_genesis, node
 from node_core_kit import STATUS_PERIOD_MS, Disk, Node
 
@@ -94,8 +95,8 @@ class Member:
                 continue
             match decode_sync(payload):
                 case BlocksRequest(request=request, first=first, last=last):
-                    blocks, headers, certificate = self.service.blocks(first, last)
-                    self._receive(peer, BlocksAnswer(request, tuple(blocks), tuple(headers), certificate))
+                    served = self.service.serve(first, last)
+                    self._receive(peer, BlocksAnswer(request, *msgspec.structs.astuple(served)))
                 case HeadRequest(epoch=epoch, height=height):
                     found = self.service.head_certificate(epoch, height)
                     if found is not None:

@@ -121,7 +121,7 @@ class Searched:
     def follow(self) -> None:
         self.miss()
         note = self.notes[self.height]
-        self.index.executed(header(self.world, self.height), block_hash(self.height), note, self.world.view)
+        self.index.executed(header(self.world, self.height), block_hash(self.height), [note], self.world.view)
 
     def restart(self) -> None:
         """Stop, and start at the head."""

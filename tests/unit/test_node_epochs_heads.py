@@ -229,9 +229,9 @@ class Recorder:
 
 class Desk:
     def __init__(self) -> None:
-        self.synchronizer, self.heads, self.intake = Recorder(), Recorder(), Recorder()
-        clerks: list[Any] = [self.synchronizer, self.heads, self.intake]
-        self.desk = SyncDesk(clerks[0], clerks[1], clerks[2])
+        self.synchronizer, self.server, self.heads, self.intake = Recorder(), Recorder(), Recorder(), Recorder()
+        clerks: list[Any] = [self.synchronizer, self.server, self.heads, self.intake]
+        self.desk = SyncDesk(*clerks)
 
     def offer(self, peer: str, *transactions: bytes) -> None:
         self.desk.on_message(peer, TransactionsOffer(transactions))
@@ -239,11 +239,12 @@ class Desk:
 
 def test_every_message_of_the_channel_has_its_clerk() -> None:
     desk = Desk()
-    request, answer = BlocksRequest(1, 2, 3), BlocksAnswer(1, (), (), None)
+    request, answer = BlocksRequest(1, 2, 3), BlocksAnswer(1, (), (), None, 0, 0)
     shown = HeadAnswer(certificate(3))
     for message in (request, answer, HeadRequest(4, 5), shown):
         desk.desk.on_message("peer", message)
-    assert desk.synchronizer.calls == [("serve", "peer", request), ("on_answer", "peer", answer)]
+    assert desk.server.calls == [("serve", "peer", request)]
+    assert desk.synchronizer.calls == [("on_answer", "peer", answer)]
     assert desk.heads.calls == [("tell", "peer", 4, 5), ("on_answer", "peer", shown)]
     assert desk.intake.calls == []
 

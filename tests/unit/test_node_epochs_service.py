@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from epochs_kit import Consortium, add, key, make_genesis, node, rekey, remove
+from sync_kit import take, trust_of
 
 from ledger.block import decode_block
 from ledger.chain import Chain
@@ -47,7 +48,7 @@ def follower(world: Consortium) -> ChainService:
 def fetch(source: ChainService, target: ChainService, first: int, last: int) -> BlocksTaken:
     blocks, headers, certificate = source.blocks(first, last)
     assert certificate is not None
-    return target.take_blocks(blocks, headers, certificate)
+    return take(target, blocks, headers, certificate, trust_of(target._chain, certificate.epoch))
 
 
 # --- certificates
@@ -127,7 +128,7 @@ def test_a_new_chain_follows_over_the_end_of_an_epoch(world: Consortium, service
 
 def test_blocks_of_an_epoch_that_is_not_known_yet_are_refused(world: Consortium, service: ChainService) -> None:
     """I12: nobody can say who had to sign them."""
-    taken = fetch(service, follower(world), END + 1, 100)
+    taken = take(follower(world), *service.blocks(END + 1, 100))
     assert (taken.results, taken.refusal and taken.refusal.code) == ((), "sync.epoch")
 
 
@@ -138,7 +139,7 @@ def test_a_range_over_the_end_of_an_epoch_is_refused(world: Consortium, service:
     assert certificate is not None
     target = follower(world)
     for blocks, behind in (([*first, *second], [*headers, *trail]), (first, [_header(data) for data in second])):
-        taken = target.take_blocks(blocks, behind, certificate)
+        taken = take(target, blocks, behind, certificate)
         assert (taken.results, taken.refusal and taken.refusal.code) == ((), "sync.epoch")
     assert target.head().header.height == 0
 
@@ -150,9 +151,9 @@ def test_a_range_over_the_end_is_refused_although_both_sets_are_known(world: Con
     first, _, _ = service.blocks(1, END)
     second, headers, certificate = service.blocks(END + 1, 100)
     assert certificate is not None
-    taken = target.take_blocks([first[-1], *second], headers, certificate)
+    taken = take(target, [first[-1], *second], headers, certificate)
     assert (taken.results, taken.refusal and taken.refusal.code) == ((), "sync.epoch")
-    assert target.take_blocks(second, headers, certificate).refusal is None
+    assert take(target, second, headers, certificate).refusal is None
 
 
 @pytest.mark.parametrize("beyond", [False, True])
@@ -187,7 +188,7 @@ def test_a_certificate_that_tells_another_epoch_or_end_is_refused(
     assert certificate is not None
     values = {name: getattr(certificate, name) for name in FinalityCertificate.__struct_fields__}
     forged = FinalityCertificate(**(values | {field: values[field] + 1}))
-    taken = follower(world).take_blocks(blocks, headers, forged)
+    taken = take(follower(world), blocks, headers, forged)
     assert taken.results == ()
     assert taken.refusal is not None
     assert taken.refusal.code == ("sync.epoch" if field == "epoch" else "sync.certificate")

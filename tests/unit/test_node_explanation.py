@@ -10,6 +10,7 @@ from consensus.engine import EngineStatus
 from node.core_values import CoreStatus
 from node.explanation import Explanation, Progress, Validator, explain, members_of, work_waits
 from node.status import _core_readings
+from node.sync_progress import SyncProgress
 from p2p.peers import PeerInfo
 from primitives.identifiers import NodeId
 
@@ -50,6 +51,10 @@ def engine(**changes: Any) -> EngineStatus:
 def peer(index: int, **changes: Any) -> PeerInfo:
     values = {"connected": True, **changes}
     return PeerInfo(NodeId(VALIDATORS[index].node_id), VALIDATORS[index].address, **values)
+
+
+def progress(target: int | None) -> SyncProgress:
+    return SyncProgress(target, 5, 0.0, 0.0, 0, 0, 0, 0, "verify")
 
 
 def say(status: EngineStatus, *peers: PeerInfo, **progress: Any) -> Explanation:
@@ -180,7 +185,9 @@ def test_the_metric_shows_certified_blocks_that_are_missing_whether_they_are_fet
     certified: int, target: int | None, behind: int
 ) -> None:
     """L6: a replica whose decisions come late does not synchronize, and is behind all the same."""
-    values: dict[str, Any] = dict.fromkeys(CoreStatus.__struct_fields__, 0) | {"height": 5, "sync_target": target}
-    core = CoreStatus(**(values | {"engine": engine(highest_certified=certified), "contradictions": {}}))
+    values: dict[str, Any] = dict.fromkeys(CoreStatus.__struct_fields__, 0) | {"height": 5}
+    core = CoreStatus(
+        **(values | {"engine": engine(highest_certified=certified), "contradictions": {}, "sync": progress(target)})
+    )
     readings = {reading.name: reading.value for reading in _core_readings(core)}
     assert readings["guildmark_sync_blocks_behind"] == behind

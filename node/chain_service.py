@@ -317,8 +317,15 @@ class ChainService(ChainCertificates):
             found.append((height, bytes(block_hash(header)), header.state_root, ids, refused))
         return found
 
-    def prove(self, key: bytes) -> bytes:
-        return self._chain.prove(key).encode()
+    def prove(self, key: bytes, height: int | None = None) -> bytes:
+        """Return the encoded proof of a record after block `height`; at the head without one."""
+        return self._chain.prove(key, height).encode()
+
+    def prove_records(self, keys: Sequence[bytes], height: int | None) -> tuple[int, list[bytes | None], bytes]:
+        """Return the height, each key's value there, None where it has none, and one encoded proof of all of them."""
+        at = self._chain.height if height is None else height
+        proof = self._chain.prove_many(keys, at).encode()
+        return at, [self._chain.record_at(key, at) for key in keys], proof
 
 
 def _refused(chain: Chain, identifier: bytes, refusal: LedgerError) -> Verdict:

@@ -233,8 +233,12 @@ class NodeServices:
     async def executed_ids(self, first: int, count: int) -> list[ExecutedIds]:
         return [ExecutedIds(*fields) for fields in await self._reads.ask("executed_ids", first, count)]
 
-    async def prove(self, key: bytes) -> bytes:
-        return bytes(await self._reads.ask("prove", key))
+    async def prove(self, key: bytes, height: int | None = None) -> bytes:
+        return bytes(await self._reads.ask("prove", key, height))
+
+    async def prove_records(self, keys: Sequence[bytes], height: int | None) -> tuple[int, list[bytes | None], bytes]:
+        found: tuple[int, list[bytes | None], bytes] = await self._reads.ask("prove_records", keys, height)
+        return found
 
 
 def _summary(block: ExecutedBlock, *, with_ids: bool) -> BlockSummary:

@@ -5,6 +5,7 @@ All methods are called on the event loop and return soon or await: nothing here 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -231,6 +232,10 @@ class Services(Protocol):
         """Return what blocks `first` and following executed; fewer than `count` at the head."""
         ...
 
-    async def prove(self, key: bytes) -> bytes:
-        """Return the encoded StateProof at the head."""
+    async def prove(self, key: bytes, height: int | None = None) -> bytes:
+        """Return the encoded StateProof after block `height`; at the head without one."""
+        ...
+
+    async def prove_records(self, keys: Sequence[bytes], height: int | None) -> tuple[int, list[bytes | None], bytes]:
+        """Return the height, the keys' values there (None: no record), and the encoded BatchProof of all."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from artifacts import cid as cids
 from artifacts.errors import ChunkMissing
 from consensus.engine import EngineStatus
 from ledger.certificates.subjects import AssetSubject, Subject
-from ledger.errors import InvalidTransaction, LedgerError
+from ledger.errors import InvalidProof, InvalidTransaction, LedgerError
 from ledger.search.reader import SearchAnswer
 from ledger.search.request import Search
 from ledger.transaction import decode_transaction
@@ -163,8 +163,15 @@ class FakeServices:
     async def executed_ids(self, first: int, count: int) -> list[ExecutedIds]:
         return [ExecutedIds(first, bytes(32), bytes(32), bytes(32), ())]
 
-    async def prove(self, key: bytes) -> bytes:
+    async def prove(self, key: bytes, height: int | None = None) -> bytes:
+        if height is not None and height > 3:
+            raise InvalidProof("proof.future", "the head is 3")
+        if height == 0:
+            raise InvalidProof("proof.pruned", "the oldest is 1")
         return b"proof of " + key
+
+    async def prove_records(self, keys: Sequence[bytes], height: int | None) -> tuple[int, list[bytes | None], bytes]:
+        return 3 if height is None else height, [None for _ in keys], b"proof of " + b"".join(keys)
 
 
 class Served:

@@ -138,6 +138,8 @@ def run_blocks(backend: Backend) -> list[Any]:
     answers.append(backend.ask("execute", 3, DecidedProposal(0, START_MS), []))
     answers.append(backend.ask("head"))
     answers.append(backend.ask("query", "organizations.list", {}))
+    answers.append(backend.ask("prove", b"some key", 3))
+    answers.append(backend.ask("prove_records", [b"some key", b"parameters"], None))
     answers.append(backend.ask("prove", b"some key"))
     answers.append(backend.ask("blocks", 1, 5))
     return answers
@@ -146,7 +148,7 @@ def run_blocks(backend: Backend) -> list[Any]:
 def test_thread_and_process_give_the_same_answers_and_the_same_roots(start: Callable[[str], Backend]) -> None:
     thread, process = run_blocks(start("thread")), run_blocks(start("process"))
     assert thread == process
-    assert thread[-4].header.height == 5
+    assert thread[-6].header.height == 5
     assert len({answer.block.header.state_root for answer in thread[1:10:2]}) == 5
 
 

@@ -44,6 +44,9 @@ def run(coroutine: object) -> None:
         ("GET", "/v1/query/NoSuch", 400, "request.malformed"),
         ("GET", f"/v1/certificates/assets/{HASH}", 404, "query.not_found"),
         ("GET", "/v1/proofs/xyz", 400, "request.malformed"),
+        ("GET", "/v1/proofs/ab?height=x", 400, "request.malformed"),
+        ("GET", "/v1/proofs/ab?height=4", 404, "proof.future"),
+        ("GET", "/v1/proofs/ab?height=0", 410, "proof.pruned"),
         ("POST", "/v1/development/anything", 404, "request.no_such_resource"),
     ],
 )
@@ -267,5 +270,42 @@ def test_connections_beyond_the_cap_are_closed_at_once() -> None:
             assert await api.raw(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == b""
             for _, writer in held:
                 writer.close()
+
+    run(check())
+
+
+def test_many_records_come_with_one_proof_and_the_height_that_it_is_of() -> None:
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession(api.url) as session:
+            for height, at in ((None, 3), (2, 2)):
+                body = msgspec.msgpack.encode([[b"k", b"l"], height])
+                answer = await session.post("/v1/proofs", data=body)
+                assert answer.status == 200
+                assert msgspec.msgpack.decode(await answer.read()) == [at, [None, None], b"proof of kl"]
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xc1",
+        msgspec.msgpack.encode([[], None]),
+        msgspec.msgpack.encode([[b"k"]]),
+        msgspec.msgpack.encode([[b"k"], -1]),
+        msgspec.msgpack.encode([["k"], None]),
+        msgspec.msgpack.encode([[b"k"] * 65, None]),
+        msgspec.msgpack.encode([[b"k" * 513], None]),
+        msgspec.msgpack.encode([[b"k"], None, None]),
+    ],
+)
+def test_a_request_for_records_that_is_none_is_refused(body: bytes) -> None:
+    """A1: too many keys, no keys, other shapes."""
+
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession(api.url) as session:
+            answer = await session.post("/v1/proofs", data=body)
+            assert (answer.status, problem(await answer.read())["code"]) == (400, "request.malformed")
 
     run(check())

@@ -55,6 +55,8 @@ from primitives.identifiers import key_to_text
 API_STOP_TIMEOUT_S: Final = 2.0
 """How long answers under way may take when the node stops."""
 LISTEN_BACKLOG: Final = 512
+ROLE_PERIOD_S: Final = 1.0
+"""How often a node that keeps no artifacts looks whether it has become one that does."""
 
 log: Final = structlog.get_logger("node.process")
 
@@ -135,7 +137,7 @@ class Node:
         api = self._api = Api(services, router(), settings.api, self._metrics.on_request)
         services.waiters = api.waiters
         core.subscribe(services)
-        core.subscribe(_NewVersions(replication))
+        core.subscribe(_NewVersions(core, replication))
         if measurement is not None:
             core.subscribe(measurement)
             measurement.start(loop, peers.statistics, lambda: core.engine_status().view)
@@ -146,7 +148,7 @@ class Node:
         if self._links.neighbors is not None:
             self._links.neighbors.start()
         core.start()
-        self._spawn(replication.run())
+        self._spawn(_keep_artifacts(core, replication))
         self._spawn(self._watch_space())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
 
@@ -244,7 +246,7 @@ class Node:
     ) -> PeerNetwork:
         files = self._files
         self._links.overrides = files.configuration.p2p.addresses
-        handler = PayloadHandler(core, replication, self._links, self._on_fatal)
+        handler = self._handler = PayloadHandler(core, replication, self._links, self._on_fatal)
         peers = PeerNetwork(
             Identity(files.keys.tls_key_pem, files.keys.tls_certificate_der),
             self._network_id,
@@ -370,6 +372,9 @@ class Node:
         )
         yield Reading("guildmark_searches", "Searches under way or waiting", self._search.waiting)
         yield from replication_readings(replication)
+        dropped = self._handler.observer_payloads_dropped
+        about = "Payloads of observers on channels of validators"
+        yield Reading("guildmark_p2p_observer_payloads_dropped", about, dropped, kind="counter")
         if self._api is not None and self._api_server is not None:
             server = self._api_server
             yield Reading("guildmark_http_connections", "Open connections of clients", server.open_connections)
@@ -381,11 +386,12 @@ class Node:
 class _NewVersions:
     """Tells replication of the versions that a block registered."""
 
-    def __init__(self, replication: Replication) -> None:
+    def __init__(self, core: NodeCore, replication: Replication) -> None:
+        self._core = core
         self._replication = replication
 
     def on_executed(self, block: Any) -> None:
-        if block.artifact_changes:
+        if block.artifact_changes and self._core.epochs.keeps_artifacts:
             self._replication.on_versions(block.artifact_changes)
 
     def on_certified(self, height: int, blocks: Any) -> None:
@@ -396,6 +402,13 @@ class _NewVersions:
 
     def on_evidence(self, evidence: Any) -> None:
         """Artifacts are fetched by their names; who served a wrong one is noted elsewhere."""
+
+
+async def _keep_artifacts(core: NodeCore, replication: Replication) -> None:
+    """Replicate, from when on the ledger knows this node as a validator or as one on the way."""
+    while not core.epochs.keeps_artifacts:  # noqa: ASYNC110 - nothing announces it, and a second is soon enough
+        await asyncio.sleep(ROLE_PERIOD_S)
+    await replication.run()
 
 
 def own_address(genesis: Genesis, keys: NodeKeys) -> str:

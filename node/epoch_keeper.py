@@ -118,6 +118,11 @@ class EpochKeeper:
         found: Role = next((peer.role for peer in self._peers if peer.node_id == own), "unregistered")
         return "unregistered" if found == "validator" else found  # it was one, or lacks the key of one
 
+    @property
+    def keeps_artifacts(self) -> bool:
+        """Whether this node holds and serves artifacts: as a validator, or as one on the way."""
+        return self.role in ("validator", "candidate")
+
     def why(self) -> Iterator[str]:
         """Say in words what keeps this node from voting, as far as epochs go."""
         if self.damage:

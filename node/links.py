@@ -19,6 +19,9 @@ from p2p.peers import PeerNetwork
 from p2p.registry import PeerEntry, entries_by_node
 from primitives.identifiers import NodeId
 
+OF_VALIDATORS: Final = frozenset({Channel.CONSENSUS, Channel.BATCHES, Channel.CHUNKS})
+"""Channels on which observers are neither heard nor answered."""
+
 log: Final = structlog.get_logger("node.links")
 
 
@@ -32,6 +35,8 @@ class PeerLinks:
         """Addresses that the configuration gives other than the ledger, by node id."""
         self.neighbors: Neighbors | None = None
         """Chooses whom to dial; without it everybody is dialed."""
+        self.observers: frozenset[str] = frozenset()
+        """Who may connect and has no part in consensus, nor in what validators keep."""
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
         try:
@@ -58,7 +63,9 @@ class PeerLinks:
             self.network.set_wanted([NodeId(node) for node in node_ids])
 
     def entries(self, peers: Sequence[RegisteredPeer]) -> list[PeerEntry]:
-        """Return what the links need of each; a certificate that does not name its node is left out and logged."""
+        """Note who observes, and return what the links need of each; a certificate that does not name its node is left
+        out and logged."""
+        self.observers = frozenset(peer.node_id for peer in peers if peer.role == "observer")
         entries = []
         for peer in self.addressed(peers):
             try:
@@ -82,20 +89,24 @@ class PeerLinks:
 
 
 class ChunkSending:
-    """The same for the channel of artifact blocks."""
+    """The same for the channel of artifact blocks, which validators and candidates share among themselves.
+
+    A validator may read every artifact, an observer may not: its organization has no vote, and what an account of it
+    has licensed it downloads as everybody does.
+    """
 
     def __init__(self, links: PeerLinks) -> None:
         self._links = links
 
     def peers(self) -> Sequence[str]:
-        return self._links.connected()
+        return [node for node in self._links.connected() if node not in self._links.observers]
 
     def send(self, node_id: str, payload: bytes) -> bool:
-        return self._links.send(node_id, Channel.CHUNKS, payload)
+        return node_id not in self._links.observers and self._links.send(node_id, Channel.CHUNKS, payload)
 
     def broadcast(self, payload: bytes) -> None:
-        if self._links.network is not None:
-            self._links.network.broadcast(Channel.CHUNKS, payload)
+        for node in self.peers():
+            self._links.send(node, Channel.CHUNKS, payload)
 
     def misbehaved(self, node_id: str, reason: str) -> None:
         self._links.misbehaved(node_id, reason)
@@ -109,6 +120,8 @@ class PayloadHandler:
         self._replication = replication
         self._links = links
         self._on_fatal = on_fatal
+        self.observer_payloads_dropped = 0
+        """What observers sent on channels that are not theirs."""
 
     def head(self) -> bytes:
         """Heights travel in Status messages, signed; the hello need not repeat them."""
@@ -117,7 +130,8 @@ class PayloadHandler:
     def on_peer_connected(self, node_id: NodeId) -> None:
         try:
             self._core.on_peer_connected(node_id)
-            self._replication.on_peer_connected(node_id)
+            if node_id not in self._links.observers:
+                self._replication.on_peer_connected(node_id)
         except Exception as error:  # the frame above belongs to the links, which would drop it
             self._on_fatal(error)
 
@@ -126,6 +140,10 @@ class PayloadHandler:
         self._replication.on_peer_disconnected(node_id)
 
     def on_payload(self, node_id: NodeId, channel: Channel, payload: bytes) -> None:
+        if channel in OF_VALIDATORS and node_id in self._links.observers:
+            # Not blamed: one that was let in as a validator may know it before this node does.
+            self.observer_payloads_dropped += 1
+            return
         try:
             if channel is Channel.CHUNKS:
                 self._replication.on_payload(node_id, payload)

@@ -144,6 +144,9 @@ class NodeServices:
     def now_ms(self) -> int:
         return self._clock.now_ms()
 
+    def keeps_artifacts(self) -> bool:
+        return self._core.epochs.keeps_artifacts
+
     def readiness(self) -> tuple[str, ...]:
         return self._status.readiness()
 

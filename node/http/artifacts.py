@@ -20,6 +20,7 @@ _BLOCK: Final = "/v1/artifacts/{root:cid}/blocks/{cid:cid}"
 async def put_block(api: Api, request: Request) -> web.StreamResponse:
     """Take a block of a registered version, if a held part links to it and its bytes hash to its name."""
     root, cid = _cid(request, "root"), _cid(request, "cid")
+    _require_keeping(api)
     try:
         upload = await api.services.artifacts.store(root, cid, request.body)
     except UnknownArtifact as error:
@@ -32,6 +33,7 @@ async def put_block(api: Api, request: Request) -> web.StreamResponse:
 async def get_block(api: Api, request: Request) -> web.StreamResponse:
     """Return a block to whoever may download the artifact."""
     root, cid = _cid(request, "root"), _cid(request, "cid")
+    _require_keeping(api)
     asset = await api.services.artifacts.owner_asset(root)
     await require_download(api.services, asset, request.authorization, root, "GET")
     other = await asset_of_root(api.services, cid) if cid != root else None
@@ -44,6 +46,14 @@ async def get_block(api: Api, request: Request) -> web.StreamResponse:
 async def show(api: Api, request: Request) -> web.StreamResponse:
     """Tell what this node holds of an artifact, and who says to hold all of it."""
     return json_response(await api.services.artifacts.status(_cid(request, "root")))
+
+
+def _require_keeping(api: Api) -> None:
+    """Send clients on to another node. Raises Problem `artifact.not_kept_here`."""
+    if not api.services.keeps_artifacts():
+        raise Problem(
+            503, "artifact.not_kept_here", "only validators keep artifacts, and this node is none: ask one of them"
+        )
 
 
 def _cid(request: Request, name: str) -> str:

@@ -192,6 +192,10 @@ class Services(Protocol):
         """The local wall clock, Unix milliseconds."""
         ...
 
+    def keeps_artifacts(self) -> bool:
+        """Whether this node takes and serves the bytes of artifacts; observers do not."""
+        ...
+
     def readiness(self) -> tuple[str, ...]:
         """Why the node is not ready to serve; empty when it is."""
         ...

@@ -10,7 +10,8 @@ from cluster_kit import wait
 
 from guildmark.certificates import verify_certificate
 from guildmark.cluster import probe
-from guildmark.errors import Refused
+from guildmark.errors import Refused, Unreachable
+from guildmark.sync import Client
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("observers"), pytest.mark.timeout(300)]
 
@@ -77,6 +78,23 @@ def test_an_observer_answers_for_the_ledger_as_a_validator_does(guildmark_cluste
             assert client.assets.get(made.asset)["name"] == "A song"
             shown = verify_certificate(client.certificates.export(made.asset), cluster.network_id)
             assert shown.asset == made.asset
+
+            # The bytes are not here: clients that know a validator go there, others are told to.
+            with pytest.raises(Unreachable, match="only validators keep artifacts"):
+                client.assets.download(made.asset, tmp_path / "from the observer.txt")
+        with cluster.client(cluster.accounts[0]) as client:
+            client.artifacts.wait_held(made.cid)
+        held = probe.get_json(cluster.url(index), f"/v1/artifacts/{made.cid}")
+        assert held is not None
+        assert not held["complete"]
+        urls = [cluster.url(index), cluster.url(0)]
+        with Client(urls, cluster.account(cluster.accounts[0]), network_id=cluster.network_id) as client:
+            copy = client.assets.download(made.asset, tmp_path / "copy.txt")
+            assert copy.read_text() == "la la la\n"
+        for node in range(4):
+            metrics = probe.get(cluster.url(node), "/metrics")
+            assert metrics is not None
+            assert b"guildmark_p2p_observer_payloads_dropped_total 0.0" in metrics[1], "a correct observer sends none"
 
 
 def test_a_node_that_is_not_registered_is_not_let_in_until_it_is(guildmark_cluster_factory: Any) -> None:

@@ -93,6 +93,7 @@ class FakeServices:
         self.answers: dict[tuple[str, tuple[tuple[str, str | int], ...]], Any] = {}
         self.submitted: list[bytes] = []
         self.full = False
+        self.kept = True
         self.reasons: tuple[str, ...] = ()
         self.crash = False
         self.searches: list[Search] = []
@@ -107,6 +108,9 @@ class FakeServices:
 
     def now_ms(self) -> int:
         return NOW_MS
+
+    def keeps_artifacts(self) -> bool:
+        return self.kept
 
     def readiness(self) -> tuple[str, ...]:
         return self.reasons

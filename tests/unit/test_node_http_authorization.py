@@ -136,3 +136,19 @@ def test_blocks_are_taken_for_registered_artifacts_only() -> None:
             assert large.status == 413
 
     asyncio.run(check())
+
+
+def test_a_node_that_is_no_validator_sends_clients_of_artifacts_on() -> None:
+    """503, so that they ask the next node."""
+
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession() as session:
+            prepare(api)
+            api.services.kept = False
+            url = f"{api.url}/v1/artifacts/{ROOT}/blocks/{ROOT}"
+            read = await session.get(url, headers={"Authorization": header()})
+            for answer in (read, await session.put(url, data=DATA)):
+                assert answer.status == 503
+                assert problem(await answer.read())["code"] == "artifact.not_kept_here"
+
+    asyncio.run(check())

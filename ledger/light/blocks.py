@@ -7,8 +7,8 @@ parent's hash. The last block of an epoch always has its own certificate: nobody
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ from ledger.genesis import GENESIS_BYTES_MAX, Genesis
 from ledger.validators import ValidatorSet, genesis_set
 from primitives.codec import CodecError, decode
 from primitives.digest import Digest, tagged_hash
-from primitives.finality import FinalityCertificate, verify_certificate
+from primitives.finality import FinalityCertificate, Natural, verify_certificate
 
 TRAIL_MAX: Final = 256
 """Headers from a block to the certificate above it; a block with more is shown only by a certificate of its own."""
@@ -43,13 +43,32 @@ class LightBlock(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     def epoch(self) -> int:
         return self.header.epoch
 
-    def hash(self) -> Digest:
+    @property
+    def epoch_end(self) -> int:
+        """Height of the epoch's last block; 0 until it is known."""
+        return self.header.epoch_end
+
+    @property
+    def time_ms(self) -> int:
+        return self.header.timestamp_ms
+
+    @property
+    def next_set_hash(self) -> bytes | None:
+        return self.header.next_validator_set_hash
+
+    def hash(self) -> Digest | None:
         return block_hash(self.header)
 
-    def signers(self) -> Iterator[bytes]:
-        """Yield the keys of those who signed; the certificate must have been checked."""
-        for index, _ in self.finality.signatures:
-            yield self.members.validators[index].signing_key
+    def signers(self) -> set[bytes]:
+        """Return the keys of those who are said to have signed; whether they did is for `check`.
+
+        Raises:
+            InvalidProof: `certificate.signatures`, one is none of the set.
+        """
+        validators = self.members.validators
+        if any(index >= len(validators) for index, _ in self.finality.signatures):
+            raise InvalidProof("certificate.signatures", "a signer is not in the set")
+        return {validators[index].signing_key for index, _ in self.finality.signatures}
 
     def check(self, network_id: bytes) -> Digest:
         """Check it against its own set, which by itself says nothing of that set; return the block's hash.
@@ -58,6 +77,21 @@ class LightBlock(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
             InvalidProof: as `check_seal`.
         """
         return check_seal(self.header, self.trail, self.finality, network_id, self.members)
+
+
+class GenesisPoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where trust begins when only the genesis is known: its set. The genesis block itself follows from executing it,
+    which no light client does."""
+
+    members: ValidatorSet
+    time_ms: Natural
+    height: Literal[0] = 0
+    epoch: Literal[0] = 0
+    epoch_end: Literal[0] = 0
+    next_set_hash: None = None
+
+    def hash(self) -> Digest | None:
+        return None
 
 
 def check_seal(

@@ -69,8 +69,6 @@ class _Question(NamedTuple):
     body: bytes | None
     headers: Mapping[str, str] | None
     wait_s: float
-    first: int | None = None
-    """Number of the node to begin with; None begins with the last helpful one, and learns which that is."""
 
 
 class Transport:
@@ -109,9 +107,8 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         other_node_on: Sequence[int] = (),
         wait_s: float = 0.0,
-        first: int | None = None,
     ) -> Answer:
-        """Ask the nodes in turn, the last helpful one first, or number `first`. `path` is absolute and already quoted.
+        """Ask the nodes in turn, the last helpful one first. `path` is absolute and already quoted.
 
         `wait_s` is how long the node is asked to wait before it answers. A status in `other_node_on` makes the next
         node be asked; it is raised when no node answers better.
@@ -121,7 +118,7 @@ class Transport:
             Unreachable: no node answered within the retry time.
         """
         maybe_received = False
-        asked = _Question(method, path, query, body, headers, wait_s, first)
+        asked = _Question(method, path, query, body, headers, wait_s)
         async for attempt in stamina.retry_context(
             on=Unreachable,
             attempts=None,
@@ -169,8 +166,7 @@ class Transport:
         maybe_received = False
         passed_over: GuildmarkError | None = None
         for turn in range(len(self.urls)):
-            begin = self._preferred if asked.first is None else asked.first
-            index = (begin + turn) % len(self.urls)
+            index = (self._preferred + turn) % len(self.urls)
             try:
                 answer = await self._once(self.urls[index], asked)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -178,8 +174,7 @@ class Transport:
                 maybe_received = maybe_received or not isinstance(error, aiohttp.ClientConnectorError)
                 continue
             if answer.status < 400:
-                if asked.first is None:
-                    self._preferred = index
+                self._preferred = index
                 return answer
             refusal = _problem(answer)
             if isinstance(refusal, Unreachable):

@@ -15,8 +15,10 @@ import structlog
 from artifacts.chunk_store import ChunkStore
 from artifacts.errors import ChunkStoreError
 from ledger.chain import Chain
+from ledger.errors import StorageError
 from ledger.genesis import Genesis, network_id
 from ledger.search.index import SearchIndex
+from ledger.snapshot.shelf import SnapshotShelf
 from ledger.state.store import LevelStore
 from node.artifact_shelf import ArtifactShelf
 from node.chain_service import ChainService, Head, Opening
@@ -43,6 +45,9 @@ from node.replication import Replication
 from node.replication_readings import replication_readings
 from node.search_desk import SearchDesk
 from node.services import LedgerReads, NodeServices
+from node.snapshot_assembly import SnapshotSide, finish_switch
+from node.snapshot_exchange import SnapshotExchange
+from node.snapshot_taking import SnapshotTaker
 from node.status import StatusReporter
 from node.validator_account import ValidatorReporter
 from node.verifier import ThreadVerifier
@@ -85,6 +90,8 @@ class Node:
         self._thread_stops: list[Callable[[], None]] = []
         """Ends the helper threads, the ledger's first: what it answers last may still be written down."""
         self._store: LevelStore | None = None
+        self._taker: SnapshotTaker | None = None
+        self._snapshots: SnapshotSide | None = None
         self._index: SearchIndex | None = None
         self._core: NodeCore | None = None
         self._status: StatusReporter | None = None
@@ -108,6 +115,10 @@ class Node:
         settings, measurement = self._files.configuration, self._measurement
         post = LoopPost(loop, self._on_fatal)
         self._clock = LoopClock(loop, self._on_fatal)
+        try:
+            await asyncio.to_thread(finish_switch, self._files.directory)
+        except StorageError as error:
+            raise DirectoryUnusable(error.message) from error
         self._executor = self._make_executor(post)
         opening, registered = await self._open()
         if opening.head.header.height == 0:
@@ -121,8 +132,11 @@ class Node:
         reads = LedgerReads(self._executor)
         shelf = await asyncio.to_thread(self._open_shelf, reads)
         replication = self._make_replication(core, shelf, reads)
-        peers = self._make_peers(core, replication, registered)
+        snapshots = self._make_snapshots(core, post)
+        peers = self._make_peers(core, replication, snapshots.exchange, registered)
         self._status = StatusReporter(core, peers, self._files.genesis, self._network_id, self._version, self.space)
+        self._status.restoring = snapshots.exchange.sentence
+        self._metrics.add(snapshots.exchange.readings)
         services = NodeServices(
             network_id=self._network_id,
             genesis=self._files.genesis_bytes,
@@ -165,8 +179,9 @@ class Node:
 
         def open_ledger() -> RemoteLedger:
             directory = self._files.directory
-            retention = ledger_retention(self._files.configuration)
-            return process.open(directory.chain, self._files.genesis_bytes, directory.search, retention)
+            settings, retention = self._files.configuration.snapshots, ledger_retention(self._files.configuration)
+            snapshots = (str(directory.snapshots), settings.keep, settings.every_blocks)
+            return process.open(directory.chain, self._files.genesis_bytes, directory.search, retention, snapshots)
 
         executor = ThreadExecutor(open_ledger, post, self._on_fatal)
         self._thread_stops += [executor.stop, process.stop]
@@ -183,7 +198,11 @@ class Node:
             follower=index,
             retention=ledger_retention(self._files.configuration),
         )
-        return ChainService(chain)
+        settings = self._files.configuration.snapshots
+        shelf = SnapshotShelf(self._files.directory.snapshots, settings.keep)
+        taker = SnapshotTaker(chain, self._store, shelf, settings.every_blocks, report=log.warning)
+        self._taker = taker
+        return ChainService(chain, taker)
 
     async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:
         loop = asyncio.get_running_loop()
@@ -241,12 +260,35 @@ class Node:
             fetches_in_flight_max=files.configuration.artifacts.fetches_in_flight_max,
         )
 
+    def _make_snapshots(self, core: NodeCore, post: LoopPost) -> SnapshotSide:
+        files = self._files
+        try:
+            snapshots = self._snapshots = SnapshotSide(
+                files.directory,
+                files.configuration.snapshots,
+                files.genesis,
+                self._links,
+                self._clock,
+                post,
+                self._on_fatal,
+                self._on_fatal,
+            )
+        except StorageError as error:
+            raise DirectoryUnusable(error.message) from error
+        self._thread_stops.append(snapshots.stop)
+        core.set_before_sync(snapshots.before_sync)
+        return snapshots
+
     def _make_peers(
-        self, core: NodeCore, replication: Replication, registered: Sequence[RegisteredPeer]
+        self,
+        core: NodeCore,
+        replication: Replication,
+        snapshots: SnapshotExchange,
+        registered: Sequence[RegisteredPeer],
     ) -> PeerNetwork:
         files = self._files
         self._links.overrides = files.configuration.p2p.addresses
-        handler = self._handler = PayloadHandler(core, replication, self._links, self._on_fatal)
+        handler = self._handler = PayloadHandler(core, replication, snapshots, self._links, self._on_fatal)
         peers = PeerNetwork(
             Identity(files.keys.tls_key_pem, files.keys.tls_certificate_der),
             self._network_id,
@@ -320,6 +362,8 @@ class Node:
             self._core.stop()
         if self._links.neighbors is not None:
             self._links.neighbors.stop()
+        if self._snapshots is not None:
+            self._snapshots.exchange.stop()
         await self._stop_api()
         self._metrics.stop()
         for task in list(self._tasks):
@@ -331,6 +375,8 @@ class Node:
             self._measurement.stop()
         for stop in self._thread_stops:
             await asyncio.to_thread(stop)
+        if self._taker is not None:
+            await asyncio.to_thread(self._taker.stop)
         if self._index is not None:
             self._index.close()
         if self._store is not None:

@@ -29,6 +29,7 @@ from node.membership import (
 )
 from node.pool import NOBODY
 from node.ports import RegisteredPeer
+from node.snapshot_taking import SnapshotCommands, SnapshotTaker
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
 from primitives.codec import encode
 from primitives.finality import FinalityCertificate
@@ -110,11 +111,12 @@ class BlocksTaken(msgspec.Struct, frozen=True):
     """Why the next one was not, or the certificate."""
 
 
-class ChainService(ChainCertificates):
+class ChainService(ChainCertificates, SnapshotCommands):
     """Belongs to the executor. Every method may raise LedgerError, which travels back as the answer."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, taker: SnapshotTaker | None = None) -> None:
         self._chain = chain
+        self._taker = taker
 
     # --- for the deciding parts
 
@@ -161,11 +163,15 @@ class ChainService(ChainCertificates):
         if known is not None:
             return KnownBlock(height, block_hash(known), known.epoch_end)
         block = self._chain.execute(height, proposal, batches)
+        if self._taker is not None:
+            self._taker.on_head()
         return self._result(block, [(batch.author, batch.number) for batch in batches])
 
     def add_certificate(self, certificate: FinalityCertificate, durably: bool) -> int:
         """Keep a certificate, and `durably` before the answer; return the certified height."""
         self._chain.add_certificate(certificate, sync=durably)
+        if self._taker is not None:
+            self._taker.on_certified()
         return self._chain.certified_height
 
     def admit(self, transactions: Sequence[bytes], now_ms: int) -> list[Verdict]:
@@ -250,6 +256,9 @@ class ChainService(ChainCertificates):
                         results.append(self._replay(checked))  # noqa: PERF401 - those before a refusal count
                 if self._chain.height >= certificate.height:
                     self._chain.add_certificate(certificate, sync=True)
+            if self._taker is not None:  # behind the group: its blocks are in the store
+                self._taker.on_head()
+                self._taker.on_certified()
         except InvalidBlock as refusal:
             if refusal.code in ("certificate.block", "block.mismatch"):
                 refusal = InvalidBlock("sync.diverged", refusal.message)

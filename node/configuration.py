@@ -150,6 +150,20 @@ class Storage(Section, frozen=True):
     ledger aside (to chain.damaged) and fetch it from the peers, by itself, twice in the life of a process at most."""
 
 
+class Snapshots(Section, frozen=True):
+    """[snapshots]: the state in pieces, for nodes that join."""
+
+    every_blocks: Annotated[int, _range(0, 2**31)] = 0
+    """A snapshot is taken, beside the work, when the height passes a multiple of it; 0 takes them on command only. The
+    same number on all nodes makes them offer the same snapshots, which are then fetched from several at once."""
+    keep: Annotated[int, _range(1, 16)] = 2
+    """Snapshots kept, the newest; each takes about as much room as the state's records."""
+    restore: Literal["auto", "never"] = "auto"
+    """Whether this node fetches a snapshot when its chain is empty, or far behind, and peers offer one."""
+    restore_blocks_behind: Annotated[int, _range(1, 2**31)] = 1_000
+    """How many blocks a snapshot must be ahead of this node to be fetched in their place."""
+
+
 class Log(Section, frozen=True):
     """[log]: standard error."""
 
@@ -177,6 +191,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sync: Sync = Sync()
     artifacts: Artifacts = Artifacts()
     storage: Storage = Storage()
+    snapshots: Snapshots = Snapshots()
     log: Log = Log()
     measurement: Measurement = Measurement()
 

@@ -29,7 +29,7 @@ from node.epoch_keeper import EpochKeeper
 from node.heads import HeadExchange
 from node.intake import Admission, Intake
 from node.journal import Journal
-from node.ledger_side import LedgerSide
+from node.ledger_side import BeforeSync, LedgerSide
 from node.pool import Pool
 from node.ports import Cancelable, Ports
 from node.sync_desk import SyncDesk
@@ -134,6 +134,10 @@ class NodeCore:
             self._duties.stop()
         if self._tick is not None:
             self._tick.cancel()
+
+    def set_before_sync(self, before_sync: BeforeSync) -> None:
+        """Have somebody asked before blocks are fetched."""
+        self._ledger.before_sync = before_sync
 
     def subscribe(self, listener: Listener) -> None:
         self._ledger.announcements.subscribe(listener)

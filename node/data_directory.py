@@ -4,6 +4,7 @@
     DIR/LOCK                                     held (flock) while a process runs
     DIR/chain/ DIR/journal/ DIR/artifacts/       written by the node
     DIR/search/                                  derived from chain/, and made anew where it is missing
+    DIR/snapshots/                               taken of chain/, or fetched; DIR/chain.new/ is made of one
 
 The lock is our own: LevelDB's is dropped when the same process fails to open the store twice.
 """
@@ -48,6 +49,15 @@ class DataDirectory:
     @property
     def artifacts(self) -> Path:
         return self.path / "artifacts"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def fresh_chain(self) -> Path:
+        """Where a chain is made of a snapshot, until it takes the place of the one that is there."""
+        return self.path / "chain.new"
 
     @property
     def search(self) -> Path:

@@ -16,12 +16,14 @@ from ledger.chain import Chain
 from ledger.errors import LedgerError
 from ledger.genesis import parse
 from ledger.search.index import SearchIndex
+from ledger.snapshot.shelf import SnapshotShelf
 from ledger.state.store import LevelStore
 from node import memory
 from node.chain_service import ChainService
 from node.evidence_judge import ConsensusJudge
 from node.executor_pipe import receive, send
 from node.parents import end_with_parent
+from node.snapshot_taking import SnapshotTaker
 
 
 def serve(connection: Connection) -> None:
@@ -34,13 +36,13 @@ def serve(connection: Connection) -> None:
             method, arguments = receive(connection)
             try:
                 if method == "open":
-                    directory, genesis, search, retention = arguments
+                    directory, genesis, search, retention, snapshots = arguments
                     store = LevelStore(Path(directory))
                     index = None if search is None else SearchIndex(Path(search), _report)
                     chain = Chain.open(
                         store, parse(genesis), judge=ConsensusJudge(), follower=index, retention=retention
                     )
-                    service = ChainService(chain)
+                    service = ChainService(chain, None if snapshots is None else _taker(chain, store, *snapshots))
                     memory.settle()
                     result = None
                 else:
@@ -55,10 +57,16 @@ def serve(connection: Connection) -> None:
     except (EOFError, ConnectionError):
         pass  # the node has stopped, or ended
     finally:
+        if service is not None:
+            service.stop()
         if index is not None:
             index.close()
         if store is not None:
             store.close()
+
+
+def _taker(chain: Chain, store: LevelStore, directory: str, keep: int, every_blocks: int) -> SnapshotTaker:
+    return SnapshotTaker(chain, store, SnapshotShelf(Path(directory), keep), every_blocks, report=_report)
 
 
 def _report(text: str) -> None:

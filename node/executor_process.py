@@ -46,15 +46,23 @@ class LedgerProcess:
         return self._process.pid
 
     def open(
-        self, directory: Path, genesis: bytes, search: Path | None = None, retention: Retention | None = None
+        self,
+        directory: Path,
+        genesis: bytes,
+        search: Path | None = None,
+        retention: Retention | None = None,
+        snapshots: tuple[str, int, int] | None = None,
     ) -> RemoteLedger:
         """Open the chain in `directory`, and its search database at `search`. For the executor's thread.
+
+        `snapshots` says where they are put, how many are kept, and every how many blocks one is taken.
 
         Raises:
             LedgerError: see `Chain.open`. ExecutorFailed: the process ended.
         """
         remote = RemoteLedger(self._connection)
-        remote.ask("open", (str(directory), genesis, None if search is None else str(search), retention))
+        searched = None if search is None else str(search)
+        remote.ask("open", (str(directory), genesis, searched, retention, snapshots))
         return remote
 
     def stop(self) -> None:

@@ -44,6 +44,15 @@ from primitives.finality import FinalityCertificate
 DIVERGED_ADVICE: Final = "Keep its data directory for examination, and leave it stopped: the others go on without it"
 
 
+BeforeSync = Callable[[int, int, Callable[[], None]], bool]
+"""(own height, certified height, what asks for the blocks between them) -> whether blocks wait because there may be a
+shorter way; then that is called when they need not wait any longer."""
+
+
+def _without_delay(_height: int, _target: int, _need: Callable[[], None]) -> bool:
+    return False
+
+
 class LedgerSide:
     """consensus_driver.EffectHandler. Belongs to the deciding thread."""
 
@@ -59,6 +68,8 @@ class LedgerSide:
     ) -> None:
         self.driver: ConsensusDriver
         """Set before anything is started."""
+        self.before_sync: BeforeSync = _without_delay
+        """Asked before blocks are; see there."""
         self.head = head
         self.announcements = Announcements(head.certified_height)
         self.diverged = False
@@ -161,7 +172,13 @@ class LedgerSide:
     def on_sync_needed(self, effect: SyncNeeded) -> None:
         if effect.certificate.epoch == self._epochs.epoch:
             nodes = self._epochs.node_ids
-            self.synchronizer.need(effect.certificate, [nodes[holder] for holder in effect.holders])
+            certificate, holders = effect.certificate, [nodes[holder] for holder in effect.holders]
+
+            def need() -> None:
+                self.synchronizer.need(certificate, holders)
+
+            if not self.before_sync(self.head.header.height, certificate.height, need):
+                need()
 
     def on_diverged(self, effect: Diverged) -> None:
         self._fail_diverged(

@@ -13,6 +13,7 @@ from node.event_loop import OnFatal
 from node.neighbors import Neighbors
 from node.ports import RegisteredPeer
 from node.replication import Replication
+from node.snapshot_exchange import SnapshotExchange
 from p2p.channels import Channel
 from p2p.errors import InvalidCertificate, MessageTooLarge
 from p2p.peers import PeerNetwork
@@ -115,9 +116,17 @@ class ChunkSending:
 class PayloadHandler:
     """Gives each channel's payloads to the part that speaks on it. What a part raises is our defect, and fatal."""
 
-    def __init__(self, core: NodeCore, replication: Replication, links: PeerLinks, on_fatal: OnFatal) -> None:
+    def __init__(
+        self,
+        core: NodeCore,
+        replication: Replication,
+        snapshots: SnapshotExchange,
+        links: PeerLinks,
+        on_fatal: OnFatal,
+    ) -> None:
         self._core = core
         self._replication = replication
+        self._snapshots = snapshots
         self._links = links
         self._on_fatal = on_fatal
         self.observer_payloads_dropped = 0
@@ -138,6 +147,7 @@ class PayloadHandler:
     def on_peer_disconnected(self, node_id: NodeId, reason: str) -> None:  # noqa: ARG002 - the links log it
         self._core.on_peer_disconnected(node_id)
         self._replication.on_peer_disconnected(node_id)
+        self._snapshots.on_peer_disconnected(node_id)
 
     def on_payload(self, node_id: NodeId, channel: Channel, payload: bytes) -> None:
         if channel in OF_VALIDATORS and node_id in self._links.observers:
@@ -147,6 +157,8 @@ class PayloadHandler:
         try:
             if channel is Channel.CHUNKS:
                 self._replication.on_payload(node_id, payload)
+            elif channel is Channel.SNAPSHOTS:
+                self._snapshots.on_payload(node_id, payload)
             elif channel is Channel.GOSSIP:
                 self._links.misbehaved(node_id, "nobody speaks on the channel gossip")
             else:

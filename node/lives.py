@@ -15,12 +15,14 @@ import msgspec
 import structlog
 
 from ledger.errors import LedgerError
+from ledger.snapshot.store_building import switch_stores
 from node import memory
 from node.assembly import Node, NodeFiles
 from node.configuration import Configuration, P2p
 from node.disk_space import POLL_PERIOD_S, RETRY_DELAY_MAX_S, DiskSpace, is_full
 from node.failures import DirectoryUnusable, LedgerDamaged, NodeFailure
 from node.offline import set_aside
+from node.snapshot_exchange import SnapshotInstalled
 
 RESYNCS_MAX: Final = 2
 """In the life of a process: a disk that damages what was fetched anew must be replaced."""
@@ -58,7 +60,11 @@ class Lives:
             error = await self._live()
             if self._told_to_stop or error is None:
                 return None
-            if is_full(error):
+            if isinstance(error, SnapshotInstalled):
+                directory = self._files.directory
+                await asyncio.to_thread(switch_stores, directory.fresh_chain, directory.chain)
+                log.info("the chain begins with a snapshot", height=error.height)
+            elif is_full(error):
                 log.info("there is room again: the node begins anew", bytes=self._space().free_bytes)
             elif _is_damage(error) and self._may_resync():
                 self._resyncs += 1
@@ -138,7 +144,8 @@ class Lives:
 
     def _on_fatal(self, error: BaseException) -> None:
         if not self._ending.done():
-            _log_fatal(error)
+            if not isinstance(error, SnapshotInstalled):
+                _log_fatal(error)
             self._end(error)
 
     def _end(self, error: BaseException | None) -> None:

@@ -266,8 +266,7 @@ class Replication:
 
     async def _fetch(self, root: str) -> None:
         """Return when all of it is held."""
-        while (other := self._fetches.get(root)) is not None:
-            await other.ended.wait()  # two versions of one asset may have the same bytes
+        assert root not in self._fetches  # an artifact belongs to one version
         fetch = self._fetches[root] = ArtifactFetch(
             root,
             node_id=self._node_id,
@@ -290,7 +289,6 @@ class Replication:
                 pass
         finally:
             del self._fetches[root]
-            fetch.ended.set()
             self._probes.pop(root, None)
 
     async def _attempt(self, fetch: ArtifactFetch) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from consensus.engine import EngineStatus
 from ledger.genesis import Genesis
@@ -37,6 +37,8 @@ class StatusReporter:
         self._version = version
         self.space = space
         self.stopping = False
+        self.restoring: Callable[[], str] = str
+        """Says what is being fetched in place of blocks; empty while nothing is."""
         self._committed_at_s: float | None = None
         """When a block was last committed, on the monotonic clock."""
         self._waits_since_s: float | None = None
@@ -58,6 +60,8 @@ class StatusReporter:
             return ("the node is stopping",)
         if self.space.suspended:
             return (self.space.suspended,)
+        if restoring := self.restoring():
+            return (restoring,)
         engine = self._core.engine_status()
         sync = self._core.synchronizer.progress()
         following = self._following()

@@ -20,8 +20,9 @@ class Channel(IntEnum):
     CONSENSUS = 0
     BATCHES = 1
     SYNC = 2
-    CHUNKS = 3
-    GOSSIP = 4
+    SNAPSHOTS = 3
+    CHUNKS = 4
+    GOSSIP = 5
 
 
 CONTROL: Final = 255
@@ -46,6 +47,7 @@ LIMITS: Final[dict[Channel, ChannelLimits]] = {
     Channel.CONSENSUS: ChannelLimits(4 * MIB, 16 * MIB, 8_192),
     Channel.BATCHES: ChannelLimits(8 * MIB, 32 * MIB, 2_048),
     Channel.SYNC: ChannelLimits(16 * MIB, 48 * MIB, 512),
+    Channel.SNAPSHOTS: ChannelLimits(8 * MIB, 32 * MIB, 64),
     Channel.CHUNKS: ChannelLimits(4 * MIB, 16 * MIB, 128),
     Channel.GOSSIP: ChannelLimits(1 * MIB, 4 * MIB, 4_096),
 }

@@ -85,7 +85,7 @@ class Buckets:
         yield from cut(prefix, sorted(Record(hashlib.sha256(key).hexdigest(), key, value) for key, value in keyed))
 
     def _deal_again(self, prefix: str, names: list[str]) -> Iterator[Chunk]:
-        below = Buckets(prefix, self._directory / f"below-{prefix}")
+        below = Buckets(prefix, self._directory.joinpath(f"below-{prefix}"))
         try:
             for name in names:
                 flat = self._frames(name)
@@ -102,7 +102,7 @@ class Buckets:
             self._directory.mkdir(parents=True, exist_ok=True)
             for name, flat in self._held.items():
                 data = encode(flat)
-                with (self._directory / name).open("ab") as file:
+                with self._directory.joinpath(name).open("ab") as file:
                     file.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
                 yield
         except OSError as error:
@@ -115,7 +115,7 @@ class Buckets:
 
     def _frames(self, name: str) -> Iterator[list[bytes]]:
         """Yield what a bucket holds, and let go of it."""
-        path = self._directory / name
+        path = self._directory.joinpath(name)
         if path.exists():
             with path.open("rb") as file:
                 while length := file.read(_LENGTH_BYTES):

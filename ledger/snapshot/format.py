@@ -36,8 +36,8 @@ RECORD_OVERHEAD_BYTES: Final = 10
 PIECE_BYTES_MAX: Final = 6 * 1024 * 1024
 """The largest piece of any kind: manifest, chunk, hand-offs or history. A larger record cannot be taken;
 none arises, for a transaction has 64 KiB."""
-CHUNKS_MAX: Final = 100_000
-"""Chunks of a snapshot, 60 GB of records at least; a larger state cannot be taken."""
+CHUNKS_MAX: Final = 60_000
+"""Chunks of a snapshot, some 30 GB of records; a larger state cannot be taken."""
 PREFIX_MAX: Final = 64
 HANDOFFS_PER_PIECE: Final = 16
 """Ends of epochs in one piece; the last has what is left."""

@@ -6,7 +6,6 @@ directory or several peers, is the caller's business, and so is asking again aft
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from ledger.block import block_hash
@@ -24,7 +23,15 @@ EPOCHS_MAX: Final = 1_000_000
 class Reception:
     """One snapshot on its way in."""
 
-    def __init__(self, network_id: bytes, genesis: Genesis, draft: Draft, builder: StoreBuilder) -> None:
+    def __init__(
+        self,
+        network_id: bytes,
+        genesis: Genesis,
+        draft: Draft,
+        builder: StoreBuilder,
+        block_hash: bytes | None = None,
+    ) -> None:
+        """`block_hash` says of which block the snapshot must be; None takes that of any."""
         self.draft = draft
         self.builder = builder
         self.manifest: Manifest | None = None
@@ -32,8 +39,12 @@ class Reception:
         self.proven = False
         """The manifest is, by hand-offs, certificate and state root."""
         self._network_id = network_id
+        self._block_hash = block_hash
         self._handoffs = Handoffs(network_id, genesis)
         self._history: History | None = None
+        self.resumed = 0
+        """Pieces that were there from an earlier life."""
+        self._taken: set[str] = set()
         self._missing: dict[str, Subtree] = {}
         """Chunks not yet received, by name."""
 
@@ -49,8 +60,8 @@ class Reception:
         """Return the names of the pieces that are wanted first."""
         return [MANIFEST]
 
-    def take(self, name: str, data: bytes) -> list[str]:
-        """Check a wanted piece, keep it, and return the names that are wanted thanks to it.
+    def take(self, name: str, data: bytes, *, kept: bool = False) -> list[str]:
+        """Check a wanted piece, keep it unless it is `kept` already, and return the names that are wanted thanks to it.
 
         Raises:
             InvalidSnapshot: the piece is wrong, and still wanted. With `snapshot.manifest` it is the manifest that came
@@ -61,13 +72,20 @@ class Reception:
             wanted = self._take_manifest(data)
         elif name.startswith("handoffs-"):
             wanted = self._take_handoffs(data)
+            if self.manifest is None:
+                self._keep(name, data, kept=kept)
+                raise InvalidSnapshot("snapshot.manifest", "the hand-offs do not lead to the manifest's block")
         elif name.startswith("history-"):
             wanted = self._take_history(data)
         else:
             wanted = self._take_chunk(name, data)
-        if self.draft.read(name) != data:
-            self.draft.write(name, data)
+        self._keep(name, data, kept=kept)
         return wanted
+
+    def _keep(self, name: str, data: bytes, *, kept: bool) -> None:
+        if not kept:
+            self.draft.write(name, data)
+        self._taken.add(name)
 
     def finish(self) -> None:
         """All pieces are there: make the store a chain. Raises StorageError."""
@@ -75,24 +93,51 @@ class Reception:
         assert self.manifest is not None
         self.builder.finish(self._network_id, self.manifest)
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of the chunks and of the manifest; for tidying up."""
-        assert self.manifest is not None
-        yield MANIFEST
-        for subtree in self.manifest.subtrees:
-            yield chunk_name(subtree.hash)
+    def resume(self, names: list[str]) -> list[str]:
+        """Take wanted pieces that the draft has from an earlier life, and return the names that are wanted then.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        left, names = [], names.copy()
+        while names:
+            name = names.pop()
+            data = self.draft.read(name)
+            try:
+                more = None if data is None else self.take(name, data, kept=True)
+            except InvalidSnapshot:  # of another snapshot
+                self.draft.remove(name)
+                more = None
+            if more is None:
+                left.append(name)
+            else:
+                self.resumed += 1
+                names += more
+        return left
+
+    def tidy(self) -> None:
+        """Take away pieces of the draft that are no part of this snapshot."""
+        for path in list(self.draft.path.iterdir()):
+            if path.name not in self._taken:
+                path.unlink()
 
     def _take_manifest(self, data: bytes) -> list[str]:
         manifest = decode_manifest(data)
-        if manifest.finality.block_hash != block_hash(manifest.header) or manifest.header.epoch > EPOCHS_MAX:
+        hashed = block_hash(manifest.header)
+        if manifest.finality.block_hash != hashed or manifest.header.epoch > EPOCHS_MAX:
             raise InvalidSnapshot("snapshot.malformed", "the manifest's certificate is not that of its block")
+        if self._block_hash not in (None, hashed):
+            raise InvalidSnapshot("snapshot.malformed", f"the manifest is of another block {manifest.header.height}")
         self.manifest = manifest
         return self._proceed()
 
     def _take_handoffs(self, data: bytes) -> list[str]:
         assert self.manifest is not None
         self.builder.add_handoffs(self._handoffs.take(data, self.manifest.header.epoch))
-        return self._proceed()
+        try:
+            return self._proceed()
+        except InvalidSnapshot:
+            return []
 
     def _proceed(self) -> list[str]:
         """Go on behind the hand-offs that are there."""

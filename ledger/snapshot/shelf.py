@@ -54,23 +54,23 @@ class Draft:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a piece, durably but for its name. Raises StorageError `storage.failed`."""
-        partial = self.path / (name + ".partial")
+        partial = self.path.joinpath(name + ".partial")
         try:
             with partial.open("wb") as file:
                 file.write(data)
                 file.write(_check_of(data))
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(self.path / name)
+            partial.rename(self.path.joinpath(name))
         except OSError as error:
             raise _failed(partial, error) from error
 
     def read(self, name: str) -> bytes | None:
         """Return a piece that was written before, in an earlier life perhaps; None when it is not there or decayed."""
-        return _read(self.path / name)
+        return _read(self.path.joinpath(name))
 
     def remove(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
+        self.path.joinpath(name).unlink(missing_ok=True)
 
 
 class SnapshotShelf:
@@ -88,7 +88,7 @@ class SnapshotShelf:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left in path.glob(f"{_GOING}*"):
-                shutil.rmtree(left)
+                shutil.rmtree(left, ignore_errors=True)
         except OSError as error:
             raise _failed(path, error) from error
 
@@ -121,7 +121,7 @@ class SnapshotShelf:
 
     def read(self, height: int, name: str) -> bytes | None:
         """Return a piece, or None. A snapshot of which a piece has decayed is put away: it is of no use to anybody."""
-        path = self.path / str(height) / name
+        path = self.path.joinpath(str(height), name)
         data = _read(path)
         if data is None and path.exists():
             self.drop(height)
@@ -139,7 +139,7 @@ class SnapshotShelf:
     def size_bytes(self, height: int) -> int:
         """Return how much room a snapshot takes."""
         try:
-            return sum(entry.stat().st_size for entry in os.scandir(self.path / str(height)))
+            return sum(entry.stat().st_size for entry in os.scandir(self.path.joinpath(str(height))))
         except FileNotFoundError:
             return 0
 
@@ -151,7 +151,7 @@ class SnapshotShelf:
         Raises:
             StorageError: `storage.failed`.
         """
-        path = self.path / (_DRAFT + name)
+        path = self.path.joinpath(_DRAFT + name)
         try:
             if not resume and path.exists():
                 shutil.rmtree(path)
@@ -168,9 +168,9 @@ class SnapshotShelf:
         """
         try:
             sync_directory(draft.path)
-            if (self.path / str(height)).exists():
+            if (self.path.joinpath(str(height))).exists():
                 self.drop(height)
-            draft.path.rename(self.path / str(height))
+            draft.path.rename(self.path.joinpath(str(height)))
             sync_directory(self.path)
         except OSError as error:
             raise _failed(draft.path, error) from error
@@ -183,10 +183,10 @@ class SnapshotShelf:
     def drop(self, height: int) -> None:
         """Remove a snapshot: at once from the shelf, whatever becomes of its files."""
         self._known.pop(height, None)
-        gone = self.path / f"{_GOING}{height}"
+        gone = self.path.joinpath(f"{_GOING}{height}")
         shutil.rmtree(gone, ignore_errors=True)
         try:
-            (self.path / str(height)).rename(gone)
+            (self.path.joinpath(str(height))).rename(gone)
         except FileNotFoundError:
             return
         except OSError as error:

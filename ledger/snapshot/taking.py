@@ -78,7 +78,7 @@ class Taking:
         yield from self._write_handoffs()
         yield from self._write_history()
         subtrees: list[Subtree] = []
-        buckets = Buckets("", self._draft.path / "buckets")
+        buckets = Buckets("", self._draft.path.joinpath("buckets"))
         try:
             yield from buckets.fill(self._records())
             for subtree, data in buckets.chunks():

@@ -23,8 +23,8 @@ from p2p.outbox import YIELD_AFTER_BYTES, Outbox
 def test_the_bytes_of_a_frame() -> None:
     assert encode_frames(Channel.SYNC, b"abc") == (bytes.fromhex("00000003020300000003") + b"abc",)
     first, last = encode_frames(Channel.CHUNKS, bytes(SEGMENT_BYTES_MAX) + b"z")
-    assert first[:HEADER_BYTES] == bytes.fromhex("00008000030100008001")
-    assert last == bytes.fromhex("00000001030200008001") + b"z"
+    assert first[:HEADER_BYTES] == bytes.fromhex("00008000040100008001")
+    assert last == bytes.fromhex("00000001040200008001") + b"z"
 
 
 @pytest.mark.parametrize(

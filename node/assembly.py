@@ -51,7 +51,7 @@ from node.snapshot_taking import SnapshotTaker
 from node.status import StatusReporter
 from node.validator_account import ValidatorReporter
 from node.verifier import ThreadVerifier
-from node.workers import ThreadWorkers
+from node.workers import ProcessWorkers
 from p2p.identity import Identity
 from p2p.options import LinkOptions
 from p2p.peers import PeerNetwork
@@ -125,7 +125,7 @@ class Node:
             check_own_entry(self._files.genesis, self._files.keys)
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
-        self._workers = ThreadWorkers(post, self._on_fatal)
+        self._workers = ProcessWorkers(post, self._on_fatal)
         self._search = SearchDesk(self._files.directory.search)
         self._thread_stops += [self._verifier.stop, self._workers.stop, self._jobs.stop, self._search.stop]
         core = self._core = self._make_core(opening)

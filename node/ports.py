@@ -120,15 +120,16 @@ class VerifierPort(Protocol):
 class Workers(Protocol):
     """Computes what touches nothing of the node's, off the deciding thread, several at once."""
 
-    def run(self, job: Callable[[], Any], answer: Answer) -> None:
-        """Run `job`; `answer` hears its result, or the LedgerError that it raised, on the deciding thread."""
+    def run(self, job: Callable[[], Any], answer: Answer, size_bytes: int) -> None:
+        """Run `job`, a `functools.partial` of a module's function over values, which are so large; `answer` hears its
+        result, or the LedgerError that it raised, on the deciding thread."""
         ...
 
 
 class InlineWorkers:
     """Compute in the caller's turn. For the simulator."""
 
-    def run(self, job: Callable[[], Any], answer: Answer) -> None:
+    def run(self, job: Callable[[], Any], answer: Answer, size_bytes: int) -> None:  # noqa: ARG002 - protocol
         try:
             result = job()
         except LedgerError as error:

@@ -7,6 +7,7 @@ Who was silent is asked last from then on, and gets less to do; who sent what no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ledger.errors import InvalidBlock
@@ -242,9 +243,8 @@ class Fetching:
                 self._take(peer, wanted, result, size_bytes)
             self._host.changed()
 
-        self._workers.run(
-            lambda: check_range(trust, wanted.first, wanted.last, answer.blocks, answer.headers, certificate), checked
-        )
+        job = partial(check_range, trust, wanted.first, wanted.last, answer.blocks, answer.headers, certificate)
+        self._workers.run(job, checked, size_bytes)
 
     def _take(self, peer: str, wanted: _Wanted, checked: CheckedRange, size_bytes: int) -> None:
         self._peers.served(peer)

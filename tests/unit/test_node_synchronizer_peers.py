@@ -300,7 +300,7 @@ def test_batches_of_an_ended_epoch_are_not_taken_for_those_of_the_next() -> None
     class Checked:
         """Workers that find every answer right."""
 
-        def run(self, _: Any, answer: Any) -> None:
+        def run(self, _job: Any, answer: Any, _size_bytes: int) -> None:
             request = node.asked()[1]
             blocks = tuple(block(height) for height in range(request.first, request.last + 1))
             answer(

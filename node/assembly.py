@@ -74,6 +74,7 @@ class NodeFiles(msgspec.Struct, frozen=True):
     keys: NodeKeys
     genesis: Genesis
     genesis_bytes: bytes
+    seeds: tuple[RegisteredPeer, ...] = ()
 
 
 class Node:
@@ -288,6 +289,7 @@ class Node:
     ) -> PeerNetwork:
         files = self._files
         self._links.overrides = files.configuration.p2p.addresses
+        self._links.node_id, self._links.seeds = files.keys.node_id, files.seeds
         handler = self._handler = PayloadHandler(core, replication, snapshots, self._links, self._on_fatal)
         peers = PeerNetwork(
             Identity(files.keys.tls_key_pem, files.keys.tls_certificate_der),

@@ -1,6 +1,7 @@
 """A node's data directory: what lies where, and that one process at a time uses it.
 
     DIR/node.toml DIR/genesis.json DIR/keys/     given
+    DIR/seeds.json                               given to a node that joins later
     DIR/LOCK                                     held (flock) while a process runs
     DIR/chain/ DIR/journal/ DIR/artifacts/       written by the node
     DIR/search/                                  derived from chain/, and made anew where it is missing
@@ -37,6 +38,10 @@ class DataDirectory:
     @property
     def genesis(self) -> Path:
         return self.path / "genesis.json"
+
+    @property
+    def seeds(self) -> Path:
+        return self.path / "seeds.json"
 
     @property
     def chain(self) -> Path:

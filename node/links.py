@@ -13,6 +13,7 @@ from node.event_loop import OnFatal
 from node.neighbors import Neighbors
 from node.ports import RegisteredPeer
 from node.replication import Replication
+from node.seeds import with_seeds
 from node.snapshot_exchange import SnapshotExchange
 from p2p.channels import Channel
 from p2p.errors import InvalidCertificate, MessageTooLarge
@@ -38,6 +39,9 @@ class PeerLinks:
         """Chooses whom to dial; without it everybody is dialed."""
         self.observers: frozenset[str] = frozenset()
         """Who may connect and has no part in consensus, nor in what validators keep."""
+        self.node_id = ""
+        self.seeds: Sequence[RegisteredPeer] = ()
+        """Whom to ask while the ledger does not name this node."""
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
         try:
@@ -54,9 +58,9 @@ class PeerLinks:
             self.neighbors.on_registered(self.addressed(peers))
 
     def addressed(self, peers: Sequence[RegisteredPeer]) -> list[RegisteredPeer]:
-        """Return the peers with the addresses at which this node finds them."""
-        addresses = self.overrides
-        return [msgspec.structs.replace(peer, address=addresses.get(peer.node_id, peer.address)) for peer in peers]
+        """Return the peers, with the seeds that count, and with the addresses at which this node finds them."""
+        addresses, known = self.overrides, with_seeds(peers, self.seeds, self.node_id)
+        return [msgspec.structs.replace(peer, address=addresses.get(peer.node_id, peer.address)) for peer in known]
 
     def want(self, node_ids: Collection[str]) -> None:
         """Dial these, and nobody else."""
@@ -66,9 +70,10 @@ class PeerLinks:
     def entries(self, peers: Sequence[RegisteredPeer]) -> list[PeerEntry]:
         """Note who observes, and return what the links need of each; a certificate that does not name its node is left
         out and logged."""
-        self.observers = frozenset(peer.node_id for peer in peers if peer.role == "observer")
+        known = self.addressed(peers)
+        self.observers = frozenset(peer.node_id for peer in known if peer.role == "observer")
         entries = []
-        for peer in self.addressed(peers):
+        for peer in known:
             try:
                 entry = PeerEntry(
                     NodeId(peer.node_id), peer.tls_certificate, peer.address, limited=peer.role == "observer"

@@ -19,7 +19,7 @@ import uvloop
 
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis, LedgerError
-from node import configuration, keys, logs
+from node import configuration, keys, logs, seeds
 from node.assembly import NodeFiles
 from node.data_directory import DataDirectory
 from node.failures import ConfigurationError, ExitCode, NodeFailure
@@ -81,7 +81,7 @@ def _read(data: DataDirectory) -> NodeFiles:
         raise ConfigurationError(f"{data.genesis}: {error.strerror or error}") from error
     except InvalidGenesis as error:
         raise ConfigurationError(f"{data.genesis}: {error.message}") from error
-    return NodeFiles(data, settings, node_keys, genesis, genesis_bytes)
+    return NodeFiles(data, settings, node_keys, genesis, genesis_bytes, seeds.load(data.seeds))
 
 
 async def _serve(files: NodeFiles) -> int:

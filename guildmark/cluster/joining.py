@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from guildmark.cluster import probe
 from guildmark.cluster.interpreter import run_node
@@ -16,8 +19,11 @@ from ledger import genesis as genesis_files
 if TYPE_CHECKING:
     from guildmark.cluster.process import NodeProcess
     from guildmark.identity import Account
+    from guildmark.sync import Client
 
 POLL_S: Final = 0.1
+SEEDS_MAX: Final = 64
+"""What a node takes (`node/seeds.py`)."""
 _WILDCARDS: Final = ("0.0.0.0", "[::]", "::")
 OnProgress = Callable[[int, int], None]
 """(height here, certified height there)"""
@@ -61,7 +67,20 @@ def join(
             run_node("keys", "create", str(directory.resolve()))
         _write_settings(directory / "node.toml", listen, api_listen)
         registered = client.observers.register(directory, dialed)
+        write_seeds(client, directory)
     return Joined(registered, directory=str(directory))
+
+
+def write_seeds(client: Client, directory: Path) -> None:
+    """Leave word for a new node of who is there: validators, and observers that can be dialed, chosen by chance. The
+    genesis knows the first validators only, and none of them need have room."""
+    validators = [{**entry, "role": "validator"} for entry in client.governance.validators()]
+    observers = [{**entry, "role": "observer"} for entry in client.observers.all() if entry["address"]]
+    chance = random.SystemRandom()
+    chosen = chance.sample(validators, min(SEEDS_MAX // 2, len(validators)))
+    chosen += chance.sample(observers, min(SEEDS_MAX - len(chosen), len(observers)))
+    seeds = [{name: seed[name] for name in ("node_id", "tls_certificate", "address", "role")} for seed in chosen]
+    (directory / "seeds.json").write_bytes(msgspec.json.format(msgspec.json.encode(seeds)) + b"\n")
 
 
 def follow(process: NodeProcess, sources: list[str], timeout_s: float, on_progress: OnProgress | None = None) -> int:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from guildmark.cluster import network, probe
+from guildmark.cluster.joining import write_seeds
 from guildmark.cluster.logs import merged_lines, write_merged
 from guildmark.cluster.membership import LocalNetwork
 from guildmark.cluster.network import AccountPlan
@@ -146,6 +147,7 @@ class LocalCluster(LocalNetwork):
         try:
             with self.client(account or self.accounts[0]) as client:
                 client.observers.register(place, f"127.0.0.1:{entry.p2p_port}")
+                write_seeds(client, place)
             network.enter_observer(self.directory, entry)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)

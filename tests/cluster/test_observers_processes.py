@@ -10,6 +10,7 @@ from cluster_kit import wait
 
 from guildmark.certificates import verify_certificate
 from guildmark.cluster import probe
+from guildmark.cluster.interpreter import run_node
 from guildmark.errors import Refused, Unreachable
 from guildmark.sync import Client
 
@@ -131,3 +132,69 @@ def test_a_node_that_is_not_registered_is_not_let_in_until_it_is(guildmark_clust
             assert client.observers.all() == []
         finally:
             process.kill()
+
+
+ORGANIZATIONS = [(name.lower(), name) for name in ("Alder", "Birch", "Cedar", "Dogwood", "Elm")]
+
+
+def decide(cluster: Any, proposal: str) -> None:
+    """Four of five organizations approve."""
+    for name in cluster.accounts[:4]:
+        with cluster.client(name) as client:
+            decided = client.governance.vote(proposal, True)
+    assert decided["state"] == "approved"
+
+
+def test_an_observer_becomes_a_validator_without_a_restart(guildmark_cluster_factory: Any) -> None:
+    """G3: by the vote that any validator needs, on the directory and the keys that it has."""
+    cluster = guildmark_cluster_factory(genesis={"window": 16}, organizations=ORGANIZATIONS)
+    with cluster, cluster.client(cluster.accounts[0]) as client:
+        index = cluster.add_observer("elm")
+        place, url = cluster.nodes[index].directory, cluster.url(index)
+        address = client.observers.all("elm")[0]["address"]
+        described = ["--organization", "elm", "--organization-name", "Elm", "--address", address]
+        run_node("keys", "describe", str(place), *described)
+        process = cluster.nodes[index].record()
+        decide(cluster, client.governance.propose_add(place / "member.toml")["proposal"])
+        assert client.observers.all() == [], "it is one thing at a time"
+        wait(lambda: (probe.get_json(url, "/v1/consensus") or {"voting": False})["voting"], 60)
+        said = cluster.status(index)
+        assert (said["role"], said["epoch"]) == ("validator", 1)
+        wait(lambda: sum(peer["connected"] for peer in cluster.status(index)["peers"]) == 4, 30)
+        cluster.kill(cluster.primary())  # four of five are a quorum, and it is one of them
+        for _ in range(5):
+            pay(cluster, index)
+        assert cluster.nodes[index].record() == process, "the same process all the time"
+
+
+def test_observers_of_a_suspended_organization_are_cut_off_at_once(guildmark_cluster_factory: Any) -> None:
+    cluster = guildmark_cluster_factory(organizations=ORGANIZATIONS)
+    with cluster, cluster.client(cluster.accounts[0]) as client:
+        elms, alders = cluster.add_observer("elm"), cluster.add_observer("alder")
+        decide(cluster, client.governance.propose_suspension("elm")["proposal"])
+        wait(lambda: not any(peer["connected"] for peer in cluster.status(elms)["peers"]), 30)
+        wait(lambda: not probe.is_ready(cluster.url(elms)), 30)
+        assert probe.is_ready(cluster.url(alders))
+        assert [one["admitted"] for one in client.observers.all("elm")] == [False]
+        decide(cluster, client.governance.propose_reinstatement("elm")["proposal"])
+        wait(lambda: probe.is_ready(cluster.url(elms)), 60)
+        height = pay(cluster, elms)
+        assert cluster.wait_same_head()["height"] >= height
+
+
+def test_observers_without_room_at_any_validator_follow_through_others(guildmark_cluster_factory: Any) -> None:
+    """Each validator takes one; what the third submits goes through an observer to a validator."""
+    settings = {"p2p": {"observer_links_max": 1, "neighbors": 2}, "consensus": {"status_period_ms": 200}}
+    cluster = guildmark_cluster_factory(node=settings)
+    with cluster:
+        full = {"p2p": {"observer_links_max": 16, "neighbors": 4}}
+        first = cluster.add_observer(node=full)  # a link to each of the four validators
+        wait(lambda: sum(peer["connected"] for peer in cluster.status(first)["peers"]) == 4, 30)
+        second = cluster.add_observer(node={"p2p": {"observer_links_max": 16}})
+        height = pay(cluster, second)
+        assert cluster.wait_same_head()["height"] >= height
+        linked = {peer["node_id"] for peer in cluster.status(second)["peers"] if peer["connected"]}
+        assert linked == {cluster.status(first)["node_id"]}
+        for node in range(4):
+            connected = [peer for peer in cluster.status(node)["peers"] if peer["connected"]]
+            assert len(connected) == 4, "three validators and one observer"

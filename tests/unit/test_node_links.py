@@ -60,7 +60,7 @@ def handler(links: PeerLinks) -> tuple[PayloadHandler, Recorder, Recorder]:
     def fail(error: BaseException) -> None:
         raise error
 
-    made: Any = PayloadHandler(core, replication, links, fail)  # type: ignore[arg-type]  # recorders stand in for both
+    made: Any = PayloadHandler(core, replication, Recorder(), links, fail)  # type: ignore[arg-type]  # recorders
     return made, core, replication
 
 

@@ -51,6 +51,9 @@ class CheckedRange(msgspec.Struct, frozen=True):
     certificate: FinalityCertificate
     """Of the last of them, or of a block above it."""
 
+    size_bytes: int
+    """Of the blocks as they came."""
+
     @property
     def first(self) -> int:
         return self.blocks[0].block.header.height
@@ -92,7 +95,7 @@ def check_range(
         _check_body(block)
         verified = tuple([_verified(block, batch, trust.signatures) for batch in block.batches])
         checked.append(CheckedBlock(block, hashed, len(data), verified))
-    return CheckedRange(tuple(checked), certificate)
+    return CheckedRange(tuple(checked), certificate, sum(map(len, blocks)))
 
 
 def _check_certificate(

@@ -48,8 +48,8 @@ class FetchingHost(NamedTuple):
 
     trust: Callable[[], Trust]
     """The present epoch's."""
-    hold: Callable[[str, CheckedRange, int], bool]
-    """Takes a peer's checked range, of so many bytes; tells whether it was still of use."""
+    hold: Callable[[str, CheckedRange], bool]
+    """Takes a peer's checked range; tells whether it was still of use."""
     on_diverged: Callable[[InvalidBlock], None]
     changed: Callable[[], None]
     """Something came, or did not: there may be something to do."""
@@ -240,17 +240,17 @@ class Fetching:
                 self._give_up(wanted)
                 self.refuse(peer, error)
             else:
-                self._take(peer, wanted, result, size_bytes)
+                self._take(peer, wanted, result)
             self._host.changed()
 
         job = partial(check_range, trust, wanted.first, wanted.last, answer.blocks, answer.headers, certificate)
         self._workers.run(job, checked, size_bytes)
 
-    def _take(self, peer: str, wanted: _Wanted, checked: CheckedRange, size_bytes: int) -> None:
+    def _take(self, peer: str, wanted: _Wanted, checked: CheckedRange) -> None:
         self._peers.served(peer)
-        self._answer_bytes = max(self._answer_bytes, size_bytes)
+        self._answer_bytes = max(self._answer_bytes, checked.size_bytes)
         wanted.pending -= 1
-        if wanted.done or not self._host.hold(peer, checked, size_bytes):
+        if wanted.done or not self._host.hold(peer, checked):
             return
         wanted.done = True
         count, asked = len(checked.blocks), wanted.last - wanted.first + 1

@@ -44,8 +44,6 @@ class _Held(NamedTuple):
 
     peer: str
     checked: CheckedRange
-    size_bytes: int
-    """As it came."""
 
 
 class Synchronizer:
@@ -84,7 +82,7 @@ class Synchronizer:
     @property
     def _held_bytes(self) -> int:
         """A range counts until it is executed to its end."""
-        return sum(held.size_bytes for held in self._held)
+        return sum(held.checked.size_bytes for held in self._held)
 
     def progress(self) -> SyncProgress:
         blocks_per_second, transactions_per_second = self._meter.rates() if self.target_height else (0.0, 0.0)
@@ -172,10 +170,10 @@ class Synchronizer:
 
     # --- executing
 
-    def _hold(self, peer: str, checked: CheckedRange, size_bytes: int) -> bool:
+    def _hold(self, peer: str, checked: CheckedRange) -> bool:
         if self._stopped or checked.last <= self._host.height():
             return False
-        self._held.append(_Held(peer, checked, size_bytes))
+        self._held.append(_Held(peer, checked))
         self._held.sort(key=lambda held: held.checked.first)
         return True
 

@@ -3,10 +3,10 @@
     python -m benchmarks.micro.block_sync [SECONDS] [ACCOUNTS] [--mode thread|process]
 
 In one run: four validators are saturated with transfers for SECONDS (20), then one of them loses its ledger and fetches
-all blocks from the three others, which are idle, first with every signature verified, then with
-sync.signatures = "certified". The blocks that opened the ACCOUNTS (10,000), by transactions of a hundred operations each, are
-fetched too, and not counted. Ratios are what counts: four validators and the load's generator share this machine's cores while the network
-is measured, and the one that catches up has what three idle ones leave.
+all blocks from the three others, which are idle, first with every signature verified, then with sync.signatures =
+"certified". The blocks that opened the ACCOUNTS (10,000), by transactions of a hundred operations each, are fetched
+too, and not counted. Ratios are what counts: four validators and the load's generator share this machine's cores while
+the network is measured, and the one that catches up has what three idle ones leave.
 """
 
 from __future__ import annotations

@@ -304,7 +304,10 @@ def test_batches_of_an_ended_epoch_are_not_taken_for_those_of_the_next() -> None
             request = node.asked()[1]
             blocks = tuple(block(height) for height in range(request.first, request.last + 1))
             answer(
-                SimpleNamespace(blocks=blocks, first=request.first, last=request.last, certificate=certificate), None
+                SimpleNamespace(
+                    blocks=blocks, first=request.first, last=request.last, certificate=certificate, size_bytes=1
+                ),
+                None,
             )
 
     node.executor.service = Service()

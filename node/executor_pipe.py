@@ -10,7 +10,7 @@ import pickle
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from ledger.errors import LedgerError
+from ledger.errors import Damage, LedgerError
 
 MESSAGE_BYTES_MAX: Final = 512 * 1024 * 1024
 """One request or answer; the largest are 64 blocks and their receipts. A larger one ends both processes."""
@@ -19,6 +19,8 @@ MESSAGE_BYTES_MAX: Final = 512 * 1024 * 1024
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         # By itself an exception is made anew from `args`, which are fewer than what these are made of.
+        if isinstance(value, Damage):
+            return _rebuild_damage, (value.first, value.behind, value.message, value.physical)
         if isinstance(value, LedgerError):
             return _rebuild, (type(value), value.code, value.message)
         return NotImplemented
@@ -28,6 +30,10 @@ def _rebuild(kind: type[LedgerError], code: str, message: str) -> LedgerError:
     error = kind.__new__(kind)
     LedgerError.__init__(error, code, message)
     return error
+
+
+def _rebuild_damage(first: bytes, behind: bytes, message: str, physical: bool) -> Damage:
+    return Damage(first, behind, message, physical=physical)
 
 
 def send(connection: Connection, message: tuple[Any, ...]) -> None:

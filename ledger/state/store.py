@@ -12,13 +12,14 @@ import fcntl
 import hashlib
 import os
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import plyvel
 
-from ledger.errors import StorageError
+from ledger.errors import Damage, StorageError
 from ledger.state.compaction import Compactor
 from primitives.digest import domain
 
@@ -28,6 +29,8 @@ WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
 """LevelDB's default of 4 MiB stalls a writer for half a second now and then."""
 CACHE_BYTES: Final = 64 * 1024 * 1024
 BLOOM_BITS: Final = 10
+KEYS_END: Final = b"\xff" * 64
+"""Above every key that is written."""
 LOCK_NAME: Final = "LOCK-guildmark"
 
 _CHECK: Final = domain("stored-value")
@@ -181,7 +184,7 @@ class LevelStore:
         try:
             stored = source.get(key, verify_checksums=True)
         except plyvel.Error as error:
-            raise self._error(error) from error
+            raise self._damage(error, key) from error
         return None if stored is None else self._open_value(key, stored)
 
     def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -190,12 +193,14 @@ class LevelStore:
     def _iterate(self, source: Any, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         self._check_open()
         first, stop = max(prefix, start), prefix_end(prefix)
+        reached = first
         try:
             with source.iterator(start=first or None, stop=stop, verify_checksums=True) as records:
                 for key, stored in records:
+                    reached = key + b"\x00"
                     yield key, self._open_value(key, stored)
         except plyvel.Error as error:
-            raise self._error(error) from error
+            raise self._damage(error, reached) from error
 
     def write_batch(self, changes: Mapping[bytes, bytes | None], *, sync: bool = True) -> None:
         self._check_open()
@@ -207,7 +212,7 @@ class LevelStore:
                 if value is None:
                     batch.delete(key)
                 else:
-                    batch.put(key, _check_of(key, value) + value)
+                    batch.put(key, check_of(key, value) + value)
             batch.write()
         except plyvel.Error as error:
             # LevelDB refuses all later writes after a failed one until it is opened again; a failed fsync may have
@@ -243,11 +248,22 @@ class LevelStore:
 
     def _open_value(self, key: bytes, stored: bytes) -> bytes:
         value = stored[CHECK_BYTES:]
-        if stored[:CHECK_BYTES] != _check_of(key, value):
-            raise StorageError(
-                "storage.damaged", f"{self._path}: the record {key.hex()} does not match its hash; {RESYNC}"
-            )
+        if stored[:CHECK_BYTES] != check_of(key, value):
+            message = f"{self._path}: the record {key.hex()} does not match its hash; {RESYNC}"
+            raise Damage(key, key + b"\x00", message, physical=False)
         return value
+
+    def _damage(self, error: Exception, at: bytes) -> StorageError:
+        """Return what a read of `at`, or of what follows it, failed with, and how much cannot be read there."""
+        found = self._error(error)
+        if found.code != "storage.damaged":
+            return found
+        with self._db.raw_iterator(verify_checksums=True) as records:
+            # A damaged block is passed by with an error, which stays, and the iterator is beside it.
+            behind = _stand(records, lambda: records.seek(at))
+            before = _stand(records, records.seek_to_last if behind is None else records.prev)
+        first = b"" if before is None else before + b"\x00"
+        return Damage(first, KEYS_END if behind is None else behind, found.message, physical=True)
 
     def _error(self, error: Exception) -> StorageError:
         words = b"; ".join(each for each in error.args if isinstance(each, bytes)).decode("utf-8", "replace")
@@ -258,6 +274,13 @@ class LevelStore:
         if any(reason in words for reason in _OUT_OF_SPACE):
             return StorageError("storage.full", f"{self._path}: {words}")
         return StorageError("storage.failed", f"{self._path}: {words}")
+
+
+def _stand(records: Any, move: Callable[[], None]) -> bytes | None:
+    """Return the key where `move` leads, whatever lies on the way; None at an end."""
+    with suppress(plyvel.Error):
+        move()
+    return bytes(records.key()) if records.valid() else None
 
 
 class _LevelSnapshot:
@@ -283,7 +306,8 @@ def prefix_end(prefix: bytes) -> bytes | None:
     return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
 
-def _check_of(key: bytes, value: bytes) -> bytes:
+def check_of(key: bytes, value: bytes) -> bytes:
+    """Return what is kept in front of a value."""
     # The key's length first: no other key and value run together to the same bytes.
     return hashlib.sha256(_CHECK + len(key).to_bytes(4, "big") + key + value).digest()[:CHECK_BYTES]
 

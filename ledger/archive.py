@@ -22,8 +22,10 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block, rest_root
-from ledger.errors import StorageError
+from ledger.errors import Damage, StorageError
+from ledger.parameters import LIFETIME_MS_MAX
 from ledger.state.store import RESYNC, Store
+from ledger.transaction import transaction_id
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
 from primitives.finality import Bytes32, FinalityCertificate, Natural
@@ -117,11 +119,18 @@ class Archive:
         """
         header = self.header(height)
         if header is None:
-            raise StorageError("storage.damaged", f"the header of block {height} is missing; {RESYNC}")
+            raise _missing(b"h", height, "header")
         return header
 
     def encoded_block(self, height: int) -> bytes | None:
         return self._store.get(b"b" + _number(height))
+
+    def present_block(self, height: int) -> bytes:
+        """Return a block that must be here, encoded; raises as `present_header`."""
+        data = self.encoded_block(height)
+        if data is None:
+            raise _missing(b"b", height, "body")
+        return data
 
     def block(self, height: int) -> Block | None:
         data = self.encoded_block(height)
@@ -134,14 +143,15 @@ class Archive:
         """Return the results of a block that must be here; raises as `present_header`."""
         results = self.results(height)
         if results is None:
-            raise StorageError("storage.damaged", f"the receipts of block {height} are missing; {RESYNC}")
+            raise _missing(b"r", height, "results")
         return results
 
     def executed_ids(self, height: int) -> ExecutedIds | None:
         """Return the ids that block `height` executed, and until when they are held; None where nothing tells."""
         results = self.results(height)
         if results is None:
-            return self._record(b"i" + _number(height), ExecutedIds)
+            kept = self._record(b"i" + _number(height), ExecutedIds)
+            return _ids_of(self.block(height)) if kept is None else kept
         return ExecutedIds(tuple(receipt.id for receipt in results.receipts[results.swept :]), results.expire_at_ms)
 
     def signatures_root(self, height: int) -> Digest | None:
@@ -207,6 +217,23 @@ class Archive:
         return value
 
 
+def _missing(prefix: bytes, height: int, what: str) -> Damage:
+    key = prefix + _number(height)
+    return Damage(key, key + b"\x00", f"the {what} of block {height} cannot be found; {RESYNC}", physical=False)
+
+
+def _ids_of(block: Block | None) -> ExecutedIds | None:
+    """Return what a block executed, by its marks. Held for a lifetime at the longest, which is never too short."""
+    if block is None:
+        return None
+    executed = [
+        data for batch in block.batches for data, mark in zip(batch.transactions, batch.marks, strict=True) if not mark
+    ]
+    return ExecutedIds(
+        tuple(Digest(transaction_id(data)) for data in executed), block.header.timestamp_ms + LIFETIME_MS_MAX
+    )
+
+
 def founding_records(network_id: bytes) -> Changes:
     """Return what the first batch of a store writes besides the genesis block."""
     return {_FORMAT: encode(FORMAT), _NETWORK: network_id}
@@ -224,9 +251,16 @@ def block_records(block: Block, results: BlockResults, note: bytes | None) -> Ch
     }
     if note is not None:
         changes[b"x" + number] = note
-    for index in range(results.swept, len(results.receipts)):
-        changes[b"t" + results.receipts[index].id] = encode((height, index))  # a _Location
+    changes.update(location_records(height, results))
     return changes
+
+
+def location_records(height: int, results: BlockResults) -> dict[bytes, bytes]:
+    """Return the records that say where the transactions of a block executed."""
+    return {
+        b"t" + results.receipts[index].id: encode((height, index))  # a _Location
+        for index in range(results.swept, len(results.receipts))
+    }
 
 
 def ended_epoch_records(header: Header, certificate: FinalityCertificate) -> Changes:

@@ -374,11 +374,14 @@ class Chain:
 
     def block(self, height: int) -> Block | None:
         """Return the block with its batches, or None above the head."""
-        return self.archive.block(height)
+        data = self.encoded_block(height)
+        return None if data is None else decode_block(data)
 
     def encoded_block(self, height: int) -> bytes | None:
         """Return the block as peers fetch it and `replay` takes it."""
-        return self.archive.encoded_block(height)
+        if self.oldest_block <= height <= self.height:
+            return self.archive.present_block(height)
+        return None
 
     def _hash_at(self, height: int) -> Digest | None:
         header = self.archive.header(height)

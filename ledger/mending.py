@@ -92,15 +92,15 @@ class Mending:
             b"m/oldest-block": chain.oldest_block.to_bytes(8, "big"),
             b"m/oldest-state": chain.oldest_state.to_bytes(8, "big"),
         }
-        changes.update((key, value) for key, value in marks.items() if first <= key < behind)
+        changes.update((key, value) for key, value in marks.items() if first <= key < behind and not self._reads(key))
         for height in range(chain.height + 1):
             for prefix in (b"x", b"c") if height < chain.certified_height else (b"x",):
                 # Without the note the search database is made anew where it would need it; the certificate of a later
                 # block vouches for this one too.
                 key = prefix + height.to_bytes(8, "big")
-                if first <= key < behind and (key == wrong or not self._reads(key)):
+                if first <= key < behind and (key == wrong or self._damaged(key)):
                     changes[key] = None
-        if any(first < prefix + b"\xff" and prefix < behind for prefix in _PAST):
+        if chain.oldest_state < chain.height and any(first < prefix + b"\xff" and prefix < behind for prefix in _PAST):
             chain.oldest_state = chain.height
             changes[b"m/oldest-state"] = marks[b"m/height"]
         changes.update(self._entries(first, behind))
@@ -119,7 +119,7 @@ class Mending:
             for key, value in self._store.iterate(STATE_PREFIX + index.source.prefix):
                 for parts in index.entries(key[cut:], index.source.read(value)):
                     entry = STATE_PREFIX + index.table.key(*parts)
-                    if first <= entry < behind:
+                    if first <= entry < behind and not self._reads(entry):
                         found[entry] = index.value
         return found
 
@@ -129,6 +129,13 @@ class Mending:
             return self._store.get(key) is not None
         except Damage:
             return False
+
+    def _damaged(self, key: bytes) -> bool:
+        try:
+            self._store.get(key)
+        except Damage:
+            return True
+        return False
 
     def _checked(self, key: bytes, value: bytes) -> bytes | None:
         """Return what may be written under `key`; None where `value` is not it, or nothing here tells."""

@@ -1,9 +1,9 @@
 """Writing a store anew without what cannot be read of it, so that damage is neither met nor passed on again.
 
 LevelDB can write over a record in a damaged block, but it can neither drop the block nor merge the table it is in. So
-everything that can be read is copied into a store of its own, which takes the damaged
-one's place. Whether a
-record of the state is missing then, the chain finds when it opens; that no block is, is looked at here.
+everything that can be read is copied into a store of its own, which takes the damaged one's place. What is missing then
+is found when the chain opens, or when it is asked for. Headers are in the blocks too, and places of transactions follow
+from receipts: those are put back on the way.
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ from typing import Any, Final
 
 import plyvel
 
-from ledger.errors import StorageError
+from ledger.archive import location_records
+from ledger.block import BlockResults, decode_block
+from ledger.errors import InvalidBlock, StorageError
 from ledger.state.store import CHECK_BYTES, RESYNC, LevelStore, check_of
+from primitives.codec import CodecError, decode, encode
 
 BATCH_BYTES: Final = 8 * 1024 * 1024
+_MARKS: Final = {b"m/format", b"m/network", b"m/height", b"m/certified"}
 
 
 def rewrite_store(path: Path, kept: Path) -> int:
     """Copy what can be read of the store at `path` into a new one in its place; the old one goes to `kept`.
 
     Returns the records copied. Nobody may have the store open. After a crash either the old one or the new one is at
-    `path`, or neither, and then both are beside it, as `kept` and with the suffix `.new`.
+    `path`, or neither, and then both are beside it, as `kept` and with the suffix `.rewritten`.
 
     Raises:
-        StorageError: `storage.damaged` when LevelDB does not open it, or blocks are missing; nothing has changed then.
+        StorageError: `storage.damaged` when LevelDB does not open it, or it cannot be told how far the chain goes;
+            nothing has changed then.
     """
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(path.name + ".rewritten")
     shutil.rmtree(fresh, ignore_errors=True)
     count = _copy(path, fresh)
     shutil.rmtree(kept, ignore_errors=True)
@@ -48,7 +53,7 @@ def rewrite_store(path: Path, kept: Path) -> int:
 
 def finish_rewriting(path: Path) -> None:
     """Put a new store in place that a crash left beside it. For the start, before the store is opened."""
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(path.name + ".rewritten")
     if not fresh.is_dir():
         return
     if path.is_dir() and any(path.iterdir()):
@@ -67,29 +72,22 @@ def _copy(path: Path, fresh: Path) -> int:
     count = 0
     store = LevelStore(fresh)
     try:
-        blocks: dict[bytes, int] = {b"h": 0, b"b": 0, b"r": 0}
-        oldest = head = 0
         batch: dict[bytes, bytes | None] = {}
         size = 0
+        marks = set()
         for key, value in _readable(old):
-            batch[key] = value
-            size += len(key) + len(value)
+            changes = {key: value, **_following(key, value)}
+            batch.update(changes)
+            size += sum(len(each) + len(made) for each, made in changes.items())
             count += 1
-            if len(key) == 9 and key[:1] in blocks:
-                blocks[key[:1]] += 1
-            elif key == b"m/height":
-                head = int.from_bytes(value, "big")
-            elif key == b"m/oldest-block":
-                oldest = int.from_bytes(value, "big")
+            if key.startswith(b"m/"):
+                marks.add(key)
             if size >= BATCH_BYTES:
                 store.write_batch(batch, sync=False)
                 batch, size = {}, 0
         store.write_batch(batch, sync=True)
-        expected = head - oldest + 1
-        for prefix, what in ((b"h", "headers"), (b"b", "blocks"), (b"r", "receipts")):
-            if blocks[prefix] < expected:
-                missing = expected - blocks[prefix]
-                raise StorageError("storage.damaged", f"{path}: {missing} {what} cannot be read; {RESYNC}")
+        if not marks >= _MARKS:
+            raise StorageError("storage.damaged", f"{path}: the marks of the chain cannot be read; {RESYNC}")
     except BaseException:
         store.close()
         old.close()
@@ -98,6 +96,20 @@ def _copy(path: Path, fresh: Path) -> int:
     store.close()
     old.close()
     return count
+
+
+def _following(key: bytes, value: bytes) -> dict[bytes, bytes]:
+    """Return what follows from a record, and may have been lost."""
+    if len(key) != 9:
+        return {}
+    try:
+        if key[:1] == b"b":
+            return {b"h" + key[1:]: encode(decode_block(value).header)}
+        if key[:1] == b"r":
+            return location_records(int.from_bytes(key[1:], "big"), decode(value, BlockResults))
+    except (CodecError, InvalidBlock):
+        pass  # found when it is read
+    return {}
 
 
 def _readable(old: Any) -> Iterator[tuple[bytes, bytes]]:

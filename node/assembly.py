@@ -26,7 +26,7 @@ from node.configuration import Configuration, ledger_retention, split_address
 from node.core import NodeCore
 from node.core_settings import core_configuration
 from node.data_directory import DataDirectory
-from node.disk_space import POLL_PERIOD_S, DiskSpace
+from node.disk_space import POLL_PERIOD_S, DiskSpace, directory_bytes
 from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
 from node.evidence_judge import ConsensusJudge
 from node.executor import ThreadExecutor
@@ -38,11 +38,13 @@ from node.http.table import router
 from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
 from node.measurement import Measurement
+from node.mender import Mender
 from node.metrics import NodeMetrics, Reading
 from node.neighbors import Neighbors
 from node.ports import Ports, RegisteredPeer, draw_entropy
 from node.replication import Replication
 from node.replication_readings import replication_readings
+from node.scrubber import Scrubber
 from node.search_desk import SearchDesk
 from node.services import LedgerReads, NodeServices
 from node.snapshot_assembly import SnapshotSide, finish_switch
@@ -102,6 +104,7 @@ class Node:
         self._links = PeerLinks()
         self._metrics = NodeMetrics()
         self.space = DiskSpace(files.directory.path, files.configuration.storage.reserve_bytes)
+        self._scrubber: Scrubber | None = None
         self._measurement = self._open_measurement()
 
     # --- start
@@ -120,6 +123,7 @@ class Node:
             await asyncio.to_thread(finish_switch, self._files.directory)
         except StorageError as error:
             raise DirectoryUnusable(error.message) from error
+        self._mender = Mender(post)
         self._executor = self._make_executor(post)
         opening, registered = await self._open()
         if opening.head.header.height == 0:
@@ -164,6 +168,15 @@ class Node:
             self._links.neighbors.start()
         core.start()
         self._spawn(_keep_artifacts(core, replication))
+        self._mender.ask = core.records.ask
+        self._scrubber = Scrubber(
+            self._clock,
+            self._links,
+            self._executor,
+            settings.storage.scrub_period_s,
+            lambda: directory_bytes(self._files.directory.chain),
+        )
+        self._scrubber.start()
         self._spawn(self._watch_space())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
 
@@ -173,7 +186,7 @@ class Node:
 
     def _make_executor(self, post: LoopPost) -> ThreadExecutor:
         if self._files.configuration.executor.mode == "thread":
-            executor = ThreadExecutor(self._open_ledger, post, self._on_fatal)
+            executor = ThreadExecutor(self._open_ledger, post, self._on_fatal, self._mender)
             self._thread_stops.append(executor.stop)
             return executor
         process = LedgerProcess(post, self._on_fatal)
@@ -184,7 +197,7 @@ class Node:
             snapshots = (str(directory.snapshots), settings.keep, settings.every_blocks)
             return process.open(directory.chain, self._files.genesis_bytes, directory.search, retention, snapshots)
 
-        executor = ThreadExecutor(open_ledger, post, self._on_fatal)
+        executor = ThreadExecutor(open_ledger, post, self._on_fatal, self._mender)
         self._thread_stops += [executor.stop, process.stop]
         return executor
 
@@ -362,6 +375,8 @@ class Node:
             self._status.stopping = True
         if self._core is not None:
             self._core.stop()
+        if self._scrubber is not None:
+            self._scrubber.stop()
         if self._links.neighbors is not None:
             self._links.neighbors.stop()
         if self._snapshots is not None:
@@ -413,7 +428,18 @@ class Node:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_fatal(error)
 
+    def _damage_readings(self) -> Iterator[Reading]:
+        mender, scrubber = self._mender, self._scrubber
+        yield Reading("guildmark_damage_found", "Reads of the ledger that met damage", mender.found, kind="counter")
+        yield Reading("guildmark_damage_mended", "Records of the ledger put back", mender.mended, kind="counter")
+        if scrubber is not None:
+            position = min(1.0, scrubber.pass_bytes / max(1, scrubber.total_bytes))
+            yield Reading("guildmark_scrub_position", "How far the scrub is, of 1", position)
+            yield Reading("guildmark_scrub_bytes", "Bytes read by the scrub", scrubber.read_bytes, kind="counter")
+            yield Reading("guildmark_scrub_passes", "Times everything was read", scrubber.passes, kind="counter")
+
     def _own_readings(self, replication: Replication) -> Iterator[Reading]:
+        yield from self._damage_readings()
         yield Reading("guildmark_executor_queue", "Requests waiting for the ledger", self._executor.waiting)
         yield Reading(
             "guildmark_verifier_queue", "Transactions whose signatures wait to be checked", self._verifier.waiting

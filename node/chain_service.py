@@ -18,6 +18,7 @@ from ledger.opaque import decode_bundle, is_bundle
 from ledger.transaction import decode_transaction
 from node.block_ranges import CheckedBlock
 from node.chain_certificates import ChainCertificates
+from node.chain_mending import ChainMending
 from node.membership import (
     Membership,
     OwnStanding,
@@ -111,7 +112,7 @@ class BlocksTaken(msgspec.Struct, frozen=True):
     """Why the next one was not, or the certificate."""
 
 
-class ChainService(ChainCertificates, SnapshotCommands):
+class ChainService(ChainCertificates, SnapshotCommands, ChainMending):
     """Belongs to the executor. Every method may raise LedgerError, which travels back as the answer."""
 
     def __init__(self, chain: Chain, taker: SnapshotTaker | None = None) -> None:

@@ -145,6 +145,9 @@ class Storage(Section, frozen=True):
     reserve_bytes: Annotated[int, _range(0, 2**50)] = 268_435_456
     """While less is free the node takes no transactions, with 503, and says that it is not ready. It goes on voting;
     when a write fails for want of space it stops that too, and begins anew by itself when there is room again."""
+    scrub_period_s: Annotated[int, _range(0, 31_536_000)] = 604_800
+    """In this time the background scrub reads once through everything that the ledger and the chunk store keep; 0 for
+    never. What it finds damaged is put back from peers."""
     on_damage: Literal["stop", "resync"] = "stop"
     """When the ledger is damaged beyond repair in place: end with exit code 7 and the command that helps, or move the
     ledger aside (to chain.damaged) and fetch it from the peers, by itself, twice in the life of a process at most."""

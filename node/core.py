@@ -32,6 +32,7 @@ from node.journal import Journal
 from node.ledger_side import BeforeSync, LedgerSide
 from node.pool import Pool
 from node.ports import Cancelable, Ports
+from node.record_exchange import RecordExchange
 from node.sync_desk import SyncDesk
 from node.synchronizer import Synchronizer
 from node.wire import CodecError, channel_of, decode_sync
@@ -93,7 +94,8 @@ class NodeCore:
         self._ledger.driver = self._driver
         self._heads = HeadExchange(ports.clock, ports.links, ports.executor, self._on_head_shown)
         self._server = BlockServer(ports.links, ports.executor)
-        self._desk = SyncDesk(self.synchronizer, self._server, self._heads, self._intake)
+        self.records = RecordExchange(ports.clock, ports.links, ports.executor)
+        self._desk = SyncDesk(self.synchronizer, self._server, self._heads, self._intake, self.records)
         self.refused_payloads: dict[str, int] = {}
         """Payloads that were no messages, by peer; only registered nodes are connected, so there are as many."""
 
@@ -129,6 +131,7 @@ class NodeCore:
         self._ledger.stop()
         self._server.stop()
         self._intake.stop()
+        self.records.stop()
         self.epochs.stop()
         if self._duties is not None:
             self._duties.stop()

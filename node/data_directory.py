@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from ledger.rewriting import finish_rewriting
 from node.failures import DirectoryInUse, DirectoryUnusable
 
 _LOCK: Final = "LOCK"
@@ -101,6 +102,7 @@ class DataDirectory:
         try:
             os.truncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
+            finish_rewriting(self.chain)
             for folder in (self.chain, self.journal, self.artifacts):
                 folder.mkdir(mode=0o700, exist_ok=True)
                 if not os.access(folder, os.W_OK | os.X_OK):

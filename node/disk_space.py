@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +59,16 @@ class DiskSpace:
     def room(self) -> bool:
         """Whether a node that ran out of space may begin anew."""
         return self.free_bytes >= max(self.reserve_bytes, ROOM_BYTES_MIN)
+
+
+def directory_bytes(directory: Path) -> int:
+    """Return how large the files of a directory are together; those that vanish meanwhile are not counted."""
+    total = 0
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def is_full(error: BaseException | None) -> bool:

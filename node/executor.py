@@ -9,11 +9,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import LedgerError
+from ledger.errors import Damage, LedgerError
 from node.chain_service import ChainService
 from node.failures import ExitCode, NodeFailure
+from node.mender import MENDS_MAX, Mender, rewrite_wanted
 from node.ports import Answer
 
 if TYPE_CHECKING:
@@ -56,8 +58,10 @@ class ThreadExecutor:
         open_service: Callable[[], ChainService | RemoteLedger],
         post: Post,
         on_fatal: Callable[[BaseException], None],
+        mender: Mender | None = None,
     ) -> None:
         """`open_service` runs in the thread; what it or a request raises beside LedgerError goes to `on_fatal`."""
+        self._mender = mender
         self._open_service = open_service
         self._post = post
         self._on_fatal = on_fatal
@@ -95,6 +99,8 @@ class ThreadExecutor:
         """
         self._closed = True
         self._requests.put(None)
+        if self._mender is not None:
+            self._mender.stop()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -108,7 +114,7 @@ class ThreadExecutor:
             try:
                 if service is None:
                     service = self._open_service()
-                result = getattr(service, method)(*arguments)
+                result = self._ask(service, method, arguments)
             except LedgerError as error:
                 if error.code.startswith("storage."):
                     self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
@@ -119,3 +125,20 @@ class ThreadExecutor:
                 return
             else:
                 self._post(lambda answer=answer, result=result: answer(result, None))  # type: ignore[misc]
+
+    def _ask(self, service: ChainService | RemoteLedger, method: str, arguments: tuple[Any, ...]) -> Any:
+        """Ask, and ask again when what was damaged has been put back. A damaged file is not kept in use: the life of
+        the node ends then, and the next one begins with a store written anew."""
+        damaged: Damage | None = None
+        for _ in range(MENDS_MAX):
+            try:
+                result = getattr(service, method)(*arguments)
+            except Damage as damage:
+                if self._mender is None or self._closed or not self._mender.mend(service, damage):
+                    raise
+                damaged = damage if damage.physical else damaged
+            else:
+                if damaged is not None:
+                    self._post(partial(self._on_fatal, rewrite_wanted(damaged)))
+                return result
+        return getattr(service, method)(*arguments)

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, StorageError
+from ledger.rewriting import rewrite_store
 from ledger.snapshot.store_building import switch_stores
 from node import memory
 from node.assembly import Node, NodeFiles
@@ -26,6 +27,9 @@ from node.snapshot_exchange import SnapshotInstalled
 
 RESYNCS_MAX: Final = 2
 """In the life of a process: a disk that damages what was fetched anew must be replaced."""
+
+REWRITES_MAX: Final = 8
+"""In the life of a process, each for damage that was found and mended, or that a start met."""
 
 log: Final = structlog.get_logger("node.process")
 
@@ -43,6 +47,7 @@ class Lives:
         self._told_to_stop = False
         self._announced = False
         self._resyncs = 0
+        self._rewrites = 0
         self._retry_delay_s = POLL_PERIOD_S
 
     def stop(self) -> None:
@@ -66,6 +71,8 @@ class Lives:
                 log.info("the chain begins with a snapshot", height=error.height)
             elif is_full(error):
                 log.info("there is room again: the node begins anew", bytes=self._space().free_bytes)
+            elif _is_damage(error) and await self._rewritten(error):
+                continue
             elif _is_damage(error) and self._may_resync():
                 self._resyncs += 1
                 kept = await asyncio.to_thread(set_aside, self._files.directory)
@@ -74,6 +81,21 @@ class Lives:
                 return LedgerDamaged(self._what_helps(error))
             else:
                 return error
+
+    async def _rewritten(self, error: BaseException) -> bool:
+        """Write the ledger anew without what cannot be read, where a table of it is damaged; tell whether it was."""
+        if self._rewrites >= REWRITES_MAX:
+            return False
+        self._rewrites += 1
+        chain = self._files.directory.chain
+        kept = chain.with_name(chain.name + ".damaged")
+        try:
+            records = await asyncio.to_thread(rewrite_store, chain, kept)
+        except (StorageError, OSError) as failure:
+            log.error("the ledger cannot be written anew", damage=str(error), reason=str(failure))
+            return False
+        log.warning("the ledger was written anew", damage=str(error), records=records, set_aside=str(kept))
+        return True
 
     async def _live(self) -> BaseException | None:
         """One life, and the wait for room behind it; return what ended it."""
@@ -167,7 +189,7 @@ class Lives:
 
 
 def _is_damage(error: BaseException | None) -> bool:
-    return isinstance(error, LedgerError) and error.code == "storage.damaged"
+    return isinstance(error, LedgerError) and error.code in ("storage.damaged", "storage.rewrite")
 
 
 def _listening_there(configuration: Configuration, listening: Listening) -> Configuration:

@@ -9,6 +9,7 @@ from node.block_server import BlockServer
 from node.heads import HeadExchange
 from node.intake import Intake
 from node.ports import Clock, Links
+from node.record_exchange import RecordExchange
 from node.synchronizer import Synchronizer
 from node.wire import (
     OFFER_BYTES_MAX,
@@ -17,6 +18,8 @@ from node.wire import (
     BlocksRequest,
     HeadAnswer,
     HeadRequest,
+    RecordsAnswer,
+    RecordsRequest,
     SyncMessage,
     TransactionsOffer,
     encode_sync,
@@ -34,11 +37,19 @@ OFFERED_AGAIN_MS: Final = 2_000
 class SyncDesk:
     """Sorts what comes on the channel. Peers are registered nodes, so there are as many entries here at most."""
 
-    def __init__(self, synchronizer: Synchronizer, server: BlockServer, heads: HeadExchange, intake: Intake) -> None:
+    def __init__(
+        self,
+        synchronizer: Synchronizer,
+        server: BlockServer,
+        heads: HeadExchange,
+        intake: Intake,
+        records: RecordExchange,
+    ) -> None:
         self._synchronizer = synchronizer
         self._server = server
         self._heads = heads
         self._intake = intake
+        self._records = records
         self._judging: dict[str, int] = {}
 
     def on_message(self, peer: str, message: SyncMessage) -> None:
@@ -51,6 +62,10 @@ class SyncDesk:
                 self._heads.tell(peer, epoch, height)
             case HeadAnswer():
                 self._heads.on_answer(peer, message)
+            case RecordsRequest():
+                self._records.serve(peer, message)
+            case RecordsAnswer():
+                self._records.on_answer(peer, message)
             case TransactionsOffer(transactions=transactions):
                 self._take_offer(peer, transactions)
 

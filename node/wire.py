@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 from consensus.messages import Batch, BatchRequest, Message
+from ledger.mending import RECORDS_TOLD_MAX
 from ledger.transaction import TRANSACTION_BYTES_MAX
 from p2p.channels import Channel
 from primitives.codec import CodecError, decode_union, encode
@@ -22,6 +23,11 @@ HEADER_BYTES_MAX: Final = 1_024
 OFFER_TRANSACTIONS_MAX: Final = 256
 OFFER_BYTES_MAX: Final = 1024 * 1024
 """Bytes of transactions in one offer; a single larger one is not possible."""
+
+
+STORE_KEY_BYTES_MAX: Final = 1_024
+
+StoreKey = Annotated[bytes, msgspec.Meta(max_length=STORE_KEY_BYTES_MAX)]
 
 
 class _Sync(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -76,7 +82,24 @@ class TransactionsOffer(_Sync, frozen=True, tag="transactions-offer"):
     ]
 
 
-SyncMessage: TypeAlias = BlocksRequest | BlocksAnswer | HeadRequest | HeadAnswer | TransactionsOffer
+class RecordsRequest(_Sync, frozen=True, tag="records-request"):
+    """Which records has your store from `first` to below `behind`? The asker cannot read its own."""
+
+    request: Natural
+    first: StoreKey
+    behind: StoreKey
+
+
+class RecordsAnswer(_Sync, frozen=True, tag="records-answer"):
+    """Records in order of key, from the first one on as many as fit; none where there are none."""
+
+    request: Natural
+    records: Annotated[tuple[tuple[StoreKey, bytes], ...], msgspec.Meta(max_length=RECORDS_TOLD_MAX)]
+
+
+SyncMessage: TypeAlias = (
+    BlocksRequest | BlocksAnswer | HeadRequest | HeadAnswer | TransactionsOffer | RecordsRequest | RecordsAnswer
+)
 
 
 def channel_of(message: Message) -> Channel:
@@ -105,6 +128,8 @@ __all__ = [
     "CodecError",
     "HeadAnswer",
     "HeadRequest",
+    "RecordsAnswer",
+    "RecordsRequest",
     "TransactionsOffer",
     "channel_of",
     "decode_sync",

@@ -1,0 +1,56 @@
+"""Flipping bytes of a stopped node's files, and finding places where a flip hits what it shall hit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ledger.checkpoint import copy_store
+from ledger.errors import Damage, StorageError
+from ledger.state.store import LevelStore
+
+
+def flip(path: Path, offset: int, mask: int = 1) -> None:
+    """Change one byte of a file; the same once more changes it back."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        (byte,) = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte ^ mask]))
+
+
+def tables(chain: Path) -> list[Path]:
+    """Return the table files, the largest first. A store that is opened moves its log into one."""
+    return sorted(chain.glob("*.ldb"), key=lambda path: path.stat().st_size, reverse=True)
+
+
+def flip_record(chain: Path, prefix: bytes, scratch: Path) -> Damage:
+    """Flip a byte of a table so that records whose keys begin with `prefix`, and no others, cannot be read."""
+    LevelStore(chain).close()
+    for table in tables(chain):
+        size = table.stat().st_size
+        for offset in range(0, size, 512):
+            flip(table, offset)
+            found = damage(chain, scratch)
+            if found is not None and found.first[:1] == prefix and found.behind[:1] == prefix:
+                return found
+            flip(table, offset)
+    raise AssertionError(f"no block of a table holds records of {prefix!r} alone")
+
+
+def damage(chain: Path, scratch: Path) -> Damage | None:
+    """Return what a copy of the store cannot read; None when it can be read or not even opened."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    copy_store(chain, scratch)
+    try:
+        store = LevelStore(scratch)
+    except StorageError:
+        return None
+    try:
+        for _ in store.iterate(b""):
+            pass
+    except Damage as found:
+        return found
+    finally:
+        store.close()
+    return None

@@ -61,7 +61,7 @@ class Mender:
         count = 0
         for turn in range(PEERS_ASKED_MAX):
             first = damage.first
-            while records := self._ask(turn, first, damage.behind):
+            while first < damage.behind and (records := self._ask(turn, first, damage.behind)):
                 count += int(service.take_records(records, wrong))
                 first = records[-1][0] + b"\x00"
             if count:

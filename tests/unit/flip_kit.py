@@ -25,16 +25,24 @@ def tables(chain: Path) -> list[Path]:
 
 
 def flip_record(chain: Path, prefix: bytes, scratch: Path) -> Damage:
-    """Flip a byte of a table so that records whose keys begin with `prefix`, and no others, cannot be read."""
+    """Flip a byte of a table so that records whose keys begin with `prefix`, and no others, cannot be read.
+
+    A table is in order of key, so the place is found by halving.
+    """
     LevelStore(chain).close()
     for table in tables(chain):
-        size = table.stat().st_size
-        for offset in range(0, size, 512):
+        low, high = 0, table.stat().st_size
+        while high - low > 256:
+            offset = (low + high) // 2
             flip(table, offset)
             found = damage(chain, scratch)
             if found is not None and found.first[:1] == prefix and found.behind[:1] == prefix:
                 return found
             flip(table, offset)
+            if found is None or found.first[:1] < prefix:
+                low = offset
+            else:
+                high = offset
     raise AssertionError(f"no block of a table holds records of {prefix!r} alone")
 
 
@@ -47,8 +55,7 @@ def damage(chain: Path, scratch: Path) -> Damage | None:
     except StorageError:
         return None
     try:
-        for _ in store.iterate(b""):
-            pass
+        list(store.iterate(b""))
     except Damage as found:
         return found
     finally:

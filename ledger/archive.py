@@ -208,7 +208,8 @@ class Archive:
         try:
             return decode(data, expected)
         except CodecError as error:
-            raise StorageError("storage.damaged", f"the record {key.hex()}: {error}") from error
+            message = f"the record {key.hex()}: {error}; {RESYNC}"
+            raise Damage(key, key + b"\x00", message, physical=False) from error
 
     @staticmethod
     def _present(key: bytes, value: Any) -> Any:

@@ -68,8 +68,9 @@ class Scrubbing:
             header = self._chain.header(height)
             if header is None:
                 raise _wrong(b"h" + key[1:], f"the header of block {height} is missing")
+            self._check_link(height, header, b"h" + key[1:])
             if kind == b"h":
-                self._check_header(height, header, key)
+                self._check_presence(height, key)
             elif kind == b"b":
                 self._check_block(height, header, key, value)
             elif kind == b"r":
@@ -85,18 +86,21 @@ class Scrubbing:
         if not way or way[-1] != hashlib.sha256(state_key).digest() + value_hash(value):
             raise _wrong(key, f"the state's record {state_key.hex()} is not the one that the tree commits to")
 
-    def _check_header(self, height: int, header: Header, key: bytes) -> None:
+    def _check_link(self, height: int, header: Header, key: bytes) -> None:
         chain = self._chain
         successor = chain.header(height + 1)
         expected = chain.head_hash if height == chain.height else None if successor is None else successor.parent_hash
         if expected is not None and block_hash(header) != expected:
             raise _wrong(key, f"the header of block {height} is not the one that its successor names")
-        if height < chain.oldest_block:
+
+    def _check_presence(self, height: int, key: bytes) -> None:
+        """Look whether all of a block is there, and the header of the next one."""
+        if height < self._chain.oldest_block:
             return
         for prefix, what in ((b"b", "body"), (b"r", "receipts")):
             if self._store.get(prefix + key[1:]) is None:
                 raise _wrong(prefix + key[1:], f"the {what} of block {height} are missing")
-        if height < chain.height and successor is None:
+        if height < self._chain.height and self._chain.header(height + 1) is None:
             following = (height + 1).to_bytes(8, "big")
             raise _wrong(b"h" + following, f"the header of block {height + 1} is missing")
 

@@ -66,7 +66,7 @@ class Mender:
                 first = records[-1][0] + b"\x00"
             if count:
                 break
-        count += int(service.make_records(damage.first, damage.behind, wrong))
+        count += int(service.make_records(damage.first, damage.behind, b"" if count else wrong))
         self.mended += count
         log.warning("damage in the ledger", damage=damage.message, records_put_back=count, physical=damage.physical)
         return count > 0

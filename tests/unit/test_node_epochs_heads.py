@@ -18,6 +18,8 @@ from node.wire import (
     CodecError,
     HeadAnswer,
     HeadRequest,
+    RecordsAnswer,
+    RecordsRequest,
     SyncMessage,
     TransactionsOffer,
     decode_sync,
@@ -230,7 +232,8 @@ class Recorder:
 class Desk:
     def __init__(self) -> None:
         self.synchronizer, self.server, self.heads, self.intake = Recorder(), Recorder(), Recorder(), Recorder()
-        clerks: list[Any] = [self.synchronizer, self.server, self.heads, self.intake]
+        self.records = Recorder()
+        clerks: list[Any] = [self.synchronizer, self.server, self.heads, self.intake, self.records]
         self.desk = SyncDesk(*clerks)
 
     def offer(self, peer: str, *transactions: bytes) -> None:
@@ -241,11 +244,13 @@ def test_every_message_of_the_channel_has_its_clerk() -> None:
     desk = Desk()
     request, answer = BlocksRequest(1, 2, 3), BlocksAnswer(1, (), (), None, 0, 0)
     shown = HeadAnswer(certificate(3))
-    for message in (request, answer, HeadRequest(4, 5), shown):
+    wanted, told = RecordsRequest(6, b"a", b"b"), RecordsAnswer(6, ())
+    for message in (request, answer, HeadRequest(4, 5), shown, wanted, told):
         desk.desk.on_message("peer", message)
     assert desk.server.calls == [("serve", "peer", request)]
     assert desk.synchronizer.calls == [("on_answer", "peer", answer)]
     assert desk.heads.calls == [("tell", "peer", 4, 5), ("on_answer", "peer", shown)]
+    assert desk.records.calls == [("serve", "peer", wanted), ("on_answer", "peer", told)]
     assert desk.intake.calls == []
 
 

@@ -1,0 +1,294 @@
+"""Putting back what a store has lost: from another's records, none of them believed, and from what is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from damage_kit import BLOCKS, grow
+from flip_kit import damage, flip_record
+from ledger_core_kit import START_MS, Kit, make_genesis
+
+from ledger.block import BlockResults, decode_block, encode_block
+from ledger.chain import Chain
+from ledger.errors import Damage, StorageError
+from ledger.mending import RECORDS_TOLD_MAX, Mending
+from ledger.operations import default_registry
+from ledger.rewriting import finish_rewriting, rewrite_store
+from ledger.scrubbing import Scrubbing, ScrubStep
+from ledger.state.store import KEYS_END, LevelStore, MemoryStore, Store
+from ledger.verification import Verification
+from primitives.codec import decode, encode
+
+
+def make(store: Store | None = None, blocks: int = BLOCKS) -> Kit:
+    kit = Kit(store or MemoryStore(), make_genesis(), default_registry())
+    grow(kit, blocks)
+    return kit
+
+
+@pytest.fixture
+def whole() -> Kit:
+    """Another node with the same chain."""
+    return make()
+
+
+def number(height: int) -> bytes:
+    return height.to_bytes(8, "big")
+
+
+def scrub(chain: Chain) -> list[ScrubStep]:
+    steps = [Scrubbing(chain).step(b"")]
+    while steps[-1].cursor:
+        steps.append(Scrubbing(chain).step(steps[-1].cursor))
+    return steps
+
+
+def first_damage(chain: Chain) -> Damage | None:
+    try:
+        scrub(chain)
+    except Damage as met:
+        return met
+    return None
+
+
+def mended(kit: Kit, whole: Kit) -> list[bytes]:
+    """Scrub until nothing is found, putting back what is; return the keys."""
+    found: list[bytes] = []
+    while (met := first_damage(kit.chain)) is not None:
+        assert len(found) < 100
+        found.append(met.first)
+        records = Mending(whole.chain).tell(met.first, met.behind)
+        mending = Mending(kit.chain)
+        count = mending.take(records, met.first)
+        count += mending.make(met.first, met.behind, b"" if count else met.first)
+        assert count, (met.first, met.message)
+    return found
+
+
+def sound(kit: Kit) -> None:
+    Verification(kit.store, MemoryStore(), kit.genesis, registry=default_registry()).run()
+
+
+def test_a_scrub_of_a_sound_chain_reads_everything_in_small_steps(whole: Kit) -> None:
+    """D7"""
+    steps = scrub(whole.chain)
+    assert sum(step.records for step in steps) == len(list(whole.store.iterate(b"")))
+    assert len(steps) > 1
+
+
+def _state_key(kit: Kit) -> bytes:
+    return [key for key, _ in kit.store.iterate(b"s") if not key.startswith(b"s~")][3]
+
+
+def _change(kit: Kit, key: bytes) -> None:
+    value = kit.store.get(key)
+    assert value is not None
+    if key.startswith(b"r"):  # the end of these is this node's own
+        results = decode(value, BlockResults)
+        changed = encode(msgspec.structs.replace(results, receipts=results.receipts[::-1]))
+    else:
+        changed = value[:-1] + bytes([value[-1] ^ 1])
+    kit.store.write_batch({key: changed})
+
+
+PLANTED: dict[str, Callable[[Kit], bytes]] = {
+    "a record of the state": _state_key,
+    "a header": lambda _: b"h" + number(4),
+    "the head's header": lambda _: b"h" + number(BLOCKS),
+    "a body": lambda _: b"b" + number(4),
+    "receipts": lambda _: b"r" + number(4),
+    "a certificate": lambda _: b"c" + number(4),
+    "the place of a transaction": lambda kit: next(iter(kit.store.iterate(b"t")))[0],
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_changed_record_with_a_sound_checksum_is_found_and_put_back(whole: Kit, what: str) -> None:
+    """D7: what only shows when it is held against the rest."""
+    kit = make()
+    key = PLANTED[what](kit)
+    _change(kit, key)
+    assert mended(kit, whole)[-1] == key
+    assert kit.store.get(key) == whole.store.get(key)
+    sound(kit)
+
+
+@pytest.mark.parametrize("what", [name for name in PLANTED if name not in ("a record of the state", "a certificate")])
+def test_a_lost_record_is_found_and_put_back(whole: Kit, what: str) -> None:
+    """D1, D7: a lost record of the state shows when it is read, a lost certificate is none that is needed."""
+    kit = make()
+    key = PLANTED[what](kit)
+    kit.store.write_batch({key: None})
+    assert key in mended(kit, whole)
+    assert kit.store.get(key) is not None
+
+
+def test_receipts_are_put_back_without_anybodys_words(whole: Kit) -> None:
+    """Messages for people are not the chain's: nobody could tell whether they are true."""
+    kit = make()
+    before = kit.chain.archive.results(4)
+    assert before is not None
+    key = b"r" + number(4)
+    kit.store.write_batch({key: None})
+    told = decode(Mending(whole.chain).tell(key, key + b"\x00")[0][1], BlockResults)
+    lying = msgspec.structs.replace(told, messages=("send money",) * 3, swept=1, expire_at_ms=START_MS)
+    assert Mending(kit.chain).take([(key, encode(lying))]) == 1
+    after = kit.chain.archive.results(4)
+    assert after == before
+    assert after.messages == ("",) * 3
+
+
+def _other_block(kit: Kit) -> bytes:
+    block = decode_block(kit.chain.archive.present_block(5))
+    return encode_block(block)
+
+
+def test_nothing_is_taken_on_anybodys_word(whole: Kit) -> None:
+    """D1: every byte of what a peer tells is held against the tree, the headers and the keys."""
+    for key in (b"h" + number(4), b"b" + number(4), b"r" + number(4), b"c" + number(4), _state_key(whole)):
+        value = whole.store.get(key)
+        assert value is not None
+        kit = make()
+        for at in range(0, len(value), max(1, len(value) // 40)):
+            kit.store.write_batch({key: None})
+            changed = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+            taken = Mending(kit.chain).take([(key, changed)])
+            if taken:  # what is not the chain's is made here: messages, and until when ids are held
+                assert key[:1] == b"r"
+                assert kit.store.get(key) != changed
+            assert kit.store.get(key) in (None, value) or key[:1] == b"r"
+        assert Mending(kit.chain).take([(key, value)]) == 1 or key[:1] == b"r"
+
+
+def test_records_that_are_read_are_left_alone(whole: Kit) -> None:
+    kit = make()
+    before = list(kit.store.iterate(b""))
+    assert Mending(kit.chain).take(list(whole.store.iterate(b""))) == 0
+    assert list(kit.store.iterate(b"")) == before
+
+
+def test_unknown_and_unprovable_records_are_not_taken(whole: Kit) -> None:
+    kit = make()
+    strangers = [(b"sx", b"1"), (b"s~x", b"1"), (b"z", b"1"), (b"h", b""), (b"h" + number(99), b""), (b"t", b"\x90")]
+    assert Mending(kit.chain).take(strangers) == 0
+    assert Mending(kit.chain).take([(b"b" + number(4), _other_block(whole))], b"b" + number(4)) == 0
+
+
+def test_what_is_told_is_bounded_and_what_all_have(whole: Kit) -> None:
+    first: bytes = b""
+    told: list[tuple[bytes, bytes]] = []
+    while records := Mending(whole.chain).tell(first, KEYS_END):
+        assert len(records) <= RECORDS_TOLD_MAX
+        told += records
+        first = records[-1][0] + b"\x00"
+    assert {key[:1] for key, _ in told} == {b"s", b"h", b"b", b"r", b"c", b"t"}
+    assert not any(key.startswith(b"s~") for key, _ in told)
+    assert Mending(whole.chain).tell(b"b", b"b") == []
+
+
+def test_marks_and_entries_of_indexes_are_made_from_what_is_here() -> None:
+    """D1: what nobody else can tell."""
+    kit = make()
+    marks = [key for key, _ in kit.store.iterate(b"m/")]
+    entries = [key for key, _ in kit.store.iterate(b"s~")]
+    assert marks
+    assert entries
+    before = dict(kit.store.iterate(b""))
+    kit.store.write_batch(dict.fromkeys([*marks, *entries]))
+    mending = Mending(kit.chain)
+    assert mending.make(b"m/", b"m0") >= len(marks)
+    assert mending.make(b"s~", b"s\x7f") == len(entries)
+    after = dict(kit.store.iterate(b""))
+    assert {key: after.get(key) for key in before} == before
+    Chain.open(kit.store, kit.genesis, default_registry())
+    assert mending.make(b"s~", b"s\x7f") == 0, "nothing is done twice"
+
+
+# --- damaged tables
+
+
+@pytest.mark.parametrize("prefix", [b"b", b"r", b"t"])
+def test_a_damaged_table_is_mended_and_written_anew(tmp_path: Path, prefix: bytes) -> None:
+    """D1, D7: LevelDB cannot drop a damaged block; the copy has all that was readable or put back."""
+    path = tmp_path / "chain"
+    whole = make(None, 80)
+    kit = make(LevelStore(path), 80)
+    kit.store.close()
+    met = flip_record(path, prefix, tmp_path / "scratch")
+    assert met.physical
+    kit = Kit(LevelStore(path), kit.genesis, default_registry()) if prefix != b"r" else kit
+    if prefix != b"r":  # what a start does not read is put back while it runs
+        mending = Mending(kit.chain)
+        first = met.first
+        while first < met.behind and (records := Mending(whole.chain).tell(first, met.behind)):
+            mending.take(records)
+            first = records[-1][0] + b"\x00"
+        assert damage(path, tmp_path / "scratch") is not None, "the block is still there"
+        kit.store.close()
+    rewrite_store(path, tmp_path / "kept")
+    assert damage(path, tmp_path / "scratch") is None
+    assert (tmp_path / "kept" / "CURRENT").exists()
+    again = Kit(LevelStore(path), kit.genesis, default_registry())
+    assert again.chain.head_hash == whole.chain.head_hash
+    found = mended(again, whole)
+    assert bool(found) == (prefix == b"r")
+    for height in range(1, 81):
+        for receipt in again.chain.archive.present_results(height).receipts:
+            assert again.chain.transaction_status(receipt.id).height == height
+    again.store.close()
+
+
+def test_a_store_without_its_marks_is_not_written_anew(tmp_path: Path) -> None:
+    """It would be taken for a new one, and the chain begun again over it."""
+    path = tmp_path / "chain"
+    kit = make(LevelStore(path))
+    kit.store.write_batch({b"m/format": None})
+    kit.store.close()
+    with pytest.raises(StorageError, match="marks of the chain") as caught:
+        rewrite_store(path, tmp_path / "kept")
+    assert caught.value.code == "storage.damaged"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["chain"]
+
+
+def test_a_rewriting_that_was_cut_off_is_finished_or_forgotten(tmp_path: Path) -> None:
+    """R4: the old store or the new one, never half."""
+    path, fresh = tmp_path / "chain", tmp_path / "chain.new"
+    finish_rewriting(path)
+    fresh.mkdir()
+    path.mkdir()
+    (path / "CURRENT").write_text("old")
+    (fresh / "CURRENT").write_text("half")
+    finish_rewriting(path)
+    assert (path / "CURRENT").read_text() == "old"
+    assert not fresh.exists()
+    path.rename(tmp_path / "chain.damaged")
+    fresh.mkdir()
+    (fresh / "CURRENT").write_text("new")
+    finish_rewriting(path)
+    assert (path / "CURRENT").read_text() == "new"
+
+
+def test_damage_in_a_table_says_which_records_it_hides(tmp_path: Path) -> None:
+    """D1"""
+    records = {b"key/%04d" % at: b"value %d " % at * 20 for at in range(500)}
+    store = LevelStore(tmp_path / "db")
+    store.write_batch(records)
+    store.close()
+    met = flip_record(tmp_path / "db", b"k", tmp_path / "scratch")
+    hidden = [key for key in records if met.first <= key < met.behind]
+    opened: Any = LevelStore(tmp_path / "db")
+    for key, value in records.items():
+        if key in hidden:
+            with pytest.raises(Damage) as caught:
+                opened.get(key)
+            assert (caught.value.first, caught.value.behind) == (met.first, met.behind)
+        else:
+            assert opened.get(key) == value
+    assert 0 < len(hidden) < 100
+    opened.write_batch({hidden[0]: b"anew"})
+    assert opened.get(hidden[0]) == b"anew"
+    opened.close()

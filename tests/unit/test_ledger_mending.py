@@ -256,7 +256,7 @@ def test_a_store_without_its_marks_is_not_written_anew(tmp_path: Path) -> None:
 
 def test_a_rewriting_that_was_cut_off_is_finished_or_forgotten(tmp_path: Path) -> None:
     """R4: the old store or the new one, never half."""
-    path, fresh = tmp_path / "chain", tmp_path / "chain.new"
+    path, fresh = tmp_path / "chain", tmp_path / "chain.rewritten"
     finish_rewriting(path)
     fresh.mkdir()
     path.mkdir()

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Protocol
 
+from p2p.anchors import Anchors
 from p2p.dialing import dial
 from p2p.errors import Reason
 from p2p.link import Link
@@ -23,7 +24,7 @@ class DialerOwner(Protocol):
     node_id: NodeId
     options: LinkOptions
     counters: Statistics
-    client_context: ssl.SSLContext
+    anchors: Anchors
 
     def new_link(self, dialed: NodeId | None) -> Link: ...
 
@@ -72,7 +73,7 @@ class Dialer:
         owner = self._owner
         link = owner.new_link(peer.node_id)
         try:
-            await dial(self._loop, peer.entry.address, owner.client_context, owner.options, lambda: link)
+            await dial(self._loop, peer.entry.address, owner.anchors.client, owner.options, lambda: link)
             await link.settled
         except OSError as error:
             tls_failed = isinstance(error, ssl.SSLError | ConnectionAbortedError)

@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cryptography import x509
@@ -22,6 +23,8 @@ from p2p.errors import InvalidCertificate
 from primitives import node_certificate
 from primitives.identifiers import InvalidIdentifier, NodeId, node_id
 
+CERTIFICATES_KNOWN_MAX: Final = 4_096
+"""Certificates whose node is remembered, as a registry is read again with every change; the oldest is forgotten."""
 _NOT_BEFORE: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -85,6 +88,7 @@ def load_identity(key_pem: bytes, certificate_pem: bytes) -> Identity:
     return identity
 
 
+@lru_cache(maxsize=CERTIFICATES_KNOWN_MAX)
 def node_id_of_certificate(certificate_der: bytes) -> NodeId:
     """Name the node that holds the certificate's key.
 
@@ -116,8 +120,13 @@ def _pin(context: ssl.SSLContext, identity: Identity, anchors: Iterable[bytes]) 
     context.verify_mode = ssl.CERT_REQUIRED
     _load_chain(context, identity.key_pem + b"\n" + identity.certificate_pem)
     for anchor in sorted(set(anchors)):
-        context.load_verify_locations(cadata=anchor)
+        add_anchor(context, anchor)
     return context
+
+
+def add_anchor(context: ssl.SSLContext, certificate_der: bytes) -> None:
+    """Let a context accept one more certificate. Nothing takes it out again."""
+    context.load_verify_locations(cadata=certificate_der)
 
 
 def _load_chain(context: ssl.SSLContext, pem: bytes) -> None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
+from p2p.anchors import Anchors
 from p2p.errors import LinkRefused, Reason
 from p2p.link import Link
 from p2p.options import LinkOptions
@@ -35,7 +36,7 @@ class ListenerOwner(Protocol):
     """What the listener needs of the network."""
 
     options: LinkOptions
-    server_context: ssl.SSLContext
+    anchors: Anchors
 
     def new_link(self, dialed: NodeId | None) -> Link: ...
 
@@ -155,7 +156,7 @@ class Listener:
             await self._loop.connect_accepted_socket(
                 lambda: link,
                 connection,
-                ssl=self._owner.server_context,
+                ssl=self._owner.anchors.server,
                 ssl_handshake_timeout=timeout_s,
                 ssl_shutdown_timeout=self._owner.options.close_timeout_ms / 1_000,
             )

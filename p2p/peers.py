@@ -17,13 +17,14 @@ from typing import Protocol
 
 import structlog
 
+from p2p.anchors import Anchors
 from p2p.channels import Channel
 from p2p.dialer import Dialer
 from p2p.dialing import Backoff
 from p2p.errors import LinkRefused, Reason
 from p2p.frames import HEADER_BYTES, encode_frames
 from p2p.hello import HEAD_BYTES_MAX, INSTANCE_BYTES, PROTOCOL_VERSION, Hello
-from p2p.identity import Identity, client_context, server_context
+from p2p.identity import Identity
 from p2p.link import Link
 from p2p.listener import Listener, Spawn
 from p2p.options import LinkOptions
@@ -73,7 +74,6 @@ class PeerNetwork:
         self.address = ""
         """`host:port` that the listener is bound to, once started."""
         self.counters = Statistics()
-        self._identity = identity
         self._network_id = network_id
         self._listen = listen
         self._handler = handler
@@ -86,7 +86,9 @@ class PeerNetwork:
         self._running = False
         self._wanted: frozenset[NodeId] | None = None
         """Whom to dial; None for everybody."""
-        self._set_contexts(entries_by_node(registry, self.node_id))
+        entries = entries_by_node(registry, self.node_id)
+        self.anchors = Anchors(identity, {node_id: entry.certificate_der for node_id, entry in entries.items()})
+        self._set_peers(entries)
 
     # --- life ---
 
@@ -111,6 +113,7 @@ class PeerNetwork:
         if not self._running:
             return
         self._running = False
+        self.anchors.stop()
         await self._dialer.stop(list(self._peers.values()))
         await self._listener.stop()
         for link in list(self._open):
@@ -200,7 +203,7 @@ class PeerNetwork:
             if entry is None or entry.certificate_der != peer.entry.certificate_der:
                 del self._peers[node_id]
                 self._cut_removed(peer)
-        self._set_contexts(entries)
+        self._set_peers(entries)
         for link in [link for link in self._open if link.node_id not in self._peers]:
             link.close(Reason.REMOVED_FROM_REGISTRY)
         if self._running:
@@ -221,8 +224,7 @@ class PeerNetwork:
             elif self._running:
                 self._dialer.first(peer)
 
-    def _set_contexts(self, entries: dict[NodeId, PeerEntry]) -> None:
-        """Build the ssl contexts anew, for nothing takes an anchor out of one."""
+    def _set_peers(self, entries: dict[NodeId, PeerEntry]) -> None:
         for node_id, entry in entries.items():
             known = self._peers.get(node_id)
             if known is None or known.entry != entry:
@@ -231,9 +233,7 @@ class PeerNetwork:
                     peer.link, peer.last_host = known.link, known.last_host
                 peer.wanted = self._wanted is None or node_id in self._wanted
                 self._peers[node_id] = peer
-        anchors = [entry.certificate_der for entry in entries.values()]
-        self.client_context = client_context(self._identity, anchors)
-        self.server_context = server_context(self._identity, anchors)
+        self.anchors.replace({node_id: entry.certificate_der for node_id, entry in entries.items()})
 
     def _cut_removed(self, peer: Peer) -> None:
         link = peer.link

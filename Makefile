@@ -38,12 +38,16 @@ dev: $(VENV)/.dev ## Install everything but TensorFlow
 demo: $(VENV)/.all ## Four validators register, license and hand over a real TensorFlow model
 	@$(BIN)/guildmark demo
 
+.PHONY: browser
+browser: ## Install Chromium for the tests where it is missing
+	@tests/browser/ensure_chromium.sh
+
 .PHONY: test
-test: $(VENV)/.all ## Run all tests
+test: $(VENV)/.all browser ## Run all tests
 	$(PYTEST) -n 2 --dist loadgroup -q
 
 .PHONY: test-fast
-test-fast: $(VENV)/.dev ## Run the tests that start no process and no TensorFlow
+test-fast: $(VENV)/.dev browser ## Run the tests that start no process and no TensorFlow
 	$(PYTEST) -q -m "not cluster and not tensorflow"
 
 # The long campaign: 20,000 hostile seeds. It goes on where it was interrupted; SEEDS=0:5000 makes it shorter.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import importlib.metadata
+import random
 import ssl
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
@@ -24,7 +25,7 @@ from node.artifact_shelf import ArtifactShelf
 from node.chain_service import ChainService, Head, Opening
 from node.configuration import Configuration, ledger_retention, split_address
 from node.core import NodeCore
-from node.core_settings import core_configuration
+from node.core_settings import core_configuration, gossip_configuration
 from node.data_directory import DataDirectory
 from node.disk_space import POLL_PERIOD_S, DiskSpace, directory_bytes
 from node.event_loop import DiskFiles, LoopClock, LoopPost, OnFatal, ThreadJobs
@@ -32,6 +33,8 @@ from node.evidence_judge import ConsensusJudge
 from node.executor import ThreadExecutor
 from node.executor_process import LedgerProcess, RemoteLedger
 from node.failures import AddressUnusable, ConfigurationError, DirectoryUnusable, KeyFileError
+from node.gossip_host import GossipHost
+from node.gossip_readings import gossip_readings
 from node.http.application import Api
 from node.http.connections import Server
 from node.http.table import router
@@ -164,8 +167,7 @@ class Node:
         self._metrics.add(lambda: self._own_readings(replication))
         self._metrics.watch_loop(loop)
         await self._listen_to_peers(peers)
-        if self._links.neighbors is not None:
-            self._links.neighbors.start()
+        self._links.start()
         core.start()
         self._spawn(_keep_artifacts(core, replication))
         self._mender.ask = core.records.ask
@@ -321,7 +323,26 @@ class Node:
             self._clock, self._links, files.keys.node_id, files.configuration.p2p.neighbors, draw_entropy
         )
         neighbors.on_registered(self._links.addressed(registered))
+        self._join_gossip(core, registered)
         return peers
+
+    def _join_gossip(self, core: NodeCore, registered: Sequence[RegisteredPeer]) -> None:
+        files = self._files
+        gossip = self._links.gossip = GossipHost(
+            files.keys.node_id,
+            self._clock,
+            self._links,
+            self._executor,
+            self._verifier,
+            self._workers,
+            core.follower,
+            gossip_configuration(files.configuration, votes=core.epochs.role in ("validator", "candidate")),
+            random.Random(draw_entropy()),
+        )
+        gossip.on_registered(registered)
+        core.use_gossip(lambda: gossip.fresh, gossip.spread)
+        core.subscribe(gossip)
+        self._metrics.add(lambda: gossip_readings(gossip))
 
     async def _listen_to_peers(self, peers: PeerNetwork) -> None:
         try:
@@ -377,8 +398,7 @@ class Node:
             self._core.stop()
         if self._scrubber is not None:
             self._scrubber.stop()
-        if self._links.neighbors is not None:
-            self._links.neighbors.stop()
+        self._links.stop()
         if self._snapshots is not None:
             self._snapshots.exchange.stop()
         await self._stop_api()

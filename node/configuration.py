@@ -71,6 +71,20 @@ class P2p(Section, frozen=True):
     """Links with observers, whoever dialed; a further one is told to go elsewhere. Validators' links do not count."""
 
 
+class Gossip(Section, frozen=True):
+    """[gossip]: how blocks reach nodes that do not vote."""
+
+    active_view: Annotated[int, _range(2, 32)] = 5
+    """Neighbors at most: no validator sends a block to more observers, however many there are."""
+    passive_view: Annotated[int, _range(4, 256)] = 30
+    """Nodes remembered to replace neighbors with."""
+    messages_per_second: Annotated[int, _range(10, 1_000_000)] = 1_000
+    """What one peer may send; what it costs beside counts too: a bad payload 200, a repeated one 4. The rest is
+    dropped."""
+    bytes_per_second: Annotated[int, _range(65_536, 1_073_741_824)] = 8_388_608
+    """Likewise."""
+
+
 class Consensus(Section, frozen=True):
     """[consensus]: timing. Differences between nodes cost speed, never safety."""
 
@@ -187,6 +201,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     api: Api = Api()
     p2p: P2p = P2p()
+    gossip: Gossip = Gossip()
     consensus: Consensus = Consensus()
     batching: Batching = Batching()
     executor: Executor = Executor()

@@ -29,6 +29,7 @@ from node.epoch_keeper import EpochKeeper
 from node.heads import HeadExchange
 from node.intake import Admission, Intake
 from node.journal import Journal
+from node.ledger_follower import LedgerFollower
 from node.ledger_side import BeforeSync, LedgerSide
 from node.pool import Pool
 from node.ports import Cancelable, Ports
@@ -96,6 +97,8 @@ class NodeCore:
         self._server = BlockServer(ports.links, ports.executor)
         self.records = RecordExchange(ports.clock, ports.links, ports.executor)
         self._desk = SyncDesk(self.synchronizer, self._server, self._heads, self._intake, self.records)
+        self.follower = LedgerFollower(self._ledger, self.epochs, self._intake)
+        """What gossip needs of this."""
         self.refused_payloads: dict[str, int] = {}
         """Payloads that were no messages, by peer; only registered nodes are connected, so there are as many."""
 
@@ -142,6 +145,10 @@ class NodeCore:
         """Have somebody asked before blocks are fetched."""
         self._ledger.before_sync = before_sync
 
+    def use_gossip(self, blocks_come: Callable[[], bool], spread: Callable[[Sequence[bytes]], bool]) -> None:
+        """Leave to gossip what it does: bring blocks while `blocks_come`, and `spread` transactions."""
+        self._ledger.blocks_come, self._ledger.spread = blocks_come, spread
+
     def subscribe(self, listener: Listener) -> None:
         self._ledger.announcements.subscribe(listener)
 
@@ -149,7 +156,7 @@ class NodeCore:
         """A Status period passed. Who gets no Status, or may not believe one, asks for what is certified."""
         self._tick = self._ports.clock.call_later(self._period_ms, self._on_tick)
         self._asked.clear()
-        if self.epochs.follows_only:
+        if self.epochs.follows_only and not self._ledger.blocks_come():
             self._heads.ask(self.epochs.epoch, self.certified_height)
         if self._duties is not None:
             self._duties.caught_up = self.synchronizer.target_height is None

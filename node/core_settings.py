@@ -7,6 +7,7 @@ from node.batcher import BatchLimits
 from node.configuration import Configuration
 from node.core_values import CoreConfiguration
 from node.pool import PoolLimits
+from p2p.gossip.configuration import GossipConfiguration
 
 
 def core_configuration(settings: Configuration) -> CoreConfiguration:
@@ -26,4 +27,17 @@ def core_configuration(settings: Configuration) -> CoreConfiguration:
             batching.pool_transactions_max, batching.pool_bytes_max, batching.organization_transactions_per_second
         ),
         sync_signatures=settings.sync.signatures,
+    )
+
+
+def gossip_configuration(settings: Configuration, *, votes: bool) -> GossipConfiguration:
+    """What a node that votes is a source of: the places next to it are all filled, for they make the trees flat."""
+    wanted, defaults = settings.gossip, GossipConfiguration()
+    return GossipConfiguration(
+        active_max=wanted.active_view,
+        own_choices=min(defaults.own_choices, wanted.active_view - 1),
+        places_left=0 if votes else defaults.places_left,
+        passive_max=wanted.passive_view,
+        messages_per_second=wanted.messages_per_second,
+        bytes_per_second=wanted.bytes_per_second,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from consensus.engine import (
@@ -28,8 +29,8 @@ from consensus.messages import Batch
 from ledger.errors import InvalidBlock
 from ledger.execution import DecidedBatch, DecidedProposal
 from node.announcements import Announcements
-from node.block_ranges import SignaturePolicy, Trust
-from node.chain_service import BlockResult, Head, KnownBlock
+from node.block_ranges import SignaturePolicy, Trust, check_range
+from node.chain_service import BlockResult, BlocksTaken, Head, KnownBlock
 from node.consensus_driver import ConsensusDriver
 from node.deadline_offers import DeadlineOffers
 from node.duties import Duties
@@ -41,6 +42,8 @@ from node.sync_desk import TransactionOffers
 from node.synchronizer import SyncHost, Synchronizer
 from primitives.finality import FinalityCertificate
 
+PUSHED_SOON_MS: Final = 1_000
+"""While blocks come by gossip, how long the next is waited for before it is fetched."""
 DIVERGED_ADVICE: Final = "Keep its data directory for examination, and leave it stopped: the others go on without it"
 
 
@@ -73,6 +76,12 @@ class LedgerSide:
         self.head = head
         self.announcements = Announcements(head.certified_height)
         self.diverged = False
+        self.blocks_come: Callable[[], bool] = lambda: False
+        """Whether gossip brings blocks; set by whoever speaks it."""
+        self.spread: Callable[[Sequence[bytes]], bool] = lambda _: False
+        """Gives transactions to gossip; False when it has nobody to give them to."""
+        self._clock = ports.clock
+        self._workers = ports.workers
         self._links = ports.links
         self._executor = ports.executor
         self._intake = intake
@@ -81,6 +90,8 @@ class LedgerSide:
         self._offers = TransactionOffers(ports.clock, ports.links)
         self._on_fatal = on_fatal
         self._stopped = False
+        self._pushed_batches: list[tuple[int, int]] = []
+        """Of blocks that gossip brought and whose certificate has not been reached; the engine hears of them then."""
         self._to_execute: deque[tuple[Sequence[Batch], Callable[[list[bytes]], None]]] = deque()
         """Decisions, no more than the window has sequences, whose signatures may still be being checked."""
         self._deadlines = DeadlineOffers(ports.clock, epochs.replica_id, lambda: self.driver.handle(BatchClosed(())))
@@ -172,13 +183,23 @@ class LedgerSide:
     def on_sync_needed(self, effect: SyncNeeded) -> None:
         if effect.certificate.epoch == self._epochs.epoch:
             nodes = self._epochs.node_ids
-            certificate, holders = effect.certificate, [nodes[holder] for holder in effect.holders]
+            holders = [nodes[holder] for holder in effect.holders]
+            if self._epochs.follows_only and self.blocks_come():
+                self._clock.call_later(PUSHED_SOON_MS, lambda: self.reach(effect.certificate, holders))
+            else:
+                self.reach(effect.certificate, holders)
 
-            def need() -> None:
-                self.synchronizer.need(certificate, holders)
+    def reach(self, certificate: FinalityCertificate, holders: Sequence[str]) -> None:
+        """Go to a height that a verified certificate tells, unless the head is there."""
 
-            if not self.before_sync(self.head.header.height, certificate.height, need):
-                need()
+        def need() -> None:
+            self.synchronizer.need(certificate, holders)
+
+        height = self.head.header.height
+        if self._stopped or certificate.height <= height:
+            return
+        if not self.before_sync(height, certificate.height, need):
+            need()
 
     def on_diverged(self, effect: Diverged) -> None:
         self._fail_diverged(
@@ -203,7 +224,9 @@ class LedgerSide:
 
     def on_released(self, effect: BatchesReleased) -> None:
         if self._epochs.follows_only:
-            self._offers.offer(effect.items, self._epochs.node_ids)
+            direct = set(self._epochs.node_ids).intersection(self._links.connected())
+            if direct or not self.spread(effect.items):
+                self._offers.offer(effect.items, self._epochs.node_ids)
         self._intake.on_released(effect.items)
 
     # --- blocks
@@ -228,6 +251,42 @@ class LedgerSide:
         members = self._epochs.membership
         keys = tuple([validator.signing_key for validator in members.validators])
         return Trust(self.head.header.network_id, members.epoch, keys, self._sync_signatures)
+
+    def take_certified(
+        self, block: bytes, headers: Sequence[bytes], certificate: FinalityCertificate, done: Callable[[], None]
+    ) -> None:
+        """Execute a block that gossip brought, as synchronization does what it fetched; `done` hears of the end."""
+
+        def taken(result: Any, error: BaseException | None) -> None:
+            if self._stopped:
+                return
+            if error is None:
+                self._take_pushed(certificate, result)
+            done()
+
+        def checked(result: Any, error: BaseException | None) -> None:
+            if self._stopped:
+                return
+            if error is None:
+                self._executor.call("take_blocks", (result.blocks, certificate), taken)
+            elif isinstance(error, InvalidBlock) and error.code == "sync.diverged":
+                self._on_sync_diverged(error)
+            else:  # the epoch has ended meanwhile: what is missing is fetched
+                done()
+
+        trust, height = self._trust(), self.head.header.height + 1
+        job = partial(check_range, trust, height, height, [block], headers, certificate)
+        self._workers.run(job, checked, len(block))
+
+    def _take_pushed(self, certificate: FinalityCertificate, taken: BlocksTaken) -> None:
+        if taken.results:
+            self._on_synchronized_blocks(taken.results)
+            self._pushed_batches += [pair for result in taken.results for pair in result.batches]
+        if taken.refusal is not None and taken.refusal.code == "sync.diverged":
+            self._on_sync_diverged(taken.refusal)
+        elif taken.refusal is None and self.head.header.height >= certificate.height:
+            batches, self._pushed_batches = tuple(self._pushed_batches), []
+            self._on_synchronized(Synchronized(certificate, batches))
 
     def _on_synchronized_blocks(self, results: Sequence[BlockResult]) -> None:
         for result in results:

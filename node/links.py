@@ -10,6 +10,7 @@ import structlog
 
 from node.core import NodeCore
 from node.event_loop import OnFatal
+from node.gossip_host import GossipHost
 from node.neighbors import Neighbors
 from node.ports import RegisteredPeer
 from node.replication import Replication
@@ -42,6 +43,24 @@ class PeerLinks:
         self.node_id = ""
         self.seeds: Sequence[RegisteredPeer] = ()
         """Whom to ask while the ledger does not name this node."""
+        self.gossip: GossipHost | None = None
+        self._wanted: frozenset[str] = frozenset()
+        """By `neighbors`."""
+        self._kept: set[str] = set()
+        """By gossip; registered nodes, so there are as many at most."""
+
+    def start(self) -> None:
+        """Choose neighbors, and speak gossip with them."""
+        if self.neighbors is not None:
+            self.neighbors.start()
+        if self.gossip is not None:
+            self.gossip.start()
+
+    def stop(self) -> None:
+        if self.neighbors is not None:
+            self.neighbors.stop()
+        if self.gossip is not None:
+            self.gossip.stop()
 
     def send(self, node_id: str, channel: Channel, payload: bytes) -> bool:
         try:
@@ -56,6 +75,8 @@ class PeerLinks:
             self.network.update_registry(self.entries(peers))
         if self.neighbors is not None:
             self.neighbors.on_registered(self.addressed(peers))
+        if self.gossip is not None:
+            self.gossip.on_registered(peers)
 
     def addressed(self, peers: Sequence[RegisteredPeer]) -> list[RegisteredPeer]:
         """Return the peers, with the seeds that count, and with the addresses at which this node finds them."""
@@ -63,9 +84,27 @@ class PeerLinks:
         return [msgspec.structs.replace(peer, address=addresses.get(peer.node_id, peer.address)) for peer in known]
 
     def want(self, node_ids: Collection[str]) -> None:
-        """Dial these, and nobody else."""
+        """Dial these, those that gossip keeps, and nobody else."""
+        self._wanted = frozenset(node_ids)
+        self._dial()
+
+    def keep(self, node_id: str) -> None:
+        """Gossip wants a link to this node."""
+        self._kept.add(node_id)
+        self._dial()
+
+    def give_back(self, node_id: str) -> None:
+        """Gossip wants it no more: it ends, if it was dialed from here and nobody else wants it."""
+        self._kept.discard(node_id)
+        self._dial()
+        if self.network is None or node_id in self._wanted:
+            return
+        if any(peer.node_id == node_id and peer.dialed for peer in self.network.connected()):
+            self.network.part(NodeId(node_id))
+
+    def _dial(self) -> None:
         if self.network is not None:
-            self.network.set_wanted([NodeId(node) for node in node_ids])
+            self.network.set_wanted([NodeId(node) for node in sorted(self._wanted | self._kept)])
 
     def entries(self, peers: Sequence[RegisteredPeer]) -> list[PeerEntry]:
         """Note who observes, and return what the links need of each; a certificate that does not name its node is left
@@ -146,6 +185,8 @@ class PayloadHandler:
             self._core.on_peer_connected(node_id)
             if node_id not in self._links.observers:
                 self._replication.on_peer_connected(node_id)
+            if self._links.gossip is not None:
+                self._links.gossip.on_peer_connected(node_id)
         except Exception as error:  # the frame above belongs to the links, which would drop it
             self._on_fatal(error)
 
@@ -165,7 +206,8 @@ class PayloadHandler:
             elif channel is Channel.SNAPSHOTS:
                 self._snapshots.on_payload(node_id, payload)
             elif channel is Channel.GOSSIP:
-                self._links.misbehaved(node_id, "nobody speaks on the channel gossip")
+                if self._links.gossip is not None:
+                    self._links.gossip.on_payload(node_id, payload)
             else:
                 self._core.on_payload(node_id, channel, payload)
         except Exception as error:  # the frame above belongs to the links, which would drop it

@@ -7,7 +7,6 @@ that the registered root and size allow at its place. A file appears under its f
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,8 +20,9 @@ from artifacts.errors import ArtifactError
 from artifacts.holdings import Holding
 from artifacts.reader import extract
 from artifacts.unixfs import BuiltFile, build
-from guildmark.errors import GuildmarkError, NotFound, Refused, Unreachable, VerificationFailed
+from guildmark.errors import Denied, GuildmarkError, NotFound, Refused, Unreachable, VerificationFailed
 from guildmark.identity import Account
+from guildmark.partial_download import PartialDownload
 from guildmark.transport import path, pause
 from primitives.digest import domain
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """(bytes done, bytes in all); called after each block."""
 PARALLEL_BLOCKS: Final = 4
-"""Blocks under way at a time, of at most 2 MiB each."""
+"""Blocks under way at a time and node, of at most 2 MiB each."""
+NODES_AT_ONCE_MAX: Final = 4
+"""Nodes that a download asks at once; more take their turns."""
 REGISTRATION_WAIT_S: Final = 15.0
 """How long a node may lag behind the block that registered what is uploaded to it."""
 UPLOAD_ROUNDS_MAX: Final = 4
@@ -118,18 +120,69 @@ class AsyncArtifacts:
             return found
 
     async def upload(self, artifact: LocalArtifact, progress: Progress | None = None) -> None:
-        """Send the blocks of a registered artifact to a node, parents first. Blocks that it holds cost one answer.
+        """Send the blocks of a registered artifact to a node, parents first: those that it says to lack, so an
+        interrupted upload goes on where it was.
+
+        A node that does not tell who asks what it lacks gets all of them; what it holds costs one answer.
 
         Raises:
             Refused: `artifact.not_registered` and others. Unreachable: no node takes it.
         """
         for attempt in range(1, UPLOAD_ROUNDS_MAX + 1):
             try:
-                await self._upload_from_root(artifact, progress)
+                try:
+                    await self._upload_missing(artifact, progress)
+                except _NotTold:
+                    await self._upload_from_root(artifact, progress)
                 return
             except (Refused, NotFound) as error:
                 if attempt == UPLOAD_ROUNDS_MAX or not error.code.startswith("manifest."):
                     raise
+
+    async def _upload_missing(self, artifact: LocalArtifact, progress: Progress | None) -> None:
+        total, blocks = artifact.store.size_bytes, sum(1 for _ in artifact.store.iterate())
+        done: int | None = None
+        held = -1
+
+        async def send(cid: str) -> None:
+            nonlocal done
+            data = await asyncio.to_thread(artifact.store.get, cid)
+            await self._put(artifact.cid, cid, data)
+            assert done is not None
+            done = min(total, done + len(data))
+            if progress:
+                progress(done, total)
+
+        while True:
+            told = await self._missing(artifact.cid)
+            if told["complete"]:
+                break
+            if done is None:
+                done = total * told["blocks_held"] // blocks
+                if progress and done:
+                    progress(done, total)
+            if told["blocks_held"] <= held:
+                raise Refused("manifest.not_linked", "the node took blocks and does not hold them")
+            held = told["blocks_held"]
+            for start in range(0, len(told["missing"]), PARALLEL_BLOCKS):
+                await _together([send(cid) for cid in told["missing"][start : start + PARALLEL_BLOCKS]])
+        if progress:
+            progress(total, total)
+
+    async def _missing(self, root: str) -> dict[str, Any]:
+        deadline = asyncio.get_running_loop().time() + REGISTRATION_WAIT_S
+        while True:
+            try:
+                answer = await self._client.transport.request(
+                    "GET", path("artifacts", root, "missing"), headers=await self._headers(root)
+                )
+                told: dict[str, Any] = answer.json()
+                return told
+            except (Denied, Refused, NotFound) as error:
+                late = asyncio.get_running_loop().time() >= deadline
+                if late or error.code != "artifact.not_registered":
+                    raise _NotTold from error
+                await pause(0.1)
 
     async def _upload_from_root(self, artifact: LocalArtifact, progress: Progress | None) -> None:
         sent: dict[str, bytes] = {}
@@ -174,26 +227,24 @@ class AsyncArtifacts:
     ) -> Path:
         """Fetch an artifact whose root and size the ledger has registered, and write it to `destination`.
 
-        Requests are signed by the client's account, where it has one.
+        Requests are signed by the client's account, where it has one, and go to all of the client's nodes at once.
+        What was fetched stays beside the destination when the download is interrupted; the next one goes on from it.
 
         Raises:
             Denied: `artifact.*` (not signed) or a reason of `licenses.check`. NotFound: no node holds a block.
-            VerificationFailed: what nodes sent is not the artifact. Refused: `download.exists`.
+            VerificationFailed: what nodes sent is not the artifact. Refused: `download.exists`, `download.under_way`.
         """
         destination = Path(destination)
         if destination.exists() and not overwrite:
             raise Refused("download.exists", f"{destination} exists")
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".guildmark-download-", dir=destination.parent) as folder:
-            store = ChunkStore(Path(folder) / "store")
-            try:
-                await self._fetch_all(Holding(root, size_bytes, store), store, progress)
-                await asyncio.to_thread(extract, root, store.get, Path(folder) / "content")
-            except ArtifactError as error:
-                raise VerificationFailed(error.code, error.message) from error
-            if overwrite and destination.is_dir():
-                shutil.rmtree(destination)
-            os.replace(Path(folder) / "content", destination)
+        try:
+            with await asyncio.to_thread(PartialDownload, destination, root, size_bytes) as part:
+                await self._fetch_all(part, progress)
+                content = part.directory / "content"
+                await asyncio.to_thread(_extract_anew, root, part.store, content)
+                part.finish(content, overwrite=overwrite)
+        except ArtifactError as error:
+            raise VerificationFailed(error.code, error.message) from error
         return destination
 
     async def fetch_block(self, root: str, cid: str, *, signed: bool = True) -> bytes:
@@ -205,26 +256,34 @@ class AsyncArtifacts:
         headers = await self._headers(root) if signed else {}
         return await self._fetch(root, cid, headers, lambda block: check_block(cid, block))
 
-    async def _fetch_all(self, holding: Holding, store: ChunkStore, progress: Progress | None) -> None:
+    async def _fetch_all(self, part: PartialDownload, progress: Progress | None) -> None:
+        holding, store = part.holding, part.store
         done, headers, signed_at = 0, await self._headers(holding.root), asyncio.get_running_loop().time()
         fetched: dict[str, bytes] = {}
+        turns = _Turns(len(self._client.transport.urls))
 
         async def fetch(cid: str) -> None:
             nonlocal done
-            data = await self._fetch(holding.root, cid, headers, lambda block: holding.check(cid, block))
+            data = await self._fetch(holding.root, cid, headers, lambda block: holding.check(cid, block), turns)
             await asyncio.to_thread(store.put, cid, data)
             fetched[cid] = data
             done += len(data)
             if progress:
                 progress(min(done, holding.size_bytes), holding.size_bytes)
 
+        done = part.resumed_bytes
+        if progress and done:
+            progress(done, holding.size_bytes)
         while not holding.complete:
             if asyncio.get_running_loop().time() - signed_at > REQUEST_LIFETIME_MS / 2000:
                 headers, signed_at = await self._headers(holding.root), asyncio.get_running_loop().time()
-            wanted = holding.missing(PARALLEL_BLOCKS)
-            await _together([fetch(cid) for cid in wanted])
-            for cid in wanted:
-                holding.add(cid, fetched.pop(cid))
+            wanted = holding.missing(PARALLEL_BLOCKS * min(turns.nodes, NODES_AT_ONCE_MAX))
+            try:
+                await _together([fetch(cid) for cid in wanted])
+            finally:
+                for cid in wanted:  # what came before a failure is kept
+                    if cid in fetched:
+                        holding.add(cid, fetched.pop(cid))
 
     async def _headers(self, root: str) -> dict[str, str]:
         account = self._client.account
@@ -233,21 +292,71 @@ class AsyncArtifacts:
         expires_ms = await self._client.network_time_ms() + REQUEST_LIFETIME_MS
         return {"Authorization": authorization(account, await self._client.network_id(), root, "GET", expires_ms)}
 
-    async def _fetch(self, root: str, cid: str, headers: dict[str, str], check: Callable[[bytes], object]) -> bytes:
+    async def _fetch(
+        self,
+        root: str,
+        cid: str,
+        headers: dict[str, str],
+        check: Callable[[bytes], object],
+        turns: _Turns | None = None,
+    ) -> bytes:
         """Fetch a block from the first node whose bytes hold."""
         wrong: ArtifactError | None = None
-        for _ in self._client.transport.urls:
+        urls = self._client.transport.urls
+        for first in [None] * len(urls) if turns is None else turns.order():
             answer = await self._client.transport.request(
-                "GET", path("artifacts", root, "blocks", cid), headers=headers, other_node_on=_ELSEWHERE
+                "GET",
+                path("artifacts", root, "blocks", cid),
+                headers=headers,
+                other_node_on=_ELSEWHERE,
+                first=first,
             )
+            if turns is not None and first is not None and not answer.url.startswith(urls[first] + "/"):
+                turns.failed(first)
             try:
                 check(answer.body)
                 return answer.body
             except ArtifactError as error:
                 wrong = error
-                self._client.transport.prefer_next()
+                if turns is None:
+                    self._client.transport.prefer_next()
+                else:
+                    turns.failed(next(n for n, url in enumerate(urls) if answer.url.startswith(url + "/")))
         assert wrong is not None
         raise VerificationFailed(wrong.code, wrong.message)
+
+
+class _Turns:
+    """Which node each block is asked of first: all in turn, but those that failed only where others did as well."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+        self._able = list(range(nodes))
+        self._turn = 0
+
+    def order(self) -> list[int]:
+        """The nodes in which one block is asked for."""
+        self._turn += 1
+        turn = self._turn % max(1, len(self._able))
+        return [*self._able[turn:], *self._able[:turn], *(n for n in range(self.nodes) if n not in self._able)]
+
+    def failed(self, node: int) -> None:
+        """The node did not answer, or not rightly: for the rest of the download it comes last."""
+        if node in self._able:
+            self._able.remove(node)
+
+
+class _NotTold(Exception):
+    """The node does not say which blocks it lacks."""
+
+
+def _extract_anew(root: str, store: ChunkStore, content: Path) -> None:
+    """Write the artifact to `content`, which an interrupted download may have left."""
+    if content.is_dir():
+        shutil.rmtree(content)
+    else:
+        content.unlink(missing_ok=True)
+    extract(root, store.get, content)
 
 
 async def _together(jobs: Sequence[Awaitable[None]]) -> None:

@@ -69,6 +69,8 @@ class _Question(NamedTuple):
     body: bytes | None
     headers: Mapping[str, str] | None
     wait_s: float
+    first: int | None = None
+    """Number of the node to begin with; None begins with the last helpful one, and learns which that is."""
 
 
 class Transport:
@@ -107,8 +109,9 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         other_node_on: Sequence[int] = (),
         wait_s: float = 0.0,
+        first: int | None = None,
     ) -> Answer:
-        """Ask the nodes in turn, the last helpful one first. `path` is absolute and already quoted.
+        """Ask the nodes in turn, the last helpful one first, or number `first`. `path` is absolute and already quoted.
 
         `wait_s` is how long the node is asked to wait before it answers. A status in `other_node_on` makes the next
         node be asked; it is raised when no node answers better.
@@ -118,7 +121,7 @@ class Transport:
             Unreachable: no node answered within the retry time.
         """
         maybe_received = False
-        asked = _Question(method, path, query, body, headers, wait_s)
+        asked = _Question(method, path, query, body, headers, wait_s, first)
         async for attempt in stamina.retry_context(
             on=Unreachable,
             attempts=None,
@@ -166,7 +169,8 @@ class Transport:
         maybe_received = False
         passed_over: GuildmarkError | None = None
         for turn in range(len(self.urls)):
-            index = (self._preferred + turn) % len(self.urls)
+            begin = self._preferred if asked.first is None else asked.first
+            index = (begin + turn) % len(self.urls)
             try:
                 answer = await self._once(self.urls[index], asked)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -174,7 +178,8 @@ class Transport:
                 maybe_received = maybe_received or not isinstance(error, aiohttp.ClientConnectorError)
                 continue
             if answer.status < 400:
-                self._preferred = index
+                if asked.first is None:
+                    self._preferred = index
                 return answer
             refusal = _problem(answer)
             if isinstance(refusal, Unreachable):

@@ -56,6 +56,7 @@ class ArtifactFetch:
         self.swarm = Swarm(node_id, sources)
         self.news = asyncio.Event()
         """Set when something was said or sent about this artifact."""
+        self.ended = asyncio.Event()
         self._shelf = shelf
         self._links = links
         self._spawn = spawn

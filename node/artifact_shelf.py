@@ -17,7 +17,7 @@ from artifacts.errors import ChunkDamaged, ChunkMissing
 from artifacts.holdings import Holding
 from node import artifact_facts
 from node.artifact_facts import Queries, VersionFacts
-from node.http.services import ArtifactState, ArtifactStatus, BlockUpload, UnknownArtifact
+from node.http.services import ArtifactMissing, ArtifactState, ArtifactStatus, BlockUpload, UnknownArtifact
 
 ARTIFACTS_OPEN_MAX: Final = 64
 """Walked artifacts kept in memory; beyond it the one used longest ago is walked again when it is next asked for."""
@@ -146,6 +146,11 @@ class ArtifactShelf:
             holders=tuple(holder.node_id for holder in facts.holders),
             held_quorum=len(facts.holders) >= facts.held_quorum,
         )
+
+    async def missing(self, root: str) -> ArtifactMissing:
+        """Tell which blocks may come next. Raises as `open`."""
+        holding = (await self.open(root)).holding
+        return ArtifactMissing(holding.complete, holding.blocks_held, tuple(holding.missing()))
 
     async def owner_asset(self, root: str) -> str:
         """Return the asset (hex) to which the artifact belongs. Raises UnknownArtifact."""

@@ -266,7 +266,8 @@ class Replication:
 
     async def _fetch(self, root: str) -> None:
         """Return when all of it is held."""
-        assert root not in self._fetches  # an artifact belongs to one version
+        while (other := self._fetches.get(root)) is not None:
+            await other.ended.wait()  # two versions of one asset may have the same bytes
         fetch = self._fetches[root] = ArtifactFetch(
             root,
             node_id=self._node_id,
@@ -289,6 +290,7 @@ class Replication:
                 pass
         finally:
             del self._fetches[root]
+            fetch.ended.set()
             self._probes.pop(root, None)
 
     async def _attempt(self, fetch: ArtifactFetch) -> bool:

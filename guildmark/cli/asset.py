@@ -178,7 +178,7 @@ def _group(name: str, kind: str | None) -> click.Group:
         emit_table(rows, ("asset", "kind", "name", "versions"), json=session.json)
 
     add_search(group, KINDS, kind)
-    for command in (show, versions, download, describe, alias, manager, consent, retire):
+    for command in (show, versions, upload, download, describe, alias, manager, consent, retire):
         group.add_command(command)
     return group
 
@@ -232,6 +232,26 @@ def versions(session: Session, asset: str) -> None:
     emit_table(rows, ("version", "cid", "size_bytes", "available"), json=session.json)
 
 
+@click.command("upload")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--wait-held", is_flag=True, help="Wait until a quorum of validators holds the bytes.")
+@with_session(nodes=True, account=True)
+def upload(session: Session, path: Path, wait_held: bool) -> None:
+    """Go on with the upload of PATH, a registered version's bytes, that was interrupted."""
+    from guildmark.artifact_transfer import LocalArtifact
+
+    with (
+        LocalArtifact(path) as artifact,
+        session.client(acting=True) as client,
+        progress("uploading", quiet=session.json) as bar,
+    ):
+        claim = client.query("assets.by_artifact", cid=artifact.cid)
+        client.artifacts.upload(artifact, bar)
+        if wait_held:
+            client.artifacts.wait_held(artifact.cid)
+    emit({"asset": claim["asset"], "version": claim["version"], "cid": artifact.cid}, json=session.json)
+
+
 @click.command("download")
 @click.argument("asset")
 @click.argument("destination", type=click.Path(path_type=Path))
@@ -242,7 +262,7 @@ def versions(session: Session, asset: str) -> None:
 def download(
     session: Session, asset: str, destination: Path, version: str | None, overwrite: bool, anonymous: bool
 ) -> None:
-    """Download a version to DESTINATION, every block checked."""
+    """Download a version to DESTINATION, every block checked; one that was interrupted goes on where it was."""
     with session.client(acting=not anonymous) as client, progress("downloading", quiet=session.json) as bar:
         path = client.assets.download(asset, destination, version=version, overwrite=overwrite, progress=bar)
     emit({"asset": asset, "path": str(path)}, json=session.json)

@@ -12,7 +12,7 @@ from node.http.application import Api, bytes_response, json_response
 from node.http.authorization import asset_of_root, require_download
 from node.http.problems import Problem
 from node.http.routing import Request, Route
-from node.http.services import ArtifactStatus, BlockUpload, UnknownArtifact
+from node.http.services import ArtifactMissing, ArtifactStatus, BlockUpload, UnknownArtifact
 
 _BLOCK: Final = "/v1/artifacts/{root:cid}/blocks/{cid:cid}"
 
@@ -56,6 +56,16 @@ def _require_keeping(api: Api) -> None:
         )
 
 
+async def missing(api: Api, request: Request) -> web.StreamResponse:
+    """Tell who may read the artifact which of its blocks this node lacks, for an upload to go on."""
+    _require_keeping(api)
+    root = _cid(request, "root")
+    asset = await api.services.artifacts.owner_asset(root)
+    # The names of blocks tell what is in them to whoever has the same blocks: not for everybody.
+    await require_download(api.services, asset, request.authorization, root, "GET")
+    return json_response(await api.services.artifacts.missing(root))
+
+
 def _cid(request: Request, name: str) -> str:
     """Return a CID in its one spelling. Raises InvalidCid."""
     text = request.parameters[name]
@@ -66,5 +76,6 @@ def _cid(request: Request, name: str) -> str:
 ROUTES: Final = (
     Route("PUT", _BLOCK, put_block, "Upload a block", body_bytes_max=BLOCK_BYTES_MAX, answer=BlockUpload),
     Route("GET", _BLOCK, get_block, "Download a block (signed)", media_type="application/octet-stream"),
+    Route("GET", "/v1/artifacts/{root:cid}/missing", missing, "Blocks that lack (signed)", answer=ArtifactMissing),
     Route("GET", "/v1/artifacts/{root:cid}", show, "What is held of an artifact", answer=ArtifactStatus),
 )

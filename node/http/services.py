@@ -131,6 +131,13 @@ class ArtifactStatus(msgspec.Struct, frozen=True):
     held_quorum: bool
 
 
+class ArtifactMissing(msgspec.Struct, frozen=True):
+    complete: bool
+    blocks_held: int
+    missing: tuple[str, ...]
+    """The first blocks that may come next, 1,024 at most, parents before children."""
+
+
 class ArtifactService(Protocol):
     """Artifacts of registered versions. All raise `Problem`s' sources: ArtifactError, or `UnknownArtifact`."""
 
@@ -139,6 +146,8 @@ class ArtifactService(Protocol):
     async def read(self, root: str, cid: str) -> bytes: ...
 
     async def status(self, root: str) -> ArtifactStatus: ...
+
+    async def missing(self, root: str) -> ArtifactMissing: ...
 
     async def owner_asset(self, root: str) -> str:
         """Return the asset (hex) whose version has this root."""

@@ -17,6 +17,7 @@ from artifacts.holdings import Holding
 from guildmark.artifact_transfer import LocalArtifact, authorization
 from guildmark.errors import Denied, NotFound, Refused, VerificationFailed
 from guildmark.identity import Account
+from guildmark.partial_download import PartialDownload
 from guildmark.sync import Client
 from node.http.authorization import verify_signed_read
 from node.http.problems import Problem
@@ -39,6 +40,7 @@ class Shelf:
         self.refusals: list[Answer] = []
         node.routes[("PUT", f"/v1/artifacts/{artifact.cid}/blocks/")] = self.put
         node.routes[("GET", f"/v1/artifacts/{artifact.cid}/blocks/")] = self.get
+        node.routes[("GET", f"/v1/artifacts/{artifact.cid}/missing")] = self.missing
 
     def put(self, asked: Asked) -> Answer:
         if self.refusals:
@@ -53,6 +55,11 @@ class Shelf:
         self.holding.add(cid, asked.body)
         self.order.append(cid)
         return 201, {"new": True, "complete": self.holding.complete}
+
+    def missing(self, _: Asked) -> Answer:
+        holding = self.holding
+        told = {"complete": holding.complete, "blocks_held": holding.blocks_held, "missing": holding.missing()}
+        return 200, told
 
     def get(self, asked: Asked) -> Answer:
         cid = asked.path.rsplit("/", 1)[1]
@@ -255,3 +262,98 @@ def test_a_symbolic_link_is_no_artifact(tmp_path: Path) -> None:
     (tmp_path / "data" / "link").symlink_to("/etc/passwd")
     with pytest.raises(Refused):
         LocalArtifact(tmp_path / "data")
+
+
+def interrupted(node: FakeNode, method: str, artifact: LocalArtifact, after: int) -> None:
+    """Let the node refuse for good, after so many more blocks."""
+    key = (method, f"/v1/artifacts/{artifact.cid}/blocks/")
+    honest, left = node.routes[key], [after]
+
+    def some(asked: Asked) -> Answer:
+        left[0] -= 1
+        return honest(asked) if left[0] >= 0 else problem(413, "test.interrupted")
+
+    node.routes[key] = some
+
+
+def test_an_interrupted_upload_goes_on_where_it_was(
+    node: FakeNode, client: Client, artifact: LocalArtifact, tmp_path: Path
+) -> None:
+    """M2: the node says what it lacks; nothing goes up twice, and the bar begins at what is there."""
+    shelf = Shelf(node, artifact, tmp_path / "shelf")
+    honest = node.routes[("PUT", f"/v1/artifacts/{artifact.cid}/blocks/")]
+    interrupted(node, "PUT", artifact, 3)
+    with pytest.raises(Refused, match=r"test\.interrupted"):
+        client.artifacts.upload(artifact)
+    kept = list(shelf.order)
+    assert len(kept) == 3
+    node.routes[("PUT", f"/v1/artifacts/{artifact.cid}/blocks/")] = honest
+    node.asked.clear()
+    seen: list[tuple[int, int]] = []
+    client.artifacts.upload(artifact, lambda done, total: seen.append((done, total)))
+    assert shelf.holding.complete
+    sent = [asked.path.rsplit("/", 1)[1] for asked in node.calls("PUT", "/v1/artifacts/")]
+    assert not set(sent) & set(kept)
+    assert len(sent) == len(set(sent)) == 5 - len(kept)
+    assert seen[0][0] > 0
+    assert seen[-1] == (artifact.store.size_bytes, artifact.store.size_bytes)
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "artifact.unsigned"), (404, "request.no_such_resource")])
+def test_a_node_that_does_not_tell_what_it_lacks_gets_all(
+    node: FakeNode, client: Client, artifact: LocalArtifact, tmp_path: Path, status: int, code: str
+) -> None:
+    shelf = Shelf(node, artifact, tmp_path / "shelf")
+    node.routes[("GET", f"/v1/artifacts/{artifact.cid}/missing")] = lambda _: problem(status, code)
+    client.artifacts.upload(artifact)
+    assert shelf.holding.complete
+
+
+def test_an_interrupted_download_goes_on_at_another_node(
+    node: FakeNode, account: Account, artifact: LocalArtifact, source: Path, tmp_path: Path
+) -> None:
+    """M2: no block is fetched twice; a block that changed on disk meanwhile is."""
+    Shelf(node, artifact, tmp_path / "shelf", full=True)
+    interrupted(node, "GET", artifact, 3)
+    copy = tmp_path / "out" / "copy"
+    with Client(node.url, account) as client, pytest.raises(Refused, match=r"test\.interrupted"):
+        client.artifacts.download(artifact.cid, artifact.size_bytes, copy)
+    assert not copy.exists()
+    (part,) = (tmp_path / "out").iterdir()
+    blocks = [path for path in (part / "store" / "blocks").rglob("*") if path.is_file()]
+    assert len(blocks) == 3
+    rotten = next(path for path in blocks if path.name != artifact.cid)
+    rotten.write_bytes(b"!" + rotten.read_bytes()[1:])
+    with fake_node(node.genesis) as other, Client(other.url, account) as client:
+        Shelf(other, artifact, tmp_path / "shelf-2", full=True)
+        seen: list[tuple[int, int]] = []
+        client.artifacts.download(artifact.cid, artifact.size_bytes, copy, progress=lambda *at: seen.append(at))
+        asked = [each.path.rsplit("/", 1)[1] for each in other.calls("GET", f"/v1/artifacts/{artifact.cid}/blocks/")]
+    assert copy.read_bytes() == source.read_bytes()
+    assert sorted(asked) == sorted(set(artifact.store.iterate()) - {b.name for b in blocks if b != rotten})
+    assert seen[0][0] > 0
+    assert [entry.name for entry in copy.parent.iterdir()] == ["copy"]
+
+
+def test_a_download_asks_all_nodes_at_once(
+    node: FakeNode, account: Account, artifact: LocalArtifact, source: Path, tmp_path: Path
+) -> None:
+    Shelf(node, artifact, tmp_path / "shelf", full=True)
+    with fake_node(node.genesis) as other, Client([node.url, other.url], account) as client:
+        Shelf(other, artifact, tmp_path / "shelf-2", full=True)
+        path = client.artifacts.download(artifact.cid, artifact.size_bytes, tmp_path / "copy")
+        counts = [len(each.calls("GET", f"/v1/artifacts/{artifact.cid}/blocks/")) for each in (node, other)]
+    assert path.read_bytes() == source.read_bytes()
+    assert sum(counts) == 5
+    assert min(counts) >= 2
+
+
+def test_two_downloads_to_one_place_do_not_mix(
+    node: FakeNode, client: Client, artifact: LocalArtifact, tmp_path: Path
+) -> None:
+    Shelf(node, artifact, tmp_path / "shelf", full=True)
+    with PartialDownload(tmp_path / "copy", artifact.cid, artifact.size_bytes):
+        with pytest.raises(Refused) as caught:
+            client.artifacts.download(artifact.cid, artifact.size_bytes, tmp_path / "copy")
+        assert caught.value.code == "download.under_way"
+    assert client.artifacts.download(artifact.cid, artifact.size_bytes, tmp_path / "copy").exists()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Set
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -67,6 +68,28 @@ class AssetBlocks:
                 raise ChunkStoreFailure(f"cannot write {self._path}: {error}") from error
             self._cids.add(cid)
 
+    def cids(self) -> set[str]:
+        """The blocks that were brought for this asset."""
+        with self._lock:
+            return set(self._cids)
+
+    def drop(self, dropped: Set[str]) -> None:
+        """Count blocks as brought for this asset no more; they stay stored. Raises `ChunkStoreFailure`."""
+        with self._lock:
+            left = self._cids - dropped
+            temporary = self._path.with_name(f".{self._path.name}.new")
+            try:
+                with temporary.open("wb") as file:
+                    file.writelines(cid.encode("ascii") + b"\n" for cid in sorted(left))
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self._path)
+                _sync_directory(self._path.parent)
+            except OSError as error:
+                raise ChunkStoreFailure(f"cannot write {self._path}: {error}") from error
+            self._cids = left
+            self._whole_bytes = len(left) * _LINE_BYTES
+
     def _append(self, cid: str) -> None:
         created = not self._path.exists()
         with self._path.open("ab") as file:
@@ -76,11 +99,7 @@ class AssetBlocks:
             os.fsync(file.fileno())
         self._whole_bytes += _LINE_BYTES
         if created:
-            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_directory(self._path.parent)
 
 
 class Claims:
@@ -106,6 +125,25 @@ class Claims:
             if blocks is None:
                 blocks = self._open[asset] = AssetBlocks(self._store, self._directory / asset)
             return blocks
+
+    def assets(self) -> list[str]:
+        """The assets (hex) for which anything was brought. Raises `ChunkStoreFailure`."""
+        try:
+            return sorted(path.name for path in self._directory.iterdir() if not path.name.startswith("."))
+        except OSError as error:
+            raise ChunkStoreFailure(f"cannot list {self._directory}: {error}") from error
+
+    def discard(self, cid: str) -> bool:
+        """Delete a block that no asset's list names; tell whether it was there. Raises as `ChunkStore.delete`."""
+        return self._store.delete(cid)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_cid(line: bytes) -> bool:

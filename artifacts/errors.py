@@ -6,6 +6,7 @@
     ├── BlockMismatch         bytes that do not hash to the CID they came under
     ├── UnsupportedArtifact   valid elsewhere, not in this version (symbolic links)
     ├── ManifestRefused       the graph below a root contradicts its registered size, its own sizes or our bounds
+    ├── ArtifactTakenDown     nobody serves, fetches or keeps it any more, by decision of the consortium
     ├── ChunkStoreError
     │   ├── ChunkMissing      not held
     │   ├── ChunkDamaged      held, but no longer the bytes that were stored; moved to quarantine
@@ -51,6 +52,11 @@ class UnsupportedArtifact(ArtifactError):
 
 class ManifestRefused(ArtifactError):
     pass
+
+
+class ArtifactTakenDown(ArtifactError):
+    def __init__(self, root: str) -> None:
+        super().__init__("artifact.taken_down", f"the consortium has taken {root} down: see assets.takedowns")
 
 
 class ChunkStoreError(ArtifactError):

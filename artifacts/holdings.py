@@ -128,6 +128,10 @@ class Holding:
         """The held inner blocks, parents before children."""
         return self._children
 
+    def held_blocks(self) -> Iterable[str]:
+        """The held blocks of the artifact."""
+        return (cid for cid in self._claims if cid not in self._wanted)
+
     def parent(self, cid: str) -> str | None:
         """The inner block in which a block was first found; None for the root and for what nothing held links to."""
         claim = self._claims.get(cid)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from guildmark.accounts import AnyAccount, account_bytes, account_text, key_bytes
 from guildmark.errors import InvalidArgument, NotFound, VerificationFailed
 from ledger.errors import LedgerError
+from ledger.modules.assets.records import TakedownReason
 from ledger.modules.governance.operations import (
     AddValidator,
     AdmitOrganization,
@@ -22,8 +23,10 @@ from ledger.modules.governance.operations import (
     RekeyValidator,
     RemoveOrganization,
     RemoveValidator,
+    RestoreArtifact,
     SetQuota,
     SuspendOrganization,
+    TakeDown,
     Vote,
 )
 from ledger.modules.governance.records import Change
@@ -122,6 +125,28 @@ class AsyncGovernance:
         and whose organization cannot help by itself."""
         change = RecoverAccount(account_bytes(account), key_bytes(owner_key))
         return await self._propose(change, title or f"recover {account_text(account)}")
+
+    async def propose_takedown(
+        self, artifact: str, reason: TakedownReason, *, report: str | None = None, title: str = ""
+    ) -> dict[str, Any]:
+        """Propose that nobody serves or keeps the bytes of a registered artifact (its root CID) any more, and that no
+        new license is given on them. `report` is the CID of a longer explanation."""
+        return await self._propose(TakeDown(artifact, reason, report), title or f"take down {artifact} ({reason})")
+
+    async def propose_restoration(self, artifact: str, title: str = "") -> dict[str, Any]:
+        """Propose that an artifact which was taken down is up again."""
+        return await self._propose(RestoreArtifact(artifact), title or f"restore {artifact}")
+
+    async def takedowns(self) -> list[dict[str, Any]]:
+        """The artifacts that are down, with reason and proposal."""
+        found: list[dict[str, Any]] = []
+        while len(found) % PAGE == 0:
+            after = {"after": found[-1]["cid"]} if found else {}
+            page = await self._client.query("assets.takedowns", **after)
+            if not page:
+                break
+            found += page
+        return found
 
     async def vote(self, proposal: str, approve: bool) -> dict[str, Any]:
         """Cast the vote of the client's organization; return the proposal as it is then."""

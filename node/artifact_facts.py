@@ -34,6 +34,11 @@ class Holder(msgspec.Struct, frozen=True):
     node_id: str
 
 
+class Takedown(msgspec.Struct, frozen=True):
+    reason: str
+    since_ms: int
+
+
 class VersionFacts(msgspec.Struct, frozen=True):
     """A registered version, as far as its bytes go."""
 
@@ -43,6 +48,7 @@ class VersionFacts(msgspec.Struct, frozen=True):
     size_bytes: int
     holders: tuple[Holder, ...]
     held_quorum: int
+    taken_down: Takedown | None = None
 
     def held_by(self, node_id: str) -> bool:
         """Whether the node's statement is in the ledger."""
@@ -91,6 +97,14 @@ async def all_versions(queries: Queries) -> AsyncIterator[VersionFacts]:
         if len(page) < PAGE:
             return
         last = page[-1].asset
+
+
+async def versions_of(queries: Queries, asset: str) -> list[VersionFacts]:
+    """All versions of one asset."""
+    found: list[VersionFacts] = []
+    while page := await _versions(queries, asset, found[-1].version if found else 0):
+        found += page
+    return found
 
 
 async def _versions(queries: Queries, asset: str, after: int) -> list[VersionFacts]:

@@ -14,7 +14,7 @@ import structlog
 
 from artifacts import cid as cids
 from artifacts.cid import Codec
-from artifacts.errors import ArtifactError, BlockMismatch, ChunkStoreError, ManifestRefused
+from artifacts.errors import ArtifactError, ArtifactTakenDown, BlockMismatch, ChunkStoreError, ManifestRefused
 from artifacts.holdings import Holding
 from node.artifact_shelf import ArtifactShelf, OpenArtifact
 from node.chunk_links import ChunkLinks, Spawn
@@ -76,6 +76,16 @@ class ArtifactFetch:
     def has_source(self) -> bool:
         """Whether somebody says to hold something that is wanted, and has not let us wait."""
         return self.swarm.has_source(self._now_ms())
+
+    @property
+    def ending(self) -> bool:
+        """Whether the artifact was taken down."""
+        return isinstance(self._failure, ArtifactTakenDown)
+
+    def end(self) -> None:
+        """Give up: the shelf takes no more blocks of it, and whoever waits finds out."""
+        self._failure = ArtifactTakenDown(self.root)
+        self.news.set()
 
     def forget_sources(self) -> None:
         """Believe only what is said from now on."""

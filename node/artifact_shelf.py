@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from artifacts.chunk_store import ChunkStore
 from artifacts.claims import AssetBlocks, Claims
-from artifacts.errors import ChunkDamaged, ChunkMissing
+from artifacts.erasing import erase_blocks
+from artifacts.errors import ArtifactTakenDown, ChunkDamaged, ChunkMissing
 from artifacts.holdings import Holding
 from node import artifact_facts
 from node.artifact_facts import Queries, VersionFacts
@@ -49,14 +50,18 @@ class ArtifactShelf:
         self._queries = queries
         self._open: OrderedDict[str, OpenArtifact] = OrderedDict()
         self._opening: dict[str, asyncio.Task[OpenArtifact]] = {}
+        self._down: set[str] = set()
+        """Roots that were taken down since the start; what is open of them counts no more. Bounded by the ledger's."""
 
     async def open(self, root: str) -> OpenArtifact:
         """Return the walk of `root`.
 
         Raises:
             UnknownArtifact: no executed block registers it.
-            ArtifactError: the registered root and size cannot be, or the store fails.
+            ArtifactError: the registered root and size cannot be, it is taken down, or the store fails.
         """
+        if root in self._down:
+            raise ArtifactTakenDown(root)
         known = self._open.get(root)
         if known is not None:
             self._open.move_to_end(root)
@@ -71,6 +76,8 @@ class ArtifactShelf:
         facts = await artifact_facts.version_of(self._queries, root)
         if facts is None:
             raise UnknownArtifact(f"no executed block registers {root}")
+        if facts.taken_down is not None:
+            raise ArtifactTakenDown(root)
         blocks = await asyncio.to_thread(self._claims.of, facts.asset)
         holding = await asyncio.to_thread(Holding, root, facts.size_bytes, blocks)
         opened = self._open[root] = OpenArtifact(facts, blocks, holding)
@@ -133,9 +140,29 @@ class ArtifactShelf:
         """Drop the walk, so that the next use sees what the store really holds."""
         self._open.pop(root, None)
 
+    def take_down(self, root: str) -> None:
+        """Neither take nor give blocks of `root` from now on."""
+        self._down.add(root)
+        self.forget(root)
+
+    def restore(self, root: str) -> None:
+        """Undo `take_down`."""
+        self._down.discard(root)
+        self.forget(root)
+
+    async def erase(self, asset: str, down: Sequence[VersionFacts], kept: Sequence[VersionFacts]) -> int:
+        """Delete the blocks of the versions `down` of an asset that neither its versions `kept` nor other assets have.
+
+        Return how many blocks were deleted. Raises ArtifactError.
+        """
+        return await asyncio.to_thread(erase_blocks, self._claims, asset, down, kept)
+
     async def status(self, root: str) -> ArtifactStatus:
         """Tell what is held here, and which validators' statements the ledger has."""
-        opened = await self.open(root)
+        try:
+            opened = await self.open(root)
+        except ArtifactTakenDown:
+            return await self._status_down(root)
         facts = await artifact_facts.version(self._queries, opened.facts.asset, opened.facts.version)
         return ArtifactStatus(
             root=root,
@@ -145,6 +172,20 @@ class ArtifactShelf:
             state="complete" if opened.holding.complete else self.progress(root),
             holders=tuple(holder.node_id for holder in facts.holders),
             held_quorum=len(facts.holders) >= facts.held_quorum,
+        )
+
+    async def _status_down(self, root: str) -> ArtifactStatus:
+        facts = await artifact_facts.version_of(self._queries, root)
+        if facts is None:
+            raise UnknownArtifact(f"no executed block registers {root}")
+        return ArtifactStatus(
+            root=root,
+            size_bytes=facts.size_bytes,
+            blocks_held=0,
+            complete=False,
+            state="taken_down",
+            holders=(),
+            held_quorum=False,
         )
 
     async def missing(self, root: str) -> ArtifactMissing:

@@ -21,6 +21,7 @@ from ledger.genesis import Genesis, network_id
 from ledger.search.index import SearchIndex
 from ledger.snapshot.shelf import SnapshotShelf
 from ledger.state.store import LevelStore
+from node.artifact_erasure import ArtifactErasure
 from node.artifact_shelf import ArtifactShelf
 from node.chain_service import ChainService, Head, Opening
 from node.configuration import Configuration, ledger_retention, split_address
@@ -274,6 +275,7 @@ class Node:
             reporter=reporter,
             spawn=self._spawn,
             fetches_in_flight_max=files.configuration.artifacts.fetches_in_flight_max,
+            erasure=ArtifactErasure(shelf, reads, self._spawn, delay_s=files.configuration.artifacts.takedown_delay_s),
         )
 
     def _make_snapshots(self, core: NodeCore, post: LoopPost) -> SnapshotSide:

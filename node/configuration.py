@@ -151,6 +151,8 @@ class Artifacts(Section, frozen=True):
     capacity_bytes: Annotated[int, _range(1_048_576, 2**50)] = 2**40
     fetches_in_flight_max: Annotated[int, _range(1, 256)] = 16
     """Blocks asked of peers at once."""
+    takedown_delay_s: Annotated[int, _range(0, 31_536_000)] = 604_800
+    """How long the blocks of an artifact that was taken down stay on disk, given to nobody, in case it is restored."""
 
 
 class Storage(Section, frozen=True):

@@ -17,9 +17,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from artifacts.errors import ArtifactError, ChunkStoreError
+from artifacts.errors import ArtifactError, ArtifactTakenDown, ChunkStoreError
 from ledger.modules.module import ArtifactRecord
 from node import artifact_facts
+from node.artifact_erasure import ArtifactErasure
 from node.artifact_facts import Queries, VersionFacts
 from node.artifact_fetch import ArtifactFetch
 from node.artifact_serving import ArtifactServing
@@ -86,6 +87,7 @@ class Replication:
         reporter: Reporter | None,
         spawn: Spawn,
         fetches_in_flight_max: int,
+        erasure: ArtifactErasure,
         now_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._node_id = node_id
@@ -95,6 +97,7 @@ class Replication:
         self._reporter = reporter
         self._spawn = spawn
         self._now_ms = now_ms
+        self._erasure = erasure
         self.counters = ReplicationCounters()
         self._sources = Sources(fetches_in_flight_max)
         self._serving = ArtifactServing(shelf, links, spawn, self.counters, now_ms)
@@ -138,9 +141,23 @@ class Replication:
     # --- events
 
     def on_versions(self, records: Iterable[ArtifactRecord]) -> None:
-        """A block registered these versions."""
+        """A block registered these versions, or took their artifacts down, or restored them."""
         for record in records:
-            self._add((record.asset.hex(), record.version), record.cid)
+            if record.taken_down:
+                self._take_down(record)
+            else:
+                self._shelf.restore(record.cid)
+                key = (record.asset.hex(), record.version)
+                if key in self._pending:
+                    self._again.add(key)  # what was done before a takedown may just be ending
+                self._add(key, record.cid)
+
+    def _take_down(self, record: ArtifactRecord) -> None:
+        self._shelf.take_down(record.cid)
+        self._serving.news.finished(record.cid)
+        if (fetch := self._fetches.get(record.cid)) is not None:
+            fetch.end()
+        self._erasure.due(record.asset.hex())
 
     def on_peer_connected(self, node_id: str) -> None:
         """Ask the peer about what is fetched and about those that waited longest; the others come in turn."""
@@ -214,6 +231,9 @@ class Replication:
     async def _scan(self) -> None:
         """Find every version that is not complete here, or not yet stated in our name."""
         async for facts in artifact_facts.all_versions(self._queries):
+            if facts.taken_down is not None:
+                self._erasure.due(facts.asset)
+                continue
             if self._reporter is not None and facts.held_by(self._node_id) and await self._is_complete(facts):
                 continue
             self._add((facts.asset, facts.version), facts.cid)
@@ -248,6 +268,8 @@ class Replication:
         try:
             await self._fetch(root)
             await self._report(key)
+        except ArtifactTakenDown:
+            log.info("an artifact was taken down", root=root)
         except ArtifactError as error:
             # The bytes contradict the registered root and size, or the profile: nobody can ever hold it.
             log.warning("an artifact cannot be held", root=root, code=error.code, reason=error.message)
@@ -296,7 +318,7 @@ class Replication:
     async def _attempt(self, fetch: ArtifactFetch) -> bool:
         """Wait until somebody may hold some of it, then fetch what there is; tell whether all is held."""
         fetch.news.clear()
-        if not fetch.has_source():
+        if not fetch.has_source() and not fetch.ending:
             await fetch.news.wait()
         try:
             async with self._slots:
@@ -321,7 +343,9 @@ class Replication:
         if self._reporter is None:
             return
         asset, number = key
-        while not (await artifact_facts.version(self._queries, asset, number)).held_by(self._node_id):
+        while not (facts := await artifact_facts.version(self._queries, asset, number)).held_by(self._node_id):
+            if facts.taken_down is not None:
+                return
             await self._reporter.report_held(bytes.fromhex(asset), number)
             for _ in range(round(REPORT_PERIOD_S / REPORT_POLL_S)):
                 await asyncio.sleep(REPORT_POLL_S)

@@ -12,6 +12,7 @@ from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.session import Session, with_session
 
 _MEMBER = click.argument("member", type=click.Path(path_type=Path, dir_okay=False), metavar="MEMBER.toml")
+REASONS = ("unlawful", "infringing", "personal-data", "malicious", "other")
 _TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
 
 
@@ -157,6 +158,37 @@ def recover(session: Session, who: str, key: str, title: str) -> None:
             client.governance.propose_recovery(session.resolve(who), session.resolve_key(key), title),
             json=session.json,
         )
+
+
+@propose.command("take-down")
+@click.argument("artifact")
+@click.option("--reason", required=True, type=click.Choice(REASONS), help="Why.")
+@click.option("--report", default=None, metavar="CID", help="Of a longer explanation.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def take_down(session: Session, artifact: str, reason: Any, report: str | None, title: str) -> None:
+    """Let nobody serve, fetch or newly license the bytes of ARTIFACT, a registered version's CID. Records stay."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_takedown(artifact, reason, report=report, title=title), json=session.json)
+
+
+@propose.command("restore")
+@click.argument("artifact")
+@_TITLE
+@with_session(nodes=True, account=True)
+def restore(session: Session, artifact: str, title: str) -> None:
+    """Bring ARTIFACT back, which was taken down."""
+    with session.client(acting=True) as client:
+        _show(client.governance.propose_restoration(artifact, title), json=session.json)
+
+
+@governance.command("takedowns")
+@with_session(nodes=True)
+def takedowns(session: Session) -> None:
+    """List the artifacts that are down."""
+    with session.client() as client:
+        found = client.governance.takedowns()
+    emit_table(found, ("cid", "reason", "report", "proposal"), json=session.json)
 
 
 @governance.command("vote")

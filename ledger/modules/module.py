@@ -20,13 +20,15 @@ from primitives.identifiers import AccountId
 
 
 class ArtifactRecord(msgspec.Struct, frozen=True):
-    """An asset's version whose artifact validators should hold from now on."""
+    """An asset's version whose artifact validators should hold from now on, or not any more."""
 
     asset: bytes
     version: int
     cid: str
     """The artifact's root, CIDv1 in text."""
     size_bytes: int
+    taken_down: bool = False
+    """The consortium has taken the artifact down: nobody serves, fetches or keeps its bytes."""
 
 
 class ChainFacts(NamedTuple):

@@ -65,6 +65,7 @@ _STATUS_BY_CODE: Final = {
     "block.pruned": 410,
     "proof.pruned": 410,
     "proof.future": 404,
+    "artifact.taken_down": 451,
     "chunk.missing": 404,
     "chunk.damaged": 404,
     "chunk.too_large": 413,

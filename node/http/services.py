@@ -115,9 +115,9 @@ class BlockUpload(msgspec.Struct, frozen=True):
     complete: bool
 
 
-ArtifactState: TypeAlias = Literal["complete", "fetching", "waiting", "refused"]
+ArtifactState: TypeAlias = Literal["complete", "fetching", "waiting", "refused", "taken_down"]
 """fetching: blocks come, or are asked for. waiting: nobody connected says to hold more of it, or others come first.
-refused: its bytes contradict its registration, nobody can ever hold it."""
+refused: its bytes contradict its registration, nobody can ever hold it. taken_down: by decision of the consortium."""
 
 
 class ArtifactStatus(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import pytest
 from node_http_kit import NOW_MS, Served, problem, served
 
 from artifacts import cid as cids
+from artifacts.errors import ArtifactTakenDown
 from primitives.digest import domain
 from primitives.identifiers import account_to_text, key_to_text
 from primitives.keys import SigningKey
@@ -104,6 +105,24 @@ def test_no_right_is_403_with_the_ledgers_reason() -> None:
             )
             assert answer.status == 403
             assert problem(await answer.read())["code"] == "no_grant"
+
+    asyncio.run(check())
+
+
+def test_what_is_taken_down_is_451_to_everybody() -> None:
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession() as session:
+            prepare(api)
+
+            async def refuse(root: str, _cid: str) -> bytes:
+                raise ArtifactTakenDown(root)
+
+            api.services.artifacts.read = refuse  # type: ignore[method-assign]  # as a shelf does
+            answer = await session.get(
+                f"{api.url}/v1/artifacts/{ROOT}/blocks/{ROOT}", headers={"Authorization": header()}
+            )
+            assert answer.status == 451
+            assert problem(await answer.read())["code"] == "artifact.taken_down"
 
     asyncio.run(check())
 

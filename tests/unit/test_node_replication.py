@@ -15,10 +15,11 @@ import pytest
 from artifacts import cid as cids
 from artifacts.chunk_store import ChunkStore
 from artifacts.claims import Claims
-from artifacts.errors import ChunkDamaged, ManifestRefused
+from artifacts.errors import ArtifactTakenDown, ChunkDamaged, ManifestRefused
 from artifacts.unixfs import build
 from ledger.errors import LedgerError
 from ledger.modules.module import ArtifactRecord
+from node.artifact_erasure import ArtifactErasure
 from node.artifact_serving import INTERESTS_PER_SECOND, SERVING_PER_PEER_MAX
 from node.artifact_shelf import ArtifactShelf
 from node.http.services import QueryAnswer, UnknownArtifact
@@ -35,6 +36,11 @@ class Ledger:
         self.versions: dict[str, tuple[str, int]] = {}
         """Root -> (asset in hex, size)."""
         self.held: dict[str, list[str]] = {}
+        self.down: dict[str, int] = {}
+        """Root -> since when it is taken down, ms."""
+        self.now_ms = 0
+        self.same_asset = False
+        """Whether further artifacts are versions of the first asset."""
 
     @property
     def holders(self) -> list[str]:
@@ -42,35 +48,55 @@ class Ledger:
         return self.held[next(iter(self.versions))]
 
     def register(self, root: str, size_bytes: int) -> ArtifactRecord:
-        asset = ASSET if not self.versions else len(self.versions).to_bytes(32, "big")
+        asset = ASSET if not self.versions or self.same_asset else len(self.versions).to_bytes(32, "big")
         self.versions[root] = asset.hex(), size_bytes
         self.held[root] = []
-        return ArtifactRecord(asset, 1, root, size_bytes)
+        return ArtifactRecord(asset, self.number(root), root, size_bytes)
 
-    def root_of(self, asset: str) -> str:
-        return next(root for root, (owner, _) in self.versions.items() if owner == asset)
+    def roots_of(self, asset: str) -> list[str]:
+        return [root for root, (owner, _) in self.versions.items() if owner == asset]
 
-    async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
-        if name == "assets.list":
-            return QueryAnswer(1, 1, [{"asset": asset} for asset, _ in self.versions.values()])
-        if name == "assets.by_artifact":
-            if arguments["cid"] not in self.versions:
-                raise LedgerError("query.not_found", "no such artifact")
-            return QueryAnswer(1, 1, {"asset": self.versions[str(arguments["cid"])][0], "version": 1})
-        root = self.root_of(str(arguments["asset"]))
-        version = {
-            "asset": arguments["asset"],
-            "version": 1,
+    def number(self, root: str) -> int:
+        return self.roots_of(self.versions[root][0]).index(root) + 1
+
+    def take_down(self, root: str, members: list[Member], since_ms: int = 0) -> None:
+        self.down[root] = since_ms
+        asset, size_bytes = self.versions[root]
+        record = ArtifactRecord(bytes.fromhex(asset), self.number(root), root, size_bytes, taken_down=True)
+        for member in members:
+            member.replication.on_versions([record])
+
+    def restore(self, root: str, members: list[Member]) -> None:
+        del self.down[root]
+        asset, size_bytes = self.versions[root]
+        for member in members:
+            member.replication.on_versions([ArtifactRecord(bytes.fromhex(asset), self.number(root), root, size_bytes)])
+
+    def version(self, root: str) -> dict[str, Any]:
+        return {
+            "asset": self.versions[root][0],
+            "version": self.number(root),
             "cid": root,
             "size_bytes": self.versions[root][1],
             "holders": [{"node_id": node} for node in self.held[root]],
             "held_quorum": 3,
+            "taken_down": {"reason": "other", "since_ms": self.down[root]} if root in self.down else None,
         }
-        answers: dict[str, Any] = {
-            "assets.version": version,
-            "assets.versions": [] if arguments.get("after") else [version],
-        }
-        return QueryAnswer(1, 1, answers[name])
+
+    async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
+        if name == "assets.list":
+            return QueryAnswer(
+                1, 1, [{"asset": asset} for asset in dict.fromkeys(a for a, _ in self.versions.values())]
+            )
+        if name == "assets.by_artifact":
+            root = str(arguments["cid"])
+            if root not in self.versions:
+                raise LedgerError("query.not_found", "no such artifact")
+            return QueryAnswer(1, 1, {"asset": self.versions[root][0], "version": self.number(root)})
+        roots = self.roots_of(str(arguments["asset"]))
+        if name == "assets.version":
+            return QueryAnswer(1, 1, self.version(roots[int(arguments["version"]) - 1]))
+        return QueryAnswer(1, 1, [self.version(root) for root in roots[int(arguments["after"]) :]])
 
 
 class Member:
@@ -97,6 +123,7 @@ class Member:
             reporter=self,
             spawn=self.spawn,
             fetches_in_flight_max=8,
+            erasure=ArtifactErasure(self.shelf, ledger, self.spawn, delay_s=10, now_ms=lambda: ledger.now_ms),
         )
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -127,8 +154,7 @@ class Member:
         self.accused.append((node_id, reason))
 
     async def report_held(self, asset: bytes, version: int) -> None:
-        assert version == 1
-        holders = self.ledger.held[self.ledger.root_of(asset.hex())]
+        holders = self.ledger.held[self.ledger.roots_of(asset.hex())[version - 1]]
         if self.name not in holders:
             holders.append(self.name)
 
@@ -174,7 +200,9 @@ def register(ledger: Ledger, members: list[Member], root: str, size_bytes: int) 
     record = ledger.register(root, size_bytes) if root not in ledger.versions else None
     asset, _ = ledger.versions[root]
     for member in members:
-        member.replication.on_versions([record or ArtifactRecord(bytes.fromhex(asset), 1, root, size_bytes)])
+        member.replication.on_versions(
+            [record or ArtifactRecord(bytes.fromhex(asset), ledger.number(root), root, size_bytes)]
+        )
 
 
 async def held(ledger: Ledger, root: str, count: int) -> None:
@@ -452,5 +480,114 @@ def test_a_block_that_rotted_is_fetched_again(tmp_path: Path) -> None:
                 while one.store.block_bytes(root) != 800:  # noqa: ASYNC110 - the disk tells nobody
                     await asyncio.sleep(0.01)
             assert await one.shelf.read(root, root) == b"precious" * 100
+
+    asyncio.run(check())
+
+
+async def erased(member: Member, cids_gone: set[str]) -> None:
+    async with asyncio.timeout(20):
+        while cids_gone & set(member.store.iterate()):  # noqa: ASYNC110 - the disk tells nobody
+            await asyncio.sleep(0.01)
+
+
+def test_what_is_taken_down_is_neither_given_nor_taken_and_deleted_after_a_delay(tmp_path: Path) -> None:
+    async def check() -> None:
+        root, blocks = blocks_of(tmp_path, os.urandom(2 << 20))
+        async with network(tmp_path, count=2) as (ledger, members):
+            register(ledger, members, root, 2 << 20)
+            await upload(members[0], root, blocks)
+            await all_held(ledger, 2)
+            ledger.take_down(root, members, since_ms=1_000)
+            for member in members:
+                for use in (member.shelf.read(root, root), member.shelf.store(root, root, blocks[root])):
+                    with pytest.raises(ArtifactTakenDown):
+                        await use
+                status = await member.shelf.status(root)
+                assert (status.state, status.complete, status.held_quorum) == ("taken_down", False, False)
+            late = join(tmp_path, "n2", members[0])
+            await late.replication._scan()
+            assert list(late.store.iterate()) == []
+            assert late.replication.pending == 0
+            assert set(members[0].store.iterate()) == set(blocks)  # the delay of 10 s is not over
+            ledger.now_ms = 11_000
+            again = join(tmp_path, "n0", members[1])  # a restart finds in the ledger what is due
+            await erased(again, set(blocks))
+            with pytest.raises(ArtifactTakenDown):
+                await again.shelf.read(root, root)
+
+    asyncio.run(check())
+
+
+def test_blocks_that_something_else_has_stay(tmp_path: Path) -> None:
+    """A version of the same asset and another asset share blocks with what is taken down."""
+
+    async def check() -> None:
+        common, other, own = os.urandom(1 << 20), os.urandom(1 << 20), os.urandom(1 << 20)
+        down, down_blocks = blocks_of(tmp_path, common + other + own)
+        sibling, sibling_blocks = blocks_of(tmp_path, common + b"sibling")
+        stranger, stranger_blocks = blocks_of(tmp_path, other + b"stranger")
+        async with network(tmp_path, count=1) as (ledger, [member]):
+            sizes = {down: 3 << 20, sibling: (1 << 20) + 7, stranger: (1 << 20) + 8}
+            for root, blocks in ((down, down_blocks), (sibling, sibling_blocks), (stranger, stranger_blocks)):
+                ledger.same_asset = root == sibling
+                register(ledger, [member], root, sizes[root])
+                await upload(member, root, blocks)
+                await held(ledger, root, 1)
+            ledger.now_ms = 100_000
+            ledger.take_down(down, [member])
+            await erased(member, {down, cids.raw_cid(own)})
+            assert set(member.store.iterate()) == set(sibling_blocks) | set(stranger_blocks)
+            for root, blocks in ((sibling, sibling_blocks), (stranger, stranger_blocks)):
+                for cid in blocks:
+                    assert await member.shelf.read(root, cid) == blocks[cid]
+
+    asyncio.run(check())
+
+
+def test_what_is_restored_is_fetched_from_who_kept_it_or_brought_again(tmp_path: Path) -> None:
+    async def check() -> None:
+        root, blocks = blocks_of(tmp_path, b"restored")
+        async with network(tmp_path, count=2) as (ledger, members):
+            register(ledger, members, root, 8)
+            await upload(members[0], root, blocks)
+            await all_held(ledger, 2)
+            ledger.take_down(root, members, since_ms=0)
+            ledger.restore(root, members)
+            assert await members[0].shelf.read(root, root) == b"restored"
+            ledger.now_ms = 20_000
+            ledger.take_down(root, members)
+            for member in members:
+                await erased(member, {root})
+            ledger.restore(root, members)
+            assert (await members[0].shelf.status(root)).state == "waiting"
+            await upload(members[0], root, blocks)
+            async with asyncio.timeout(20):
+                while not members[1].store.has(root):  # noqa: ASYNC110 - the disk tells nobody
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(check())
+
+
+def test_a_takedown_ends_a_fetch_that_waits_or_runs(tmp_path: Path) -> None:
+    """M2: no task is left behind."""
+
+    async def check() -> None:
+        waiting, waiting_blocks = blocks_of(tmp_path, b"nobody has this")
+        running, blocks = blocks_of(tmp_path, os.urandom(6 << 20))
+        async with network(tmp_path, count=2) as (ledger, members):
+            register(ledger, members, waiting, len(waiting_blocks[waiting]))
+            register(ledger, members, running, 6 << 20)
+            await upload(members[0], running, blocks)
+            async with asyncio.timeout(20):
+                while not members[1].wants:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.001)
+            for root in (waiting, running):
+                ledger.take_down(root, members, since_ms=ledger.now_ms)
+            async with asyncio.timeout(20):
+                while any(m.replication.pending for m in members):  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+            assert members[1].replication._fetches == {}
+            assert members[1].replication._sources.in_flight == 0
+            assert members[1].accused == []
 
     asyncio.run(check())

@@ -10,6 +10,7 @@ from ledger.modules.assets import events
 from ledger.modules.assets.operations import ReportHeld
 from ledger.modules.assets.reads import require_asset, require_version
 from ledger.modules.assets.records import HELD, VERSIONS, Held, version_part
+from ledger.modules.assets.takedowns import require_up
 from ledger.modules.licenses.settlement import release_waiting
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
@@ -27,6 +28,7 @@ def report_held(context: Context, operation: ReportHeld) -> None:
         raise OperationError("assets.not_a_validator", "only members of the validator set state what they hold")
     asset = require_asset(context.view, operation.asset)
     version = require_version(context.view, operation.asset, operation.version)
+    require_up(context.view, version)
     part = version_part(operation.version)
     repeated = HELD.get(context.view, operation.asset, part, context.sender) is not None
     if not repeated:

@@ -76,3 +76,15 @@ class ConsentWithdrawn(Event, frozen=True, tag="assets.consent_withdrawn"):
 
 class Retired(Event, frozen=True, tag="assets.retired"):
     asset: bytes
+
+
+class TakenDown(Event, frozen=True, tag="assets.taken_down"):
+    asset: bytes
+    cid: str
+    reason: str
+    proposal: bytes
+
+
+class Restored(Event, frozen=True, tag="assets.restored"):
+    asset: bytes
+    cid: str

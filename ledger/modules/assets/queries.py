@@ -18,16 +18,19 @@ from ledger.modules.assets.records import (
     BY_OWNER,
     KINDS,
     LATEST,
+    TAKEN_DOWN,
     TENSORS,
     VERSIONS,
     Asset,
     Claim,
     Link,
     Share,
+    TakenDown,
     Version,
     kind_part,
     version_part,
 )
+from ledger.modules.assets.takedowns import taken_down
 from ledger.modules.fields import Result
 from ledger.modules.organizations.accounts import validators
 from ledger.state.view import Readable
@@ -40,6 +43,16 @@ T = TypeVar("T")
 class ShareResult(Result, frozen=True):
     account: str
     bps: int
+
+
+class TakedownResult(Result, frozen=True):
+    cid: str
+    reason: str
+    """`unlawful`, `infringing`, `personal-data`, `malicious` or `other`."""
+    report: str | None
+    """CID of a longer explanation."""
+    proposal: str
+    since_ms: int
 
 
 class HolderResult(Result, frozen=True):
@@ -74,6 +87,8 @@ class VersionResult(Result, frozen=True):
     holders: tuple[HolderResult, ...]
     held_quorum: int
     """Statements needed."""
+    taken_down: TakedownResult | None
+    """Where the consortium has taken the artifact down: nobody serves its bytes, and nobody gets a new license."""
 
 
 class LinkResult(Result, frozen=True):
@@ -251,6 +266,14 @@ def get_holders(
     return list(_holders(view, asset_id, number))
 
 
+def list_takedowns(
+    view: Readable, _network_id: bytes, _block_time_ms: int, *, after: str = "", limit: int | str = texts.PAGE_MAX
+) -> list[TakedownResult]:
+    """The artifacts that are down, in order of CID, beginning behind the CID `after`."""
+    found = TAKEN_DOWN.items(view, after=after.encode("ascii", "replace"))
+    return [_takedown(key.decode("ascii"), decision) for key, decision in texts.page(found, limit)]
+
+
 def list_children(
     view: Readable,
     _network_id: bytes,
@@ -308,6 +331,7 @@ def _holders(view: Readable, asset_id: bytes, version: int) -> tuple[HolderResul
 def _version(view: Readable, asset_id: bytes, number: int) -> VersionResult:
     record: Version = _require(VERSIONS.get(view, asset_id, version_part(number)))
     artifact, provenance = record.artifact, record.provenance
+    decision = taken_down(view, artifact.cid)
     return VersionResult(
         asset=asset_id.hex(),
         version=number,
@@ -328,7 +352,12 @@ def _version(view: Readable, asset_id: bytes, number: int) -> VersionResult:
         available_at_ms=record.available_at_ms,
         holders=_holders(view, asset_id, number),
         held_quorum=quorum(len(validators(view))),
+        taken_down=None if decision is None else _takedown(artifact.cid, decision),
     )
+
+
+def _takedown(cid: str, decision: TakenDown) -> TakedownResult:
+    return TakedownResult(cid, decision.reason, decision.report, decision.proposal.hex(), decision.since_ms)
 
 
 def _link(view: Readable, parent: bytes, link: Link) -> LinkResult:
@@ -359,6 +388,7 @@ QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "assets.version": get_version,
     "assets.versions": list_versions,
     "assets.holders": get_holders,
+    "assets.takedowns": list_takedowns,
     "assets.children": list_children,
     "assets.lineage": get_lineage,
 }

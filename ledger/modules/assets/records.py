@@ -9,6 +9,7 @@ artifact/       + CID                                           Claim
 tensors/        + digest (32)                                   Claim
 derivation/     + child (32) + parent (32)                      Link
 ~derived/       + parent (32) + child (32)                      Marker
+taken-down/     + CID                                           TakenDown
 held/           + asset (32) + version (4) + validator (32)     Held
 alias/          + asset (32) + alias                            AliasTarget
 share-lock/     + asset (32) + account (32)                     ShareLock
@@ -19,7 +20,7 @@ commitment/     + account (32) + commitment (32)                ledger.modules.a
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -104,6 +105,22 @@ class Claim(Record, frozen=True):
     version: int
 
 
+TakedownReason: TypeAlias = Literal["unlawful", "infringing", "personal-data", "malicious", "other"]
+"""unlawful: to have or to spread. infringing: somebody else's rights. personal-data: of people who do not agree.
+malicious: it harms who loads it. other: the report says."""
+
+
+class TakenDown(Record, frozen=True):
+    """The consortium has decided that nobody shall serve or fetch an artifact's bytes. Who registered and owns what it
+    belongs to stays as it was."""
+
+    reason: TakedownReason
+    report: str | None
+    """CID of a longer explanation."""
+    proposal: Bytes32
+    since_ms: TimeMs
+
+
 class Link(Record, frozen=True):
     """What a child owes to a parent. Links are never removed."""
 
@@ -174,6 +191,7 @@ BY_KIND: Final = Table[Marker](b"~asset-kind/", Marker)
 VERSIONS: Final = Table[Version](b"version/", Version)
 ARTIFACTS: Final = Table[Claim](b"artifact/", Claim)
 TENSORS: Final = Table[Claim](b"tensors/", Claim)
+TAKEN_DOWN: Final = Table[TakenDown](b"taken-down/", TakenDown)
 LINKS: Final = Table[Link](b"derivation/", Link)
 DERIVED: Final = Table[Marker](b"~derived/", Marker)
 HELD: Final = Table[Held](b"held/", Held)

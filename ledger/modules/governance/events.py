@@ -13,7 +13,7 @@ class ProposalOpened(Event, frozen=True, tag="governance.proposal_opened"):
     node_id: str
     """Empty where the change is of no validator."""
     subject: str
-    """The organization, or the account in hex, that the change is of; empty where it is of a validator."""
+    """The organization, the account in hex or the artifact that the change is of; empty where it is of a validator."""
     closes_at_ms: int
 
 

@@ -7,7 +7,7 @@ import msgspec
 from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.fields import MARKER
-from ledger.modules.governance import events, members
+from ledger.modules.governance import artifacts, events, members
 from ledger.modules.governance.admission import admit, require_admissible
 from ledger.modules.governance.operations import Propose, RecoverAccount, Vote
 from ledger.modules.governance.records import (
@@ -15,10 +15,12 @@ from ledger.modules.governance.records import (
     OPEN_PROPOSALS_MAX,
     PROPOSALS,
     VOTING_END,
+    ArtifactChange,
     Change,
     MemberChange,
     Proposal,
     State,
+    ValidatorChange,
     passes,
     proposal_id,
 )
@@ -38,6 +40,8 @@ def propose(context: Context, operation: Propose) -> None:
         raise OperationError("governance.proposal_exists", "the transaction proposes this twice")
     if isinstance(operation.change, MemberChange):
         members.require_possible(context, operation.change)
+    elif isinstance(operation.change, ArtifactChange):
+        artifacts.require_possible(context, operation.change)
     else:
         require_admissible(context, identifier, operation.change)
     part = organization_part(organization)
@@ -65,7 +69,7 @@ def propose(context: Context, operation: Propose) -> None:
             proposal=identifier,
             organization=organization,
             change=str(type(operation.change).__struct_config__.tag),
-            node_id="" if isinstance(operation.change, MemberChange) else operation.change.node_id,
+            node_id=operation.change.node_id if isinstance(operation.change, ValidatorChange) else "",
             subject=_subject(operation.change),
             closes_at_ms=proposal.closes_at_ms,
         )
@@ -75,7 +79,9 @@ def propose(context: Context, operation: Propose) -> None:
 
 
 def _subject(change: Change) -> str:
-    """Name the organization or the account that a change is of."""
+    """Name the organization, the account or the artifact that a change is of."""
+    if isinstance(change, ArtifactChange):
+        return change.artifact
     if isinstance(change, RecoverAccount):
         return change.account.hex()
     return change.organization if isinstance(change, MemberChange) else ""
@@ -116,6 +122,9 @@ def _bring_about(context: Context, identifier: bytes, change: Change) -> int:
     """Make an approved change, or let it wait for the epoch's end; return that end, 0 where none is known or needed."""
     if isinstance(change, MemberChange):
         members.bring_about(context, change)
+        return 0
+    if isinstance(change, ArtifactChange):
+        artifacts.bring_about(context, identifier, change)
         return 0
     return admit(context, identifier, change)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.genesis import Address, Name, Slug
+from ledger.modules.assets.records import TakedownReason
 from ledger.modules.fields import Bytes32, CertificateBytes, CidText, NodeIdText, Operation, Part, Salt, ShortText
 from ledger.modules.organizations.operations import Quota
 
@@ -101,6 +102,23 @@ class RecoverAccount(Part, frozen=True, tag="recover_account"):
     owner_key: Bytes32
 
 
+class TakeDown(Part, frozen=True, tag="take_down"):
+    """Take an artifact down, at once: nodes neither serve nor fetch its bytes and delete them later, and no new license
+    is given on its versions. Records of who registered, owns and has licensed what stay."""
+
+    artifact: CidText
+    """Root of a registered version."""
+    reason: TakedownReason
+    report: CidText | None = None
+    """CID of a longer explanation."""
+
+
+class RestoreArtifact(Part, frozen=True, tag="restore_artifact"):
+    """Undo a takedown, at once. Where no node has the bytes any more, they are uploaded again."""
+
+    artifact: CidText
+
+
 class Propose(Operation, frozen=True, tag="governance.propose"):
     """Propose a change to all organizations. Whoever proposes votes like everybody else, by a vote."""
 
@@ -114,6 +132,8 @@ class Propose(Operation, frozen=True, tag="governance.propose"):
         | RemoveOrganization
         | SetQuota
         | RecoverAccount
+        | TakeDown
+        | RestoreArtifact
     )
     """Those of validators wait for the end of the epoch, all others take effect with the vote that decides."""
     title: ShortText

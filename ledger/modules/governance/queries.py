@@ -15,7 +15,9 @@ from ledger.modules.governance.operations import (
     RecoverAccount,
     RekeyValidator,
     RemoveValidator,
+    RestoreArtifact,
     SetQuota,
+    TakeDown,
 )
 from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal
 from ledger.modules.organizations.accounts import organizations
@@ -41,6 +43,11 @@ class ChangeResult(Result, frozen=True):
     quota_deadlines: int | None = None
     account: str | None = None
     owner_key: str | None = None
+    artifact: str | None = None
+    reason: str | None = None
+    """Of a takedown."""
+    report: str | None = None
+    """CID of a takedown's longer explanation."""
 
 
 class ProposalResult(Result, frozen=True):
@@ -137,6 +144,10 @@ def _change(network_id: bytes, change: Change) -> ChangeResult:
             return ChangeResult(
                 kind, account=account_to_text(AccountId(change.account)), owner_key=key_to_text(change.owner_key)
             )
+        case TakeDown():
+            return ChangeResult(kind, artifact=change.artifact, reason=change.reason, report=change.report)
+        case RestoreArtifact():
+            return ChangeResult(kind, artifact=change.artifact)
         case _:
             return ChangeResult(kind, organization=change.organization)
 

@@ -17,8 +17,10 @@ from ledger.modules.governance.operations import (
     RekeyValidator,
     RemoveOrganization,
     RemoveValidator,
+    RestoreArtifact,
     SetQuota,
     SuspendOrganization,
+    TakeDown,
 )
 from ledger.state.view import Table
 from primitives.codec import encode
@@ -35,7 +37,9 @@ MemberChange = (
     AdmitOrganization | SuspendOrganization | ReinstateOrganization | RemoveOrganization | SetQuota | RecoverAccount
 )
 """Takes effect at once."""
-Change = ValidatorChange | MemberChange
+ArtifactChange = TakeDown | RestoreArtifact
+"""Takes effect at once."""
+Change = ValidatorChange | MemberChange | ArtifactChange
 State = Literal["open", "approved", "rejected", "expired", "lapsed"]
 
 

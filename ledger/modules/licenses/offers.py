@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.reads import require_asset, require_tradable, require_version
+from ledger.modules.assets.takedowns import require_up
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses import events
 from ledger.modules.licenses.grants import require_grant, require_terms
@@ -33,7 +34,7 @@ def offer(context: Context, operation: Offer) -> None:
     if operation.buyer is not None:
         require_party(context.view, operation.buyer, "licenses.invalid_buyer")
     version = asset.versions if operation.version is None else operation.version
-    require_version(context.view, operation.asset, version)
+    require_up(context.view, require_version(context.view, operation.asset, version))
     require_lifetime(context, operation.expires_at_ms, "licenses.expiry_out_of_range", "an offer expires")
     digest = terms_digest(operation.terms)
     identifier = offer_id(context.transaction_id, operation.asset, digest, operation.buyer)

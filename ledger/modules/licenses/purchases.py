@@ -8,6 +8,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets.commitments import CommitmentBook
 from ledger.modules.assets.reads import ownership, require_tradable, require_version
 from ledger.modules.assets.records import Asset, version_part
+from ledger.modules.assets.takedowns import require_up
 from ledger.modules.credits import accounting
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses import events, usage
@@ -91,6 +92,7 @@ def order_of(context: Context, operation: Purchase | Renew) -> Order:
         raise OperationError("licenses.offer_expired", f"the offer expired at {offer.expires_at_ms}")
     if offer.transfers != asset.transfers:
         raise OperationError("licenses.offer_void", "the asset has changed hands since the offer")
+    require_up(context.view, require_version(context.view, offer.asset, offer.version))
     if operation.terms_digest != offer.terms:
         raise OperationError("licenses.terms_mismatch", "the offer is under other terms")
     if terms.price > operation.price_max:

@@ -135,6 +135,8 @@ class Node:
         self._jobs = ThreadJobs("journal", post)
         self._verifier = ThreadVerifier(post)
         self._workers = ProcessWorkers(post, self._on_fatal)
+        if settings.sync.signatures == "certified":
+            log.warning("fetched blocks: a quorum's word is taken for the signatures of their transactions")
         self._search = SearchDesk(self._files.directory.search)
         self._thread_stops += [self._verifier.stop, self._workers.stop, self._jobs.stop, self._search.stop]
         core = self._core = self._make_core(opening)

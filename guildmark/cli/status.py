@@ -16,11 +16,18 @@ from guildmark.cli.session import Session, pairs, with_session
     "--why", is_flag=True, help="Say whether blocks are committed, and if not: who is missing, and what waits."
 )
 @click.option("--consensus", "engine", is_flag=True, help="Show the consensus engine's values.")
+@click.option("--follow", "followed", is_flag=True, help="Show how the node catches up, until it has.")
 @with_session(nodes=True)
-def status(session: Session, why: bool, engine: bool) -> None:
+def status(session: Session, why: bool, engine: bool, followed: bool) -> None:
     """Show the status of a node: height, view, peers, readiness."""
-    if why and engine:
-        raise click.UsageError("--why and --consensus show the same node: choose one")
+    if why + engine + followed > 1:
+        raise click.UsageError("--why, --consensus and --follow show the same node: choose one")
+    if followed:
+        from guildmark.cli.following import follow  # rich's bars take long to load
+
+        with session.client() as client:
+            follow(client.status, json=session.json)
+        return
     with session.client() as client:
         said = client.consensus() if engine or why else client.status()
         emit(said, json=session.json, text="\n".join(_explanation(said)) if why else None)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             return _register(options)
         if options.command == "keys":
             return _describe(options)
-        if options.command in ("verify", "inspect", "resync"):
+        if options.command in ("verify", "inspect", "resync", "snapshot"):
             return _examine(options)
         return _start(Path(options.data_dir), exit_with_parent=options.exit_with_parent)
     except NodeFailure as failure:
@@ -82,7 +82,21 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--data-dir", required=True, metavar="DIR", help="holds genesis.json, node.toml and keys/")
     start.add_argument("--exit-with-parent", action="store_true", help="end when the starting process does")
     _add_examinations(commands)
+    _add_snapshots(commands)
     return parser
+
+
+def _add_snapshots(commands: Any) -> None:
+    group = commands.add_parser("snapshot", help="take, list and restore snapshots")
+    actions = group.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="take one", description=_create_snapshot.__doc__)
+    create.add_argument("--scratch", type=Path, metavar="DIR", help="where the copy goes; default: the directory")
+    show = actions.add_parser("list", help="show what is there", description=_list_snapshots.__doc__)
+    restore = actions.add_parser("restore", help="begin with one", description=_restore_snapshot.__doc__)
+    restore.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR")
+    for parser, action in ((create, _create_snapshot), (show, _list_snapshots), (restore, _restore_snapshot)):
+        parser.add_argument("directory", metavar="DIR", help="a node's data directory")
+        parser.set_defaults(examine=action)
 
 
 def _add_examinations(commands: Any) -> None:
@@ -139,6 +153,27 @@ def _resync(data: DataDirectory, _options: argparse.Namespace) -> int:
     from node import offline
 
     return offline.resync(data, _answer)
+
+
+def _create_snapshot(data: DataDirectory, options: argparse.Namespace) -> int:
+    """Take a snapshot of the head, from a copy, so that the node may run."""
+    from node import snapshot_commands
+
+    return snapshot_commands.create(data, options.scratch, _answer)
+
+
+def _list_snapshots(data: DataDirectory, _options: argparse.Namespace) -> int:
+    """List the snapshots of a directory."""
+    from node import snapshot_commands
+
+    return snapshot_commands.show(data, _answer)
+
+
+def _restore_snapshot(data: DataDirectory, options: argparse.Namespace) -> int:
+    """Put a chain that is made of a snapshot in the place of a stopped node's."""
+    from node import snapshot_commands
+
+    return snapshot_commands.restore(data, options.source.absolute(), _answer)
 
 
 def _create_keys(directories: Sequence[Path]) -> int:

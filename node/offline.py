@@ -73,7 +73,7 @@ def verify(
     data: DataDirectory, *, signatures_from: int, workers: int, scratch: Path | None, answer: Answer
 ) -> ExitCode:
     """Replay the directory's chain and compare; say what came of it in one document."""
-    genesis = _genesis(data)
+    genesis = read_genesis(data)
     said_at = 0.0
 
     def progress(height: int, head: int) -> None:
@@ -136,7 +136,8 @@ def set_aside(data: DataDirectory) -> Path | None:
     return kept
 
 
-def _genesis(data: DataDirectory) -> genesis_files.Genesis:
+def read_genesis(data: DataDirectory) -> genesis_files.Genesis:
+    """Return the genesis of a directory. Raises ConfigurationError."""
     try:
         return genesis_files.parse(data.genesis.read_bytes())
     except OSError as error:

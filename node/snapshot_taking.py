@@ -207,15 +207,6 @@ class SnapshotCommands:
 
     _taker: SnapshotTaker | None
 
-    def take_snapshot(self) -> None:
-        """Begin to take one of the head, or of the next block that is certified."""
-        if self._taker is not None:
-            self._taker.request()
-
-    def snapshots(self) -> TakingStatus:
-        """Return what is on the shelf, and what is being taken."""
-        return TakingStatus(()) if self._taker is None else self._taker.status()
-
     def stop(self) -> None:
         """Give up what runs beside the ledger. Before its store is closed."""
         if self._taker is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -100,8 +101,10 @@ class Workshop:
             self._store = None
 
 
-def restore_from_shelf(source: SnapshotShelf, height: int, workshop: Workshop) -> int:
-    """Make a chain of a snapshot in a directory; return its height.
+def restore_from_shelf(
+    source: SnapshotShelf, height: int, workshop: Workshop, report: Callable[[], None] = lambda: None
+) -> int:
+    """Make a chain of a snapshot in a directory; return its height. `report` is called after each piece.
 
     Raises:
         InvalidSnapshot: it does not hold. StorageError.
@@ -118,6 +121,7 @@ def restore_from_shelf(source: SnapshotShelf, height: int, workshop: Workshop) -
             if data is None:
                 raise LedgerError("snapshot.missing", f"{source.path}/{height}/{name} is missing, or has decayed")
             wanted += workshop.take(name, data)
+            report()
         return workshop.finish()
     finally:
         workshop.close()

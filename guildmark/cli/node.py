@@ -13,6 +13,7 @@ import rich_click as click
 
 from guildmark.cli.node_examine import inspect, resync, verify
 from guildmark.cli.node_join import join
+from guildmark.cli.node_snapshot import snapshot
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
 from guildmark.cluster.interpreter import node_command, node_environment
@@ -143,5 +144,5 @@ def _run_node(*arguments: str) -> str:
     return run.stdout
 
 
-for _command in (join, verify, inspect, resync):
+for _command in (join, verify, inspect, resync, snapshot):
     node.add_command(_command)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_kit import wait
+from cluster_kit import GUILDMARK, wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("snapshots"), pytest.mark.timeout(300)]
 
@@ -84,3 +87,43 @@ def test_a_validator_that_lost_its_directory_comes_back_by_a_snapshot_and_is_sil
     wait(lambda: (cluster.status(victim) or {"ready": False})["ready"], 120)  # in the epoch that names its return
     assert pay(cluster, victim) > height
     cluster.wait_same_head()
+
+
+def test_the_command_line_takes_lists_and_restores(cluster: Any, tmp_path: Path) -> None:
+    """Beside the running node, and into the directory of a stopped one, from whatever place the pieces come."""
+    source = cluster.directory / "node-0"
+    said = guildmark("node", "snapshot", "create", "--directory", source)
+    assert said["height"] % EVERY_BLOCKS or said["height"]
+    listed = guildmark("node", "snapshot", "list", "--directory", source)
+    assert [entry["height"] for entry in listed][-1] == said["height"]
+    assert listed[-1]["chunks"] >= 1
+
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copy(source / "genesis.json", fresh)
+    restored = guildmark("node", "snapshot", "restore", "--directory", fresh, "--from", said["directory"])
+    assert restored == {"height": said["height"]}
+    assert guildmark("node", "inspect", "--directory", fresh)["height"] == said["height"]
+
+    running = run("node", "snapshot", "restore", "--directory", source, "--from", said["directory"])
+    assert running.returncode != 0
+    assert "is in use" in running.stderr
+    decayed = tmp_path / "decayed" / str(said["height"])
+    shutil.copytree(said["directory"], decayed)
+    chunk = next(decayed.glob("chunk-*"))
+    chunk.write_bytes(chunk.read_bytes()[:-40] + bytes(40))
+    refused = run("node", "snapshot", "restore", "--directory", fresh, "--from", decayed)
+    assert refused.returncode != 0
+    assert chunk.name in refused.stderr
+    assert guildmark("node", "inspect", "--directory", fresh)["height"] == said["height"]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*GUILDMARK, *map(str, arguments), "--json"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def guildmark(*arguments: object) -> Any:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -97,7 +97,6 @@ class Node:
         self._thread_stops: list[Callable[[], None]] = []
         """Ends the helper threads, the ledger's first: what it answers last may still be written down."""
         self._store: LevelStore | None = None
-        self._taker: SnapshotTaker | None = None
         self._snapshots: SnapshotSide | None = None
         self._index: SearchIndex | None = None
         self._core: NodeCore | None = None
@@ -220,7 +219,7 @@ class Node:
         settings = self._files.configuration.snapshots
         shelf = SnapshotShelf(self._files.directory.snapshots, settings.keep)
         taker = SnapshotTaker(chain, self._store, shelf, settings.every_blocks, report=log.warning)
-        self._taker = taker
+        self._thread_stops.append(taker.stop)
         return ChainService(chain, taker)
 
     async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:
@@ -416,8 +415,6 @@ class Node:
             self._measurement.stop()
         for stop in self._thread_stops:
             await asyncio.to_thread(stop)
-        if self._taker is not None:
-            await asyncio.to_thread(self._taker.stop)
         if self._index is not None:
             self._index.close()
         if self._store is not None:

@@ -47,12 +47,13 @@ PUSHED_SOON_MS: Final = 1_000
 DIVERGED_ADVICE: Final = "Keep its data directory for examination, and leave it stopped: the others go on without it"
 
 
-BeforeSync = Callable[[int, int, Callable[[], None]], bool]
-"""(own height, certified height, what asks for the blocks between them) -> whether blocks wait because there may be a
-shorter way; then that is called when they need not wait any longer."""
+BeforeSync = Callable[[int, int, int | None, Callable[[], None]], bool]
+"""(own height, certified height, the oldest block that peers have where that is above the next one, what asks for the
+blocks between) -> whether blocks wait because there may be a shorter way; then that is called when they need not wait
+any longer."""
 
 
-def _without_delay(_height: int, _target: int, _need: Callable[[], None]) -> bool:
+def _without_delay(_height: int, _target: int, _oldest: int | None, _need: Callable[[], None]) -> bool:
     return False
 
 
@@ -198,7 +199,8 @@ class LedgerSide:
         height = self.head.header.height
         if self._stopped or certificate.height <= height:
             return
-        if not self.before_sync(height, certificate.height, need):
+        oldest = self.synchronizer.fetching.needs_snapshot
+        if not self.before_sync(height, certificate.height, oldest, need):
             need()
 
     def on_diverged(self, effect: Diverged) -> None:

@@ -54,9 +54,9 @@ class SnapshotSide:
         desk = SnapshotDesk(links, self._serving, shelf)
         self.exchange = SnapshotExchange(links, desk, fetcher if settings.restore == "auto" else None)
 
-    def before_sync(self, height: int, target: int, need: Callable[[], None]) -> bool:
+    def before_sync(self, height: int, target: int, oldest: int | None, need: Callable[[], None]) -> bool:
         """As `node.ledger_side.BeforeSync`."""
-        return self.exchange.fetcher is not None and self.exchange.fetcher.consider(height, target, need)
+        return self.exchange.fetcher is not None and self.exchange.fetcher.consider(height, target, oldest, need)
 
     def stop(self) -> None:
         """End the threads. Blocking."""

@@ -77,7 +77,8 @@ class SnapshotFetcher:
         self._blocks_behind = blocks_behind
         self._on_installed = on_installed
         self._on_failed = on_failed
-        self._height = 0
+        self._least = 0
+        """The least height of a snapshot that is of use."""
         self._resume: Callable[[], None] = lambda: None
         self._asked: set[str] = set()
         self._offers: dict[str, tuple[Offered, ...]] = {}
@@ -111,17 +112,20 @@ class SnapshotFetcher:
         if self._tick is not None:
             self._tick.cancel()
 
-    def consider(self, height: int, target: int, resume: Callable[[], None]) -> bool:
+    def consider(self, height: int, target: int, oldest: int | None, resume: Callable[[], None]) -> bool:
         """This node is at `height`, and `target` is certified: ask for snapshots if that is far, unless it is under
         way. Tell whether blocks wait; `resume` is called when they need not wait any longer.
 
-        An empty chain always asks: it knows only how far the first epoch went.
+        An empty chain always asks: it knows only how far the first epoch went. So does one whose next block nobody has
+        any more: `oldest` is then the oldest that peers have.
         """
         if self.busy or self._stopped:
             return self.busy
-        if self._clock.now_ms() < self._again_ms or (height > 0 and target - height < self._blocks_behind):
+        near = height > 0 and oldest is None and target - height < self._blocks_behind
+        if near or self._clock.now_ms() < self._again_ms:
             return False
-        self._height, self._resume = height, resume
+        self._least = height + self._blocks_behind if oldest is None else oldest - 1
+        self._resume = resume
         peers = [peer for peer in self._links.connected() if peer not in self._liars]
         if not peers:
             return False
@@ -183,8 +187,7 @@ class SnapshotFetcher:
             for offered in set(snapshots):
                 if peer not in self._liars and offered.block_hash not in self._refused:
                     counted[offered] = counted.get(offered, 0) + 1
-        least = self._height + max(1, self._blocks_behind)
-        fitting = [offered for offered in counted if offered.height >= least]
+        fitting = [offered for offered in counted if offered.height >= self._least]
         chosen = max(fitting, key=lambda offered: (counted[offered], offered.height), default=None)
         if chosen is None:
             self._give_up()

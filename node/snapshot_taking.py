@@ -22,7 +22,7 @@ from primitives.finality import FinalityCertificate
 
 HELD_MAX: Final = 16
 """Heads that wait for their certificate; a further one takes the place of the oldest."""
-WORK_SHARE: Final = 0.25
+WORK_SHARE: Final = 0.15
 """The part of one processor that the thread takes at most while blocks may be executed beside it."""
 WORK_S: Final = 0.002
 """How long it works before it sleeps, about."""

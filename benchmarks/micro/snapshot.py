@@ -33,6 +33,7 @@ from ledger.snapshot.shelf import SnapshotShelf
 from ledger.snapshot.store_building import switch_stores
 from ledger.state.store import LevelStore
 from node import memory
+from node.process import SWITCH_INTERVAL_S
 from node.snapshot_taking import SnapshotTaker
 from p2p.identity import make_identity
 from primitives.keys import SigningKey, verify
@@ -62,7 +63,7 @@ def main() -> None:
 def measure(place: Path, records: int, sources: int) -> Iterator[str]:
     """Yield the table's lines."""
     check_s = signature_check_s()
-    yield f"one signature check                          {check_s * 1e6:9.1f} us"
+    yield _row("one signature check", f"{check_s * 1e6:.1f} us")
     store = LevelStore(place / "chain")
     world = World(store)
     memory.settle()
@@ -70,8 +71,9 @@ def measure(place: Path, records: int, sources: int) -> Iterator[str]:
     for first in range(0, records, BLOCK_RECORDS):
         world.execute(range(first, min(first + BLOCK_RECORDS, records)), 0)
     made_s = time.perf_counter() - since
-    yield f"{records:,} records written by blocks             {made_s:9.1f} s   {made_s / check_s:12,.0f} checks"
+    yield _row(f"{records:,} records written by blocks", f"{made_s:.1f} s", f"{made_s / check_s:,.0f} checks")
     memory.settle()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     before = [world.execute(updated(records, number), number) for number in range(1, BLOCKS_BEFORE)]
     shelf = SnapshotShelf(place / "snapshots")
     taker = SnapshotTaker(world.chain, store, shelf)
@@ -84,15 +86,20 @@ def measure(place: Path, records: int, sources: int) -> Iterator[str]:
     took_s, used_s = time.perf_counter() - since, time.process_time() - processor - (time.thread_time() - own)
     (entry,) = shelf.entries()
     size = shelf.size_bytes(entry.height)
-    yield f"snapshot of {entry.chunks} chunks, {size / 2**20:,.0f} MiB, taken in     {took_s:9.1f} s   {used_s / took_s:11.0%} of a processor"
+    what = f"snapshot of {entry.chunks} chunks, {size / 2**20:,.0f} MiB, taken in"
+    yield _row(what, f"{took_s:.1f} s", f"{used_s / took_s:.0%} of a processor")
     slow = statistics.median(during) / statistics.median(before)
     worst = statistics.quantiles(during, n=20)[-1] / statistics.quantiles(before, n=20)[-1]
-    yield f"a block of {UPDATES:,} updates meanwhile, median     {slow:9.2f} x, 95th percentile {worst:.2f} x"
+    yield _row(f"a block of {UPDATES:,} updates meanwhile, median", f"{slow:.2f} x", f"95th percentile {worst:.2f} x")
     taker.stop()
     store.close()
     del world
     gc.collect()
     yield from _join(place, sources, check_s, made_s)
+
+
+def _row(what: str, value: str, ratio: str = "") -> str:
+    return f"{what:<52}{value:>12}   {ratio}".rstrip()
 
 
 def _join(place: Path, sources: int, check_s: float, made_s: float) -> Iterator[str]:
@@ -117,10 +124,12 @@ def _join(place: Path, sources: int, check_s: float, made_s: float) -> Iterator[
             raise SystemExit("the newcomer failed; its words are above")
         fetched_s, processor_s, opened_s = map(float, said.splitlines()[-1].split())
         total_s = fetched_s + opened_s
-        yield f"fetched from {sources}, proven and installed in        {fetched_s:9.1f} s   {processor_s:11.1f} s of a processor"
-        yield f"opened in                                    {opened_s:9.1f} s"
-        yield f"joined in                                    {total_s:9.1f} s   {total_s / check_s:12,.0f} checks"
-        yield f"against executing the blocks                 {made_s / total_s:9.1f} x"
+        yield _row(
+            f"fetched from {sources}, proven, installed", f"{fetched_s:.1f} s", f"{processor_s:.1f} s of a processor"
+        )
+        yield _row("opened in", f"{opened_s:.1f} s")
+        yield _row("joined in", f"{total_s:.1f} s", f"{total_s / check_s:,.0f} checks")
+        yield _row("executing the blocks takes of that", f"{made_s / total_s:.2f} x")
     finally:
         for process in serving:
             process.terminate()

@@ -202,7 +202,7 @@ async def take_part(
         await asyncio.sleep(0.02)
     since, processor = time.perf_counter(), time.process_time()
     assert fetcher is not None
-    fetcher.consider(0, 1, _give_up(done))
+    fetcher.consider(0, 1, None, _give_up(done))
     await done
     took = time.perf_counter() - since, time.process_time() - processor
     await network.stop()

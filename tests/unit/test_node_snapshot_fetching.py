@@ -92,8 +92,8 @@ class Joining:
     def resume(self) -> None:
         self.resumed += 1
 
-    def begin(self, height: int = 0, target: int = 10**6) -> bool:
-        return self.fetcher.consider(height, target, self.resume)
+    def begin(self, height: int = 0, target: int = 10**6, oldest: int | None = None) -> bool:
+        return self.fetcher.consider(height, target, oldest, self.resume)
 
     def turn(self) -> bool:
         """Deliver what was sent; tell whether anything was."""
@@ -271,6 +271,21 @@ def test_only_what_is_far_enough_ahead_is_fetched(sources: Sources, tmp_path: Pa
     node = Joining(sources.kit, tmp_path, {"a": Peer(sources.new)}, behind=100)
     assert not node.begin(height=5, target=50)
     assert node.begin(height=5, target=500)
+    node.run()
+    assert (node.installed, node.resumed) == ([], 1)
+
+
+def test_whose_next_block_nobody_has_any_more_takes_a_snapshot_however_near(sources: Sources, tmp_path: Path) -> None:
+    node = Joining(sources.kit, tmp_path, {"a": Peer(sources.new)}, behind=100)
+    assert not node.begin(height=1, target=sources.height)
+    assert node.begin(height=1, target=sources.height, oldest=sources.height + 1)
+    node.run()
+    assert node.chain().head_hash == sources.hash
+
+
+def test_a_snapshot_below_the_oldest_block_is_of_no_use(sources: Sources, tmp_path: Path) -> None:
+    node = Joining(sources.kit, tmp_path, {"a": Peer(sources.new)}, behind=1)
+    assert node.begin(height=1, target=sources.height, oldest=sources.height + 2)
     node.run()
     assert (node.installed, node.resumed) == ([], 1)
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         WalletError,
     )
     from guildmark.identity import Account
+    from guildmark.light import AsyncLightClient
     from guildmark.odrl import from_odrl, to_odrl
-    from guildmark.sync import Client
+    from guildmark.sync import Client, LightClient
     from guildmark.transactions import Outcome, PreparedTransaction
     from guildmark.wallet import Wallet
 
@@ -39,11 +40,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Account": "guildmark.identity",
     "AsyncClient": "guildmark.client",
+    "AsyncLightClient": "guildmark.light",
     "Client": "guildmark.sync",
     "ClusterError": "guildmark.errors",
     "Denied": "guildmark.errors",
     "GuildmarkError": "guildmark.errors",
     "InvalidArgument": "guildmark.errors",
+    "LightClient": "guildmark.sync",
     "LocalCluster": "guildmark.cluster.local",
     "NotFound": "guildmark.errors",
     "OdrlRefused": "guildmark.errors",
@@ -64,11 +67,13 @@ _HOMES = {
 __all__ = [
     "Account",
     "AsyncClient",
+    "AsyncLightClient",
     "Client",
     "ClusterError",
     "Denied",
     "GuildmarkError",
     "InvalidArgument",
+    "LightClient",
     "LocalCluster",
     "NotFound",
     "OdrlRefused",

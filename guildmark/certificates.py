@@ -48,7 +48,7 @@ class AsyncCertificates:
         from ledger.certificates.subjects import AssetSubject
 
         subject = AssetSubject(asset_bytes(asset))
-        return await self._fetch((since, height), subject, "assets", subject.asset.hex())
+        return await self._fetch((since, height), subject)
 
     async def export_version(
         self, asset: str | bytes, version: int, *, since: int | None = None, height: int | None = None
@@ -57,21 +57,21 @@ class AsyncCertificates:
         from ledger.certificates.subjects import VersionSubject
 
         subject = VersionSubject(asset_bytes(asset), version)
-        return await self._fetch((since, height), subject, "assets", subject.asset.hex(), "versions", str(version))
+        return await self._fetch((since, height), subject)
 
     async def export_license(self, offer: str | bytes, *, since: int | None = None, height: int | None = None) -> bytes:
         """Fetch the certificate of an open license offer and its terms. Raises as `export`."""
         from ledger.certificates.subjects import LicenseSubject
 
         subject = LicenseSubject(asset_bytes(offer))
-        return await self._fetch((since, height), subject, "licenses", subject.offer.hex())
+        return await self._fetch((since, height), subject)
 
     async def export_grant(self, grant: str | bytes, *, since: int | None = None, height: int | None = None) -> bytes:
         """Fetch the certificate of a license that somebody holds. Raises as `export`."""
         from ledger.certificates.subjects import GrantSubject
 
         subject = GrantSubject(asset_bytes(grant))
-        return await self._fetch((since, height), subject, "grants", subject.grant.hex())
+        return await self._fetch((since, height), subject)
 
     async def export_account(
         self, account: str | bytes, *, since: int | None = None, height: int | None = None
@@ -84,7 +84,7 @@ class AsyncCertificates:
             raw = account_from_text(account) if isinstance(account, str) else account
         except InvalidIdentifier as error:
             raise InvalidArgument("argument.account", str(error)) from error
-        return await self._fetch((since, height), AccountSubject(raw), "accounts", raw.hex())
+        return await self._fetch((since, height), AccountSubject(raw))
 
     async def export_absence(
         self, what: str, identifier: str | bytes, *, since: int | None = None, height: int | None = None
@@ -101,16 +101,16 @@ class AsyncCertificates:
         if what == "artifact":
             text = identifier if isinstance(identifier, str) else identifier.decode("ascii", "replace")
             subject = AbsenceSubject("artifact", text.encode())
-            return await self._fetch((since, height), subject, "absence", "artifacts", text)
+            return await self._fetch((since, height), subject)
         raw = asset_bytes(identifier)
-        return await self._fetch((since, height), AbsenceSubject(what, raw), "absence", _ABSENCE_PATHS[what], raw.hex())
+        return await self._fetch((since, height), AbsenceSubject(what, raw))
 
-    async def _fetch(self, asked: tuple[int | None, int | None], subject: Subject, *parts: str) -> bytes:
+    async def _fetch(self, asked: tuple[int | None, int | None], subject: Subject) -> bytes:
         from ledger.certificates.format import BlockStart
 
         since, height = asked
         query = {"since": since, "height": height}
-        data = (await self._client.transport.request("GET", path("certificates", *parts), query=query)).body
+        data = (await self._client.transport.request("GET", certificate_path(subject), query=query)).body
         known: tuple[int, bytes] | None = None
         file = read_certificate(data)
         if since is not None and isinstance(file.start, BlockStart):
@@ -123,6 +123,33 @@ class AsyncCertificates:
         if file.subject != subject or other_height or (since is not None and known is None):
             raise VerificationFailed("certificate.subject", "the node certifies something else")
         return data
+
+
+def certificate_path(subject: Subject) -> str:
+    """Return where nodes serve the certificate of a subject."""
+    from ledger.certificates.subjects import (
+        AccountSubject,
+        AssetSubject,
+        GrantSubject,
+        LicenseSubject,
+        VersionSubject,
+    )
+
+    match subject:
+        case AssetSubject(asset=asset):
+            parts: tuple[str, ...] = ("assets", asset.hex())
+        case VersionSubject(asset=asset, version=version):
+            parts = ("assets", asset.hex(), "versions", str(version))
+        case LicenseSubject(offer=offer):
+            parts = ("licenses", offer.hex())
+        case GrantSubject(grant=grant):
+            parts = ("grants", grant.hex())
+        case AccountSubject(account=account):
+            parts = ("accounts", account.hex())
+        case _:
+            shown = subject.id.decode("ascii", "replace") if subject.what == "artifact" else subject.id.hex()
+            parts = ("absence", _ABSENCE_PATHS[subject.what], shown)
+    return path("certificates", *parts)
 
 
 def verify_certificate(data: bytes, genesis_hash: bytes | str, *, trust: tuple[int, bytes] | None = None) -> Verified:

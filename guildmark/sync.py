@@ -22,6 +22,7 @@ from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
+from guildmark.light import AsyncLightClient, Liar
 from guildmark.market import AsyncMarket
 from guildmark.observers import AsyncObservers
 from guildmark.organizations import AsyncOrganizations
@@ -335,3 +336,42 @@ class Client(_Facade[AsyncClient]):
     advance_clock = blocking(AsyncClient.advance_clock)
     wait_until = blocking(AsyncClient.wait_until)
     wait_for_height = blocking(AsyncClient.wait_for_height)
+
+
+class LightClient(_Facade[AsyncLightClient]):
+    """As `AsyncLightClient`, for programs without an event loop. Usable from any thread."""
+
+    def __init__(
+        self,
+        genesis_hash: bytes | str,
+        urls: str | Sequence[str],
+        *,
+        state: bytes | None = None,
+        trust_period_ms: int | None = None,
+    ) -> None:
+        target = AsyncLightClient(genesis_hash, urls, state=state, trust_period_ms=trust_period_ms)
+        super().__init__(target, _LoopThread())
+
+    update = blocking(AsyncLightClient.update)
+    pin = blocking(AsyncLightClient.pin)
+    certified = blocking(AsyncLightClient.certified)
+
+    @property
+    def liars(self) -> dict[str, Liar]:
+        """Every node that has lied, and how."""
+        return dict(self._target.liars)
+
+    def dump(self) -> bytes | None:
+        """Return what is trusted as bytes, to go on from later; None before the first update."""
+        return self._target.dump()
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        self._thread.run(self._target.close())
+        self._thread.stop()
+
+    def __enter__(self) -> LightClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -79,6 +79,13 @@ gossip-campaign: $(VENV)/.dev ## Gossip to 50, 100 and 200 observers under churn
 	@mkdir -p $(CAMPAIGN)
 	$(BIN)/python -m benchmarks.gossip_figures --seeds $(GOSSIP_SEEDS) --json $(CAMPAIGN)/gossip.json
 
+# One byte of a node's files is changed, 5,000 times; everything is asked, put back, and verified.
+FLIPS      ?= 5000
+.PHONY: flip-campaign
+flip-campaign: $(VENV)/.dev ## Flip 5,000 bytes of a node's files: nothing wrong is answered (minutes)
+	@mkdir -p $(CAMPAIGN)
+	$(BIN)/python -m tests.property.flip_campaign --flips $(FLIPS) --seed $(SEED) --table $(CAMPAIGN)/flips-$(SEED).md
+
 .PHONY: bench-smoke
 bench-smoke: $(VENV)/.dev ## Hold a short run to the committed baseline, by ratios (under 2 minutes)
 	$(BIN)/python -m benchmarks.gate

@@ -27,7 +27,7 @@ from ledger.block import (
     receipts_root,
     transactions_root,
 )
-from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError, OperationError, StorageError
+from ledger.errors import Damage, InvalidBlock, InvalidTransaction, LedgerError, OperationError, StorageError
 from ledger.execution import (
     BlockExecutor,
     DecidedBatch,
@@ -440,6 +440,10 @@ class Chain:
             return TransactionStatus("unknown")
         height, index = location
         results = self.archive.present_results(height)
+        if index >= len(results.receipts) or results.receipts[index].id != transaction_id:
+            key = b"t" + transaction_id
+            message = f"transaction {transaction_id.hex()} is not in block {height}, where it executed; {RESYNC}"
+            raise Damage(key, key + b"\x00", message, physical=False)
         return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
 
     def admission_error(self, transaction: DecodedTransaction | DecodedBundle, now_ms: int) -> LedgerError | None:

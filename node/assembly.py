@@ -395,15 +395,7 @@ class Node:
 
     async def stop(self) -> None:
         """End every part that runs. Safe to call whatever `start` had reached."""
-        if self._status is not None:
-            self._status.stopping = True
-        if self._core is not None:
-            self._core.stop()
-        if self._scrubber is not None:
-            self._scrubber.stop()
-        self._links.stop()
-        if self._snapshots is not None:
-            self._snapshots.exchange.stop()
+        self._stop_deciding()
         await self._stop_api()
         self._metrics.stop()
         for task in list(self._tasks):
@@ -419,6 +411,17 @@ class Node:
             self._index.close()
         if self._store is not None:
             self._store.close()
+
+    def _stop_deciding(self) -> None:
+        if self._status is not None:
+            self._status.stopping = True
+        if self._core is not None:
+            self._core.stop()
+        if self._scrubber is not None:
+            self._scrubber.stop()
+        self._links.stop()
+        if self._snapshots is not None:
+            self._snapshots.exchange.stop()
 
     async def _stop_api(self) -> None:
         if self._listener is not None:

@@ -20,7 +20,7 @@ from ledger.modules.licenses.operations import Terms, WithdrawOffer
 from ledger.modules.licenses.records import OFFERS
 from ledger.search import index as module
 from ledger.search import request
-from ledger.search.index import SearchIndex
+from ledger.search.index import SUM_SUFFIX, SearchIndex
 from ledger.search.reader import SearchReader
 from ledger.search.schema import FORMAT
 from ledger.search.sources import SOURCES
@@ -176,6 +176,7 @@ def _other_table(path: Path) -> None:
 
 def _sql(statement: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
+        path.with_name(path.name + SUM_SUFFIX).unlink()  # as after a crash
         database = sqlite3.connect(path)
         database.execute(statement)
         database.commit()
@@ -215,6 +216,22 @@ def test_whatever_became_of_the_file_the_node_starts_and_finds_everything(
     assert len(searched.reports) == 1
     assert searched.content() == expected == rebuilt(searched.world.view)
     assert searched.names(sort="name") == ["offered", "work 0", "work 1", "work 2"]
+
+
+def test_a_byte_that_changed_while_it_was_stopped_is_noticed(searched: Searched) -> None:
+    """D1: SQLite reads what is there, and has no checksums."""
+    expected = searched.content()
+    searched.close()
+    data = bytearray(searched.path.read_bytes())
+    at = data.index(b"work 1")
+    data[at] ^= 1
+    searched.path.write_bytes(data)
+    searched.restart()
+    assert searched.reports == ["the search database is made anew: its file is not as it was left"]
+    assert searched.content() == expected
+    searched.close()
+    searched.restart()
+    assert len(searched.reports) == 1, "a file as it was left is taken as it is"
 
 
 @pytest.mark.parametrize("notes", [True, False])
@@ -389,6 +406,7 @@ def test_a_chain_keeps_what_a_start_catches_up_from(tmp_path: Path) -> None:
                 source.backup(target)
     search.close()
     path.write_bytes(copy.read_bytes())
+    path.with_name(path.name + SUM_SUFFIX).unlink()
     search = SearchIndex(path, pytest.fail)
     chain = Chain.open(store, genesis, follower=search)
     reader = SearchReader(path)

@@ -70,12 +70,15 @@ class IndexAudit:
 
     def records(self, state: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records of `state`, and take the measure of both sides on the way."""
+        table, is_index, sources = b"", False, list[Index[Any]]()
         for key, value in state:
-            table = table_of(key)
-            if is_index_key(key):
+            if not table or not key.startswith(table):  # most follow a record of their own table
+                table = table_of(key)
+                is_index, sources = is_index_key(key), self._by_source.get(table, [])
+            if is_index:
                 self._count(table, key, value, 1)
                 continue
-            for index in self._by_source.get(table, ()):
+            for index in sources:
                 try:
                     entries = list(index.entries(key[len(table) :], index.source.read(value)))
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -90,9 +93,9 @@ class IndexAudit:
     def unsound(self) -> list[str]:
         """Name the tables whose entries are not those that the records call for, or whose records cannot be read; valid
         after `records` has ended."""
-        tables = self._undecodable | {table for table, balance in self._balance.items() if balance}
+        tables = self._undecodable | {table for table, balance in self._balance.items() if balance % _MODULUS}
         return sorted(table.decode("ascii", "replace") for table in tables)
 
     def _count(self, table: bytes, key: bytes, value: bytes, sign: int) -> None:
         number = int.from_bytes(hashlib.sha256(len(key).to_bytes(4, "big") + key + value).digest(), "big")
-        self._balance[table] = (self._balance.get(table, 0) + sign * number) % _MODULUS
+        self._balance[table] = self._balance.get(table, 0) + sign * number

@@ -229,6 +229,10 @@ class LevelStore:
         """Give back the room of what was deleted in each (first key, key behind the last), beside all else."""
         self._compactor.request(ranges)
 
+    def compacted(self, timeout_s: float) -> bool:
+        """Wait until all that is done; tell whether it is."""
+        return self._compactor.wait(timeout_s)
+
     def close(self) -> None:
         if self._lock is not None:
             self._compactor.close()

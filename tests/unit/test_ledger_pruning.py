@@ -165,7 +165,7 @@ def test_pruning_gives_the_disk_its_room_back(tmp_path: Path, monkeypatch: pytes
             certified(kit)
         if name == "whole":
             store.compact_later([(b"", b"\xff")])
-        assert store._compactor.wait(60)
+        assert store.compacted(timeout_s=60)
         store.close()
         sizes[name] = directory_bytes(tmp_path / name)
         # What is in the log is not in a table yet: opening moves it there.

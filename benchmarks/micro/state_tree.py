@@ -152,26 +152,32 @@ def unit_us() -> float:
 
 
 class Parts:
-    """How long parts of the way take, by wrapping them."""
+    """What the state's parts of a block take, by wrapping them."""
 
     def __init__(self, chain: Any) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds = 0.0
+        """By the clock, waiting for the disk and for other processes included."""
+        self.processor: dict[str, float] = {}
+        """Part -> processor time of the thread that executes."""
         self._wrap("tree", chain._tree, "update")
         self._wrap("tree", chain._tree, "commit")
         self._wrap("history", chain._history, "undo")
         self._wrap("pruning", chain._pruner, "step")
         self._wrap("write", chain._store, "write_batch")
 
+    def clear(self) -> None:
+        self.seconds, self.processor = 0.0, {}
+
     def _wrap(self, name: str, holder: Any, method: str) -> None:
         inner: Callable[..., Any] = getattr(type(holder), method)
-        seconds = self.seconds
 
         def timed(this: Any, *arguments: Any, **options: Any) -> Any:
-            began = time.perf_counter()
+            began, processor = time.perf_counter(), time.thread_time()
             try:
                 return inner(this, *arguments, **options)
             finally:
-                seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+                self.seconds += time.perf_counter() - began
+                self.processor[name] = self.processor.get(name, 0.0) + time.thread_time() - processor
 
         setattr(type(holder), method, timed)
 
@@ -200,20 +206,19 @@ def fill_and_update(directory: Path, records: int) -> None:
         unit = unit_us()
         for _ in updates(chain, records, size, rng):
             pass  # until the past that is dropped is that of blocks like these
+        parts.clear()
         whole: list[float] = []
         state: list[float] = []
-        shares: dict[str, float] = {}
-        parts.seconds.clear()
+        processor: list[dict[str, float]] = []
         for seconds in updates(chain, records, size, rng):
             whole.append(seconds / size * 1e6 / unit)
-            state.append(sum(parts.seconds.values()) / size * 1e6 / unit)
-            for name, spent in parts.seconds.items():
-                shares[name] = shares.get(name, 0.0) + spent / size / ROUNDS * 1e6 / unit
-            parts.seconds.clear()
-        named = ", ".join(f"{name} {share:.1f}" for name, share in shares.items())
+            state.append(parts.seconds / size * 1e6 / unit)
+            processor.append({name: spent / size * 1e6 / unit for name, spent in parts.processor.items()})
+            parts.clear()
+        named = ", ".join(f"{name} {median(part[name] for part in processor):.1f}" for name in processor[0])
         print(
             f"{records:>9,} records, blocks of {size:,}: {median(state):.1f} units a key for the state (best "
-            f"{min(state):.1f}, worst {max(state):.1f}; {named}), "
+            f"{min(state):.1f}; processor time {median(sum(part.values()) for part in processor):.1f}: {named}), "
             f"{median(whole):.1f} for the whole block; 1 unit = {unit:.3f} us",
             flush=True,
         )

@@ -330,7 +330,7 @@ class Chain:
     ) -> None:
         changes = view.changes()
         batch = founding_records(self.network_id) if founding else {}
-        undo = self._history.undo(block.header.height, changes, pending)
+        undo = self._history.undo(block.header.height, committed(changes), pending)
         if not founding:
             batch.update(undo.entries)
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())

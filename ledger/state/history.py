@@ -24,7 +24,6 @@ import msgspec
 
 from ledger.errors import StorageError
 from ledger.state.growth import grow
-from ledger.state.indexes import INDEX
 from ledger.state.nodes import HASH_BYTES, LEAF_BYTES, branch_hash, leaf_hash, root_of, value_hash, way
 from ledger.state.store import RESYNC, Store
 from ledger.state.tree import PendingUpdate, StateTree
@@ -85,26 +84,26 @@ class StateHistory:
     # --- writing
 
     def undo(self, height: int, changes: Mapping[bytes, bytes | None], update: PendingUpdate) -> PendingUndo:
-        """Note what block `height` replaces, which makes `changes`. The tree's `update` by them is not applied yet."""
-        sha256, get, first = hashlib.sha256, self._state.get, INDEX[0]
+        """Note what block `height` replaces, which makes `changes` of records. The tree's `update` by them is not
+        applied yet."""
+        get = self._state.get
         number = height.to_bytes(8, "big")
         entries: Changes = {}
         records = self._records
-        for key, value in changes.items():
-            if key[0] == first:
-                continue
+        for (key, value), path in zip(changes.items(), update.paths, strict=True):
             before = get(key)
             if before is None:
-                entries[_RECORD + sha256(key).digest() + number] = _ABSENT
+                entries[_RECORD + path + number] = _ABSENT
                 records += value is not None
             else:
-                entries[_RECORD + sha256(key).digest() + number] = _PRESENT + before
+                entries[_RECORD + path + number] = _PRESENT + before
                 records -= value is None
         depth = max(self._depth, _depth_for(records))
-        places = self._tree.nodes_on(update.paths, depth)
+        places = self._tree.nodes_on(update.sorted_paths, depth)
         for place, node in places.items():
             entries[_place_key(place) + number] = node
-        entries[_BLOCK + number] = encode(BlockUndo(depth, bytes.fromhex("".join(update.paths)), tuple(places)))
+        undo = BlockUndo(depth, b"".join(update.paths), tuple(places))
+        entries[_BLOCK + number] = encode(undo)
         return PendingUndo(entries, records, depth)
 
     def commit(self, pending: PendingUndo) -> None:

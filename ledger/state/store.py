@@ -34,6 +34,9 @@ KEYS_END: Final = b"\xff" * 64
 LOCK_NAME: Final = "LOCK-guildmark"
 
 _CHECK: Final = domain("stored-value")
+_SHORT_KEYS: Final = 256
+_BEFORE_KEYS: Final = tuple(_CHECK + size.to_bytes(4, "big") for size in range(_SHORT_KEYS))
+"""What is hashed before a key of that length: most are short, and all are checked."""
 RESYNC: Final = (
     "stop the node, move its ledger aside with `guildmark node resync`, and let the node synchronize from its peers"
 )
@@ -313,7 +316,9 @@ def prefix_end(prefix: bytes) -> bytes | None:
 def check_of(key: bytes, value: bytes) -> bytes:
     """Return what is kept in front of a value."""
     # The key's length first: no other key and value run together to the same bytes.
-    return hashlib.sha256(_CHECK + len(key).to_bytes(4, "big") + key + value).digest()[:CHECK_BYTES]
+    size = len(key)
+    before = _BEFORE_KEYS[size] if size < _SHORT_KEYS else _CHECK + size.to_bytes(4, "big")
+    return hashlib.sha256(before + key + value).digest()[:CHECK_BYTES]
 
 
 def _lock(path: Path) -> int:

@@ -58,12 +58,16 @@ _Change = tuple[Branch, int, Any]
 class PendingUpdate:
     """A computed but not yet applied change; valid for the tree as it was when `update` ran."""
 
-    __slots__ = ("base", "hashed", "paths", "root", "staged", "top")
+    __slots__ = ("base", "hashed", "paths", "root", "sorted_paths", "staged", "top")
 
-    def __init__(self, base: Digest, made: Made, staged: list[_Change], paths: list[str]) -> None:
+    def __init__(
+        self, base: Digest, made: Made, staged: list[_Change], paths: list[bytes], sorted_paths: list[str]
+    ) -> None:
         self.base = base
         self.paths = paths
-        """sha256 of every changed key, in hex and in order."""
+        """sha256 of every changed key, in the order of the changes."""
+        self.sorted_paths = sorted_paths
+        """The same in hex, in order."""
         self.hashed, self.top = made
         self.root = root_of(self.hashed)
         self.staged = staged
@@ -89,7 +93,12 @@ class StateTree:
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> PendingUpdate:
         """Compute the effect of `changes` (key -> new value, None deletes) without applying it."""
-        return self._pending(_entries(changes.items()))
+        entries, paths = _entries(changes.items())
+        if not entries:
+            return PendingUpdate(self.root, (self._hashed, self._top), [], [], [])
+        update = _Update(entries)
+        made = update.apply(self._top, 0, 0, len(entries))
+        return PendingUpdate(self.root, made, update.staged, paths, [entry[0] for entry in entries])
 
     def commit(self, pending: PendingUpdate) -> None:
         """Apply `pending`, which must have been computed on the tree as it is."""
@@ -192,26 +201,22 @@ class StateTree:
             return node[HASH_BYTES:]
         return None
 
-    def _pending(self, entries: list[_Entry]) -> PendingUpdate:
-        if not entries:
-            return PendingUpdate(self.root, (self._hashed, self._top), [], [])
-        update = _Update(entries)
-        made = update.apply(self._top, 0, 0, len(entries))
-        return PendingUpdate(self.root, made, update.staged, [entry[0] for entry in entries])
 
-
-def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> list[_Entry]:
+def _entries(changes: Iterable[tuple[bytes, bytes | None]]) -> tuple[list[_Entry], list[bytes]]:
+    """Return the entries in order, and the paths in that of `changes`."""
     sha256 = hashlib.sha256
     entries: list[_Entry] = []
+    paths: list[bytes] = []
     for key, value in changes:
         path = sha256(key).digest()
+        paths.append(path)
         if value is None:
             entries.append((path.hex(), path, b"", None))
         else:
             leaf = path + sha256(VALUE + value).digest()
             entries.append((path.hex(), path, leaf, sha256(LEAF + leaf).digest()))
     entries.sort()
-    return entries
+    return entries, paths
 
 
 class _Update:

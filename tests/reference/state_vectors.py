@@ -14,6 +14,7 @@ import msgpack
 from ledger.state.batch_proofs import prove_batch
 from ledger.state.proofs import prove
 from ledger.state.tree import StateTree
+from tests.reference.state_tree import leaf_of
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "spec" / "vectors" / "state.json"
 SEARCHED = 20_000
@@ -119,12 +120,22 @@ def refused(name: str, records: Records, rng: random.Random) -> list[dict[str, A
         value, proof = records.get(key), prove(tree, key).encode()
         opposite = b"forged" if value is None else None
         add("proof", "the opposite", {key: opposite}, proof)
+        if value is not None:
+            version, branches, _ = msgpack.unpackb(proof)
+            forged = msgpack.packb([version, branches, leaf_of(key, value)], use_bin_type=True)
+            add("proof", "absence beside the record's own leaf", {key: None}, forged)
         for why, data in mutations(proof, rng):
             add("proof", why, {key: value}, data)
     claims = {key: records.get(key) for key in keys}
     batch = prove_batch(keys, tree.path).encode()
     for key in keys:
         add("batch", "the opposite for one", claims | {key: b"forged" if claims[key] is None else None}, batch)
+    for key in (key for key in keys if records.get(key) is not None):
+        alone = prove_batch([key], tree.path).encode()
+        version, nodes = msgpack.unpackb(alone)
+        forged = msgpack.packb([version, [*nodes[:-1], leaf_of(key, records[key])]], use_bin_type=True)
+        add("batch", "absence beside the record's own leaf", {key: None}, forged)
+        add("batch", "a leaf that the verifier makes", {key: records[key]}, forged)
     if prove_batch(keys[1:], tree.path).encode() != batch:  # else the same nodes say it
         add("batch", "a key less", dict(list(claims.items())[1:]), batch)
     for why, data in mutations(batch, rng):

@@ -6,9 +6,14 @@ import random
 from pathlib import Path
 
 import pytest
+from epochs_kit import Consortium, remove
+from epochs_kit import make_genesis as make_consortium
 from ledger_core_kit import REGISTRY, START_MS, Kit, Put, make_genesis
 
 from ledger import pruning
+from ledger.certificates.export import export
+from ledger.certificates.subjects import AccountSubject
+from ledger.certificates.verification import verify
 from ledger.chain import Chain
 from ledger.errors import InvalidProof, LedgerError
 from ledger.parameters import LIFETIME_MS_MAX
@@ -142,6 +147,36 @@ def test_pruned_and_whole_chains_reach_the_same_blocks(monkeypatch: pytest.Monke
             pruned.reopen()
     assert pruned.chain.oldest_block > 20
     assert pruned.chain.head.timestamp_ms > START_MS
+
+
+def test_a_pruned_chain_still_leads_from_the_genesis_through_every_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P3: headers and certificates of epoch ends outlive their blocks, so that certificates of the present verify."""
+    monkeypatch.setattr(pruning, "BLOCKS_MIN", 4)
+    world = Consortium(make_consortium(6))
+    pruned = Chain.open(MemoryStore(), world.genesis, retention=Retention(blocks=4))
+
+    def follow() -> None:
+        """Take the blocks over, with a certificate of each."""
+        for height in range(pruned.height + 1, world.chain.height + 1):
+            pruned.replay(world.chain.encoded_block(height) or b"")
+            pruned.add_certificate(world.certify(height))
+
+    ends: list[int] = []
+    for name in ("v5", "v4"):
+        world.approve(remove(name))
+        ends.append(world.chain.epoch.end or 0)
+        world.turn()
+        follow()
+    for _ in range(40):
+        world.execute(step_ms=LIFETIME_MS_MAX // 10)
+        follow()
+    assert pruned.oldest_block > max(ends) > 0
+    assert pruned.block(ends[0]) is None
+    assert [height for height in range(1, pruned.oldest_block) if pruned.header(height)] == ends
+    data = export(pruned, AccountSubject(world.accounts["org-0"]))
+    assert verify(data, world.network_id).height == pruned.height
+    reopened = Chain.open(pruned._store, world.genesis, retention=Retention(blocks=4))
+    assert (reopened.head, reopened.oldest_block) == (pruned.head, pruned.oldest_block)
 
 
 def directory_bytes(path: Path) -> int:

@@ -111,6 +111,10 @@ class Archive:
     def header(self, height: int) -> Header | None:
         return self._record(b"h" + _number(height), Header)
 
+    def block_hash(self, height: int) -> Digest | None:
+        header = self.header(height)
+        return None if header is None else block_hash(header)
+
     def present_header(self, height: int) -> Header:
         """Return the header of a block that must be here.
 

@@ -118,7 +118,7 @@ class Chain:
         self._history = StateHistory(store, self._tree, self._state, 0, 0)
         self._pruner = Pruner(self.archive, self._history, self._retention)
         self._replay = ReplayIds()
-        self._facts = ChainFacts(self._hash_at, judge)
+        self._facts = ChainFacts(self.archive.block_hash, judge)
         self._following = Following()
         self.head: Header
         self.head_hash: Digest
@@ -382,10 +382,6 @@ class Chain:
         if self.oldest_block <= height <= self.height:
             return self.archive.present_block(height)
         return None
-
-    def _hash_at(self, height: int) -> Digest | None:
-        header = self.archive.header(height)
-        return None if header is None else block_hash(header)
 
     # --- epochs and certificates
 

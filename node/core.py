@@ -96,7 +96,9 @@ class NodeCore:
         self._heads = HeadExchange(ports.clock, ports.links, ports.executor, self._on_head_shown)
         self._server = BlockServer(ports.links, ports.executor)
         self.records = RecordExchange(ports.clock, ports.links, ports.executor)
-        self._desk = SyncDesk(self.synchronizer, self._server, self._heads, self._intake, self.records)
+        self._desk = SyncDesk(
+            self.synchronizer, self._server, self._heads, self._intake, self.records, ports.links.misbehaved
+        )
         self.follower = LedgerFollower(self._ledger, self.epochs, self._intake)
         """What gossip needs of this."""
         self.refused_payloads: dict[str, int] = {}

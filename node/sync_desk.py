@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from node.block_server import BlockServer
 from node.heads import HeadExchange
-from node.intake import Intake
+from node.intake import Admission, Intake
 from node.ports import Clock, Links
 from node.record_exchange import RecordExchange
 from node.synchronizer import Synchronizer
@@ -28,6 +28,7 @@ from p2p.channels import Channel
 
 OFFERS_AT_ONCE_MAX: Final = 4
 """Offers of one peer that are being judged; more are dropped, and the peer offers again."""
+FORGED: Final = "transaction.bad_signature"
 OFFERED_TO: Final = 2
 """Peers that get an offer, others each time: one may be faulty."""
 OFFERED_AGAIN_MS: Final = 2_000
@@ -44,7 +45,10 @@ class SyncDesk:
         heads: HeadExchange,
         intake: Intake,
         records: RecordExchange,
+        misbehaved: Callable[[str, str], None],
     ) -> None:
+        """`misbehaved` gets a peer that sent what no correct peer sends, and what that was."""
+        self._misbehaved = misbehaved
         self._synchronizer = synchronizer
         self._server = server
         self._heads = heads
@@ -75,7 +79,10 @@ class SyncDesk:
             return
         self._judging[peer] = self._judging.get(peer, 0) + 1
 
-        def done(_: object) -> None:
+        def done(admissions: Sequence[Admission]) -> None:
+            if any(admission.code == FORGED for admission in admissions):
+                # A correct node has checked the signature of what it offers: who makes others check pays for it.
+                self._misbehaved(peer, "offered a transaction with a bad signature")
             self._judging[peer] -= 1
             if not self._judging[peer]:
                 del self._judging[peer]

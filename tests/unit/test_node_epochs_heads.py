@@ -9,6 +9,7 @@ from node_core_kit import Clock, Executor, Links
 
 from ledger.errors import StorageError
 from node.heads import ANSWER_PERIOD_MS, ASKED_AT_ONCE_MAX, HeadExchange
+from node.intake import Admission
 from node.sync_desk import OFFERED_AGAIN_MS, OFFERED_TO, OFFERS_AT_ONCE_MAX, SyncDesk, TransactionOffers, parts
 from node.wire import (
     OFFER_BYTES_MAX,
@@ -234,7 +235,8 @@ class Desk:
         self.synchronizer, self.server, self.heads, self.intake = Recorder(), Recorder(), Recorder(), Recorder()
         self.records = Recorder()
         clerks: list[Any] = [self.synchronizer, self.server, self.heads, self.intake, self.records]
-        self.desk = SyncDesk(*clerks)
+        self.blamed: list[tuple[str, str]] = []
+        self.desk = SyncDesk(*clerks, lambda peer, reason: self.blamed.append((peer, reason)))
 
     def offer(self, peer: str, *transactions: bytes) -> None:
         self.desk.on_message(peer, TransactionsOffer(transactions))
@@ -266,3 +268,15 @@ def test_offers_are_judged_a_few_of_one_peer_at_a_time() -> None:
     assert desk.desk._judging == {}, "nothing is remembered of peers that wait for nothing"
     desk.offer("flood", b"three")
     assert desk.intake.calls[-1][1] == (b"three",)
+
+
+def test_a_peer_that_offers_a_forged_transaction_is_named() -> None:
+    """N8: a correct one has checked what it offers; anything else may go wrong on the way without its doing."""
+    desk = Desk()
+    codes = ["", "pool.full", "pool.organization_rate", "transaction.expired", "transaction.unknown_signer"]
+    desk.offer("honest", *(b"%d" % number for number in range(len(codes))))
+    desk.intake.calls[-1][2]([Admission(bytes(32), code) for code in codes])
+    assert desk.blamed == []
+    desk.offer("forger", b"one", b"two")
+    desk.intake.calls[-1][2]([Admission(bytes(32)), Admission(bytes(32), "transaction.bad_signature")])
+    assert [peer for peer, _ in desk.blamed] == ["forger"]

@@ -1,9 +1,9 @@
-"""Threads, each with a process of its own for large jobs, for computations that touch nothing of the node's.
+"""Threads, each with a process of its own where there is much to do, for computations that touch nothing of the node's.
 
 The blocks that peers send are checked here, which is mostly signatures. libsodium gives up the interpreter's lock for
 each, and a thread that executes blocks beside it gives it back half a millisecond later: in threads alone, checking and
-executing would take turns. A process has a lock of its own. It is started for the first large job, and ended when none
-has come for a while.
+executing would take turns. A process has a lock of its own. It is started when there is much to do, and ended when
+nothing has come for a while.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from node.executor_pipe import receive, send
 from node.ports import Answer
 
 WORKERS_MAX: Final = 8
-LARGE_BYTES: Final = 128 * 1024
-"""A job about so much is worth a process, which takes as long to start as its signatures take to check; and whatever
-comes while one runs."""
+LARGE_BYTES: Final = 512 * 1024
+"""Jobs about so much in all are worth a process: to check their signatures takes about as long as to start it. With it
+there it does whatever comes."""
 IDLE_S: Final = 10.0
 """After so long without a job the process ends."""
 
@@ -72,12 +72,13 @@ class ProcessWorkers:
 
     def _run(self) -> None:
         process: _Process | None = None
+        given_bytes = 0
         while True:
             try:
-                work = self._jobs.get(timeout=IDLE_S if process is not None else None)
+                work = self._jobs.get(timeout=IDLE_S if given_bytes else None)
             except queue.Empty:
                 _end(process)
-                process = None
+                process, given_bytes = None, 0
                 continue
             if work is None:
                 break
@@ -85,13 +86,14 @@ class ProcessWorkers:
                 continue
             job, answer, size_bytes = work
             try:
-                if process is None and size_bytes >= LARGE_BYTES:
+                given_bytes += size_bytes
+                if process is None and given_bytes >= LARGE_BYTES:
                     process = _Process.start()
                 try:
                     result = job() if process is None else process.compute(job)
                 except (EOFError, OSError):  # it was killed, or there is no room for one: there is work to do anyhow
                     _end(process)
-                    process = None
+                    process, given_bytes = None, 0
                     result = job()
             except LedgerError as error:
                 self._post(partial(answer, None, error))

@@ -94,6 +94,7 @@ class NodeCore:
         self._driver = ConsensusDriver(self.epochs.engine, journal, ports.clock, self._transmit, self._ledger)
         self._ledger.driver = self._driver
         self._heads = HeadExchange(ports.clock, ports.links, ports.executor, self._on_head_shown)
+        self._ledger.on_entered = self._ask_for_more
         self._server = BlockServer(ports.links, ports.executor)
         self.records = RecordExchange(ports.clock, ports.links, ports.executor)
         self._desk = SyncDesk(
@@ -162,6 +163,11 @@ class NodeCore:
             self._heads.ask(self.epochs.epoch, self.certified_height)
         if self._duties is not None:
             self._duties.caught_up = self.synchronizer.target_height is None
+
+    def _ask_for_more(self) -> None:
+        """An epoch has begun here, and may be over elsewhere; nobody tells that to a node that does not vote."""
+        if self.epochs.follows_only:
+            self._heads.ask(self.epochs.epoch, self.certified_height)
 
     # --- links
 

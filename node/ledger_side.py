@@ -72,6 +72,8 @@ class LedgerSide:
     ) -> None:
         self.driver: ConsensusDriver
         """Set before anything is started."""
+        self.on_entered: Callable[[], None] = lambda: None
+        """Called when another epoch has begun here."""
         self.before_sync: BeforeSync = _without_delay
         """Asked before blocks are; see there."""
         self.head = head
@@ -311,4 +313,5 @@ class LedgerSide:
         for node in self._links.connected():
             if (replica := self._epochs.index.get(node)) is not None:
                 self.driver.handle(PeerConnected(ReplicaId(replica)))
+        self.on_entered()
         self._intake.poll()

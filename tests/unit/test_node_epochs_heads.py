@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from epochs_kit import Consortium, make_genesis
 from node_core_kit import Clock, Executor, Links
+from node_epochs_kit import Member
 
 from ledger.errors import StorageError
 from node.heads import ANSWER_PERIOD_MS, ASKED_AT_ONCE_MAX, HeadExchange
@@ -29,6 +31,7 @@ from node.wire import (
 from p2p.channels import Channel
 from primitives.codec import encode
 from primitives.finality import FinalityCertificate
+from simulation.world import START_MS
 
 PEERS = [f"peer-{index}" for index in range(8)]
 
@@ -280,3 +283,17 @@ def test_a_peer_that_offers_a_forged_transaction_is_named() -> None:
     desk.offer("forger", b"one", b"two")
     desk.intake.calls[-1][2]([Admission(bytes(32)), Admission(bytes(32), "transaction.bad_signature")])
     assert [peer for peer, _ in desk.blamed] == ["forger"]
+
+
+# --- the way over several epochs
+
+
+def test_a_node_that_does_not_vote_goes_through_ended_epochs_without_waiting_for_its_next_look() -> None:
+    """Where epochs are short, a look a second would set the pace of catching up."""
+    member = Member("n0", Consortium(make_genesis(4, 5, development=True, rejoin_interval_ms=0)))
+    for incarnation in range(1, 4):
+        member.end_epoch(member.world.rejoin("v1", incarnation))
+    member.core.start()
+    member.answer()
+    assert (member.core.epochs.epoch, member.core.certified_height) == (3, member.world.chain.height)
+    assert member.node.clock.now_ms() == START_MS

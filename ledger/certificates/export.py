@@ -141,8 +141,7 @@ def _handoffs(chain: Chain, first: int, last: int) -> tuple[Handoff, ...]:
         height = epochs.last_height(view, epoch)
         assert height is not None
         header, finality = chain.header(height), chain.certificate(height)
-        assert header is not None
-        if finality is None:
+        if header is None or finality is None:
             raise LedgerError("certificate.pending", f"the certificate of block {height}, an epoch's last, is not here")
         handoffs.append(Handoff(header, finality, members_of(chain, epoch + 1)))
     return tuple(handoffs)

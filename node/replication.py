@@ -270,6 +270,10 @@ class Replication:
             await self._report(key)
         except ArtifactTakenDown:
             log.info("an artifact was taken down", root=root)
+        except ChunkStoreError as error:
+            log.error("the chunk store cannot be used", root=root, code=error.code, reason=error.message)
+            await asyncio.sleep(STORE_RETRY_S)
+            self._again.add(key)
         except ArtifactError as error:
             # The bytes contradict the registered root and size, or the profile: nobody can ever hold it.
             log.warning("an artifact cannot be held", root=root, code=error.code, reason=error.message)

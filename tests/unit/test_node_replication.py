@@ -591,3 +591,29 @@ def test_a_takedown_ends_a_fetch_that_waits_or_runs(tmp_path: Path) -> None:
             assert members[1].accused == []
 
     asyncio.run(check())
+
+
+def test_a_full_store_is_no_refusal_and_the_fetch_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D4: nothing is lost, and nobody is accused."""
+    monkeypatch.setattr("node.replication.STORE_RETRY_S", 0.05)
+
+    async def check() -> None:
+        data = os.urandom(3 << 20)
+        root, blocks = blocks_of(tmp_path, data)
+        async with network(tmp_path, count=1) as (ledger, [one]):
+            register(ledger, [one], root, len(data))
+            await upload(one, root, blocks)
+            await held(ledger, root, 1)
+            late = join(tmp_path, "n1", one)
+            late.store._capacity_bytes = 2 << 20
+            async with asyncio.timeout(20):
+                while late.store.size_bytes < 1 << 20:  # noqa: ASYNC110 - the disk tells nobody
+                    await asyncio.sleep(0.01)
+            assert (await late.shelf.status(root)).state in ("waiting", "fetching")
+            late.store._capacity_bytes = 1 << 40
+            await held(ledger, root, 2)
+            assert late.accused == []
+
+    asyncio.run(check())

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import StorageError
 from ledger.snapshot.format import CHUNK_BYTES_TARGET, RECORD_OVERHEAD_BYTES
+from ledger.snapshot.shelf import disk_error
 from ledger.snapshot.subtrees import Chunk, Record, cut
 from primitives.codec import encode
 
@@ -106,7 +106,7 @@ class Buckets:
                     file.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
                 yield
         except OSError as error:
-            raise StorageError("storage.failed", f"{self._directory}: {error.strerror or error}") from error
+            raise disk_error(self._directory, error) from error
         self._held.clear()
         self._held_bytes = 0
 

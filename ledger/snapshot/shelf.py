@@ -9,6 +9,7 @@ so that after a crash there is a whole snapshot or none. Safe to read while anot
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -53,7 +54,7 @@ class Draft:
         self.path = path
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a piece, durably but for its name. Raises StorageError `storage.failed`."""
+        """Write a piece, durably but for its name. Raises StorageError."""
         partial = self.path.joinpath(name + ".partial")
         try:
             with partial.open("wb") as file:
@@ -63,7 +64,7 @@ class Draft:
                 os.fsync(file.fileno())
             partial.rename(self.path.joinpath(name))
         except OSError as error:
-            raise _failed(partial, error) from error
+            raise disk_error(partial, error) from error
 
     def read(self, name: str) -> bytes | None:
         """Return a piece that was written before, in an earlier life perhaps; None when it is not there or decayed."""
@@ -80,7 +81,7 @@ class SnapshotShelf:
         """Open it, or make it; clear away what a crash left.
 
         Raises:
-            StorageError: `storage.failed`.
+            StorageError: `storage.full`, `storage.failed`.
         """
         self.path = path
         self.keep = keep
@@ -90,14 +91,14 @@ class SnapshotShelf:
             for left in path.glob(f"{_GOING}*"):
                 shutil.rmtree(left, ignore_errors=True)
         except OSError as error:
-            raise _failed(path, error) from error
+            raise disk_error(path, error) from error
 
     def heights(self) -> list[int]:
         """Return the heights of all snapshots, rising."""
         try:
             return sorted(int(entry.name) for entry in os.scandir(self.path) if entry.name.isdecimal())
         except OSError as error:
-            raise _failed(self.path, error) from error
+            raise disk_error(self.path, error) from error
 
     def entries(self) -> list[SnapshotEntry]:
         """Return what is there, rising by height; what cannot be read is put away."""
@@ -149,7 +150,7 @@ class SnapshotShelf:
         """Begin a snapshot in a directory of its own; with `resume` go on with one that was begun under this name.
 
         Raises:
-            StorageError: `storage.failed`.
+            StorageError: `storage.full`, `storage.failed`.
         """
         path = self.path.joinpath(_DRAFT + name)
         try:
@@ -157,14 +158,14 @@ class SnapshotShelf:
                 shutil.rmtree(path)
             path.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise _failed(path, error) from error
+            raise disk_error(path, error) from error
         return Draft(path)
 
     def finish(self, draft: Draft, height: int) -> None:
         """Put a complete draft on the shelf, durably, and take away the oldest beyond `keep`.
 
         Raises:
-            StorageError: `storage.failed`.
+            StorageError: `storage.full`, `storage.failed`.
         """
         try:
             sync_directory(draft.path)
@@ -173,7 +174,7 @@ class SnapshotShelf:
             draft.path.rename(self.path.joinpath(str(height)))
             sync_directory(self.path)
         except OSError as error:
-            raise _failed(draft.path, error) from error
+            raise disk_error(draft.path, error) from error
         for old in self.heights()[: -self.keep]:
             self.drop(old)
 
@@ -190,7 +191,7 @@ class SnapshotShelf:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _failed(gone, error) from error
+            raise disk_error(gone, error) from error
         shutil.rmtree(gone, ignore_errors=True)
 
 
@@ -200,7 +201,7 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _failed(path, error) from error
+        raise disk_error(path, error) from error
     data = stored[:-DIGEST_BYTES]
     return data if stored[-DIGEST_BYTES:] == _check_of(data) else None
 
@@ -218,5 +219,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _failed(path: Path, error: OSError) -> StorageError:
-    return StorageError("storage.failed", f"{path}: {error.strerror or error}")
+def disk_error(path: Path, error: OSError) -> StorageError:
+    """Return what to raise: `storage.full` where room would help, else `storage.failed`."""
+    code = "storage.full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "storage.failed"
+    return StorageError(code, f"{path}: {error.strerror or error}")

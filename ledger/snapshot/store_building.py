@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ledger.archive import Changes, bodiless_records, ended_epoch_records, snapshot_records
-from ledger.errors import StorageError
 from ledger.operations import Registry
 from ledger.parameters import LIFETIME_MS_MAX
 from ledger.snapshot.format import Handoff, Manifest, PastBlock
-from ledger.snapshot.shelf import sync_directory
+from ledger.snapshot.shelf import disk_error, sync_directory
 from ledger.snapshot.verification import split_ids
 from ledger.state.indexes import Index
 from ledger.state.records import STATE_PREFIX
@@ -84,7 +83,7 @@ def sync_store(path: Path) -> None:
                 os.close(descriptor)
         sync_directory(path)
     except OSError as error:
-        raise StorageError("storage.failed", f"{path}: {error.strerror or error}") from error
+        raise disk_error(path, error) from error
 
 
 def switch_stores(fresh: Path, current: Path) -> None:
@@ -93,7 +92,7 @@ def switch_stores(fresh: Path, current: Path) -> None:
     A crash leaves the old one, the new one, or none beside a finished `fresh`, which `resume_switch` puts there.
 
     Raises:
-        StorageError: `storage.failed`.
+        StorageError: `storage.full`, `storage.failed`.
     """
     old = current.with_name(current.name + ".old")
     ready = current.with_name(current.name + ".ready")
@@ -103,14 +102,14 @@ def switch_stores(fresh: Path, current: Path) -> None:
         sync_directory(current.parent)
         resume_switch(current)
     except OSError as error:
-        raise StorageError("storage.failed", f"{current}: {error.strerror or error}") from error
+        raise disk_error(current, error) from error
 
 
 def resume_switch(current: Path) -> bool:
     """Finish a switch that a crash has interrupted; tell whether there was one. Before the store is opened.
 
     Raises:
-        StorageError: `storage.failed`.
+        StorageError: `storage.full`, `storage.failed`.
     """
     old = current.with_name(current.name + ".old")
     ready = current.with_name(current.name + ".ready")
@@ -125,5 +124,5 @@ def resume_switch(current: Path) -> bool:
         sync_directory(current.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise StorageError("storage.failed", f"{current}: {error.strerror or error}") from error
+        raise disk_error(current, error) from error
     return True

@@ -27,7 +27,7 @@ HEIGHTS_PER_BLOCK: Final = 2
 COMPACTED_AFTER: Final = 1_024
 """Dropped heights after which the store is asked to give their room back."""
 
-_BY_HEIGHT: Final = (b"b", b"c", b"d", b"h", b"i", b"r", b"x")
+_BY_HEIGHT: Final = (b"b", b"c", b"d", b"h", b"i", b"r", b"v", b"x")
 """Prefixes under which heights follow: what was dropped lies at their beginnings."""
 _SCATTERED: Final = (b"n", b"t", b"u")
 """Prefixes under which it lies everywhere."""

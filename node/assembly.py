@@ -122,10 +122,7 @@ class Node:
         settings, measurement = self._files.configuration, self._measurement
         post = LoopPost(loop, self._on_fatal)
         self._clock = LoopClock(loop, self._on_fatal)
-        try:
-            await asyncio.to_thread(finish_switch, self._files.directory)
-        except StorageError as error:
-            raise DirectoryUnusable(error.message) from error
+        await asyncio.to_thread(finish_switch, self._files.directory)
         self._mender = Mender(post)
         self._executor = self._make_executor(post)
         opening, registered = await self._open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
+from ledger.errors import StorageError
 from ledger.genesis import Genesis
 from ledger.snapshot.shelf import SnapshotShelf
 from ledger.snapshot.store_building import resume_switch
@@ -12,6 +13,7 @@ from node.configuration import Snapshots
 from node.data_directory import DataDirectory
 from node.event_loop import OnFatal, ThreadJobs
 from node.executor import Post
+from node.failures import DirectoryUnusable
 from node.ports import Clock, Links
 from node.snapshot_exchange import SnapshotExchange, SnapshotInstalled
 from node.snapshot_fetching import SnapshotFetcher
@@ -69,7 +71,10 @@ def finish_switch(directory: DataDirectory) -> None:
     """Finish what a crash has interrupted, and clear away what it left half. Before the ledger is opened.
 
     Raises:
-        StorageError: the directory refuses.
+        DirectoryUnusable: it cannot be written.
     """
-    resume_switch(directory.chain)
+    try:
+        resume_switch(directory.chain)
+    except StorageError as error:
+        raise DirectoryUnusable(error.message) from error
     shutil.rmtree(directory.fresh_chain, ignore_errors=True)

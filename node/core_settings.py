@@ -35,7 +35,7 @@ def gossip_configuration(settings: Configuration, *, votes: bool) -> GossipConfi
     wanted, defaults = settings.gossip, GossipConfiguration()
     return GossipConfiguration(
         active_max=wanted.active_view,
-        own_choices=min(defaults.own_choices, wanted.active_view - 1),
+        own_choices=min(defaults.own_choices, wanted.active_view // 2),
         places_left=0 if votes else defaults.places_left,
         passive_max=wanted.passive_view,
         messages_per_second=wanted.messages_per_second,

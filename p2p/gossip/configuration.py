@@ -10,7 +10,7 @@ from p2p.gossip.messages import SAMPLE_NODES_MAX, WALK_NODES_MAX
 
 _RANGES: Final = {
     "active_max": (2, 32),
-    "own_choices": (1, 31),
+    "own_choices": (1, 16),
     "places_left": (0, 31),
     "passive_max": (4, 256),
     "join_steps": (1, WALK_NODES_MAX - 1),
@@ -48,7 +48,8 @@ class GossipConfiguration(msgspec.Struct, frozen=True):
     active_max: int = 5
     """Neighbors at most: the node's fan-out."""
     own_choices: int = 2
-    """Places among them that only nodes fill which this one drew from the registry: those who ask cannot take them."""
+    """Places among them that only nodes fill which this one drew from the registry: those who ask cannot take them. At
+    most half, for whom one node chooses must have a place for those who ask."""
     places_left: int = 1
     """Places that are not filled by asking, so that those who ask find one. A source asks until it is full, with 0: the
     links next to it are what makes the tree flat."""
@@ -105,5 +106,5 @@ class GossipConfiguration(msgspec.Struct, frozen=True):
             value = getattr(self, field)
             if not low <= value <= high:
                 raise ValueError(f"{field} is {value}; allowed are {low} to {high}")
-        if self.own_choices >= self.active_max:
-            raise ValueError("own_choices is not below active_max: nobody who asks would find a place")
+        if 2 * self.own_choices > self.active_max:
+            raise ValueError("own_choices is above half of active_max: those that nodes choose would have no places")

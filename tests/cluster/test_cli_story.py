@@ -92,6 +92,32 @@ def test_owners_hand_over_shares_and_together_the_whole(shell: Shell) -> None:
     assert (shown["name"], shown["tags"], shown["aliases"]) == ("work again", ["blue"], {"production": 1})
 
 
+def test_an_artifact_is_taken_down_restored_and_uploaded_again(shell: Shell) -> None:
+    (shell.directory / "song.bin").write_bytes(os.urandom(1_500_000))
+    registered = ("asset", "register", "song.bin", "--kind", "artwork", "--name", "song", "--account", "alder")
+    made = shell(*registered, "--public", "--wait-held")
+    asset, cid = made["asset"], made["cid"]
+    assert shell("asset", "upload", "song.bin", "--account", "alder") == {"asset": asset, "version": 1, "cid": cid}
+
+    def decide(*change: str) -> None:
+        proposal = shell("governance", "propose", *change, "--account", "alder")["proposal"]
+        for name in ("alder", "birch", "cedar", "dogwood"):
+            if shell("governance", "show", proposal)["state"] == "open":
+                shell("governance", "vote", proposal, "--approve", "--account", name)
+        assert shell("governance", "show", proposal)["state"] == "approved"
+
+    decide("take-down", cid, "--reason", "infringing")
+    assert [row["cid"] for row in shell("governance", "takedowns")] == [cid]
+    assert shell("asset", "show", asset)["latest"]["taken_down"]["reason"] == "infringing"
+    refused = shell("asset", "download", asset, "copy.bin", "--anonymous", ends_with=1)
+    assert refused["error"]["code"] == "artifact.taken_down"
+    decide("restore", cid)
+    assert shell("governance", "takedowns") == []
+    shell("asset", "upload", "song.bin", "--account", "alder", "--wait-held")
+    shell("asset", "download", asset, "copy.bin", "--anonymous")
+    assert (shell.directory / "copy.bin").read_bytes() == (shell.directory / "song.bin").read_bytes()
+
+
 def test_accounts_are_opened_and_paid(shell: Shell) -> None:
     opened = shell("account", "open", "dora", "--account", "dogwood")
     assert opened["organization"] == "dogwood"

@@ -56,6 +56,9 @@ prepared: list[tuple[bytes, bytes]] = []
 class Write(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="bench.write"):
     """Write what is prepared."""
 
+    payload: bytes = b""
+    """Nobody's: it makes blocks as large as wanted."""
+
 
 def _write(context: Context, operation: Write) -> None:  # noqa: ARG001 - a handler
     put = context.view.put
@@ -120,15 +123,15 @@ def key_of(number: int) -> bytes:
     return b"bench/%026d" % number
 
 
-def block(chain: Chain, changes: list[tuple[bytes, bytes]]) -> float:
+def block(chain: Chain, changes: list[tuple[bytes, bytes]], payload: bytes = b"", step_ms: int = 100) -> float:
     """Execute one block that writes `changes`; return the seconds that it took."""
     prepared[:] = changes
-    now_ms = chain.head.timestamp_ms + 100
+    now_ms = chain.head.timestamp_ms + step_ms
     data = build(
         network_id=chain.network_id,
         sender=validator_account(chain.network_id, chain.genesis.validators[0]),
         key=KEYS[0],
-        operations=(Write(),),
+        operations=(Write(payload),),
         expires_at_ms=now_ms + 60_000,
     )
     began = time.perf_counter()

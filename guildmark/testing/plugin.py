@@ -76,7 +76,8 @@ def guildmark_cluster_factory(
 def guildmark_cluster(
     guildmark_cluster_factory: ClusterFactory, guildmark_options: dict[str, Any]
 ) -> Iterator[TestCluster]:
-    """A running development network of four validators: `kill`, `pause`, `resume`, `restart`, `heal`, `advance`."""
+    """A running development network of four validators: `kill`, `pause`, `resume`, `restart`, `heal`, `advance`, and
+    `add_observer`, which lets one more node join and returns its index."""
     cluster = guildmark_cluster_factory(**guildmark_options)
     yield cluster
     cluster.stop()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster_kit import Shell
 
 pytestmark = pytest.mark.cluster
+VERIFIER = Path(__file__).resolve().parents[2] / "examples" / "verify_certificate.py"
+NOBODYS = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+"""A CID of nothing that is registered."""
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +66,44 @@ def test_a_new_users_session(shell: Shell) -> None:
     network = shell("certificate", "export", asset, "--output", "proof")["network_id"]
     verified = shell("certificate", "verify", "proof", "--genesis-hash", network)
     assert [owner["account"] for owner in verified["owners"]] == [cedar]
+    assert check_alone(shell.directory / "proof", network)["subject"][0] == "asset"
+    for subject in (
+        ("version", asset, "1"),
+        ("license", offer),
+        ("grant", grant["grant"]),
+        ("account", "birch"),
+        ("absence", "--artifact", NOBODYS),
+    ):
+        made = shell("certificate", "export", *subject, "--output", "other")
+        told = shell("certificate", "verify", "other", "--genesis-hash", network)
+        assert (told["proves"], told["height"]) == (subject[0], made["height"])
+        assert check_alone(shell.directory / "other", network)["subject"][0] == subject[0]
+        assert shell("certificate", "show", "other")["checked"] is False
+    present = shell("certificate", "export", "absence", "--asset", asset, "--output", "other", ends_with=1)
+    assert present["error"]["code"] == "certificate.present"
+    height = made["height"] - 1
+    shell("certificate", "export", asset, "--since", str(height), "--output", "since")
+    start = shell("certificate", "show", "since")["start"]
+    assert start.startswith(f"{height}:")
+    shell("certificate", "verify", "since", "--genesis-hash", network, ends_with=7)
+    pinned = shell("certificate", "verify", "since", "--genesis-hash", network, "--trust", start)
+    assert (pinned["start_height"], pinned["pinned"]) == (height, True)
+    past = shell("certificate", "export", asset, "--height", str(height), "--output", "past")
+    assert past["height"] == shell("certificate", "verify", "past", "--genesis-hash", network)["height"] == height
+
     data = bytearray((shell.directory / "proof").read_bytes())
     data[len(data) // 2] ^= 1
     (shell.directory / "proof").write_bytes(data)
     shell("certificate", "verify", "proof", "--genesis-hash", network, ends_with=7)
+
+
+def check_alone(file: Path, network: str) -> dict[str, Any]:
+    """Check a certificate with the verifier of the examples, in a process without our packages."""
+    run = subprocess.run(
+        [sys.executable, "-I", str(VERIFIER), str(file), network], capture_output=True, text=True, check=True
+    )
+    proven: dict[str, Any] = json.loads(run.stdout)
+    return proven
 
 
 def test_owners_hand_over_shares_and_together_the_whole(shell: Shell) -> None:

@@ -6,15 +6,17 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from guildmark.certificates import verify_certificate
 from guildmark.errors import Denied, NotFound, Refused, VerificationFailed
 from guildmark.licenses import terms
-from guildmark.sync import Client
+from guildmark.sync import Client, LightClient
 from guildmark.testing.clusters import AccountFactory, TestCluster
 from guildmark.transfers import whole
+from ledger.certificates.subjects import AssetSubject
 from ledger.modules.assets.operations import Derivation, Metric, Provenance
 
 pytestmark = pytest.mark.cluster
@@ -102,6 +104,13 @@ def test_a_model_is_registered_sold_downloaded_and_proven(
     data_file = guildmark_client.certificates.export(model.asset)
     verified = verify_certificate(data_file, guildmark_cluster.network_id)
     assert [owner.account for owner in verified.owners] == [stranger.text]
+    with LightClient(guildmark_cluster.network_id, guildmark_client.urls) as light:
+        trusted = light.update()
+        assert trusted.liars == ()
+        shown: Any = light.certified(AssetSubject(bytes.fromhex(model.asset)))
+        assert [owner.account for owner in shown.owners] == [stranger.text]
+        assert shown.start_height >= trusted.height
+        assert light.update(2).block_hash.hex() == guildmark_client.block(2)["block_hash"]
     for position in (0, len(data_file) // 2, len(data_file) - 1):
         damaged = data_file[:position] + bytes([data_file[position] ^ 1]) + data_file[position + 1 :]
         with pytest.raises(VerificationFailed):

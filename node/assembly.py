@@ -38,6 +38,7 @@ from node.gossip_host import GossipHost
 from node.gossip_readings import gossip_readings
 from node.http.application import Api
 from node.http.connections import Server
+from node.http.services import GossipSummary
 from node.http.table import router
 from node.keys import NodeKeys
 from node.links import ChunkSending, PayloadHandler, PeerLinks
@@ -142,6 +143,8 @@ class Node:
         snapshots = self._make_snapshots(core, post)
         peers = self._make_peers(core, replication, snapshots.exchange, registered)
         self._status = StatusReporter(core, peers, self._files.genesis, self._network_id, self._version, self.space)
+        if (gossip := self._links.gossip) is not None:
+            self._status.gossip = lambda: GossipSummary(gossip.neighbors, gossip.fresh)
         self._status.restoring = snapshots.exchange.sentence
         self._metrics.add(snapshots.exchange.readings)
         services = NodeServices(

@@ -192,6 +192,11 @@ class GossipHost:
         """Whether blocks come by gossip, so that they need not be asked for."""
         return bool(self._core.status().active) and self._time_ms() - self._delivered_ms < FRESH_MS
 
+    @property
+    def neighbors(self) -> tuple[str, ...]:
+        """The active view."""
+        return self._core.status().active
+
     def spread(self, transactions: Sequence[bytes]) -> bool:
         """Let transactions travel to validators; False when there is nobody to give them to."""
         if self._stopped or not self._core.status().active:

@@ -11,7 +11,7 @@ from node import explanation
 from node.core import CoreStatus, NodeCore
 from node.disk_space import DiskSpace
 from node.explanation import Explanation, Following, Progress, Validator
-from node.http.services import NodeStatus, PeerStatus
+from node.http.services import GossipSummary, NodeStatus, PeerStatus
 from node.metrics import Reading
 from node.sync_progress import SyncProgress
 from p2p.peers import PeerNetwork
@@ -39,6 +39,8 @@ class StatusReporter:
         self.stopping = False
         self.restoring: Callable[[], str] = str
         """Says what is being fetched in place of blocks; empty while nothing is."""
+        self.gossip: Callable[[], GossipSummary] = GossipSummary
+        """Says how gossip goes; set where it is spoken."""
         self._committed_at_s: float | None = None
         """When a block was last committed, on the monotonic clock."""
         self._waits_since_s: float | None = None
@@ -145,6 +147,7 @@ class StatusReporter:
             peers=tuple(PeerStatus(peer.node_id, peer.address, peer.connected) for peer in self._peers.peers()),
             validators=len(said.members),
             sync=core.sync,
+            gossip=self.gossip(),
         )
 
     def readings(self) -> Iterator[Reading]:

@@ -59,6 +59,15 @@ class PeerStatus(msgspec.Struct, frozen=True):
     connected: bool
 
 
+class GossipSummary(msgspec.Struct, frozen=True):
+    """How blocks reach nodes that do not vote, as this node takes part in it."""
+
+    neighbors: tuple[str, ...] = ()
+    """Node ids of its active view."""
+    brings_blocks: bool = False
+    """Whether a block came this way within the last seconds."""
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     network_id: str
     network_name: str
@@ -83,6 +92,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     validators: int
     sync: SyncProgress
     """How catching up with the others goes."""
+    gossip: GossipSummary
 
 
 class BlockSummary(msgspec.Struct, frozen=True):

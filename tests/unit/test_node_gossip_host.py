@@ -13,12 +13,13 @@ from ledger.errors import LedgerError
 from ledger.state.store import MemoryStore
 from node.chain_service import ChainService
 from node.gossip_host import FRESH_MS, GossipHost
-from node.gossip_payloads import Known
+from node.gossip_payloads import Known, block_payload
 from node.gossip_readings import gossip_readings
 from node.gossip_take import AHEAD_MAX, GAP_MS, InOrder
 from node.ports import InlineWorkers, RegisteredPeer
 from p2p.channels import Channel
 from p2p.gossip.configuration import GossipConfiguration
+from p2p.gossip.messages import Payload, encode_message, payload_id
 from primitives.finality import FinalityCertificate
 from simulation.cluster import seeded_key
 from simulation.world import Handle, World
@@ -228,6 +229,24 @@ def test_a_transaction_finds_a_validator_and_a_forged_one_goes_nowhere(ledger: L
     net.world.run(1_000)
     assert [node.host.status().pushed["transaction"] for node in others] == passed_on
     assert sum(node.host.status().refusals.get("invalid-payload", 0) for node in others) >= 1
+
+
+def test_a_block_that_no_quorum_signed_is_neither_taken_nor_passed_on(ledger: Ledger) -> None:
+    """N8: whoever makes up a block pays for it, and the true one gets through."""
+    net = Net(4, ledger)
+    blocks, headers, vouched = ledger.service.blocks(1, 1)
+    assert vouched is not None
+    two = FinalityCertificate(0, 1, vouched.block_hash, 0, vouched.signatures[:2])
+    forged = block_payload(blocks[0], headers, two)
+    liar = net.observers[0]
+    for victim in [node for node in net.observers[1:] if liar.name in node.host.status().active]:
+        lie = Payload(forged.kind, payload_id(forged.kind, forged.body), 1, forged.body, forged.seal)
+        victim.host.on_payload(liar.name, encode_message(lie))
+        assert victim.host.status().refusals["invalid-payload"] == 1
+        assert victim.height == 0
+    net.certify(ledger, [1])
+    net.world.run(2_000)
+    assert [node.height for node in net.observers] == [1] * 4
 
 
 def test_without_neighbors_nothing_is_spread(ledger: Ledger) -> None:

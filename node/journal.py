@@ -217,6 +217,8 @@ class Journal:
         self._file: AppendFile | None = None
         """None until there is a log: `begin` makes one."""
         self._size = 0
+        self._decayed = False
+        """Whether the file was found to hold something else than was written."""
         try:
             self._open_or_create()
             if self.found:
@@ -290,9 +292,29 @@ class Journal:
 
         self._run(write, written)
 
+    def check(self) -> None:
+        """Read the file again, and have it written anew where it does not hold what was made durable: what it held is
+        still known. On the jobs' thread's turn, so that nothing is written meanwhile."""
+        durable = self._durable
+
+        def read() -> None:
+            data = self._files.read(FILE_NAME)
+            try:
+                sound = data is not None and parse(self._secret, data).last_position >= durable
+            except (JournalDamaged, JournalForeign):
+                sound = False
+            if not sound:
+                self._decayed = True
+
+        self._jobs.run(read, self._read_again)
+
+    @staticmethod
+    def _read_again(error: BaseException | None) -> None:
+        """A log that cannot be read now is written to soon enough, and says so then."""
+
     @property
     def wants_rewrite(self) -> bool:
-        return self._size - self._rewritten_size >= max(REWRITE_BYTES_MIN, self._rewritten_size)
+        return self._decayed or self._size - self._rewritten_size >= max(REWRITE_BYTES_MIN, self._rewritten_size)
 
     def begin(self, epoch: int, incarnation: int, records: Sequence[bytes]) -> None:
         """Start the log anew, durably, before anything was appended in this life.
@@ -327,6 +349,7 @@ class Journal:
         """Return what puts a log with `records` in the present one's place; appends go there from now on."""
         self._unsynced = []
         self._unsynced_bytes = 0
+        self._decayed = False
         first = self._position + 1
         covered = self._position + len(records)
         self.head = head._replace(first=first, durable=covered)

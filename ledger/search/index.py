@@ -163,7 +163,7 @@ class SearchIndex:
             self._database = _connect(self._path)
             (verdict,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
             found = self._database.execute("SELECT format, network, height, block_hash FROM meta").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter while SQLite's own words are read
             return f"it cannot be read ({error})"
         if verdict != "ok":
             return f"it is damaged ({verdict})"

@@ -140,6 +140,10 @@ class ArtifactShelf:
         """Drop the walk, so that the next use sees what the store really holds."""
         self._open.pop(root, None)
 
+    def forget_all(self) -> None:
+        """Drop all walks: a block of some artifact is not held any more."""
+        self._open.clear()
+
     def take_down(self, root: str) -> None:
         """Neither take nor give blocks of `root` from now on."""
         self._down.add(root)

@@ -22,6 +22,7 @@ from ledger.search.index import SearchIndex
 from ledger.snapshot.shelf import SnapshotShelf
 from ledger.state.store import LevelStore
 from node.artifact_erasure import ArtifactErasure
+from node.artifact_scrubber import ArtifactScrubber
 from node.artifact_shelf import ArtifactShelf
 from node.chain_service import ChainService, Head, Opening
 from node.configuration import Configuration, ledger_retention, split_address
@@ -109,6 +110,7 @@ class Node:
         self._metrics = NodeMetrics()
         self.space = DiskSpace(files.directory.path, files.configuration.storage.reserve_bytes)
         self._scrubber: Scrubber | None = None
+        self._artifact_scrubber: ArtifactScrubber | None = None
         self._measurement = self._open_measurement()
 
     # --- start
@@ -173,14 +175,7 @@ class Node:
         core.start()
         self._spawn(_keep_artifacts(core, replication))
         self._mender.ask = core.records.ask
-        self._scrubber = Scrubber(
-            self._clock,
-            self._links,
-            self._executor,
-            settings.storage.scrub_period_s,
-            lambda: directory_bytes(self._files.directory.chain),
-        )
-        self._scrubber.start()
+        self._start_scrubs(core, replication)
         self._spawn(self._watch_space())
         return {"api": await self._listen_to_clients(api), "p2p": peers.address, "node_id": str(peers.node_id)}
 
@@ -261,6 +256,7 @@ class Node:
             store = ChunkStore(self._files.directory.artifacts, self._files.configuration.artifacts.capacity_bytes)
         except ChunkStoreError as error:
             raise DirectoryUnusable(error.message) from error
+        self._chunks = store
         return ArtifactShelf(store, reads)
 
     def _make_replication(self, core: NodeCore, shelf: ArtifactShelf, reads: LedgerReads) -> Replication:
@@ -383,6 +379,20 @@ class Node:
             ) from error
         return context
 
+    def _start_scrubs(self, core: NodeCore, replication: Replication) -> None:
+        period_s = self._files.configuration.storage.scrub_period_s
+        self._scrubber = Scrubber(
+            self._clock,
+            self._links,
+            self._executor,
+            period_s,
+            lambda: directory_bytes(self._files.directory.chain),
+            core.check_vote_log,
+        )
+        self._scrubber.start()
+        self._artifact_scrubber = ArtifactScrubber(self._chunks, period_s, replication.look_again)
+        self._spawn(self._artifact_scrubber.run())
+
     async def _watch_space(self) -> None:
         while True:
             await asyncio.sleep(POLL_PERIOD_S)
@@ -456,6 +466,16 @@ class Node:
         mender, scrubber = self._mender, self._scrubber
         yield Reading("guildmark_damage_found", "Reads of the ledger that met damage", mender.found, kind="counter")
         yield Reading("guildmark_damage_mended", "Records of the ledger put back", mender.mended, kind="counter")
+        if (artifacts := self._artifact_scrubber) is not None:
+            yield Reading(
+                "guildmark_artifact_scrub_blocks", "Artifact blocks read by the scrub", artifacts.blocks, kind="counter"
+            )
+            yield Reading(
+                "guildmark_artifact_blocks_damaged",
+                "Artifact blocks that had rotted",
+                artifacts.damaged,
+                kind="counter",
+            )
         if scrubber is not None:
             position = min(1.0, scrubber.pass_bytes / max(1, scrubber.total_bytes))
             yield Reading("guildmark_scrub_position", "How far the scrub is, of 1", position)

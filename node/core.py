@@ -86,6 +86,7 @@ class NodeCore:
         )
         self._duties = self._make_duties(genesis, node_id, signing_key)
         journal = Journal(ports.files, ports.jobs, on_fatal, log_secret(signing_key))
+        self._journal = journal
         maker = EngineMaker(configuration.engine, genesis.parameters, network_id(genesis), node_id, signing_key)
         self.epochs = EpochKeeper(ports, maker, journal, opening, self._duties, self._intake.on_released, on_fatal)
         self._ledger = LedgerSide(
@@ -234,6 +235,10 @@ class NodeCore:
     def is_pending(self, identifier: bytes) -> bool:
         """Whether a transaction waits here to be executed."""
         return identifier in self._intake.pool
+
+    def check_vote_log(self) -> None:
+        """Have the file of the vote log read again: what has decayed of it is written anew from memory."""
+        self._journal.check()
 
     # --- status
 

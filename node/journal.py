@@ -295,6 +295,8 @@ class Journal:
     def check(self) -> None:
         """Read the file again, and have it written anew where it does not hold what was made durable: what it held is
         still known. On the jobs' thread's turn, so that nothing is written meanwhile."""
+        if self._file is None:
+            return
         durable = self._durable
 
         def read() -> None:

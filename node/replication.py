@@ -183,6 +183,12 @@ class Replication:
             self._again.add(key)  # what is done now may have counted it
         self._add(key, facts.cid)
 
+    def look_again(self) -> None:
+        """Some block that was held is not any more: find the versions that lack it."""
+        self._shelf.forget_all()
+        self._scan_again = True
+        self._wake.set()
+
     def on_payload(self, node_id: str, payload: bytes) -> None:
         """A peer's message."""
         try:

@@ -21,14 +21,22 @@ class Scrubber:
     """Belongs to the deciding thread."""
 
     def __init__(
-        self, clock: Clock, links: Links, executor: ExecutorPort, period_s: int, size_bytes: Callable[[], int]
+        self,
+        clock: Clock,
+        links: Links,
+        executor: ExecutorPort,
+        period_s: int,
+        size_bytes: Callable[[], int],
+        on_pass: Callable[[], None] = lambda: None,
     ) -> None:
-        """`size_bytes` says about how much there is to read; `period_s` 0 reads nothing."""
+        """`size_bytes` says about how much there is to read; `period_s` 0 reads nothing; `on_pass` hears when all was
+        read."""
         self._clock = clock
         self._links = links
         self._executor = executor
         self._period_ms = period_s * 1_000
         self._measure = size_bytes
+        self._on_pass = on_pass
         self._timer: Cancelable | None = None
         self._cursor = b""
         self._stopped = False
@@ -81,4 +89,5 @@ class Scrubber:
                 self._plan()
             else:
                 self.passes += 1
+                self._on_pass()
                 self._begin_pass()

@@ -299,6 +299,26 @@ def test_a_failed_fsync_is_no_full_disk_whatever_it_is_called() -> None:
     assert [type(failure) for failure in fatal] == [JournalFailed]
 
 
+@pytest.mark.parametrize("at", [5, 60, -3])
+def test_a_log_that_has_decayed_is_written_anew_from_memory(at: int) -> None:
+    """D7: found while what it held is still known, and not when it is needed."""
+    disk = Disk()
+    journal = open_journal(disk)
+    for record in RECORDS:
+        journal.append(record)
+    journal.sync(lambda: None)
+    journal.check()
+    assert not journal.wants_rewrite
+    disk.current[FILE_NAME][at] ^= 1
+    journal.check()
+    assert journal.wants_rewrite
+    journal.rewrite(RECORDS, 0, 0, 0, lambda: None)
+    assert not journal.wants_rewrite
+    journal.check()
+    assert not journal.wants_rewrite
+    assert open_journal(disk).records == RECORDS
+
+
 def test_a_disk_that_refuses_at_the_start_is_named() -> None:
     disk = Disk()
     open_journal(disk)

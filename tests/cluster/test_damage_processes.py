@@ -99,7 +99,7 @@ def test_what_cannot_be_mended_is_fetched_anew_or_said(
     pay(cluster, 100)
     cluster.kill(HURT)
     process = cluster.nodes[HURT]
-    flip_record(process.directory / "chain", b"s", tmp_path / "scratch")
+    flip_record(process.directory / "chain", b"s", tmp_path / "scratch", alone=False)
     if on_damage == "stop":
         process.start(exit_with_parent=True)
         assert process._child.wait(60) == ExitCode.DAMAGED, process.tail()

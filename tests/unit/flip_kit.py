@@ -24,26 +24,34 @@ def tables(chain: Path) -> list[Path]:
     return sorted(chain.glob("*.ldb"), key=lambda path: path.stat().st_size, reverse=True)
 
 
-def flip_record(chain: Path, prefix: bytes, scratch: Path) -> Damage:
-    """Flip a byte of a table so that records whose keys begin with `prefix`, and no others, cannot be read.
+def flip_record(chain: Path, prefix: bytes, scratch: Path, *, alone: bool = True) -> Damage:
+    """Flip a byte of a table so that records whose keys begin with `prefix` cannot be read, and no others if `alone`.
 
     A table is in order of key, so the place is found by halving.
     """
-    LevelStore(chain).close()
+    store = LevelStore(chain)
+    keys = [key for key, _ in store.iterate(prefix)]
+    store.close()
     for table in tables(chain):
         low, high = 0, table.stat().st_size
-        while high - low > 256:
+        while high - low > 64:
             offset = (low + high) // 2
             flip(table, offset)
             found = damage(chain, scratch)
-            if found is not None and found.first[:1] == prefix and found.behind[:1] == prefix:
+            if found is not None and _hits(found, keys, alone=alone):
                 return found
             flip(table, offset)
-            if found is None or found.first[:1] < prefix:
+            if found is None or found.first < keys[0]:
                 low = offset
             else:
                 high = offset
-    raise AssertionError(f"no block of a table holds records of {prefix!r} alone")
+    raise AssertionError(f"no block of a table holds records of {prefix!r}")
+
+
+def _hits(found: Damage, keys: list[bytes], *, alone: bool) -> bool:
+    if alone and not keys[0] < found.first <= found.behind <= keys[-1]:
+        return False
+    return any(found.first <= key < found.behind for key in keys)
 
 
 def damage(chain: Path, scratch: Path) -> Damage | None:

@@ -145,7 +145,7 @@ def decide(cluster: Any, proposal: str) -> None:
     assert decided["state"] == "approved"
 
 
-def test_an_observer_becomes_a_validator_without_a_restart(guildmark_cluster_factory: Any) -> None:
+def test_an_observer_becomes_a_validator_without_a_restart(guildmark_cluster_factory: Any, tmp_path: Any) -> None:
     """G3: by the vote that any validator needs, on the directory and the keys that it has."""
     cluster = guildmark_cluster_factory(genesis={"window": 16}, organizations=ORGANIZATIONS)
     with cluster, cluster.client(cluster.accounts[0]) as client:
@@ -155,12 +155,22 @@ def test_an_observer_becomes_a_validator_without_a_restart(guildmark_cluster_fac
         described = ["--organization", "elm", "--organization-name", "Elm", "--address", address]
         run_node("keys", "describe", str(place), *described)
         process = cluster.nodes[index].record()
+        (tmp_path / "song.txt").write_text("la la la\n")
+        root = client.assets.register(tmp_path / "song.txt", kind="artwork", name="A song").cid
+
+        def holds() -> bool:
+            said = probe.get_json(url, f"/v1/artifacts/{root}")
+            return said is not None and bool(said["complete"])
+
+        client.artifacts.wait_held(root)
+        assert not holds()
         decide(cluster, client.governance.propose_add(place / "member.toml")["proposal"])
         assert client.observers.all() == [], "it is one thing at a time"
         wait(lambda: (probe.get_json(url, "/v1/consensus") or {"voting": False})["voting"], 60)
         said = cluster.status(index)
         assert (said["role"], said["epoch"]) == ("validator", 1)
         wait(lambda: sum(peer["connected"] for peer in cluster.status(index)["peers"]) == 4, 30)
+        wait(holds, 60)  # what validators keep, it keeps from now on
         cluster.kill(cluster.primary())  # four of five are a quorum, and it is one of them
         for _ in range(5):
             pay(cluster, index)

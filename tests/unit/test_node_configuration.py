@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.configuration import Configuration, is_loopback, load, parse, split_address
+from node.configuration import Configuration, is_loopback, ledger_retention, load, parse, split_address
 from node.failures import ConfigurationError
 
 FILE = Path("node.toml")
@@ -37,6 +37,8 @@ def test_the_documented_example_holds_exactly_the_defaults() -> None:
         ("[executor]\nmode = 'fibers'", 'executor.mode: .*allowed: "thread"'),
         ("[storage]\non_damage = 'ignore'", 'storage.on_damage: .*allowed: "stop"'),
         ("[storage]\nreserve_bytes = -1", "storage.reserve_bytes: .* from 0 to"),
+        ("[retention]\nmode = 'none'", 'retention.mode: .*allowed: "archive"'),
+        ("[retention]\nblocks = 10", "retention.blocks: .* from 1000 to"),
         ("[consensus]\nturn_ms = 0", "consensus.turn_ms: .* from 200 to 600000"),
         (
             "[consensus]\nsuspicion_timeout_ms = 9000\nsuspicion_timeout_cap_ms = 5000",
@@ -84,3 +86,9 @@ def test_addresses_are_split(text: str, expected: tuple[str, int]) -> None:
 )
 def test_only_loopback_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
+
+
+def test_blocks_are_dropped_only_where_the_mode_says_so() -> None:
+    archive = ledger_retention(parse(b"[retention]\nblocks = 5000\nhistory_blocks = 100", FILE))
+    assert (archive.blocks, archive.history_blocks) == (0, 100)
+    assert ledger_retention(parse(b"[retention]\nmode = 'pruned'\nblocks = 5000", FILE)).blocks == 5_000

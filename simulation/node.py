@@ -21,7 +21,7 @@ from p2p.channels import Channel
 from primitives.keys import SigningKey
 from simulation.disk import SimulatedDisk, SimulatedStore
 from simulation.network import Network
-from simulation.ports import CrashPoint, SimulatedPorts, Surroundings
+from simulation.ports import CrashPoint, SimulatedPorts, SimulatedWorkers, Surroundings
 from simulation.world import World
 
 
@@ -128,6 +128,7 @@ class SimulatedNode:
                 links=ports,
                 executor=ports,
                 verifier=InlineVerifier(),
+                workers=SimulatedWorkers(ports),
                 entropy=lambda: self.world.random.randbytes(32),
             ),
             on_fatal=self._fatal,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from ledger.errors import LedgerError
 from node.chain_service import ChainService
-from node.ports import Answer, RegisteredPeer
+from node.ports import Answer, InlineWorkers, RegisteredPeer
 from p2p.channels import Channel
 from simulation.disk import PowerLost, SimulatedDisk
 from simulation.network import Network
@@ -18,6 +18,8 @@ from simulation.world import Handle, World
 
 SYNC_MS_MAX: Final = 4
 EXECUTION_MS_MAX: Final = 3
+CHECK_MS_MAX: Final = 8
+"""Of a range of blocks by a worker."""
 
 Crash: TypeAlias = Literal["before", "torn", "after"]
 """Where in a piece of work a crash strikes: before it, while the disk writes, after it but before anyone hears."""
@@ -46,6 +48,16 @@ class Surroundings(msgspec.Struct, frozen=True):
     """(peer, reason) of what the node complained about."""
     work_done: dict[str, int]
     """Kind -> pieces of work begun, over all lives."""
+
+
+class SimulatedWorkers:
+    """`node.ports.Workers` of one life: the name `run` is that of its jobs."""
+
+    def __init__(self, ports: SimulatedPorts) -> None:
+        self._ports = ports
+
+    def run(self, job: Callable[[], Any], answer: Answer, size_bytes: int) -> None:
+        self._ports.compute(job, answer, size_bytes)
 
 
 class SimulatedPorts:
@@ -159,6 +171,13 @@ class SimulatedPorts:
                 self._later(0, lambda: answer(result, failure))
 
         self._in_turn("ledger", EXECUTION_MS_MAX, work)
+
+    # --- Workers
+
+    def compute(self, job: Callable[[], Any], answer: Answer, size_bytes: int) -> None:
+        """Take a while, so that other things happen between, and later jobs may be done before earlier ones."""
+        delay_ms = self._world.random.randint(0, CHECK_MS_MAX)
+        self._later(delay_ms, lambda: InlineWorkers().run(job, answer, size_bytes))
 
     # --- Links
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import libipld
 import msgspec
-from epochs_kit import Consortium, add, make_genesis, remove
+from epochs_kit import Consortium, add, key, make_genesis, remove
 
 from ledger.block import block_hash
 from ledger.certificates.export import complete, export, prepare
@@ -30,11 +30,14 @@ from ledger.light.serving import sealed
 from ledger.modules.assets.operations import AddVersion, Artifact, Commit, Register, asset_id, commitment
 from ledger.modules.licenses.operations import Offer, Purchase, Terms, grant_id, offer_id, terms_digest
 from ledger.transaction import transaction_id
+from ledger.validators import ValidatorRecord, ValidatorSet
 from primitives.codec import decode, encode
+from primitives.finality import FinalityCertificate, finality_statement
 
 VECTORS = Path(__file__).resolve().parents[2] / "docs" / "spec" / "vectors" / "certificates"
 TERMS = Terms(rights=("inference",), price=20, commercial=True, term_ms=1_000_000)
 SALT = bytes(16)
+STRANGER = ValidatorRecord("org-0", bytes(32), "gmnode1", bytes(32), b"certificate", "stranger.example:7000", 0)
 
 
 def cid(content: bytes) -> str:
@@ -196,11 +199,36 @@ def forged(good: dict[str, bytes]) -> dict[str, bytes]:
             good["asset-handoffs"],
             handoffs=(replace(far.handoffs[0], members=far.handoffs[1].members), *far.handoffs[1:]),
         ),
+        "set-that-nobody-named": changed(
+            good["asset-handoffs"],
+            handoffs=(*far.handoffs[:-1], replace(far.handoffs[-1], members=usurped(far)[2])),
+            header=usurped(far)[0],
+            finality=usurped(far)[1],
+        ),
+        "signed-by-strangers": changed(good["asset"], header=usurped(asset)[0], finality=usurped(asset)[1]),
         "misspelled-cid": changed(
             good["absent-artifact"],
             subject=AbsenceSubject("artifact", b"b" + b"a" * 58),
         ),
     }
+
+
+def usurped(file: Certificate) -> tuple[Any, Any, Any]:
+    """Return the file's header, a certificate of it and a set, all three of strangers who sign for themselves."""
+    keys = [key(f"stranger {index}") for index in range(4)]
+    real = file.handoffs[-1].members if file.handoffs else None
+    pattern = real.validators[0] if real is not None else STRANGER
+    strangers = ValidatorSet(
+        tuple(
+            msgspec.structs.replace(pattern, signing_key=signing.public_key, node_id=f"gmnode1{index}")
+            for index, signing in enumerate(keys)
+        )
+    )
+    header = msgspec.structs.replace(file.header, validator_set_hash=strangers.hash())
+    hashed = block_hash(header)
+    statement = finality_statement(header.network_id, header.epoch, header.height, hashed, header.epoch_end)
+    votes = tuple((index, signing.sign(statement)) for index, signing in enumerate(keys))
+    return header, FinalityCertificate(header.epoch, header.height, hashed, header.epoch_end, votes), strangers
 
 
 def write_vectors() -> None:

@@ -34,6 +34,8 @@ class GossipPlan(msgspec.Struct, frozen=True):
     churn: float = 0.2
     """Share of the observers that go during the run, every second one without a word, and as many that come."""
     loss: float = 0.1
+    withholding: float = 0.0
+    """Share of the observers that announce blocks and never send one. They are judged like the others."""
     blocks: int = 60
     block_period_ms: int = 500
     block_bytes: int = 200
@@ -92,6 +94,8 @@ class _Run:
         self.validators = [validator_name(index) for index in range(plan.validators)]
         self.moving = int(plan.observers * plan.churn)
         self.observers = [observer_name(index) for index in range(plan.observers + self.moving)]
+        withholding = self.network.world.random.sample(self.observers, int(len(self.observers) * plan.withholding))
+        self.network.withholding = frozenset(withholding)
         self.published: dict[Digest, int] = {}
 
     def run(self) -> GossipRun:

@@ -116,6 +116,8 @@ class GossipNetwork:
         self.judge: Judge = lambda _: Verdict.VALID
         self.registered: tuple[str, ...] = ()
         self.contacts: tuple[str, ...] = ()
+        self.withholding: frozenset[str] = frozenset()
+        """Nodes that do all that others do, but send no payloads on."""
         self.messages = 0
         self.payloads_sent: dict[str, int] = {}
         """By sender."""
@@ -183,7 +185,7 @@ class GossipNetwork:
 
     def send(self, host: Host, peer: str, data: bytes, *, is_payload: bool = False) -> None:
         """Lose a message, or let it arrive after the link's latency."""
-        if peer not in host.links:
+        if peer not in host.links or (is_payload and host.name in self.withholding):
             return
         self.messages += 1
         if is_payload:

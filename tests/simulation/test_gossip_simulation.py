@@ -45,3 +45,11 @@ def test_without_losses_and_churn_a_node_receives_each_block_once_but_for_the_fi
     outcome = run(4, plan)
     assert outcome.missed == 0
     assert outcome.copies <= 1.1
+
+
+def test_observers_that_announce_and_never_send_keep_nobody_from_the_blocks() -> None:
+    """N8: a third of the observers withholds; the others pull from those who do not, and pay a little time."""
+    outcome = run(1, GossipPlan(observers=60, blocks=25, withholding=0.33))
+    assert outcome.missed == 0
+    assert outcome.hops_median <= HOPS_MEDIAN_MAX
+    assert outcome.copies <= COPIES_MAX

@@ -51,6 +51,7 @@ from node.ports import Ports, RegisteredPeer, draw_entropy
 from node.replication import Replication
 from node.replication_readings import replication_readings
 from node.scrubber import Scrubber
+from node.search_building import build_search
 from node.search_desk import SearchDesk
 from node.services import LedgerReads, NodeServices
 from node.snapshot_assembly import SnapshotSide, finish_switch
@@ -174,6 +175,7 @@ class Node:
         self._links.start()
         core.start()
         self._spawn(_keep_artifacts(core, replication))
+        self._spawn(build_search(reads))
         self._mender.ask = core.records.ask
         self._start_scrubs(core, replication)
         self._spawn(self._watch_space())
@@ -215,7 +217,9 @@ class Node:
         shelf = SnapshotShelf(self._files.directory.snapshots, settings.keep)
         taker = SnapshotTaker(chain, self._store, shelf, settings.every_blocks, report=log.warning)
         self._thread_stops.append(taker.stop)
-        return ChainService(chain, taker)
+        service = ChainService(chain, taker)
+        service.index = index
+        return service
 
     async def _open(self) -> tuple[Opening, Sequence[RegisteredPeer]]:
         loop = asyncio.get_running_loop()

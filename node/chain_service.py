@@ -30,6 +30,7 @@ from node.membership import (
 )
 from node.pool import NOBODY
 from node.ports import RegisteredPeer
+from node.search_building import SearchBuilding
 from node.snapshot_taking import SnapshotCommands, SnapshotTaker
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
 from primitives.codec import encode
@@ -112,7 +113,7 @@ class BlocksTaken(msgspec.Struct, frozen=True):
     """Why the next one was not, or the certificate."""
 
 
-class ChainService(ChainCertificates, SnapshotCommands, ChainMending):
+class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMending):
     """Belongs to the executor. Every method may raise LedgerError, which travels back as the answer."""
 
     def __init__(self, chain: Chain, taker: SnapshotTaker | None = None) -> None:

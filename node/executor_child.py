@@ -43,6 +43,7 @@ def serve(connection: Connection) -> None:
                         store, parse(genesis), judge=ConsensusJudge(), follower=index, retention=retention
                     )
                     service = ChainService(chain, None if snapshots is None else _taker(chain, store, *snapshots))
+                    service.index = index
                     memory.settle()
                     result = None
                 else:

@@ -196,7 +196,7 @@ def _sql(statement: str) -> Callable[[Path], None]:
         (_foul_schema, ""),
         (_other_table, "cannot be read"),
         (_sql("DROP TABLE meta"), "cannot be read"),
-        (_sql("DELETE FROM meta"), "another format"),
+        (_sql("DELETE FROM meta"), "was not completed"),
         (_sql(f"UPDATE meta SET format = {FORMAT + 1}"), "another format"),
         (_sql("UPDATE meta SET height = height + 1000"), "at block 1006, and nothing leads from there to block 6"),
         (_sql("UPDATE meta SET height = -1"), "at block -1"),

@@ -149,7 +149,6 @@ class Node:
         if (gossip := self._links.gossip) is not None:
             self._status.gossip = lambda: GossipSummary(gossip.neighbors, gossip.fresh)
         self._status.restoring = snapshots.exchange.sentence
-        self._metrics.add(snapshots.exchange.readings)
         services = NodeServices(
             network_id=self._network_id,
             genesis=self._files.genesis_bytes,
@@ -296,6 +295,7 @@ class Node:
             raise DirectoryUnusable(error.message) from error
         self._thread_stops.append(snapshots.stop)
         core.set_before_sync(snapshots.before_sync)
+        self._metrics.add(snapshots.exchange.readings)
         return snapshots
 
     def _make_peers(

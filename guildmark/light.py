@@ -115,7 +115,8 @@ class AsyncLightClient:
         """Fetch what the state says of a subject (`ledger.certificates.subjects`), proven from what is trusted on.
 
         Raises:
-            NotFound: the first honest node says that it is not there. Else as `update`.
+            NotFound: no node shows it, and at least one says that it is not there. That is no proof: ask for an
+                `AbsenceSubject`. Else as `update`.
         """
         newest = await self.update()
         start = newest if height is None or height >= newest.height else await self.update(height)
@@ -130,8 +131,10 @@ class AsyncLightClient:
             except VerificationFailed as error:
                 self._note(url, error)
                 failed = error
+            except (Refused, NotFound) as error:
+                failed = error  # which proves nothing: the others may show it
             except Unreachable as error:
-                failed = error
+                failed = failed if isinstance(failed, NotFound) else error
         raise failed
 
     # --- asking

@@ -208,3 +208,24 @@ def test_records_come_proven_from_what_is_trusted(nodes: Any) -> None:
         assert absent.absent == "artifact"
         with pytest.raises(NotFound):
             client.certified(AssetSubject(bytes(32)))
+
+
+def test_a_node_that_denies_a_record_does_not_hide_it(nodes: Any) -> None:
+    """P2: a refusal is no proof of absence, and the next node is asked."""
+    denying, honest = nodes(), nodes()
+    denying.routes["GET", "/v1/certificates/"] = lambda _: problem(404, "query.not_found")
+    with follow(denying, honest) as client:
+        assert client.certified(AssetSubject(world().asset)).proves == "asset"
+        assert client.liars == {}
+
+
+def test_a_forged_certificate_names_its_node(nodes: Any) -> None:
+    """P1, P2."""
+    forging, honest = nodes(), nodes()
+    chain = world().chain.chain
+    data = bytearray(export(chain, AssetSubject(world().asset), since=chain.height))
+    data[-1] ^= 1
+    forging.routes["GET", "/v1/certificates/"] = lambda _: (200, bytes(data))
+    with follow(forging, honest) as client:
+        assert client.certified(AssetSubject(world().asset)).proves == "asset"
+        assert set(client.liars) == {forging.url}

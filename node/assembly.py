@@ -475,10 +475,7 @@ class Node:
                 "guildmark_artifact_scrub_blocks", "Artifact blocks read by the scrub", artifacts.blocks, kind="counter"
             )
             yield Reading(
-                "guildmark_artifact_blocks_damaged",
-                "Artifact blocks that had rotted",
-                artifacts.damaged,
-                kind="counter",
+                "guildmark_artifact_blocks_rotten", "Blocks that had rotted", artifacts.damaged, kind="counter"
             )
         if scrubber is not None:
             position = min(1.0, scrubber.pass_bytes / max(1, scrubber.total_bytes))

@@ -57,7 +57,7 @@ def cluster(guildmark_cluster_factory: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_four_nodes_in_different_surroundings_reach_equal_roots(cluster: TestCluster, tmp_path: Path) -> None:
-    """X1: every module acts; X2: and each of the four replays to the same, under a fifth."""
+    """X1, X2: every module acts, and each of the four ledgers replays to the same in other surroundings."""
     with cluster.client(cluster.accounts[0]) as client:
         use_every_module(cluster, client, tmp_path)
     head = cluster.wait_same_head()

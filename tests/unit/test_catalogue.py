@@ -18,9 +18,9 @@ TESTS = Path(__file__).resolve().parents[1]
 TABLE_ROW = re.compile(r"\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \|")
 LABEL = r"[A-Z]\d+(?:-[A-Z]\d+)?"
 LABELS = re.compile(rf"(?:# )?({LABEL}(?:, {LABEL})*)(?=[.:,;\s]|$)")
-CLOSED = {"S": 18, "L": 14, "R": 8, "E": 6}
+CLOSED = {"S": 18, "L": 14, "R": 8, "D": 8, "E": 6}
 """Letters whose every number the table has, and how many."""
-ALSO = {"A6", "A7", "G3", "M1", "M2", "M3", "N8", "P1", "P2", "P3"}
+ALSO = {"A6", "A7", "G3", "M1", "M2", "M3", "N8", "P1", "P2", "P3", "X1", "X2"}
 
 
 def labels(text: str | None) -> list[str]:

@@ -48,6 +48,8 @@ class Lives:
         self._announced = False
         self._resyncs = 0
         self._rewrites = 0
+        self._rewritten_in_vain = False
+        """Whether no life has begun since."""
         self._retry_delay_s = POLL_PERIOD_S
 
     def stop(self) -> None:
@@ -84,9 +86,10 @@ class Lives:
 
     async def _rewritten(self, error: BaseException) -> bool:
         """Write the ledger anew without what cannot be read, where a table of it is damaged; tell whether it was."""
-        if self._rewrites >= REWRITES_MAX:
+        if self._rewrites >= REWRITES_MAX or self._rewritten_in_vain:
             return False
         self._rewrites += 1
+        self._rewritten_in_vain = True
         chain = self._files.directory.chain
         kept = chain.with_name(chain.name + ".damaged")
         try:
@@ -138,6 +141,7 @@ class Lives:
             if self._announced and is_full(error):
                 return error
             raise
+        self._rewritten_in_vain = False
         if self._announced:
             log.info("listening", **listening)
         else:

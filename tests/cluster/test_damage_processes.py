@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,24 @@ def test_a_wrong_record_is_written_over_without_more(make: Callable[..., Any]) -
     assert metric(cluster, "guildmark_damage_found_total") == 1
     assert not (cluster.nodes[HURT].directory / "chain.damaged").exists()
     verified(cluster.nodes[HURT].directory)
+
+
+def test_a_rotten_block_of_an_artifact_is_found_and_fetched_again(make: Callable[..., Any], tmp_path: Path) -> None:
+    """D1, D7: on the disk of one holder, where nobody reads it."""
+    cluster = make(**SCRUBBING)
+    (tmp_path / "work").write_bytes(os.urandom(700_000))
+    with cluster.client(cluster.accounts[0], node=0) as client:
+        made = client.assets.register(tmp_path / "work", kind="dataset", name="work")
+    with cluster.client(cluster.accounts[0], node=HURT) as client:
+        wait(lambda: client.artifacts.whereabouts(made.cid)["complete"], 60)
+    cluster.kill(HURT)
+    blocks = cluster.nodes[HURT].directory / "artifacts" / "blocks"
+    block = max((path for path in blocks.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    sound = block.read_bytes()
+    flip(block, len(sound) // 2)
+    cluster.restart(HURT)
+    wait(lambda: metric(cluster, "guildmark_artifact_blocks_rotten_total") == 1, 60)
+    wait(lambda: block.is_file() and block.read_bytes() == sound, 60)
 
 
 @pytest.mark.parametrize("name", ["CURRENT", "MANIFEST-*", "*.log"])

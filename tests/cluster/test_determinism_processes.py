@@ -64,6 +64,7 @@ def test_four_nodes_in_different_surroundings_reach_equal_roots(cluster: TestClu
     told = [[roots(cluster, node, height) for height in range(head["height"] + 1)] for node in range(4)]
     assert told[0] == told[1] == told[2] == told[3]
     assert len({root for _, root in told[0]}) > 20, "the state moved"
+    assert verify(cluster.nodes[0].directory)["height"] >= head["height"], "beside the running node"
     cluster.stop()
     verified = [verify(process.directory) for process in cluster.nodes]
     assert {said["height"] for said in verified} >= {head["height"]}

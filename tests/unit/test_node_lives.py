@@ -148,6 +148,19 @@ def test_a_damaged_ledger_is_moved_aside_where_that_is_wanted(tmp_path: Path, mo
     assert not (world.directory.chain / "CURRENT").exists()
 
 
+def test_a_store_is_written_anew_once_for_each_life_that_it_leads_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D1: where the new one cannot be opened either, another copy of it would not help."""
+    rewritten: list[Path] = []
+    monkeypatch.setattr(node.lives, "rewrite_store", lambda path, _kept: rewritten.append(path) or 1)
+    world.ends = [DAMAGED, StorageError("storage.rewrite", "mended"), (DAMAGED,)]
+    error = world.run()
+    assert isinstance(error, LedgerDamaged)
+    assert rewritten == [world.directory.chain] * 2
+    assert len(world.nodes) == 3
+
+
 def test_anything_else_ends_the_process(world: World) -> None:
     """D5"""
     for failure in (JournalFailed("Input/output error"), StorageError("storage.failed", "Input/output error")):

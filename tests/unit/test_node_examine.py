@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage_kit import BLOCKS, make_directory, run_node
+from damage_kit import BLOCKS, grow, make_directory, run_node
+from ledger_core_kit import Kit
 
 from guildmark.cli.main import run
+from ledger.archive import Archive
+from ledger.operations import default_registry
+from ledger.parameters import LIFETIME_MS_MAX
 from ledger.state.store import LevelStore
 from node.data_directory import DataDirectory
 from node.failures import ExitCode
@@ -149,3 +153,35 @@ def test_resync_respects_the_lock_and_the_readers_need_none(tmp_path: Path) -> N
         assert "is in use by process" in ran.stderr
         assert run_node("verify", str(directory)).returncode == 0
     assert (directory / "chain" / "CURRENT").exists()
+
+
+def test_a_chain_without_its_beginning_is_checked_and_not_replayed(tmp_path: Path) -> None:
+    """X2: pruned, or begun with a snapshot: what is there must fit together, and it is said that this was all."""
+    genesis = make_directory(tmp_path / "node", blocks=5).genesis
+    store = LevelStore(tmp_path / "node" / "chain")
+    kit = Kit(store, genesis, default_registry())
+    kit.now_ms += 2 * LIFETIME_MS_MAX  # what executed before that needs to be known no more
+    grow(kit, BLOCKS - 5)
+    archive = Archive(store)
+    for height in range(5):
+        store.write_batch(archive.removal(height))
+    store.write_batch(archive.windows(5, BLOCKS))
+    store.close()
+    ran = run_node("verify", str(tmp_path / "node"))
+    assert ran.returncode == ExitCode.STOPPED, ran.stdout
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert (said["replayed"], said["oldest_block"], said["height"]) == (False, 5, BLOCKS)
+    assert said["state_root"] == kit.chain.head.state_root.hex()
+    store = LevelStore(tmp_path / "node" / "chain")
+    certificate = archive_certificate(store, 8)
+    store.write_batch({b"c" + (8).to_bytes(8, "big"): certificate[:-1] + bytes([certificate[-1] ^ 1])})
+    store.close()
+    ran = run_node("verify", str(tmp_path / "node"))
+    assert ran.returncode == ExitCode.STORAGE
+    assert "certificate of block 8" in json.loads(ran.stdout.splitlines()[-1])["why"]
+
+
+def archive_certificate(store: LevelStore, height: int) -> bytes:
+    found = store.get(b"c" + height.to_bytes(8, "big"))
+    assert found is not None
+    return found

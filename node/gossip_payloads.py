@@ -86,10 +86,12 @@ def judge_block(known: Known, body: bytes, encoded_seal: bytes) -> Judged:
     """Judge a block and its seal. The signatures of its transactions are checked by whoever executes it."""
     try:
         seal = decode(encoded_seal, Seal)
-        height = decode_block(body).header.height
+        header = decode_block(body).header
     except (CodecError, InvalidBlock) as error:
         return Judged(Verdict.INVALID, str(error)[:200])
-    if reason := _of_no_interest(known, seal.certificate, height):
+    height = header.height
+    # By the body alone: what is ignored is not looked at again, and anybody can put another seal on a good block.
+    if reason := _of_no_interest(known, header.epoch, height):
         return Judged(Verdict.IGNORED, reason)
     trust = Trust(known.network_id, known.epoch, known.keys, "certified")
     try:
@@ -108,7 +110,7 @@ def judge_head(known: Known, body: bytes, encoded_seal: bytes) -> Judged:
     certificate = FinalityCertificate(
         statement.epoch, statement.height, statement.block_hash, statement.epoch_end, seal.signatures
     )
-    if reason := _of_no_interest(known, certificate, certificate.height):
+    if reason := _of_no_interest(known, certificate.epoch, certificate.height):
         return Judged(Verdict.IGNORED, reason)
     wrong = verify_certificate(known.network_id, known.keys, certificate)
     if wrong is not None:
@@ -116,10 +118,10 @@ def judge_head(known: Known, body: bytes, encoded_seal: bytes) -> Judged:
     return Judged(Verdict.VALID, "", certificate.height, certificate)
 
 
-def _of_no_interest(known: Known, certificate: FinalityCertificate, height: int) -> str:
+def _of_no_interest(known: Known, epoch: int, height: int) -> str:
     """Return why this node cannot judge a payload for `height`, or need not; empty when it can."""
-    if certificate.epoch != known.epoch:
-        return f"of epoch {certificate.epoch}, which is not {known.epoch}"
+    if epoch != known.epoch:
+        return f"of epoch {epoch}, which is not {known.epoch}"
     if height + BEHIND_MAX <= known.certified_height:
         return f"block {height} is old news"
     return ""

@@ -181,7 +181,7 @@ class Broadcast:
 
     def _on_repetition(self, peer: str, kind: Kind, identifier: Digest, waiting: _Unverified | None) -> None:
         self._purses.charge(peer, DUPLICATE_COST, 0, self._outlet.now_ms)
-        if waiting is not None:
+        if waiting is not None and peer != waiting.sender:
             waiting.holders[peer] = 0
         pulled_from = self.kept.pulled_from(identifier)
         tree = self.trees[kind]

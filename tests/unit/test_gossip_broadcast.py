@@ -65,6 +65,17 @@ def test_an_invalid_payload_goes_nowhere_and_is_pulled_from_another_that_has_it(
     assert only(solo.deliver(B, pushed(block(1), seal=b"good")), Deliver)[0].seal == b"good"
 
 
+def test_who_repeats_a_bad_payload_is_not_asked_for_a_good_one(solo: Solo) -> None:
+    """N8"""
+    liar, honest = solo.active[:2]
+    solo.receive(liar, pushed(block(1), seal=b"bad"))
+    solo.receive(liar, pushed(block(1), seal=b"bad"))
+    solo.receive(honest, announced(block(1), hops=4))
+    solo.step(Verified(block_id(block(1)), Verdict.INVALID))
+    effects = solo.run(100)
+    assert receivers(effects, Graft) == {honest}
+
+
 def test_bytes_that_do_not_hash_to_their_id_end_the_link(solo: Solo) -> None:
     lie = Payload(Kind.BLOCK, block_id(block(1)), 1, block(2), b"")
     effects = solo.receive(A, lie)

@@ -69,6 +69,15 @@ def test_every_mutation_of_a_block_or_its_seal_is_refused(service: ChainService)
                 assert judged.verdict is not Verdict.VALID, (field, position, change)
 
 
+def test_a_good_block_under_a_seal_of_another_epoch_is_blamed_on_its_sender(service: ChainService) -> None:
+    """N8: the seal is not under the id. Were this ignored, which costs nothing, the good payload of the same id would
+    be taken for known when it comes."""
+    made = published(service, 3)
+    seal = decode(made.seal, Seal)
+    foreign = msgspec.structs.replace(seal, certificate=msgspec.structs.replace(seal.certificate, epoch=7))
+    assert judge_block(KNOWN, made.body, encode(foreign)).verdict is Verdict.INVALID
+
+
 def test_what_cannot_be_judged_here_is_ignored_and_blames_nobody(service: ChainService) -> None:
     made = published(service, 3)
     later = msgspec.structs.replace(KNOWN, epoch=1)

@@ -30,8 +30,13 @@ from primitives.finality import FinalityCertificate
 RECORDS_TOLD_MAX: Final = 256
 RECORDS_TOLD_BYTES_MAX: Final = 1024 * 1024
 """Of keys and values in one answer; a single larger record travels alone."""
-_TOLD: Final = frozenset(b"shbrct")
-"""First bytes of keys of what peers are told: what all nodes have alike, or can check."""
+_TOLD: Final = (
+    (b"b", b"d"),  # bodies and certificates
+    (b"h", b"i"),
+    (b"r", STATE_PREFIX + INDEX),  # results, and the state up to the entries of indexes
+    (STATE_PREFIX + bytes([INDEX[0] + 1]), b"u"),  # the rest of it, and places of transactions
+)
+"""Ranges of keys of what peers are told, in order: what all nodes have alike, or can check."""
 _PAST: Final = (b"u", b"n", b"d")
 
 T = TypeVar("T")
@@ -51,15 +56,16 @@ class Mending:
         """Return records from `first` to below `behind`, in order, as many as an answer takes."""
         found: list[Record] = []
         room = RECORDS_TOLD_BYTES_MAX
-        for key, value in self._store.iterate(b"", first):
-            if key >= behind or len(found) == RECORDS_TOLD_MAX:
-                break
-            if key[0] not in _TOLD or is_index_key(key[len(STATE_PREFIX) :]):
-                continue
-            room -= len(key) + len(value)
-            if found and room < 0:
-                break
-            found.append((key, value))
+        for start, end in _TOLD:
+            # What is not told is not read either: there may be millions of such records, and anybody may ask.
+            start, end = max(first, start), min(behind, end)
+            for key, value in self._store.iterate(b"", start) if start < end else ():
+                if key >= end:
+                    break
+                room -= len(key) + len(value)
+                if len(found) == RECORDS_TOLD_MAX or (found and room < 0):
+                    return found
+                found.append((key, value))
         return found
 
     # --- here

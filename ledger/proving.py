@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import msgspec
 
 from ledger.archive import Archive
-from ledger.errors import InvalidProof, StorageError
-from ledger.state.batch_proofs import BatchProof, prove_batch
-from ledger.state.history import StateHistory
+from ledger.errors import InvalidProof
+from ledger.state.batch_proofs import BatchProof, prove_batch, verify_batch_proof
+from ledger.state.history import StateHistory, past_damage
 from ledger.state.indexes import is_index_key
 from ledger.state.proofs import StateProof, proof_along, verify_state_proof
 from ledger.state.records import StateRecords
-from ledger.state.store import RESYNC
 from ledger.state.tree import StateTree
 
 
@@ -29,7 +28,7 @@ class Prover:
 
     InvalidProof: `proof.index`: the tree knows nothing of an index's entries, so there is nothing to prove;
         `proof.future` above the head, `proof.pruned` below the window; `proof.keys` for none, too many, or one twice.
-    StorageError: `storage.damaged`: what is kept of a height does not lead to its root.
+    Damage: what is kept of a height does not lead to its root.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Prover:
         try:
             verify_state_proof(root, key, self._history.record_at(key, past), proof)
         except InvalidProof as error:
-            raise StorageError("storage.damaged", f"the state of block {past}: {error.message}; {RESYNC}") from error
+            raise past_damage(past, f"the state of block {past}: {error.message}") from error
         return proof
 
     def prove_many(self, keys: Sequence[bytes], height: int | None) -> BatchProof:
@@ -62,7 +61,12 @@ class Prover:
         if past is None:
             return prove_batch(keys, self._tree.path)
         root, known = self._archive.present_header(past).state_root, dict[str, bytes]()
-        return prove_batch(keys, lambda key: self._history.path_at(key, past, root, known))
+        proof = prove_batch(keys, lambda key: self._history.path_at(key, past, root, known))
+        try:
+            verify_batch_proof(root, {key: self._history.record_at(key, past) for key in keys}, proof)
+        except InvalidProof as error:
+            raise past_damage(past, f"the state of block {past}: {error.message}") from error
+        return proof
 
     def record_at(self, key: bytes, height: int | None) -> bytes | None:
         """Return the record of `key`; None where there was none. At the head, entries of indexes too."""

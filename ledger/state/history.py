@@ -22,7 +22,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from ledger.errors import StorageError
+from ledger.errors import Damage
 from ledger.state.growth import grow
 from ledger.state.nodes import HASH_BYTES, LEAF_BYTES, branch_hash, leaf_hash, root_of, value_hash, way
 from ledger.state.store import RESYNC, Store
@@ -137,12 +137,12 @@ class StateHistory:
         is `root`. `known` (place -> node) saves reading what one call after another needs.
 
         Raises:
-            StorageError: `storage.damaged`: what is kept does not lead to the root.
+            Damage: what is kept does not lead to the root.
         """
         hexed = hashlib.sha256(key).hexdigest()
         undo = self._undo_of(height + 1)
         if undo is None:
-            raise StorageError("storage.damaged", f"what block {height + 1} replaced in the state is missing; {RESYNC}")
+            raise past_damage(height, f"what block {height + 1} replaced in the state is missing")
         found: list[bytes] = []
         expected = b""
         while len(found) < undo.depth:
@@ -173,9 +173,7 @@ class StateHistory:
                 leaves[path] = path + value_hash(before)
         made = grow(sorted(leaves.values()), depth)
         if (made[0] if expected else root_of(made[0])) != (expected or root):
-            raise StorageError(
-                "storage.damaged", f"the state of block {height} cannot be put together below {place!r}; {RESYNC}"
-            )
+            raise past_damage(height, f"the state of block {height} cannot be put together below {place!r}")
         return way(made[1], hexed, depth)
 
     def _changed(self, place: str, height: int) -> Iterator[tuple[bytes, bytes | None]]:
@@ -212,7 +210,13 @@ class StateHistory:
         try:
             return decode(data, BlockUndo)
         except CodecError as error:
-            raise StorageError("storage.damaged", f"what block {height} replaced: {error}; {RESYNC}") from error
+            raise past_damage(height - 1, f"what block {height} replaced: {error}") from error
+
+
+def past_damage(height: int, what: str) -> Damage:
+    """Return what is raised where the state after block `height` cannot be told: a past that is given up is mended."""
+    key = _BLOCK + (height + 1).to_bytes(8, "big")
+    return Damage(key, key + b"\x00", f"{what}; {RESYNC}", physical=False)
 
 
 def _depth_for(records: int) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,8 +14,9 @@ from ledger_core_kit import START_MS, Kit, make_genesis
 
 from ledger.block import BlockResults, decode_block, encode_block
 from ledger.chain import Chain
-from ledger.errors import Damage, StorageError
+from ledger.errors import Damage, InvalidProof, StorageError
 from ledger.mending import RECORDS_TOLD_MAX, Mending
+from ledger.modules.credits.operations import Transfer
 from ledger.operations import default_registry
 from ledger.rewriting import finish_rewriting, rewrite_store
 from ledger.scrubbing import Scrubbing, ScrubStep
@@ -188,6 +189,56 @@ def test_what_is_told_is_bounded_and_what_all_have(whole: Kit) -> None:
     assert {key[:1] for key, _ in told} == {b"s", b"h", b"b", b"r", b"c", b"t"}
     assert not any(key.startswith(b"s~") for key, _ in told)
     assert Mending(whole.chain).tell(b"b", b"b") == []
+
+
+def test_what_is_not_told_is_not_read_for_those_who_ask_for_it(whole: Kit) -> None:
+    """N8: a node has millions of such records, and a request for all of them would keep its ledger from its work."""
+    read: list[bytes] = []
+
+    class Counting:
+        def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+            for key, value in whole.store.iterate(prefix, start):
+                read.append(key)
+                yield key, value
+
+    mending = Mending(whole.chain)
+    mending._store = cast(Store, Counting())
+    for first, behind in ((b"s~", b"s\x7f"), (b"d", b"h"), (b"u", KEYS_END), (b"i", b"r")):
+        assert mending.tell(first, behind) == []
+    assert len(read) <= 2, "no more than where a range ends"
+    assert len([key for key, _ in whole.store.iterate(b"u")]) > 8
+
+
+def test_a_past_that_cannot_be_told_is_given_up_and_the_node_goes_on() -> None:
+    """D1, P2: of a store that was written anew some of the past may be missing, and whoever asks for it must not end
+    the node again and again."""
+    kit = make()
+    for number in (1, 2):
+        kit.execute(kit.transaction(Transfer(kit.accounts[1], number), owner=0, salt=b"%016d" % number))
+    kit.store.write_batch(dict.fromkeys(key for key, _ in kit.store.iterate(b"u")))
+    records = [key[1:] for key, _ in kit.store.iterate(b"s") if not key.startswith(b"s~")]
+    record = next(key for key in records if _past_damage(kit.chain, key, 1))
+    kit.store.write_batch(dict.fromkeys(key for key, _ in kit.store.iterate(b"d")))
+    met = _past_damage(kit.chain, record, 1)
+    assert met is not None
+    assert Mending(kit.chain).make(met.first, met.behind, met.first) == 1
+    for height in range(kit.chain.height):
+        with pytest.raises(InvalidProof, match="oldest state") as refused:
+            kit.chain.prove_many([record], height)
+        assert refused.value.code == "proof.pruned"
+    kit.chain.prove_many([record], kit.chain.height)
+
+
+def _past_damage(chain: Chain, key: bytes, height: int) -> Damage | None:
+    """What asking for a record of the past meets; a value that is told is the one that the header commits to."""
+    met: list[Damage] = []
+    for prove in (lambda: chain.prove_many([key], height), lambda: chain.prove(key, height)):
+        try:
+            prove()
+        except Damage as damage:
+            met.append(damage)
+    assert len(met) in (0, 2)
+    return met[0] if met else None
 
 
 def test_marks_and_entries_of_indexes_are_made_from_what_is_here() -> None:

@@ -25,7 +25,7 @@ from ledger.snapshot.format import (
 )
 from ledger.snapshot.shelf import MANIFEST, Draft, chunk_name, handoffs_name, history_name
 from ledger.snapshot.subtrees import root_above
-from ledger.snapshot.verification import ends_history
+from ledger.snapshot.verification import ends_history, history_size
 from ledger.state.indexes import is_index_key
 from ledger.state.records import STATE_PREFIX
 from ledger.state.store import RESYNC, Store, StoreSnapshot
@@ -124,7 +124,7 @@ class Taking:
         while not complete:
             block = self._past_block(height)
             piece.append(block)
-            size += len(block.ids) + len(encode(block.header))
+            size += history_size(block)
             complete = ends_history(self._held.header, block.header)
             if complete or size >= HISTORY_BYTES_TARGET:
                 self._draft.write(history_name(piece[0].header.height), encode(piece))

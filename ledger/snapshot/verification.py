@@ -9,9 +9,18 @@ from ledger.block import Header, block_hash, transactions_root_of
 from ledger.genesis import Genesis
 from ledger.modules.validators.handlers import RECENT_BLOCKS
 from ledger.parameters import LIFETIME_MS_MAX
-from ledger.snapshot.format import HANDOFFS_PER_PIECE, Handoff, InvalidSnapshot, Manifest, PastBlock, read
+from ledger.snapshot.format import (
+    HANDOFFS_PER_PIECE,
+    HISTORY_BYTES_TARGET,
+    Handoff,
+    InvalidSnapshot,
+    Manifest,
+    PastBlock,
+    read,
+)
 from ledger.snapshot.subtrees import root_above
 from ledger.validators import ValidatorSet, genesis_set
+from primitives.codec import encode
 from primitives.digest import DIGEST_BYTES
 from primitives.finality import FinalityCertificate, verify_certificate
 from primitives.list_root import list_root
@@ -27,6 +36,8 @@ class Handoffs:
         self.epoch = 0
         """The epoch that is reached, whose set is `members`."""
         self.members: ValidatorSet = genesis_set(network_id, genesis.validators)
+        self._piece_members = self.members
+        """The set of the epoch with which `piece` begins."""
         self._network_id = network_id
 
     @property
@@ -37,24 +48,32 @@ class Handoffs:
     def take(self, data: bytes, until: int) -> tuple[Handoff, ...]:
         """Take what is new of the piece `piece`, as far as epoch `until`, and return that.
 
+        All of the piece is checked, what is known and what lies behind `until` too: it will be handed on as it is, and
+        whoever gets it has to find it good from its first byte to its last.
+
         Raises:
             InvalidSnapshot: `snapshot.malformed`, `snapshot.signatures`, `snapshot.handoff`, also where nothing is new;
-                what held before the fault is kept.
+                nothing of the piece is kept then.
         """
         handoffs: tuple[Handoff, ...] = read(data, tuple[Handoff, ...])
+        first, members = self.piece, self._piece_members
         if not 1 <= len(handoffs) <= HANDOFFS_PER_PIECE:
             raise InvalidSnapshot("snapshot.malformed", f"1 to {HANDOFFS_PER_PIECE} hand-offs, not {len(handoffs)}")
-        fresh = tuple(handoff for handoff in handoffs if self.epoch <= handoff.header.epoch < until)
-        if not fresh:
+        end = min(first + len(handoffs), until)
+        if end <= self.epoch:
             raise InvalidSnapshot("snapshot.handoff", f"nothing of how epoch {self.epoch} ended")
-        for handoff in fresh:
+        for epoch, handoff in enumerate(handoffs, first):
             header = handoff.header
-            if header.epoch != self.epoch or header.epoch_end != header.height:
-                raise InvalidSnapshot("snapshot.handoff", f"block {header.height} does not end epoch {self.epoch}")
-            check_block(header, handoff.finality, self._network_id, self.members)
+            if header.epoch != epoch or header.epoch_end != header.height:
+                raise InvalidSnapshot("snapshot.handoff", f"block {header.height} does not end epoch {epoch}")
+            check_block(header, handoff.finality, self._network_id, members)
             if header.next_validator_set_hash != handoff.members.hash():
                 raise InvalidSnapshot("snapshot.handoff", f"block {header.height} names another next set")
-            self.epoch, self.members = self.epoch + 1, handoff.members
+            members = handoff.members
+        fresh = handoffs[self.epoch - first : end - first]
+        self.epoch, self.members = end, fresh[-1].members
+        if self.epoch == self.piece:
+            self._piece_members = self.members
         return fresh
 
 
@@ -109,23 +128,35 @@ class History:
     def take(self, data: bytes) -> tuple[PastBlock, ...]:
         """Take the next piece.
 
+        It must end where all nodes end it: of a shorter or longer one the rest would be in no other node's pieces.
+
         Raises:
-            InvalidSnapshot: `snapshot.malformed`, `snapshot.history`; what held before the fault is kept.
+            InvalidSnapshot: `snapshot.malformed`, `snapshot.history`; nothing of the piece is kept then.
         """
         blocks: tuple[PastBlock, ...] = read(data, tuple[PastBlock, ...])
-        if not blocks:
-            raise InvalidSnapshot("snapshot.malformed", "a piece of history has a block at least")
+        expected, next_height = self._expected, self.next_height
+        size, ended, complete = 0, False, self.complete
         for block in blocks:
             header = block.header
-            if self.complete:
-                raise InvalidSnapshot("snapshot.history", f"nobody needs block {header.height}")
-            if block_hash(header) != self._expected:
-                raise InvalidSnapshot("snapshot.history", f"not block {self.next_height} of this chain")
+            if ended or complete:
+                raise InvalidSnapshot("snapshot.history", f"block {header.height} is no part of this piece")
+            if block_hash(header) != expected:
+                raise InvalidSnapshot("snapshot.history", f"not block {next_height} of this chain")
             if transactions_root_of(list_root(split_ids(block.ids)), block.rest_root) != header.transactions_root:
                 raise InvalidSnapshot("snapshot.history", f"block {header.height} executed other transactions")
-            self._expected, self.next_height = header.parent_hash, header.height - 1
-            self.complete = ends_history(self._top, header)
+            expected, next_height = header.parent_hash, header.height - 1
+            size += history_size(block)
+            complete = ends_history(self._top, header)
+            ended = complete or size >= HISTORY_BYTES_TARGET
+        if not ended:
+            raise InvalidSnapshot("snapshot.history", f"the piece ends too early, before block {next_height}")
+        self._expected, self.next_height, self.complete = expected, next_height, complete
         return blocks
+
+
+def history_size(block: PastBlock) -> int:
+    """Return what a block counts towards `HISTORY_BYTES_TARGET`."""
+    return len(block.ids) + len(encode(block.header))
 
 
 def ends_history(top: Header, header: Header) -> bool:

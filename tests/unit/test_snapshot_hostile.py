@@ -19,7 +19,7 @@ from ledger.snapshot.format import Handoff, InvalidSnapshot, Manifest, PastBlock
 from ledger.snapshot.reception import is_piece_name
 from ledger.snapshot.shelf import MANIFEST, SnapshotShelf, chunk_name
 from ledger.snapshot.subtrees import open_chunk, root_above
-from ledger.snapshot.verification import Handoffs, History
+from ledger.snapshot.verification import Handoffs, History, history_size
 from primitives.codec import decode, encode
 
 
@@ -151,10 +151,53 @@ def test_a_history_with_other_transactions_is_refused(source: Source) -> None:
         with pytest.raises(InvalidSnapshot):
             History(source.manifest.header).take(encode(piece))
     history = History(source.manifest.header)
-    history.take(encode(blocks[:3]))
-    assert not history.complete
-    history.take(encode(blocks[3:]))
+    history.take(encode(blocks))
     assert history.complete
+
+
+def test_a_piece_that_is_wrong_at_its_end_does_not_make_the_right_one_wrong(source: Source, tmp_path: Path) -> None:
+    """P1, R5: else the next peer, an honest one, would be named for what the first has done."""
+    fresh = newcomer(source, tmp_path)
+    for name in (MANIFEST, "handoffs-0"):
+        fresh.reception.take(name, source.piece(name))
+    name = f"history-{source.height}"
+    blocks = decode(source.piece(name), tuple[PastBlock, ...])
+    for lying in ([*blocks[:3], blocks[0]], blocks[:3], [*blocks, blocks[-1]]):
+        with pytest.raises(InvalidSnapshot) as refused:
+            fresh.reception.take(name, encode(lying))
+        assert refused.value.code == "snapshot.history"
+    fresh.reception.take(name, source.piece(name))
+
+
+def test_a_history_is_cut_where_all_nodes_cut_it(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R5: behind a piece that ends elsewhere lies one that no other peer has."""
+    blocks = decode(source.piece(f"history-{source.height}"), tuple[PastBlock, ...])
+    sizes = [history_size(block) for block in blocks]
+    monkeypatch.setattr("ledger.snapshot.verification.HISTORY_BYTES_TARGET", sum(sizes[:3]))
+    for count in (1, 2, 4):
+        with pytest.raises(InvalidSnapshot):
+            History(source.manifest.header).take(encode(blocks[:count]))
+    history = History(source.manifest.header)
+    history.take(encode(blocks[:3]))
+    assert (history.complete, history.next_height) == (False, source.height - 3)
+
+
+def test_nothing_unproven_of_hand_offs_is_kept_to_be_handed_on(source: Source, tmp_path: Path) -> None:
+    """P3, R5: whoever hands on what does not hold is taken for a liar."""
+    first, second = decode(source.piece("handoffs-0"), tuple[Handoff, ...])
+    forged = msgspec.structs.replace(first, finality=msgspec.structs.replace(first.finality, signatures=()))
+    beyond = msgspec.structs.replace(
+        second, header=msgspec.structs.replace(second.header, epoch=2, state_root=bytes(32))
+    )
+    fresh = newcomer(source, tmp_path)
+    fresh.reception.take(MANIFEST, source.piece(MANIFEST))
+    assert fresh.reception.take("handoffs-0", encode([first])) == ["handoffs-0"]
+    for lying in ([forged, second], [second], [first, second, beyond], [first, first, second], [first]):
+        with pytest.raises(InvalidSnapshot):
+            fresh.reception.take("handoffs-0", encode(lying))
+    fresh.reception.take("handoffs-0", source.piece("handoffs-0"))
+    assert fresh.reception.proven
+    assert fresh.reception.draft.read("handoffs-0") == source.piece("handoffs-0")
 
 
 def test_subtrees_must_cover_the_tree_and_not_overlap() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ledger.certificates.subjects import Subject
     from ledger.certificates.verified import Verified
     from ledger.light.blocks import LightBlock
-    from ledger.light.client import Ask, LightClient
+    from ledger.light.client import Ask, Fork, LightClient
     from ledger.light.trust import Trusted
 
 NODE_TIMEOUT_S: Final = 5.0
@@ -109,7 +109,9 @@ class AsyncLightClient:
 
     async def pin(self, height: int, block_hash: bytes) -> TrustedBlock:
         """Trust a block that you know from elsewhere, and nothing else. Raises as `update`."""
-        return await self._agree(*await self._first(lambda client: client.pin(height, block_hash)))
+        url, trusted, _, liars = await self._first(lambda client: client.pin(height, block_hash))
+        assert self._client is not None
+        return await self._agree(url, trusted, self._client.dump(), liars)
 
     async def certified(self, subject: Subject, *, height: int | None = None) -> Verified:
         """Fetch what the state says of a subject (`ledger.certificates.subjects`), proven from what is trusted on.
@@ -160,7 +162,6 @@ class AsyncLightClient:
 
     async def _agree(self, leader: str, trusted: Trusted, before: bytes, liars: tuple[Liar, ...]) -> TrustedBlock:
         """Ask the other nodes for the same block."""
-        from ledger.errors import InvalidProof
         from ledger.light.blocks import LightBlock
         from ledger.light.client import At, Fork
 
@@ -179,11 +180,14 @@ class AsyncLightClient:
                 agreeing.append(url)
             except Fork as fork:
                 try:
-                    await self._drive(url, self._restored(before).update(trusted.height))
-                except (VerificationFailed, InvalidProof) as error:
+                    shown = await self._shown(url, fork, before)
+                except VerificationFailed as error:
                     lied.append(self._note(url, error))
+                except GuildmarkError:
+                    continue  # it does not show how its block is certified, and is no witness of any
                 else:
-                    raise ForkDetected(url, (fork.ours, fork.theirs), fork.double_signers()) from fork
+                    evidence = Fork(fork.ours, shown)
+                    raise ForkDetected(url, (fork.ours, shown), evidence.double_signers()) from fork
             except VerificationFailed as error:
                 lied.append(self._note(url, error))
             except GuildmarkError:
@@ -194,6 +198,31 @@ class AsyncLightClient:
         return TrustedBlock(
             header.height, hashed, header.state_root, header.timestamp_ms, header.epoch, tuple(agreeing), tuple(lied)
         )
+
+    async def _shown(self, url: str, fork: Fork, before: bytes) -> LightBlock:
+        """Return the other block of a fork as a node shows it to be certified, from what is trusted below it on.
+
+        Raises:
+            VerificationFailed: it is not, or the node now has another one than before: it lied.
+        """
+        from ledger.errors import InvalidProof
+        from ledger.light.blocks import LightBlock
+
+        height = fork.ours.height
+        client = self._restored(before).before(height)
+        if client is None:  # the block was pinned: its own set is all there is to judge by
+            shown: Trusted = fork.theirs
+            try:
+                if fork.theirs.members.hash() != fork.ours.members.hash():
+                    raise VerificationFailed("light.pin", f"block {height} is not the pinned one")
+                fork.theirs.check(self.network_id)
+            except InvalidProof as error:
+                raise VerificationFailed(error.code, error.message) from error
+        else:
+            shown = await self._drive(url, client.update(height, now_ms=_now_ms()))
+        if not isinstance(shown, LightBlock) or shown.hash() == fork.ours.hash():
+            raise VerificationFailed("light.height", f"a block {height} that it does not stand by")
+        return shown
 
     async def _drive(self, url: str, asking: Generator[Ask, LightBlock, Trusted]) -> Trusted:
         from ledger.errors import InvalidProof, LedgerError

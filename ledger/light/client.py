@@ -48,7 +48,7 @@ Asking: TypeAlias = Generator[Ask, LightBlock, Trusted]
 
 
 class Fork(LedgerError):
-    """Two blocks of one height that quorums have certified, one of which the client had trusted: evidence."""
+    """Two blocks of one height, one of which the client had trusted: evidence as soon as the other one is checked."""
 
     def __init__(self, ours: LightBlock, theirs: LightBlock) -> None:
         super().__init__("light.fork", f"two certified blocks of height {ours.height}")
@@ -199,13 +199,24 @@ class LightClient:
         """Tell whether another provider's block is the trusted one of its height; False where none is trusted there.
 
         Raises:
-            Fork: it is another one. Who sent it either has a certificate of it, which an update of a copy of this
-                client shows, or lies.
+            Fork: it is another one. Nothing of it is checked: who sent it either has a certificate of it, which an
+                update of `before` shows, or lies.
         """
         ours = self.trusted(block.height)
         if ours is not None and ours.hash() != block.hash():
             raise Fork(ours, block)
         return ours is not None
+
+    def before(self, height: int) -> LightClient | None:
+        """Return a client that trusts what this one does below `height` and nothing else; None where that is nothing.
+
+        It comes to `height` anew, and so tells whether another block there is certified as well.
+        """
+        genesis = next((one for one in self._trusted if isinstance(one, GenesisPoint)), None)
+        blocks = [one for one in self._trusted if isinstance(one, LightBlock) and one.height < height]
+        if genesis is None and not blocks:
+            return None
+        return LightClient(LightState(1, self.network_id, genesis, tuple(blocks)), trust_period_ms=self.trust_period_ms)
 
     def _below(self, height: int) -> Trusted | None:
         place = bisect_right(self._trusted, height, key=lambda one: one.height)

@@ -172,6 +172,58 @@ def test_a_fork_is_raised_with_its_evidence(nodes: Any) -> None:
     assert caught.value.url == other.url
 
 
+def test_a_fork_that_was_trusted_before_is_found_as_well(nodes: Any) -> None:
+    """S1: nothing new has come, and the other node's block is certified all the same."""
+    honest, other = nodes(), nodes(forked)
+    with follow(honest) as client:
+        client.update()
+        state = client.dump()
+    with follow(honest, other, state=state) as client, pytest.raises(ForkDetected) as caught:
+        client.update()
+    for block in caught.value.evidence:
+        block.check(world().chain.network_id)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("then", ["the true one", "nothing", "the same again"])
+def test_a_node_alone_cannot_make_others_look_like_double_signers(nodes: Any, then: str, known: bool) -> None:
+    """P3: it shows a block that nobody certified, and then the true one. That is no fork, and nobody's evidence."""
+    chain = world().chain.chain
+    honest, liar = nodes(), nodes()
+    top, shown = f"/v1/light/blocks/{chain.height}", []
+
+    def block(asked: Asked) -> Answer:
+        true = light_block(chain, int(asked.path.rsplit("/", 1)[1]))
+        shown.append(asked.path)
+        if asked.path != top or (then == "the true one" and shown.count(top) > 1):
+            return 200, encode(true)
+        if then == "nothing" and shown.count(top) > 1:
+            return problem(404, "query.not_found")
+        return 200, encode(flipped(true))
+
+    liar.routes["GET", "/v1/light/blocks/"] = block
+    state = None
+    if known:
+        with follow(honest) as before:
+            before.update()
+            state = before.dump()
+    with follow(honest, liar, state=state) as client:
+        trusted = client.update()
+        assert (trusted.block_hash, trusted.agreeing) == (chain.head_hash, (honest.url,))
+        assert [one.url for one in trusted.liars] == ([] if then == "nothing" else [liar.url])
+
+
+def test_another_block_than_the_pinned_one_is_judged_by_the_pinned_one(nodes: Any) -> None:
+    """S1, P3: a certified one is a fork; one that is not, a lie; what was trusted before the pin counts no more."""
+    chain = world().chain.chain
+    with follow(nodes(), nodes(forked)) as client, pytest.raises(ForkDetected):
+        client.pin(chain.height, chain.head_hash)
+    liar = nodes(flipped)
+    with follow(nodes(), liar) as client:
+        pinned = client.pin(chain.height, chain.head_hash)
+        assert [one.url for one in pinned.liars] == [liar.url]
+
+
 def test_it_goes_on_from_its_state(nodes: Any) -> None:
     node = nodes()
     with follow(node) as client:

@@ -17,7 +17,7 @@ Numbers are big endian, so that order of key is order of height. All records of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -44,9 +44,11 @@ T = TypeVar("T")
 Changes = dict[bytes, bytes | None]
 
 
-class _Location(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    height: Annotated[int, msgspec.Meta(ge=0)]
-    index: Annotated[int, msgspec.Meta(ge=0)]
+class Location(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a transaction executed."""
+
+    height: Natural
+    index: Natural
 
 
 class ExecutedIds(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -176,7 +178,7 @@ class Archive:
 
     def location(self, transaction_id: bytes) -> tuple[int, int] | None:
         """Return (height, index of the receipt) of an executed transaction."""
-        found = self._record(b"t" + transaction_id, _Location)
+        found = self._record(b"t" + transaction_id, Location)
         return None if found is None else (found.height, found.index)
 
     def removal(self, height: int) -> Changes:
@@ -263,7 +265,7 @@ def block_records(block: Block, results: BlockResults, note: bytes | None) -> Ch
 def location_records(height: int, results: BlockResults) -> dict[bytes, bytes]:
     """Return the records that say where the transactions of a block executed."""
     return {
-        b"t" + results.receipts[index].id: encode((height, index))  # a _Location
+        b"t" + results.receipts[index].id: encode((height, index))  # a Location
         for index in range(results.swept, len(results.receipts))
     }
 

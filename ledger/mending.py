@@ -13,10 +13,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-import msgspec
-
-from ledger.archive import FORMAT
-from ledger.block import Block, BlockResults, Header, block_hash, receipts_root, transactions_root
+from ledger.archive import FORMAT, Location
+from ledger.block import Block, BlockResults, Header, block_hash, decode_block, receipts_root, transactions_root
 from ledger.chain import Chain
 from ledger.errors import Damage, InvalidBlock, InvalidTransaction, LedgerError
 from ledger.state.indexes import INDEX, is_index_key
@@ -165,13 +163,11 @@ class Mending:
         return bool(way) and len(leaf) == LEAF_BYTES and way[-1] == leaf
 
     def _is_place(self, identifier: bytes, value: bytes) -> bool:
-        place: list[int] = msgspec.msgpack.decode(value, type=list[int]) if len(value) < 32 else []
-        if len(place) != 2 or encode((place[0], place[1])) != value:
+        place = decode(value, Location)
+        results = self._chain.archive.results(place.height)
+        if results is None or not results.swept <= place.index < len(results.receipts):
             return False
-        results = self._chain.archive.results(place[0])
-        if results is None or not results.swept <= place[1] < len(results.receipts):
-            return False
-        return results.receipts[place[1]].id == identifier
+        return results.receipts[place.index].id == identifier
 
     def _header(self, height: int, value: bytes) -> bytes | None:
         chain = self._chain
@@ -185,7 +181,7 @@ class Mending:
         return value if block_hash(decode(value, Header)) == expected else None
 
     def _block(self, height: int, value: bytes) -> bytes | None:
-        block = decode(value, Block)
+        block = decode_block(value)
         return value if block.header == self._chain.header(height) and body_matches(block) else None
 
     def _results(self, height: int, value: bytes) -> bytes | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.block import Block, Header, block_hash, receipts_root
+from ledger.block import Header, block_hash, decode_block, receipts_root
 from ledger.chain import Chain
 from ledger.errors import Damage, InvalidBlock
 from ledger.mending import body_matches
@@ -106,8 +106,8 @@ class Scrubbing:
 
     def _check_block(self, height: int, header: Header, key: bytes, value: bytes) -> None:
         try:
-            block = decode(value, Block)
-        except CodecError as error:
+            block = decode_block(value)
+        except InvalidBlock as error:
             raise _wrong(key, f"block {height}: {error}") from error
         if block.header != header or not body_matches(block):
             raise _wrong(key, f"the body of block {height} is not the one that its header commits to")

@@ -179,6 +179,32 @@ def test_unknown_and_unprovable_records_are_not_taken(whole: Kit) -> None:
     assert Mending(kit.chain).take([(b"b" + number(4), _other_block(whole))], b"b" + number(4)) == 0
 
 
+@pytest.mark.parametrize(
+    "place", [b"", b"\xc1", b"\x90", b"\xc0", b"\x92\x04", b"\x92\xff\x00", b"\x92\xcf" + b"\xff" * 8 + b"\x00"]
+)
+def test_a_place_that_is_none_is_not_taken(place: bytes) -> None:
+    """N8: bytes that are no MessagePack, or of a negative or endless height, are a peer's and no defect of ours."""
+    kit = make()
+    key = next(iter(kit.store.iterate(b"t")))[0]
+    kit.store.write_batch({key: None})
+    assert Mending(kit.chain).take([(key, place)]) == 0
+
+
+@pytest.mark.parametrize("marks", [b"", b"\x00", b"\x00" * 9])
+def test_a_body_with_too_few_or_many_marks_is_not_taken(whole: Kit, marks: bytes) -> None:
+    """N8, D1: under the right header; and a scrub calls it damage where it is here."""
+    kit = make()
+    block = kit.chain.block(4)
+    assert block is not None
+    key = b"b" + number(4)
+    odd = encode(msgspec.structs.replace(block, batches=(msgspec.structs.replace(block.batches[0], marks=marks),)))
+    kit.store.write_batch({key: None})
+    assert Mending(kit.chain).take([(key, odd)]) == 0
+    kit.store.write_batch({key: odd})
+    assert mended(kit, whole) == [key]
+    sound(kit)
+
+
 def test_what_is_told_is_bounded_and_what_all_have(whole: Kit) -> None:
     first: bytes = b""
     told: list[tuple[bytes, bytes]] = []

@@ -66,7 +66,7 @@ NODES: Final[tuple[Mutant, ...]] = (
     mutant(
         "executed-ids-forgotten",
         "after a restart the ledger does not know what it has executed",
-        ("ledger.chain:Chain._resume", "self._rebuild_replay_ids()", "pass"),
+        ("ledger.chain:Chain._resume", "self._replay = replay_ids(self.archive, header)", "pass"),
         runs="nodes",
     ),
 )

@@ -12,8 +12,8 @@ from ledger.errors import InvalidProof
 from ledger.state.batch_proofs import BatchProof, prove_batch, verify_batch_proof
 from ledger.state.proofs import StateProof, prove, verify_state_proof
 from ledger.state.tree import StateTree
+from tests.property import state_vectors
 from tests.reference import state_tree as second
-from tests.reference import state_vectors
 
 VECTORS: dict[str, Any] = json.loads(state_vectors.FILE.read_text())
 STATES = {state["name"]: state for state in VECTORS["states"]}

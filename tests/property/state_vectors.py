@@ -1,4 +1,4 @@
-"""Makes docs/spec/vectors/state.json: `python -m tests.reference.state_vectors`. The same bytes at every run."""
+"""Makes docs/spec/vectors/state.json: `python -m tests.property.state_vectors`. The same bytes at every run."""
 
 from __future__ import annotations
 

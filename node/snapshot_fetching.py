@@ -38,8 +38,12 @@ PIECE_TIMEOUT_MS: Final = 20_000
 IN_FLIGHT_MAX: Final = 16
 """Pieces under way or waiting to be checked: about as many MiB of memory, 96 at most."""
 IN_FLIGHT_PER_PEER_MAX: Final = 4
+AGAIN_DOUBLINGS_MAX: Final = 3
+"""So often that pause doubles where snapshots that were offered came to nothing: blocks go on meanwhile."""
 STUCK_ROUNDS_MAX: Final = 20
 """So often peers are asked anew when nobody has what is missing; then another snapshot is chosen, or none."""
+STUCK_MS: Final = 60_000
+"""After so long without a piece the same happens: peers that are silent are no better than peers that deny."""
 LIARS_MAX: Final = 1_024
 """Peers that are not asked again; there are no more registered nodes than that."""
 
@@ -83,6 +87,8 @@ class SnapshotFetcher:
         self._asked: set[str] = set()
         self._offers: dict[str, tuple[Offered, ...]] = {}
         """By peer; only registered nodes are connected."""
+        self._chosen_for: set[str] = set()
+        """Who offered it when it was chosen."""
         self._liars: set[str] = set()
         self._fetcher: Fetcher[str] = self._new_fetcher()
         self._requests: dict[int, tuple[str, str]] = {}
@@ -92,10 +98,19 @@ class SnapshotFetcher:
         """Names of pieces that the other thread has."""
         self._manifest_from = ""
         self._stuck_rounds = 0
+        self._moved_at_ms = 0
+        """When a piece came, or fetching began."""
         self._again_ms = 0
         """Before this time nobody is asked: there was none a moment ago."""
+        self._disappointments = 0
+        """Searches that ended without a snapshot although some were offered."""
+        self._needed = False
+        """Whether no peer has the blocks that would do instead."""
         self._refused: set[bytes] = set()
-        """Hashes of blocks whose snapshots came to nothing."""
+        """Hashes of blocks whose snapshots came to nothing in this search."""
+        self._fruitless: set[str] = set()
+        """Peers whose offers or manifests came to nothing in it: what they offer does not count, or one of them could
+        keep this node from blocks for ever."""
         self._tick: Cancelable | None = None
         self._stopped = False
 
@@ -125,6 +140,7 @@ class SnapshotFetcher:
         if near or self._clock.now_ms() < self._again_ms:
             return False
         self._least = height + self._blocks_behind if oldest is None else oldest - 1
+        self._needed = oldest is not None
         self._resume = resume
         peers = [peer for peer in self._links.connected() if peer not in self._liars]
         if not peers:
@@ -185,7 +201,7 @@ class SnapshotFetcher:
         counted: dict[Offered, int] = {}
         for peer, snapshots in self._offers.items():
             for offered in set(snapshots):
-                if peer not in self._liars and offered.block_hash not in self._refused:
+                if self._counts(peer) and offered.block_hash not in self._refused:
                     counted[offered] = counted.get(offered, 0) + 1
         fitting = [offered for offered in counted if offered.height >= self._least]
         chosen = max(fitting, key=lambda offered: (counted[offered], offered.height), default=None)
@@ -194,6 +210,8 @@ class SnapshotFetcher:
             return
         self.phase, self.chosen = Phase.FETCHING, chosen
         self._fetcher, self._stuck_rounds = self._new_fetcher(), 0
+        self._manifest_from, self._moved_at_ms = "", self._clock.now_ms()
+        self._chosen_for = self._offering(chosen)
         self._requests.clear()
         self._checking.clear()
         wanted: list[str] = []
@@ -207,14 +225,45 @@ class SnapshotFetcher:
     def _give_up(self) -> None:
         """There is none: blocks then."""
         self.phase, self.chosen = Phase.IDLE, None
-        self._again_ms = self._clock.now_ms() + AGAIN_MS
+        pause_ms = AGAIN_MS
+        if self._refused or self._fruitless:
+            self._refused.clear()
+            self._fruitless.clear()
+            if not self._needed:
+                pause_ms <<= min(self._disappointments, AGAIN_DOUBLINGS_MAX)
+            self._disappointments += 1
+        self._again_ms = self._clock.now_ms() + pause_ms
         if self._tick is not None:
             self._tick.cancel()
         self._resume()
 
+    def _offering(self, snapshot: Offered) -> set[str]:
+        return {peer for peer, snapshots in self._offers.items() if snapshot in snapshots}
+
+    def _counts(self, peer: str) -> bool:
+        return peer not in self._liars and peer not in self._fruitless
+
+    def _move_on(self) -> None:
+        """Nobody has what is missing: take the same snapshot by another peer's manifest, or another one, or none.
+
+        Chunks that are cut in another way than all nodes cut them lead to the true root as well, but nobody has them:
+        so it is the manifest that is dropped, and what its sender offers counts no more. Where none came, the same goes
+        for all who said that there is this snapshot.
+        """
+        assert self.chosen is not None
+        offering = self._chosen_for | self._offering(self.chosen)
+        kept = not self._manifest_from and self.progress().chunks > 0  # of an earlier life: nobody's doing
+        if not kept:
+            self._fruitless |= {self._manifest_from} if self._manifest_from else offering
+        if not any(map(self._counts, self._offering(self.chosen))):
+            self._refused.add(self.chosen.block_hash)
+        self._jobs.run(lambda: self._workshop.discard(MANIFEST), lambda _: None)
+        self._choose()
+
     # --- fetching
 
     def _want(self, names: Sequence[str]) -> None:
+        self._moved_at_ms = self._clock.now_ms()
         for name in names:
             self._fetcher.want(name, self._holders(name))
         if self._workshop.complete:
@@ -228,7 +277,8 @@ class SnapshotFetcher:
         other: list[str] = []
         for peer in sorted(self._offers):
             if peer not in self._liars:
-                (has if self.chosen in self._offers[peer] else other).append(peer)
+                offers_it = self.chosen in self._offers[peer] and peer not in self._fruitless
+                (has if offers_it else other).append(peer)
         return [*has, *other] if name.startswith("chunk-") and self._stuck_rounds else has
 
     def _pump(self) -> None:
@@ -282,18 +332,22 @@ class SnapshotFetcher:
         self._later(TICK_MS, self._on_tick)
         late = {name for _, name in self._fetcher.expired(self._clock.now_ms())}
         self._requests = {number: asked for number, asked in self._requests.items() if asked[1] not in late}
+        moved_ms = abs(self._clock.now_ms() - self._moved_at_ms)  # a clock that is set back must not make a pause of it
+        if len(self._fetcher) and not self._checking and moved_ms >= STUCK_MS:
+            self._move_on()
+            return
         if self._fetcher.in_flight() or self._checking or not len(self._fetcher):
             self._pump()
             return
         self._stuck_rounds += 1
         if self._stuck_rounds > STUCK_ROUNDS_MAX:
-            assert self.chosen is not None
-            self._refused.add(self.chosen.block_hash)
-            self._choose()
+            self._move_on()
             return
         self._ask([peer for peer in self._links.connected() if peer not in self._liars])
 
     def _finish(self) -> None:
+        if self.phase is not Phase.FETCHING:  # the other thread was done before this one heard of each of its pieces
+            return
         self.phase = Phase.FINISHING
         height: list[int] = []
 

@@ -16,7 +16,15 @@ from ledger.snapshot.shelf import MANIFEST, SnapshotShelf
 from ledger.snapshot.store_building import switch_stores
 from ledger.state.store import LevelStore
 from node.snapshot_exchange import SnapshotExchange
-from node.snapshot_fetching import PIECE_TIMEOUT_MS, TICK_MS, Phase, SnapshotFetcher
+from node.snapshot_fetching import (
+    AGAIN_DOUBLINGS_MAX,
+    AGAIN_MS,
+    PIECE_TIMEOUT_MS,
+    STUCK_MS,
+    TICK_MS,
+    Phase,
+    SnapshotFetcher,
+)
 from node.snapshot_messages import (
     Offered,
     Offers,
@@ -246,6 +254,75 @@ def test_invented_heights_do_not_keep_it_from_a_true_one(sources: Sources, tmp_p
     )
     node.begin()
     node.run(2_000)
+    assert node.chain().head_hash == sources.hash
+
+
+def test_one_peer_that_invents_snapshots_cannot_keep_a_node_from_blocks(sources: Sources, tmp_path: Path) -> None:
+    """R5, L6: it names others each time that it is asked, and is silent then; the pauses between searches grow."""
+    invented: list[int] = []
+
+    def inventing(asked: SnapshotMessage, answer: SnapshotMessage) -> SnapshotMessage | None:
+        if not isinstance(asked, OffersRequest):
+            return None
+        invented.append(len(invented))
+        return Offers(tuple(Offered(10**9 + n, b"%032d" % (100 * len(invented) + n)) for n in range(16)))
+
+    node = joining(sources, tmp_path, inventing)
+    pauses = []
+    assert node.begin()
+    for search in range(1, 7):
+        began = node.clock.now_ms()
+        node.run(2_000)
+        assert (node.resumed, node.fetcher.phase) == (search, Phase.IDLE)
+        ended = node.clock.now_ms()
+        assert ended - began < 2 * STUCK_MS
+        while not node.begin():
+            node.clock.advance(AGAIN_MS // 2)
+        pauses.append(node.clock.now_ms() - ended)
+    assert pauses[0] == AGAIN_MS
+    assert max(pauses) == AGAIN_MS << AGAIN_DOUBLINGS_MAX
+
+
+def test_a_manifest_that_is_cut_as_nobody_cuts_costs_its_sender_and_not_the_snapshot(
+    sources: Sources, tmp_path: Path
+) -> None:
+    """R5: it is proven all the same, but its chunks are nowhere."""
+    finely = SnapshotShelf(tmp_path / "finely")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (buckets, subtrees):
+            patch.setattr(module, "CHUNK_BYTES_TARGET", 200)
+        take(sources.kit.chain, sources.kit.store, head_certificate(sources.kit.chain), finely)
+    node = Joining(
+        sources.kit, tmp_path, {"a": Peer(finely, withholding), "b": Peer(sources.new), "c": Peer(sources.new)}
+    )
+    node.begin()
+    node.run(3_000)
+    assert MANIFEST in [asked.name for asked in node.peers["a"].asked if isinstance(asked, PieceRequest)]
+    assert node.chain().head_hash == sources.hash
+    assert node.links.complaints == []
+
+
+def test_it_is_finished_once_however_late_its_thread_is_heard(sources: Sources, tmp_path: Path) -> None:
+    """R1: the last pieces may be taken before the first of them is known to be."""
+
+    class Late:
+        def __init__(self) -> None:
+            self.heard: list[Callable[[], None]] = []
+
+        def run(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+            Jobs().run(job, lambda error: self.heard.append(lambda: done(error)))
+
+    late = Late()
+    node = joining(sources, tmp_path, honest, honest)
+    node.fetcher._jobs = late
+    node.begin()
+    for _ in range(400):
+        node.turn()
+        heard, late.heard = late.heard, []
+        for done in heard:
+            done()
+    assert node.failures == []
+    assert node.installed == [sources.height]
     assert node.chain().head_hash == sources.hash
 
 

@@ -1,5 +1,5 @@
-"""What `operation_costs` measures of organizations, credits, assets, governance, validators and development: one small
-function for each tag, and one more for a variant.
+"""What `operation_costs` measures of organizations, credits, assets, observers, governance, validators and
+development: one small function for each tag, and one more for a variant.
 
 A function gets a fresh `World`, does what must have been done before, and returns who sends the operation, and it. The
 cost of that operation alone is measured. Where an operation can take cheaper and dearer ways, the dearer one counts.
@@ -17,6 +17,7 @@ from ledger.modules.credits.operations import Transfer
 from ledger.modules.development.operations import AdvanceClock
 from ledger.modules.governance import operations as governance
 from ledger.modules.governance.records import proposal_id
+from ledger.modules.observers import operations as observers
 from ledger.modules.organizations import operations as organizations
 from ledger.modules.validators import operations as validators
 from ledger.parameters import DAY_MS
@@ -162,6 +163,28 @@ def _report_held_paying(world: World) -> Ready:
     asset, ready = _held_by_two(world)
     world.license("alder", asset, "birch", TERMS)
     return ready
+
+
+# --- observers
+
+
+def _observer(world: World) -> observers.Register:
+    shown, address = certificate("observer"), "observer.example:7000"
+    signed = observers.registration_bytes(world.network_id, "org-alder", shown, address)
+    proof = key("tls observer").sign(signed)
+    return observers.Register(str(node_id(tls_key("observer"))), shown, address, proof)
+
+
+@entry("observers.register")
+def _register_observer(world: World) -> Ready:
+    return Ready(world.accounts["alder"], _observer(world))
+
+
+@entry("observers.withdraw")
+def _withdraw_observer(world: World) -> Ready:
+    registration = _observer(world)
+    world.do("alder", registration)
+    return Ready(world.accounts["alder"], observers.Withdraw(registration.node_id))
 
 
 # --- governance and validators

@@ -24,6 +24,9 @@ PEERS_ASKED_MAX: Final = 4
 """Peers that are asked about one damage. With f of 4 validators lying or away, another one tells."""
 MENDS_MAX: Final = 64
 """Mends of one request; what is damaged beyond that is better written anew as a whole."""
+USELESS_ANSWERS_MAX: Final = 8
+"""Answers in a row, of one peer about one damage, of which nothing holds here; then another peer is asked. A range of
+keys has no end of records for who makes them up."""
 _WAIT_S: Final = 2 * ANSWER_TIMEOUT_MS / 1_000
 """How long the thread waits for the deciding thread, which answers in half of it."""
 
@@ -60,16 +63,24 @@ class Mender:
         wrong = b"" if damage.physical else damage.first
         count = 0
         for turn in range(PEERS_ASKED_MAX):
-            first = damage.first
-            while first < damage.behind and (records := self._ask(turn, first, damage.behind)):
-                count += int(service.take_records(records, wrong))
-                first = records[-1][0] + b"\x00"
-            if count:
-                break
+            count += self._from_peer(service, damage, turn, wrong)
+            if count and not damage.physical:
+                break  # of a file, what one peer has otherwise another may have as it was here
         count += int(service.make_records(damage.first, damage.behind, b"" if count else wrong))
         self.mended += count
         log.warning("damage in the ledger", damage=damage.message, records_put_back=count, physical=damage.physical)
         return count > 0
+
+    def _from_peer(self, service: ChainService | RemoteLedger, damage: Damage, turn: int, wrong: bytes) -> int:
+        """Put back what one peer has of what is damaged; return how many records that were."""
+        first, count, useless = damage.first, 0, 0
+        while first < damage.behind and (records := self._ask(turn, first, damage.behind)):
+            taken = int(service.take_records(records, wrong))
+            count, useless = count + taken, 0 if taken else useless + 1
+            if useless == USELESS_ANSWERS_MAX:
+                break
+            first = records[-1][0] + b"\x00"
+        return count
 
     def _ask(self, turn: int, first: bytes, behind: bytes) -> list[Record] | None:
         ask = self.ask

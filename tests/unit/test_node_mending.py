@@ -12,7 +12,7 @@ from ledger.errors import Damage, StorageError
 from ledger.mending import Record
 from ledger.scrubbing import STEP_BYTES_MAX, ScrubStep
 from node.executor import ThreadExecutor
-from node.mender import MENDS_MAX, PEERS_ASKED_MAX, Mender
+from node.mender import MENDS_MAX, PEERS_ASKED_MAX, USELESS_ANSWERS_MAX, Mender
 from node.record_exchange import ANSWER_TIMEOUT_MS, SERVED_AT_ONCE_MAX, RecordExchange
 from node.scrubber import INTERVAL_MS_MAX, INTERVAL_MS_MIN, Scrubber
 from node.wire import RecordsAnswer, RecordsRequest, decode_sync
@@ -71,13 +71,14 @@ def test_one_peer_is_asked_and_its_answer_is_heard_once(exchange: RecordExchange
     heard: list[Any] = []
     exchange.ask(1, b"a", b"c", heard.append)
     peer, request = last(links)
-    assert (peer, request.first, request.behind) == ("p2", b"a", b"c")
+    (other,) = {"p1", "p2"} - {peer}
+    assert (request.first, request.behind) == (b"a", b"c")
     answer = RecordsAnswer(request.request, ((b"a", b"1"),))
-    exchange.on_answer("p1", answer)
-    exchange.on_answer("p2", RecordsAnswer(request.request + 1, ()))
+    exchange.on_answer(other, answer)
+    exchange.on_answer(peer, RecordsAnswer(request.request + 1, ()))
     assert heard == []
-    exchange.on_answer("p2", answer)
-    exchange.on_answer("p2", answer)
+    exchange.on_answer(peer, answer)
+    exchange.on_answer(peer, answer)
     assert heard == [[(b"a", b"1")]]
     assert links.complaints == []
 
@@ -90,9 +91,23 @@ def test_a_peer_that_tells_what_was_not_asked_is_named(
 ) -> None:
     heard: list[Any] = []
     exchange.ask(0, b"a", b"c", heard.append)
-    exchange.on_answer("p1", RecordsAnswer(last(links)[1].request, records))
+    asked, request = last(links)
+    exchange.on_answer(asked, RecordsAnswer(request.request, records))
     assert heard == [None]
-    assert [peer for peer, _ in links.complaints] == ["p1"]
+    assert [peer for peer, _ in links.complaints] == [asked]
+
+
+def test_no_peer_is_asked_first_about_everything(exchange: RecordExchange, links: Links) -> None:
+    """N8: whoever registers nodes with the lowest ids would otherwise be asked about all damage, and nobody else."""
+    first = set()
+    for number in range(64):
+        asked = []
+        for turn in (0, 1):
+            exchange.ask(turn, b"%d" % number, b"x", lambda _: None)
+            asked.append(last(links)[0])
+        assert sorted(asked) == ["p1", "p2"]
+        first.add(asked[0])
+    assert first == {"p1", "p2"}
 
 
 def test_silence_and_nobody_to_ask_are_answered_too(exchange: RecordExchange, links: Links, clock: Clock) -> None:
@@ -197,6 +212,41 @@ def test_a_mended_file_ends_the_life_and_the_answer_is_given_first() -> None:
     (error,) = node.fatal
     assert isinstance(error, StorageError)
     assert error.code == "storage.rewrite"
+
+
+def test_a_peer_that_makes_up_records_without_end_is_left_for_another() -> None:
+    """N8: each answer is in order, in the range, and good for nothing."""
+    service = Service({b"a": b"1"})
+
+    class Endless(Node):
+        def ask(self, turn: int, first: bytes, behind: bytes, told: Callable[[list[Record] | None], None]) -> None:
+            if turn:
+                super().ask(turn, first, behind, told)
+            else:
+                self.asked.append(turn)
+                told([(first + b"\x00", b"lie")])
+
+    node = Endless(service, {}, TRUE)
+    service.read = lambda: "sound" if not service.missing else _raise(Damage(b"a", b"b", "lost", physical=False))  # type: ignore[method-assign]
+    node.read()
+    node.end()
+    assert node.answers == [None, "sound"]
+    assert node.asked == [0] * USELESS_ANSWERS_MAX + [1, 1]
+
+
+def _raise(error: Exception) -> str:
+    raise error
+
+
+def test_of_a_damaged_file_every_peer_is_asked() -> None:
+    """D1: what one has otherwise by now another may still have as it was here."""
+    service = Service({b"a": b"1", b"b": b"2"}, physical=True)
+    service.read = lambda: "sound" if b"a" not in service.missing else _raise(Damage(b"a", b"c", "lost", physical=True))  # type: ignore[method-assign]
+    node = Node(service, {b"a": b"1", b"b": b"later"}, TRUE)
+    node.read()
+    node.end()
+    assert node.answers == [None, "sound"]
+    assert service.missing == {}
 
 
 def test_what_nobody_has_ends_the_life_with_the_damage() -> None:

@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -152,4 +153,4 @@ class ThreadJobs:
                 job()
             except Exception as error:  # travels to `done`, which knows what it means
                 failure = error
-            self._post(lambda done=done, failure=failure: done(failure))  # type: ignore[misc]
+            self._post(partial(done, failure))

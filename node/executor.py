@@ -109,7 +109,7 @@ class ThreadExecutor:
         while (request := self._requests.get()) is not None:
             method, arguments, answer = request
             if self._closed:
-                self._post(lambda answer=answer: answer(None, ExecutorStopped()))  # type: ignore[misc]
+                self._post(partial(answer, None, ExecutorStopped()))
                 continue
             try:
                 if service is None:
@@ -117,14 +117,14 @@ class ThreadExecutor:
                 result = self._ask(service, method, arguments)
             except LedgerError as error:
                 if error.code.startswith("storage."):
-                    self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
-                self._post(lambda answer=answer, error=error: answer(None, error))  # type: ignore[misc]
+                    self._post(partial(self._on_fatal, error))
+                self._post(partial(answer, None, error))
             except BaseException as error:
                 self._closed = True
-                self._post(lambda error=error: self._on_fatal(error))  # type: ignore[misc]
+                self._post(partial(self._on_fatal, error))
                 return
             else:
-                self._post(lambda answer=answer, result=result: answer(result, None))  # type: ignore[misc]
+                self._post(partial(answer, result, None))
 
     def _ask(self, service: ChainService | RemoteLedger, method: str, arguments: tuple[Any, ...]) -> Any:
         """Ask, and ask again when what was damaged has been put back. A damaged file is not kept in use: the life of

@@ -10,6 +10,7 @@ hops, and at what cost.
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -107,11 +108,11 @@ class _Run:
         for name in self.validators:
             network.start(name, MembersChanged(tuple(self.observers)), source)
         for name in self.observers[: plan.observers]:
-            world.at(int(world.random.random() * plan.warm_up_ms / 3), lambda name=name: self._join(name))  # type: ignore[misc]
+            world.at(int(world.random.random() * plan.warm_up_ms / 3), partial(self._join, name))
         world.run(plan.warm_up_ms)
         self._schedule_churn()
         for number in range(plan.blocks):
-            world.at(number * plan.block_period_ms, lambda number=number: self._publish(number))  # type: ignore[misc]
+            world.at(number * plan.block_period_ms, partial(self._publish, number))
         world.run(plan.blocks * plan.block_period_ms + plan.settle_ms)
         return self._judge()
 
@@ -126,10 +127,10 @@ class _Run:
             crash = number % 2 == 0
             world.at(
                 int(chance.random() * duration_ms),
-                lambda name=name, crash=crash: self.network.stop(name, crash=crash),  # type: ignore[misc]
+                partial(self.network.stop, name, crash=crash),
             )
         for name in self.observers[plan.observers :]:
-            world.at(int(chance.random() * duration_ms), lambda name=name: self._join(name))  # type: ignore[misc]
+            world.at(int(chance.random() * duration_ms), partial(self._join, name))
 
     def _publish(self, number: int) -> None:
         world, plan = self.network.world, self.plan
@@ -140,7 +141,7 @@ class _Run:
             seal = bytes([index])
             world.at(
                 int(world.random.random() * plan.spread_ms),
-                lambda name=name, seal=seal: self.network.publish(name, Kind.BLOCK, body, seal),  # type: ignore[misc]
+                partial(self.network.publish, name, Kind.BLOCK, body, seal),
             )
 
     def _judge(self) -> GossipRun:

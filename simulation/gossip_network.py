@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -173,7 +174,7 @@ class GossipNetwork:
         for here, there in ((name, peer), (peer, name)):
             host = self.hosts.get(here)
             if host is not None and host.links.pop(there, 0) is None:
-                self.world.at(0, lambda host=host, there=there: host.step(LinkDown(there)))  # type: ignore[misc]
+                self.world.at(0, partial(host.step, LinkDown(there)))
 
     def _lose(self, name: str, dead: Host) -> None:
         host = self.hosts[name]

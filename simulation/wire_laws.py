@@ -78,7 +78,7 @@ class WireLaws:
             self._count_commit(message)
 
     def _on_promise(self, sender: int, signer: int, message: Message) -> None:
-        if sender == signer and not self.promises.logs[sender].holds(message.signature):  # type: ignore[union-attr]
+        if sender == signer and not self.promises.logs[sender].holds(message.signature):  # type: ignore[union-attr]  # promises are votes
             raise InvariantViolated(f"I6: node {sender} sent a {message.kind} that its vote log does not hold")
         match message:
             case Commit():

@@ -230,7 +230,7 @@ def light_clients(check_s: float) -> None:
         def step(headers: Headers = headers, network: bytes = network, first: ValidatorSet = first) -> Provider:
             client, provider = _client(network, first), Provider(headers)
             for height in range(1, EPOCHS + 2):
-                drive(client.update(height), lambda _, at=height: provider(EpochEnd(at - 1)))  # type: ignore[misc]
+                drive(client.update(height), lambda _, at=height: provider(EpochEnd(at - 1)))  # type: ignore[misc]  # binds height
             return provider
 
         def skip(headers: Headers = headers, network: bytes = network, first: ValidatorSet = first) -> Provider:

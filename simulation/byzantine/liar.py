@@ -194,7 +194,7 @@ class Liar:
                     (to, changed, delay_ms + later)
                     for target, said, delay_ms in wanted
                     for to, changed, later in (
-                        [(target, said, 0)] if _raw(said) else behavior.say(self, target, said)  # type: ignore[arg-type]
+                        [(target, said, 0)] if _raw(said) else behavior.say(self, target, said)  # type: ignore[arg-type]  # no raw ones
                     )
                 ]
         return [*wanted, *sayings]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from consensus import engine
@@ -73,7 +74,7 @@ class Arena:
         self._order = 0
         self._marks = 0
         for index in members:
-            self.after(LIAR_TICK_MS, lambda index=index: self._tick(index))  # type: ignore[misc]
+            self.after(LIAR_TICK_MS, partial(self._tick, index))
 
     @property
     def correct(self) -> list[Host]:

@@ -4,7 +4,7 @@ values, so that the owner can be a thread or a process."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -35,6 +35,10 @@ from node.snapshot_taking import SnapshotCommands, SnapshotTaker
 from node.wire import ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX, HEADERS_PER_ANSWER_MAX
 from primitives.codec import encode
 from primitives.finality import FinalityCertificate
+
+CERTIFICATES_AHEAD_MAX: Final = 64
+"""Certificates above the head that came with blocks below them; beyond, the highest goes. Ranges come in order and few
+lie between a range and its certificate."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -119,6 +123,8 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
     def __init__(self, chain: Chain, taker: SnapshotTaker | None = None) -> None:
         self._chain = chain
         self._taker = taker
+        self._ahead: dict[int, FinalityCertificate] = {}
+        """Certificates that came with blocks below them, by height, until the head gets there."""
 
     # --- for the deciding parts
 
@@ -245,9 +251,11 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
     def take_blocks(self, blocks: Sequence[CheckedBlock], certificate: FinalityCertificate) -> BlocksTaken:
         """Execute those of a peer's certified blocks that are above the head, and write all of them with one sync.
 
-        The certificate is kept when the head has reached it. The refusal's code is `sync.diverged` when the fault is
-        this node's own: a certified block executes to another result here. With `sync.forked` the peer lied, and with
-        `sync.gap` these blocks do not follow our head.
+        The certificate is kept when the head has reached it, with these blocks or with later ones: a node whose ranges
+        happen to end between its peer's certificates, and that kept none of them, could in the end serve nobody.
+
+        The refusal's code is `sync.diverged` when the fault is this node's own: a certified block executes to another
+        result here. With `sync.forked` the peer lied, and with `sync.gap` these blocks do not follow our head.
         """
         results: list[BlockResult] = []
         try:
@@ -256,8 +264,7 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
                 for checked in blocks:
                     if checked.block.header.height > self._chain.height:
                         results.append(self._replay(checked))  # noqa: PERF401 - those before a refusal count
-                if self._chain.height >= certificate.height:
-                    self._chain.add_certificate(certificate, sync=True)
+                self._keep_certificates(certificate)
             if self._taker is not None:  # behind the group: its blocks are in the store
                 self._taker.on_head()
                 self._taker.on_certified()
@@ -274,6 +281,20 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
             raise InvalidBlock("sync.gap", f"block {block.header.height} does not follow our head {head}")
         executed = self._chain.replay(block, verified=checked.verified)
         return self._result(executed, [(batch.author, batch.number) for batch in block.batches])
+
+    def _keep_certificates(self, certificate: FinalityCertificate) -> None:
+        """Keep those that the head has reached; note one that lies ahead. The nearest count most."""
+        head = self._chain.height
+        for height in sorted(height for height in self._ahead if height <= head):
+            kept = self._ahead.pop(height)
+            if height != certificate.height and self._chain.certificate(height) is None:
+                self._chain.add_certificate(kept)
+        if certificate.height <= head:
+            self._chain.add_certificate(certificate, sync=True)
+        elif len(self._ahead) < CERTIFICATES_AHEAD_MAX or certificate.height < max(self._ahead):
+            self._ahead[certificate.height] = certificate
+            if len(self._ahead) > CERTIFICATES_AHEAD_MAX:
+                del self._ahead[max(self._ahead)]
 
     def _check_history(self, certificate: FinalityCertificate) -> None:
         """Refuse another past than ours, which validators of an ended epoch may sign long after: that is no divergence.

@@ -20,6 +20,8 @@ RETRY_MS: Final = 250
 """The pause after a peer failed, before it is asked again because nobody else is there to be asked."""
 REST_MS_MAX: Final = 30_000
 """The pause before it is asked beside others, doubled from `RETRY_MS` with each failure in a row up to this."""
+MUTE_FAILURES: Final = 3
+"""Failures in a row after which a peer that never said which blocks it has is taken for one that has none."""
 DEMERIT_SILENT: Final = 1
 DEMERIT_LIED: Final = 100
 DEMERITS_MAX: Final = 10_000
@@ -48,6 +50,11 @@ class Peer:
     @property
     def lied(self) -> bool:
         return self.demerits >= DEMERIT_LIED
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether it was asked often and has not said on this connection what it has."""
+        return self.oldest is None and self.failures >= MUTE_FAILURES
 
     def may_be_asked(self, now_ms: int, *, rested: bool) -> bool:
         """Whether one more request may go to it: `rested`, or as soon as it may be at all."""
@@ -89,8 +96,11 @@ class SyncPeers:
         return peer.oldest is None or peer.oldest <= height
 
     def oldest(self, connected: Collection[str]) -> int | None:
-        """Return the lowest block that any of them has; None while one has not said, or nobody is connected."""
-        said = [self[node_id].oldest for node_id in connected]
+        """Return the lowest block that any of them has; None while one has not said, or nobody is connected.
+
+        Who says nothing is waited for a while, not for ever: one silent peer must not keep a node from a snapshot.
+        """
+        said = [self[node_id].oldest for node_id in connected if not self[node_id].is_mute]
         known = [oldest for oldest in said if oldest is not None]
         return min(known, default=None) if len(known) == len(said) else None
 

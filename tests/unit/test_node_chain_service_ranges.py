@@ -108,6 +108,23 @@ def test_a_new_chain_reaches_the_certified_height_over_the_gap(source: ChainServ
     assert reached == [(64, 0), (90, 90)], "below a certificate's height nothing is certified yet"
 
 
+def test_who_catches_up_keeps_certificates_however_its_ranges_lie() -> None:
+    """L8: the source has few, each in the middle of a range; without them the next newcomer could not be served."""
+    chain = new_chain()
+    extend(chain, 300)
+    for height in (*range(64, 300, 64), 300):
+        chain.add_certificate(certify(chain, height))
+    first = ChainService(chain)
+    behind = new_chain()
+    extend(behind, 29)
+    second = ChainService(behind)
+    while behind.height < 300:
+        assert take(second, *first.blocks(behind.height + 1, 300)).refusal is None
+    kept = [height for height in range(301) if behind.certificate(height) is not None]
+    assert kept == [128, 192, 256, 300]
+    assert all(len(second.serve(height, 300).headers) <= 128 for height in range(1, 301))
+
+
 def test_blocks_that_are_there_already_are_no_fault(source: ChainService) -> None:
     chain = new_chain()
     extend(chain, 2)

@@ -195,6 +195,17 @@ def test_nobody_is_asked_for_blocks_that_it_says_it_has_dropped() -> None:
     assert node.synchronizer.progress().needs_snapshot is None
 
 
+def test_one_silent_peer_does_not_hide_that_nobody_has_the_next_block() -> None:
+    """R5: all others have pruned it; the node waits a while for the silent one, and then needs a snapshot."""
+    node = Laggard("a", "b", "mute")
+    node.need()
+    with pytest.raises(AssertionError, match="not synchronized"):
+        node.run({"a": pruned, "b": pruned, "mute": silent}, turns=150)
+    assert node.too_far_behind
+    assert set(node.too_far_behind) == {HEIGHT}
+    assert node.synchronizer.progress().needs_snapshot == HEIGHT
+
+
 def test_it_ends_when_the_node_got_there_by_itself() -> None:
     """S15: blocks that were decided here meanwhile execute once."""
     node = Laggard("a")

@@ -73,9 +73,10 @@ def test_what_a_validator_sends_does_not_grow_with_the_observers_and_all_follow(
         observers += [cluster.add_observer(node=NODE) for _ in range(4)]
         settle(cluster, observers)
         with_eight, copies_of_eight = blocks_sent(cluster, observers)
-        # A pull now and then is answered beside what goes to the neighbors.
-        assert max(with_four) <= FAN_OUT * 1.25
-        assert max(with_eight) <= FAN_OUT * 1.25
+        assert all(metric(cluster, index, "gossip_eager", "block") <= FAN_OUT for index in VALIDATORS)
+        # Each neighbor gets a block once, and once more where a busy machine lets it ask before the first has come.
+        assert max(with_four) <= FAN_OUT * 2
+        assert max(with_eight) <= FAN_OUT * 2 < len(observers)
         assert copies_of_eight <= 2.0
 
         delivered = {index: metric(cluster, index, "gossip_payloads_delivered_total", "block") for index in observers}

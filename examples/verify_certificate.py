@@ -140,7 +140,7 @@ def verify(data, genesis_hash, trust=None):
 
 
 if __name__ == "__main__":
-    file, network, *pin = [argument for argument in sys.argv[1:] if argument != "--trust"]
+    file, network, *pin = [word for word in sys.argv[1:] if word != "--trust"] if sys.argv[2:] else sys.exit(__doc__)
     try:
         trust = (int(pin[0].split(":")[0]), bytes.fromhex(pin[0].split(":")[1])) if pin else None
         proven = verify(pathlib.Path(file).read_bytes(), bytes.fromhex(network), trust)

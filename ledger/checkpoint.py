@@ -32,9 +32,9 @@ def copy_store(source: Path, target: Path) -> None:
     """
     try:
         for _ in range(TRIES_MAX):
-            before = _listing(source)
+            before = _listing(source) if source.exists() else {}
             if "CURRENT" not in before:
-                raise StorageError("storage.failed", f"{source} holds no ledger")
+                raise StorageError("storage.failed", f"{source} holds no ledger; the node makes it when it starts")
             if _copy(source, target, before) and _listing(source) == before:
                 return
             shutil.rmtree(target)

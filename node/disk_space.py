@@ -49,7 +49,7 @@ class DiskSpace:
             return
         short = self.free_bytes < self.reserve_bytes
         self.refusal = (
-            f"{self.free_bytes} bytes are free on the disk, less than the reserve of {self.reserve_bytes}: "
+            f"{self.free_bytes:,} bytes are free on the disk, less than the reserve of {self.reserve_bytes:,}: "
             "no transactions are taken"
             if short
             else ""

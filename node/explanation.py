@@ -116,7 +116,7 @@ def members_of(
                 address=validator.address,
                 state=state,
                 detail=detail,
-                primary=replica == engine.primary,
+                primary=engine.replica_id is not None and replica == engine.primary,  # others follow no views
                 asks_for_view=engine.view_changes_seen.get(replica),
             )
         )

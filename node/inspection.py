@@ -98,8 +98,9 @@ def _tables(store: Store, damage: list[str]) -> dict[str, dict[str, int]]:
 
 def _table(key: bytes) -> str:
     if key.startswith(STATE_PREFIX):
-        table = table_of(key[len(STATE_PREFIX) :])
-        return f"state {table.decode('ascii', 'backslashreplace').rstrip('/') or '?'}"
+        record = key[len(STATE_PREFIX) :]
+        table = table_of(record).rstrip(b"/") or record  # single records belong to no table
+        return f"state {table.decode('ascii', 'backslashreplace')}"
     return _ARCHIVE_TABLES.get(key[:1], f"other {key[:1].hex()}")
 
 

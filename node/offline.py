@@ -63,7 +63,11 @@ def store_copy(data: DataDirectory, scratch: Path | None) -> Iterator[tuple[Path
             copy_store(data.chain, folder / "chain")
         except StorageError as error:
             raise DirectoryUnusable(error.message) from error
-        store = LevelStore(folder / "chain")
+        try:
+            store = LevelStore(folder / "chain")
+        except StorageError as error:  # the copy will be gone: name what it was made of
+            message = error.message.replace(str(folder / "chain"), str(data.chain))
+            raise StorageError(error.code, message) from error
         try:
             yield folder, store
         finally:

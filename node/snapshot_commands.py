@@ -88,7 +88,7 @@ def _take(store: LevelStore, shelf: SnapshotShelf, progress: _Progress) -> int |
 
 def show(data: DataDirectory, answer: Answer) -> ExitCode:
     """List the snapshots of a directory, and check nothing but their manifests' form."""
-    shelf = _shelf(data)
+    shelf = SnapshotShelf(data.snapshots, reads_only=True)
     try:
         snapshots = [
             {
@@ -134,7 +134,7 @@ def _restore(data: DataDirectory, source: Path, genesis: Genesis, progress: _Pro
         said = workshop.progress()
         progress(said.chunks - said.chunks_left, said.chunks or None)
 
-    shelf = SnapshotShelf(source.parent)
+    shelf = SnapshotShelf(source.parent, reads_only=True)  # the operator's copy, perhaps the only one
     height = restore_from_shelf(shelf, int(source.name), workshop, report)
     switch_stores(data.fresh_chain, data.chain)
     return height

@@ -112,14 +112,14 @@ def restore_from_shelf(
     """
     manifest = source.manifest(height)
     if manifest is None:
-        raise LedgerError("snapshot.missing", f"there is no snapshot of height {height} in {source.path}")
+        raise LedgerError("snapshot.missing", "it has no manifest, or that has decayed: take another copy")
     wanted = workshop.begin(manifest.finality.block_hash)
     try:
         while wanted:
             name = wanted.pop()
             data = source.read(height, name)
             if data is None:
-                raise LedgerError("snapshot.missing", f"{source.path}/{height}/{name} is missing, or has decayed")
+                raise LedgerError("snapshot.missing", f"its piece {name} is missing, or has decayed: take another copy")
             wanted += workshop.take(name, data)
             report()
         return workshop.finish()

@@ -67,8 +67,12 @@ class StatusReporter:
         engine = self._core.engine_status()
         sync = self._core.synchronizer.progress()
         following = self._following()
-        low = (self.space.refusal,) if self.space.refusal else ()
-        return low + tuple(self._obstacles(engine, sync) if following is None else _not_following(following, sync))
+        obstacles = self._obstacles(engine, sync) if following is None else _not_following(following, sync)
+        return (*self._short_of_room(), *obstacles)
+
+    def _short_of_room(self) -> tuple[str, ...]:
+        said = self.space.suspended or self.space.refusal
+        return (said,) if said else ()
 
     def _following(self) -> Following | None:
         """What this node depends on where it is neither a validator nor let in as one."""
@@ -118,7 +122,7 @@ class StatusReporter:
             height=core.height,
             diverged=core.diverged,
         )
-        standing = tuple(self._core.epochs.why())
+        standing = (*self._core.epochs.why(), *self._short_of_room())
         return explanation.explain(core.engine, members, progress, standing, self._following())
 
     def status(self) -> NodeStatus:

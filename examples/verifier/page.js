@@ -30,8 +30,9 @@
 
   function decide() {
     if (chosen === null) return;
-    element("file-name").textContent = `${chosen.name} · ${chosen.data.length.toLocaleString("en")} bytes`;
-    if (!element("genesis").value.trim()) {
+    const asked = element("genesis").value.trim() ? "" : " · now type the genesis hash above";
+    element("file-name").textContent = `${chosen.name} · ${chosen.data.length.toLocaleString("en")} bytes${asked}`;
+    if (asked) {
       element("verdict").hidden = true;
       element("genesis").focus();
       return;

@@ -293,8 +293,9 @@
       need(what !== "artifact" || isCid(text), "nothing can have this id");
       need(read.may(TABLES[what], identifier) === null, `this ${what} is there`);
       const name = { license: "open license offer", grant: "license", tensors: "asset with these tensors" }[what];
+      const plain = { artifact: "No asset has this artifact", tensors: "No asset has these tensors" }[what];
       return {
-        headline: `There is no ${name || what} of this id`,
+        headline: plain || `There is no ${name || what} of this id`,
         facts: [
           ["Absent", name || what],
           [what === "artifact" ? "CID" : "Id", text],

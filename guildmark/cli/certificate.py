@@ -26,7 +26,14 @@ def certificate() -> None:
 
 @certificate.command("export")
 @click.argument("subject", nargs=-1, required=True, metavar="[KIND] [ID] [NUMBER]")
-@click.option("--output", "-o", "output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--output",
+    "-o",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write.",
+)
 @click.option("--since", type=click.IntRange(0), help="Start from this block, which the verifier must know.")
 @click.option("--height", type=click.IntRange(0), help="Of the state after this block; the newest when not given.")
 @click.option("--artifact", metavar="CID", help="With absence: no asset has this artifact.")
@@ -53,7 +60,10 @@ def export(
     kind, ids = (subject[0], subject[1:]) if subject[0] in _IDS else ("asset", subject)
     named = {what: value for what, value in absent.items() if value is not None}
     if len(ids) != _IDS[kind]:
-        raise click.UsageError(f"{kind} takes {_IDS[kind]} arguments, not {len(ids)}")
+        if subject[0] not in _IDS and len(subject) > 1:
+            raise click.UsageError(f"{ids[0][:80]!r} is no kind of certificate; there are {', '.join(_IDS)}")
+        takes = {"absence": "one of the options", "version": "an ID and a NUMBER"}.get(kind, "one ID")
+        raise click.UsageError(f"{kind} takes {takes}")
     if len(named) != (kind == "absence"):
         raise click.UsageError(f"absence, and nothing else, takes one of --{', --'.join(_ABSENT)}")
     with session.client() as client:
@@ -90,7 +100,12 @@ def _fetch(
 @certificate.command("verify")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--genesis-hash", help="The network id, 64 hex digits.")
-@click.option("--genesis", "genesis_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--genesis",
+    "genesis_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="In place of the hash: a genesis file that you trust.",
+)
 @click.option("--trust", metavar="HEIGHT:HASH", help="A block that you know from elsewhere.")
 @with_session()
 def verify(
@@ -118,6 +133,7 @@ def claims(opened: Certificate) -> dict[str, object]:
     """Return what an opened certificate says of itself."""
     from ledger.block import block_hash
     from ledger.certificates.format import GenesisStart
+    from ledger.certificates.subjects import AbsenceSubject
     from primitives.digest import tagged_hash
 
     start, header = opened.start, opened.header
@@ -127,9 +143,13 @@ def claims(opened: Certificate) -> dict[str, object]:
         else {"start": f"{start.header.height}:{block_hash(start.header).hex()}"}
     )
     subject = opened.subject
+    cid: dict[str, object] = {}
+    if isinstance(subject, AbsenceSubject) and subject.what == "artifact":
+        cid["id"] = subject.id.decode("utf-8", "replace")
     return {
         "subject": subject.__struct_config__.tag,
         **{name: getattr(subject, name) for name in subject.__struct_fields__},
+        **cid,
         **known,
         "network_id": header.network_id,
         "height": header.height,

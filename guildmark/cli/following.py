@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import rich_click as click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,7 +28,7 @@ def follow(look: Callable[[], dict[str, Any]], *, json: bool, wait: Callable[[fl
     console = Console(file=sys.stdout, highlight=False)
     said = look()["sync"]
     if said["target"] is None:
-        console.print(_ended(said))
+        click.echo(_ended(said))
         return
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
@@ -44,7 +45,7 @@ def follow(look: Callable[[], dict[str, Any]], *, json: bool, wait: Callable[[fl
             )
             wait(LOOK_S)
             said = look()["sync"]
-    console.print(_ended(said))
+    click.echo(_ended(said))
 
 
 def rate(said: dict[str, Any]) -> str:
@@ -61,5 +62,7 @@ def rate(said: dict[str, Any]) -> str:
 def _ended(said: dict[str, Any]) -> str:
     if not said["blocks"]:
         return f"at block {said['height']:,}; nothing to catch up with"
-    fetched = f"{said['blocks']:,} blocks with {said['transactions']:,} transactions fetched since the node started"
+    blocks = f"{said['blocks']:,} block{'' if said['blocks'] == 1 else 's'}"
+    transactions = f"{said['transactions']:,} transaction{'' if said['transactions'] == 1 else 's'}"
+    fetched = f"{blocks} with {transactions} fetched since the node started"
     return f"caught up at block {said['height']:,}: {fetched}"

@@ -30,6 +30,7 @@ def node() -> None:
 @node.command("start")
 @click.option(
     "--data-dir",
+    "--directory",
     "directory",
     required=True,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -40,8 +41,8 @@ def start(session: Session, directory: Path) -> None:  # noqa: ARG001 - its line
     """Run the node in the foreground until it is told to end. It says on standard output where it listens.
 
     It ends as a node does, for who supervises it: 0 told to end; 1 failed, the log says why; 2 wrong usage; 3 a
-    configuration, genesis or key file is wrong; 4 another process uses the directory; 5 the disk refused or is damaged;
-    6 an address cannot be listened on.
+    configuration, genesis or key file is wrong; 4 another process uses the directory; 5 the disk refused or is full; 6
+    an address cannot be listened on; 7 the ledger is damaged.
     """
     command = node_command("start", "--data-dir", str(directory.resolve()))
     os.chdir(directory)

@@ -98,7 +98,8 @@ def resync(session: Session, directory: Path) -> None:
     """
     said = _run(["resync", str(directory.resolve())], None)
     emit({"set_aside": said["set_aside"]}, json=session.json)
-    note("Start the node: it synchronizes from its peers by itself.")
+    moved = "" if said["set_aside"] else "There was no ledger to move. "
+    note(f"{moved}Start the node: it synchronizes from its peers by itself.")
 
 
 def _scratch_argument(scratch: Path | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import rich_click as click
 
 from guildmark.cli.output import blocks_progress, emit, note
-from guildmark.cli.session import Session, with_session
+from guildmark.cli.session import Session, hush_retries, with_session
 
 LISTEN_TIMEOUT_S: Final = 60.0
 JOIN_TIMEOUT_S: Final = 3_600.0
@@ -33,6 +33,7 @@ def join(session: Session, genesis_hash: str, directory: Path, source: str, star
     """
     from guildmark.cluster.joining import join as join_network
 
+    hush_retries()
     joined: dict[str, Any] = join_network(
         directory, source=source, network_id=_hash(genesis_hash), account=session.account(), **where
     )
@@ -54,8 +55,9 @@ def _start(session: Session, directory: Path, source: str) -> dict[str, Any]:
     with blocks_progress("joining", quiet=session.json) as bar:
         height = follow(process, [source], JOIN_TIMEOUT_S, bar)
     record = process.record()
-    note(f"It runs in the background; its log is {process.log_path}.")
-    return {"url": process.api, "pid": None if record is None else record.pid, "height": height}
+    pid = None if record is None else record.pid
+    note(f"It runs in the background; its log is {process.log_path}, and `kill {pid}` stops it.")
+    return {"url": process.api, "pid": pid, "height": height}
 
 
 def _hash(text: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Final
 import rich_click as click
 
 from guildmark.cli.node_programs import progress_bar, run_node_program
-from guildmark.cli.output import emit, note
+from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.session import Session, with_session
 
 _DIRECTORY: Final = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -42,7 +42,9 @@ def create(session: Session, directory: Path, scratch: Path | None) -> None:
 def show(session: Session, directory: Path) -> None:
     """List the snapshots that lie in a node's directory."""
     said = run_node_program(["snapshot", "list", str(directory.resolve())], None)
-    emit(said["snapshots"], json=session.json)
+    emit_table(said["snapshots"], ("height", "block_hash", "chunks", "bytes", "directory"), json=session.json)
+    if not said["snapshots"]:
+        note("There is none: `guildmark node snapshot create`, or `snapshots.every_blocks` in node.toml.")
 
 
 @snapshot.command("restore")

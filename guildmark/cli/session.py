@@ -92,7 +92,9 @@ class Session:
             return known
         if not sys.stdin.isatty():
             raise WalletError(
-                "wallet.passphrase_missing", "set GUILDMARK_PASSPHRASE or GUILDMARK_PASSPHRASE_FILE, or use a terminal"
+                "wallet.passphrase_missing",
+                f"no passphrase for the wallet {self.wallet_directory} (--wallet names another): set "
+                "GUILDMARK_PASSPHRASE or GUILDMARK_PASSPHRASE_FILE, or use a terminal",
             )
         answer: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
         return answer
@@ -150,11 +152,9 @@ class Session:
     @contextmanager
     def client(self, *, acting: bool = False) -> Iterator[Client]:
         """A client; with `acting` for the session's account."""
-        import stamina.instrumentation
-
         from guildmark.sync import Client
 
-        stamina.instrumentation.set_on_retry_hooks([])  # this program's output is for results, not for retries
+        hush_retries()
         account = self.account() if acting else None
         with Client(
             self.urls,
@@ -164,6 +164,13 @@ class Session:
             on_slow=_say_that_it_waits,
         ) as client:
             yield client
+
+
+def hush_retries() -> None:
+    """This program's output is for results, not for retries."""
+    import stamina.instrumentation
+
+    stamina.instrumentation.set_on_retry_hooks([])
 
 
 def _say_that_it_waits(identifier: str) -> None:

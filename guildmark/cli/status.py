@@ -53,7 +53,9 @@ def _explanation(said: dict[str, Any]) -> Iterator[str]:
     height = f"height {progress['certified_height']}"
     if progress["height"] > progress["certified_height"]:
         height += f" ({progress['height']} executed)"
-    place = f"{height}, epoch {said['epoch']}, view {said['view']}"
+    place = f"{height}, epoch {said['epoch']}"
+    if said["replica_id"] is not None:  # others follow no views
+        place += f", view {said['view']}"
     if said["epoch_end"]:
         place += f"; the epoch ends with block {said['epoch_end']}"
     yield f"{place}; {said['answering']} of {len(said['members'])} answer, {said['needed']} needed"

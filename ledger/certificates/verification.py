@@ -131,7 +131,8 @@ def _check_trust(file: Certificate, way: _Way, trust: Trust | None) -> None:
         height, hashed = way.passed[0]
         if trust != (height, hashed):
             raise InvalidProof(
-                "certificate.trust", f"it starts from block {height} ({hashed.hex()}), which has to be the pinned one"
+                "certificate.trust",
+                f"it starts from block {height}: trust {height}:{hashed.hex()} if you know it from elsewhere",
             )
     elif trust is not None and trust not in way.passed:
         height, hashed = way.passed[-1]

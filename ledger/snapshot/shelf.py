@@ -77,15 +77,18 @@ class Draft:
 class SnapshotShelf:
     """The directory."""
 
-    def __init__(self, path: Path, keep: int = KEEP_DEFAULT) -> None:
-        """Open it, or make it; clear away what a crash left.
+    def __init__(self, path: Path, keep: int = KEEP_DEFAULT, *, reads_only: bool = False) -> None:
+        """Open it, or make it; clear away what a crash left. With `reads_only` nothing is made, and nothing removed.
 
         Raises:
             StorageError: `storage.full`, `storage.failed`.
         """
         self.path = path
         self.keep = keep
+        self._reads_only = reads_only
         self._known: dict[int, SnapshotEntry] = {}
+        if reads_only:
+            return
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for left in path.glob(f"{_GOING}*"):
@@ -97,11 +100,13 @@ class SnapshotShelf:
         """Return the heights of all snapshots, rising."""
         try:
             return sorted(int(entry.name) for entry in os.scandir(self.path) if entry.name.isdecimal())
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise disk_error(self.path, error) from error
 
     def entries(self) -> list[SnapshotEntry]:
-        """Return what is there, rising by height; what cannot be read is put away."""
+        """Return what is there, rising by height; what has decayed is put away, except by who only reads."""
         heights = self.heights()
         self._known = {height: entry for height, entry in self._known.items() if height in heights}
         for height in heights:
@@ -121,7 +126,7 @@ class SnapshotShelf:
             return None
 
     def read(self, height: int, name: str) -> bytes | None:
-        """Return a piece, or None. A snapshot of which a piece has decayed is put away: it is of no use to anybody."""
+        """Return a piece, or None. A snapshot of which a piece has decayed is put away: nobody can begin with it."""
         path = self.path.joinpath(str(height), name)
         data = _read(path)
         if data is None and path.exists():
@@ -182,7 +187,9 @@ class SnapshotShelf:
         shutil.rmtree(draft.path, ignore_errors=True)
 
     def drop(self, height: int) -> None:
-        """Remove a snapshot: at once from the shelf, whatever becomes of its files."""
+        """Remove a snapshot: at once from the shelf, whatever becomes of its files. Nothing, for who only reads."""
+        if self._reads_only:
+            return
         self._known.pop(height, None)
         gone = self.path.joinpath(f"{_GOING}{height}")
         shutil.rmtree(gone, ignore_errors=True)

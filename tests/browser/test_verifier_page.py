@@ -232,7 +232,7 @@ def test_a_person_chooses_a_file_and_sees_the_verdict(tmp_path: Path) -> None:
             " document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, cancelable: true })); }"
         )
         wait_for(page, "holds")
-        assert "no artifact" in page.run("document.getElementById('headline').textContent")
+        assert "has this artifact" in page.run("document.getElementById('headline').textContent")
         page.choose_file("#file", VECTORS / "asset-since.gmcert")
         wait_for(page, "fails")
         page.run("{ " + typed.format(name="trust", value=trust_of("asset-since")) + " }")

@@ -115,6 +115,7 @@ def test_the_command_line_takes_lists_and_restores(cluster: Any, tmp_path: Path)
     refused = run("node", "snapshot", "restore", "--directory", fresh, "--from", decayed)
     assert refused.returncode != 0
     assert chunk.name in refused.stderr
+    assert chunk.exists(), "the operator's copy stays as it is"
     assert guildmark("node", "inspect", "--directory", fresh)["height"] == said["height"]
 
 

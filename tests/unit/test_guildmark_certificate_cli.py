@@ -47,6 +47,7 @@ def test_what_is_no_certificate_cannot_be_shown() -> None:
         ("version", "ab" * 32, "0"),
         ("grant",),
         ("asset", "ab" * 32, "1"),
+        ("assets", "ab" * 32),
         ("absence",),
         ("absence", "--asset", "ab" * 32, "--grant", "ab" * 32),
         ("asset", "ab" * 32, "--artifact", "b" * 59),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -41,9 +42,20 @@ def test_every_command_of_the_guide_exists_with_its_options(line: str) -> None:
 
 
 def test_every_metric_of_the_guide_is_served() -> None:
-    source = "".join(path.read_text() for path in sorted((ROOT / "node").glob("*.py")))
+    source = "".join(
+        path.read_text().replace("from __future__ import annotations", "")
+        for path in sorted((ROOT / "node").glob("*.py"))
+    )
+    counters = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            values = [getattr(value, "value", None) for value in (*node.args, *node.keywords)]
+            words = [getattr(value, "value", value) for value in values]
+            counters |= {node.args[0].value} if "counter" in words else set()
+    assert "guildmark_scrub_passes" in counters
     named = set(re.findall(r"guildmark_[a-z0-9_]+", GUIDE))
-    assert {name for name in named if f'"{name}"' not in source} == set()
+    assert {name for name in named if f'"{name.removesuffix("_total")}"' not in source} == set()
+    assert named & counters == set(), "counters are served with _total behind their names"
 
 
 def test_every_setting_and_parameter_of_the_guide_exists() -> None:

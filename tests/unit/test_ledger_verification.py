@@ -189,7 +189,7 @@ def test_a_copy_of_nothing_says_so(tmp_path: Path) -> None:
     (tmp_path / "chain").mkdir()
     with pytest.raises(StorageError, match="holds no ledger"):
         copy_store(tmp_path / "chain", tmp_path / "copy")
-    with pytest.raises(StorageError, match="No such file"):
+    with pytest.raises(StorageError, match="absent holds no ledger"):
         copy_store(tmp_path / "absent", tmp_path / "copy")
 
 

@@ -63,7 +63,7 @@ def test_a_directory_without_a_ledger_or_of_nobody_is_a_line_and_a_code(tmp_path
     shutil.rmtree(tmp_path / "node" / "chain")
     ran = run_node("verify", str(tmp_path / "node"))
     assert ran.returncode == ExitCode.STORAGE
-    assert "No such file" in ran.stderr
+    assert "holds no ledger" in ran.stderr
 
 
 def test_inspection_reads_everything_and_changes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

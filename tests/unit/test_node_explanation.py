@@ -162,6 +162,7 @@ def test_the_nodes_standing_in_the_epoch_is_told() -> None:
     follower = "this node is not in the validator set, it follows the others"
     said = explain(engine(**STRANGER), members, progress, [follower])
     assert (said.verdict, said.answering) == ("idle", 3)
+    assert not any(member.primary for member in said.members), "who is in no set follows no views"
     assert said.why == ("replica 0 (alder) is unreachable: it is not registered with this node", follower)
 
 

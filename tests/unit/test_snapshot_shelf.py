@@ -91,9 +91,18 @@ def test_a_decayed_piece_is_noticed_and_its_snapshot_put_away(tmp_path: Path) ->
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 4
         path.write_bytes(data)
+        reader = SnapshotShelf(tmp_path / name, reads_only=True)
+        assert reader.read(height, path.name) is None
+        reader.entries()
+        assert path.read_bytes() == data, "who only reads removes nothing"
         assert snapshots.read(height, path.name) is None
         assert snapshots.entries() == []
         assert SnapshotShelf(tmp_path / name).entries() == []
+
+
+def test_who_only_reads_makes_no_directory(tmp_path: Path) -> None:
+    assert SnapshotShelf(tmp_path / "none", reads_only=True).entries() == []
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_large_state_is_dealt_out_to_files_and_cut_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,8 @@ class Chain:
         self._replay = ReplayIds()
         self._facts = ChainFacts(self.archive.block_hash, judge)
         self._following = Following()
+        self._is_ahead = False
+        """Whether the store lacks blocks up to the head, because a group was not written."""
         self.head: Header
         self.head_hash: Digest
         self.certified_height = 0
@@ -328,15 +330,17 @@ class Chain:
     def _write(
         self, block: Block, results: BlockResults, view: StateView, pending: PendingUpdate, *, founding: bool = False
     ) -> None:
+        self._require_store()
         changes = view.changes()
         batch = founding_records(self.network_id) if founding else {}
         undo = self._history.undo(block.header.height, committed(changes), pending)
         if not founding:
             batch.update(undo.entries)
         batch.update((STATE_PREFIX + key, value) for key, value in changes.items())
-        batch.update(block_records(block, results, self._following.note(changes)))
         before = Windows(self.oldest_block, self.oldest_state)
         dropped, windows = self._pruner.step(block.header, self.certified_height, before)
+        # Behind all that may meet damage: what is noted will be told, even if this block is begun again.
+        batch.update(block_records(block, results, self._following.note(changes)))
         batch.update(dropped)
         self._store.write_batch(batch, sync=True)
         self.oldest_block, self.oldest_state = windows.oldest_block, windows.oldest_state
@@ -349,6 +353,11 @@ class Chain:
             self._compact(ranges)
         self._following.written(self.head, self.head_hash, self._state)
 
+    def _require_store(self) -> None:
+        """Refuse to write on top of blocks that never reached the store."""
+        if self._is_ahead:
+            raise StorageError("storage.failed", "blocks were not written; the ledger must be opened again")
+
     @contextmanager
     def group(self) -> Iterator[None]:
         """Write the blocks and certificates of this context in one synced batch, at its end.
@@ -357,14 +366,20 @@ class Chain:
         a block before the context has ended. What a refusal leaves of the context is written too.
 
         Raises:
-            StorageError: at the end; the chain must be opened again, at the block before the group.
+            StorageError: at the end; the chain must be opened again, at the block before the group, and writes nothing
+                any more until then. The same goes for whatever else ends the context.
         """
         refusal: InvalidBlock | None = None
-        with self._following.held_back(), self._store.group():
-            try:
-                yield
-            except InvalidBlock as error:
-                refusal = error
+        before = self.head
+        try:
+            with self._following.held_back(), self._store.group():
+                try:
+                    yield
+                except InvalidBlock as error:
+                    refusal = error
+        except BaseException:
+            self._is_ahead = self.head is not before
+            raise
         self._following.written(self.head, self.head_hash, self._state)
         if refusal is not None:
             raise refusal
@@ -407,6 +422,7 @@ class Chain:
             InvalidBlock: `certificate.height` (not executed yet), `certificate.epoch`, `certificate.block` (another
                 block than ours), `certificate.epoch_end`, `certificate.signatures`.
         """
+        self._require_store()
         header = self.archive.header(certificate.height)
         if header is None:
             raise InvalidBlock("certificate.height", f"block {certificate.height} has not been executed here")

@@ -11,7 +11,7 @@ import msgspec
 from ledger import deadlines, epochs
 from ledger.block import Header, block_hash
 from ledger.chain import Chain, ExecutedBlock, TransactionStatus
-from ledger.errors import InvalidBlock, InvalidTransaction, LedgerError
+from ledger.errors import Damage, InvalidBlock, InvalidTransaction, LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.modules.organizations.accounts import account
 from ledger.opaque import decode_bundle, is_bundle
@@ -261,10 +261,17 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
         try:
             with self._chain.group():
                 self._check_history(certificate)
-                for checked in blocks:
-                    if checked.block.header.height > self._chain.height:
-                        results.append(self._replay(checked))  # noqa: PERF401 - those before a refusal count
-                self._keep_certificates(certificate)
+                try:
+                    for checked in blocks:
+                        if checked.block.header.height > self._chain.height:
+                            results.append(self._replay(checked))  # noqa: PERF401 - those before a refusal count
+                    self._keep_certificates(certificate)
+                except Damage:
+                    if not results:
+                        raise
+                    # Blocks that are executed stay so, and are told of; the next request meets the damage with nothing
+                    # behind it, and can begin again when that is mended.
+                    self._ahead[certificate.height] = certificate
             if self._taker is not None:  # behind the group: its blocks are in the store
                 self._taker.on_head()
                 self._taker.on_certified()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sync_kit import take
 
 from ledger.block import Block, BlockBatch, block_hash, decode_block
-from ledger.chain import Chain
+from ledger.chain import Chain, ExecutedBlock
+from ledger.errors import Damage, StorageError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.genesis import network_id, organization_account
 from ledger.modules.credits.operations import Transfer
@@ -123,6 +125,51 @@ def test_who_catches_up_keeps_certificates_however_its_ranges_lie() -> None:
     kept = [height for height in range(301) if behind.certificate(height) is not None]
     assert kept == [128, 192, 256, 300]
     assert all(len(second.serve(height, 300).headers) <= 128 for height in range(1, 301))
+
+
+def test_damage_in_the_middle_of_a_group_loses_none_of_the_blocks_before_it(
+    source: ChainService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D7: the request is made again when the damage is mended, and must find no block only in memory."""
+    store = MemoryStore()
+    chain = Chain.open(store, GENESIS)
+    service, replay, met = ChainService(chain), chain.replay, []
+
+    def meets_damage(block: Any, **options: Any) -> ExecutedBlock:
+        if block.header.height == 3 and len(met) < 2:
+            met.append(block)
+            raise Damage(b"s", b"t", "a record cannot be read", physical=False)
+        return replay(block, **options)
+
+    monkeypatch.setattr(chain, "replay", meets_damage)
+    answer = source.blocks(1, 3)
+    assert [one.block.header.height for one in take(service, *answer).results] == [1, 2]
+    assert Chain.open(store, GENESIS).height == 2
+    with pytest.raises(Damage):
+        take(service, *answer)
+    assert [one.block.header.height for one in take(service, *answer).results] == [3]
+    assert (chain.certified_height, Chain.open(store, GENESIS).head_hash) == (3, chain.head_hash)
+
+
+def test_nothing_is_written_on_top_of_a_group_that_was_lost(
+    source: ChainService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D6: the disk was full, and has room again before the ledger is opened anew."""
+    store = MemoryStore()
+    chain = Chain.open(store, GENESIS)
+    with monkeypatch.context() as patch:
+
+        def full(*_: Any, **__: Any) -> None:
+            raise StorageError("storage.full", "no space left on device")
+
+        patch.setattr(store, "write_batch", full)
+        with pytest.raises(StorageError):
+            take(ChainService(chain), *source.blocks(1, 3))
+    with pytest.raises(StorageError, match="opened again"):
+        extend(chain, 1)
+    with pytest.raises(StorageError, match="opened again"):
+        chain.add_certificate(certify(chain, 0))
+    assert Chain.open(store, GENESIS).height == 0
 
 
 def test_blocks_that_are_there_already_are_no_fault(source: ChainService) -> None:

@@ -270,6 +270,7 @@ class Chain:
         results = BlockResults(
             executed.swept, tuple(executed.receipts), tuple(executed.messages), executed.expire_at_ms
         )
+        next_deadline_ms = deadlines.next_deadline(executed.view)  # nothing is read behind the write: reads may fail
         self._write(Block(header, tuple(executed.batches)), results, executed.view, pending)
         self._replay.add(executed.ids, executed.expire_at_ms, header.timestamp_ms)
         return ExecutedBlock(
@@ -278,7 +279,7 @@ class Chain:
             receipts=results.receipts,
             outcomes=tuple(executed.outcomes),
             transactions_executed=len(executed.ids),
-            next_deadline_ms=deadlines.next_deadline(self._state),
+            next_deadline_ms=next_deadline_ms,
             artifact_changes=tuple(executed.artifacts),
             membership_changed=epochs.touched(changes, self.registry.names_nodes),
             next_validators=() if executed.closed.next_set is None else executed.closed.next_set.validators,

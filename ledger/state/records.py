@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from ledger.errors import StorageError
+from ledger.errors import Damage
 from ledger.state.indexes import is_index_key
 from ledger.state.nodes import value_hash
 from ledger.state.store import Store
@@ -49,7 +49,7 @@ class StateRecords:
         """Return the record, or None.
 
         Raises:
-            StorageError: `storage.damaged` also when the store has lost a record that the tree commits to.
+            StorageError: Damage also when the store has lost a record that the tree commits to.
         """
         value: bytes | None = self._young.get(key, _ABSENT)
         if value is not _ABSENT:
@@ -89,9 +89,9 @@ class StateRecords:
             return None
         value = self._store.get(STATE_PREFIX + key)
         if value is None:
-            raise StorageError("storage.damaged", f"the state's record {key.hex()} is missing from the store")
+            raise _wrong(key, f"the state's record {key.hex()} is missing from the store")
         if value_hash(value) != expected:
-            raise StorageError("storage.damaged", f"the state's record {key.hex()} is not the one of the state's tree")
+            raise _wrong(key, f"the state's record {key.hex()} is not the one of the state's tree")
         return value
 
     def written(self, changes: Mapping[bytes, bytes | None]) -> None:
@@ -146,3 +146,8 @@ class _ShortLists:
             for length in self._lengths.get(table_of(key), ()):
                 self._young.pop(key[:length], None)
                 self._old.pop(key[:length], None)
+
+
+def _wrong(key: bytes, what: str) -> Damage:
+    stored = STATE_PREFIX + key
+    return Damage(stored, stored + b"\x00", what, physical=False)

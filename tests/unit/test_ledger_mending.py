@@ -20,6 +20,7 @@ from ledger.modules.credits.operations import Transfer
 from ledger.operations import default_registry
 from ledger.rewriting import finish_rewriting, rewrite_store
 from ledger.scrubbing import Scrubbing, ScrubStep
+from ledger.state.records import StateRecords
 from ledger.state.store import KEYS_END, LevelStore, MemoryStore, Store
 from ledger.verification import Verification
 from primitives.codec import decode, encode
@@ -126,6 +127,20 @@ def test_a_lost_record_is_found_and_put_back(whole: Kit, what: str) -> None:
     kit.store.write_batch({key: None})
     assert key in mended(kit, whole)
     assert kit.store.get(key) is not None
+
+
+@pytest.mark.parametrize("value", [None, b"another"])
+def test_a_record_of_the_state_that_is_lost_is_put_back_when_it_is_read(whole: Kit, value: bytes | None) -> None:
+    """D1: its extent is known, and the tree tells whether what a peer has is it."""
+    kit = make()
+    key = _state_key(kit)
+    kit.store.write_batch({key: value})
+    chain = kit.chain
+    chain._state = StateRecords(kit.store, chain._tree)  # nothing of it has been read
+    with pytest.raises(Damage) as met:
+        chain.view().get(key[1:])
+    assert Mending(chain).take(Mending(whole.chain).tell(met.value.first, met.value.behind), met.value.first) == 1
+    assert chain.view().get(key[1:]) == whole.store.get(key)
 
 
 def test_receipts_are_put_back_without_anybodys_words(whole: Kit) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 from ledger_core_kit import Kit, Put, certify
@@ -10,13 +11,14 @@ from sync_kit import Laggard, served, take, trust_of
 
 from ledger.block import Block, BlockBatch, Mark, block_hash, decode_block
 from ledger.chain import Chain
-from ledger.errors import InvalidBlock
+from ledger.errors import Damage, InvalidBlock
 from ledger.execution import DecidedBatch
 from ledger.state.store import MemoryStore
 from node.block_ranges import CheckedRange, SignaturePolicy, check_range
-from node.chain_service import ChainService
+from node.chain_service import BlocksTaken, ChainService
 from node.wire import BlocksAnswer, BlocksRequest
 from primitives.codec import encode
+from primitives.finality import FinalityCertificate
 
 
 def forge(data: bytes) -> bytes:
@@ -174,3 +176,67 @@ def test_what_a_refusal_leaves_of_a_group_is_written_and_the_chain_goes_on() -> 
         chain.replay(first)
     again = Chain.open(store, kit.genesis, kit.registry)
     assert chain.head_hash == again.head_hash == kit.chain.head_hash
+
+
+class Decaying(MemoryStore):
+    """A store of which one read, the `fails_at`-th, meets damage, which is mended before the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.fails_at = -1
+
+    def _read(self, key: bytes) -> None:
+        self.reads += 1
+        if self.reads == self.fails_at:
+            raise Damage(key, key + b"\x00", "lost", physical=False)
+
+    def get(self, key: bytes) -> bytes | None:
+        self._read(key)
+        return super().get(key)
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        self._read(max(prefix, start))
+        return super().iterate(prefix, start)
+
+
+def test_damage_amid_synchronized_blocks_leaves_none_out() -> None:
+    """D1, R3: whichever read meets it, the next request goes on where the store is, and each block is answered once."""
+    kit = Kit()
+    for number in range(12):
+        kit.execute(kit.transaction(Put(b"key %d" % (number % 6), number)))
+    for height in (6, 12):
+        kit.chain.add_certificate(certify(kit.chain, height))
+
+    def behind() -> tuple[Decaying, Chain]:
+        """A node that has the first half, and has just started: what the second half changes is on the disk only."""
+        store = Decaying()
+        take(ChainService(Chain.open(store, kit.genesis, kit.registry)), *asked(1, 6))
+        chain = Chain.open(store, kit.genesis, kit.registry)
+        store.reads = 0
+        return store, chain
+
+    def asked(first: int, last: int) -> tuple[list[bytes], list[bytes], FinalityCertificate | None]:
+        return ChainService(kit.chain).blocks(first, last)
+
+    def hashes(taken: BlocksTaken) -> list[bytes]:
+        assert taken.refusal is None
+        return [result.block.block_hash for result in taken.results]
+
+    sound, whole = behind()
+    expected = hashes(take(ChainService(whole), *asked(7, 12)))
+    assert len(expected) == 6
+    reads, contents = sound.reads, list(sound.iterate(b""))
+    amid = 0
+    for fails_at in range(1, reads + 1):
+        store, chain = behind()
+        service, store.fails_at = ChainService(chain), fails_at
+        told: list[bytes] = []
+        with suppress(Damage):
+            told += hashes(take(service, *asked(7, 12)))
+        assert len(told) == chain.height - 6
+        amid += 6 < chain.height < 12
+        assert told + hashes(take(service, *asked(7, 12))) == expected
+        assert list(store.iterate(b"")) == contents
+        assert Chain.open(store, kit.genesis, kit.registry).head_hash == whole.head_hash
+    assert amid > 3

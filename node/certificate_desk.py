@@ -37,11 +37,11 @@ class CertificateDesk:
     async def certificate(self, subject: Subject, since: int | None, height: int | None) -> bytes:
         """Make a certificate at a height, or at the head; `certificate.pending` when that is not certified in time."""
         if height is not None:
-            return bytes(await self._reads.ask("export_certificate", subject, since, height))
+            return bytes(await self._reads.ask_expensively("export_certificate", subject, since, height))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CERTIFICATE_WAIT_S
         while True:
-            prepared: export.Prepared = await self._reads.ask("prepare_certificate", subject, since)
+            prepared: export.Prepared = await self._reads.ask_expensively("prepare_certificate", subject, since)
             while True:
                 finality = await self._reads.ask("certificate", prepared.height)
                 if finality is not None:

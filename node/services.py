@@ -41,11 +41,32 @@ DROPPED_MAX: Final = 100_000
 log: Final = structlog.get_logger("node.services")
 
 
+EXPENSIVE_WAITING_MAX: Final = 64
+"""Expensive questions that wait for their turn; a further one is answered with `executor.busy`."""
+
+
 class LedgerReads:
     """Questions to the ledger's owner, awaited."""
 
     def __init__(self, executor: ExecutorPort) -> None:
         self._executor = executor
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def ask_expensively(self, method: str, *arguments: Any) -> Any:
+        """Call a method that may take the ledger's owner tens of milliseconds: proofs of past states, certificates.
+
+        One at a time: clients that ask for many get in each other's way, and a block waits for one of them at most.
+        Raises LedgerError.
+        """
+        if self._waiting >= EXPENSIVE_WAITING_MAX:
+            raise LedgerError("executor.busy", f"{EXPENSIVE_WAITING_MAX} proofs and certificates wait; try again")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self.ask(method, *arguments)
+        finally:
+            self._waiting -= 1
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of `ChainService`. Raises LedgerError."""
@@ -237,10 +258,10 @@ class NodeServices:
         return [ExecutedIds(*fields) for fields in await self._reads.ask("executed_ids", first, count)]
 
     async def prove(self, key: bytes, height: int | None = None) -> bytes:
-        return bytes(await self._reads.ask("prove", key, height))
+        return bytes(await self._reads.ask_expensively("prove", key, height))
 
     async def prove_records(self, keys: Sequence[bytes], height: int | None) -> tuple[int, list[bytes | None], bytes]:
-        found: tuple[int, list[bytes | None], bytes] = await self._reads.ask("prove_records", keys, height)
+        found: tuple[int, list[bytes | None], bytes] = await self._reads.ask_expensively("prove_records", keys, height)
         return found
 
 

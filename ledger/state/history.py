@@ -30,10 +30,10 @@ from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import Readable
 from primitives.codec import CodecError, decode, encode
 
-DEPTH_MIN: Final = 3
-"""Levels of the tree whose nodes are kept, 273 places; more as soon as `SUBTREE_RECORDS_MAX` calls for it."""
+DEPTH_MIN: Final = 2
+"""Levels of the tree whose nodes are kept, 17 places; more as soon as `SUBTREE_RECORDS_MAX` calls for it."""
 DEPTH_MAX: Final = 8
-SUBTREE_RECORDS_MAX: Final = 256
+SUBTREE_RECORDS_MAX: Final = 512
 """Records below a place of the lowest level that is kept, on average; above it the next level is kept too."""
 ENTRIES_PASSED_MAX: Final = 64
 """Entries of one record that are read past before a seek is cheaper."""

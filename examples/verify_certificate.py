@@ -144,6 +144,6 @@ if __name__ == "__main__":
     try:
         trust = (int(pin[0].split(":")[0]), bytes.fromhex(pin[0].split(":")[1])) if pin else None
         proven = verify(pathlib.Path(file).read_bytes(), bytes.fromhex(network), trust)
-        print(json.dumps(proven, default=bytes.hex, indent=2))
     except Exception as error:  # whatever is not as it must be: nothing is proven
         sys.exit(f"NOT PROVEN: {type(error).__name__}: {error}")
+    print(json.dumps(proven, default=bytes.hex, indent=2))

@@ -124,7 +124,7 @@ def _digest(text: str | None) -> bytes | None:
 def _group(name: str, kind: str | None) -> click.Group:
     """Make the group for one kind, or for all of them."""
     what = kind or "asset"
-    group = click.Group(name, help=f"Register, find, download and manage {what}s.")
+    group = click.RichGroup(name=name, help=f"Register, find, download and manage {what}s.")
     kind_option = click.option(
         "--kind", type=click.Choice(KINDS), default=kind, required=kind is None, show_default=kind is not None
     )

@@ -115,7 +115,7 @@ def verify(
     from guildmark.certificates import verify_certificate_file
 
     known = _genesis_hash(session, genesis_hash, genesis_file)
-    emit(verify_certificate_file(file, known, trust=_trust(trust)), json=session.json)
+    emit(verify_certificate_file(file, known, trust=_trust(trust)), json=session.json, dates=True)
 
 
 @certificate.command("show")
@@ -126,7 +126,8 @@ def show(session: Session, file: Path) -> None:
     from guildmark.certificates import read_certificate, read_certificate_file
 
     data = read_certificate_file(file)
-    emit({"checked": False, "size_bytes": len(data), **claims(read_certificate(data))}, json=session.json)
+    said = {"checked": False, "size_bytes": len(data), **claims(read_certificate(data))}
+    emit(said, json=session.json, dates=True)
 
 
 def claims(opened: Certificate) -> dict[str, object]:

@@ -26,9 +26,12 @@ def follow(look: Callable[[], dict[str, Any]], *, json: bool, wait: Callable[[fl
         emit(said, json=True)
         return
     console = Console(file=sys.stdout, highlight=False)
-    said = look()["sync"]
+    status = look()
+    said = status["sync"]
     if said["target"] is None:
         click.echo(_ended(said))
+        for reason in status.get("why", ()):  # a node without links knows nothing to catch up with
+            click.echo(f"not ready: {reason}")
         return
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),

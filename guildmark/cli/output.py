@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import rich_click as click
+
+EPOCH_MS_MIN: Final = 10**12
+"""The year 2001 in milliseconds, as spans of time never are."""
+EPOCH_MS_END: Final = 10**14
 
 
 def plain(value: Any) -> Any:
@@ -39,14 +44,15 @@ def indented(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode("utf-8")
 
 
-def emit(result: Any, *, json: bool, text: str | None = None) -> None:
-    """Print a result: as JSON, as `text`, or as lines of names and values."""
+def emit(result: Any, *, json: bool, text: str | None = None, dates: bool = False) -> None:
+    """Print a result: as JSON, as `text`, or as lines of names and values; with `dates` times are said as such too."""
     if json:
         click.echo(encode(result))
     elif text is not None:
         click.echo(text)
     else:
-        click.echo("\n".join(_lines(plain(result), "")))
+        shown = plain(result)
+        click.echo("\n".join(_lines(_dated(shown) if dates else shown, "")))
 
 
 def emit_table(rows: Sequence[Any], columns: Sequence[str], *, json: bool) -> None:
@@ -118,6 +124,16 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
                 yield f"{indent}- {_scalar(item)}"
     else:
         yield f"{indent}{_scalar(value)}"
+
+
+def _dated(values: dict[str, Any]) -> dict[str, Any]:
+    """Put the date behind every time that has a name like `block_time_ms`; spans are too short to be one."""
+    return {
+        name: f"{value} ({datetime.fromtimestamp(value / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC)"
+        if name.endswith("_ms") and isinstance(value, int) and EPOCH_MS_MIN <= value < EPOCH_MS_END
+        else value
+        for name, value in values.items()
+    }
 
 
 def _scalar(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,13 @@ def test_every_vector_is_shown_and_verified(name: str, capsys: pytest.CaptureFix
     assert shown["checked"] is False
     assert (shown["subject"], shown["height"]) == (verified["proves"], verified["height"])
     assert shown["block_hash"] == verified["block_hash"]
+
+
+def test_people_are_told_dates(capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(VECTORS / f"{min(INDEX['good'])}.gmcert")
+    said = told(capsys, "show", file)["block_time_ms"]
+    assert main.run(["certificate", "show", file]) == 0
+    assert re.search(rf"block_time_ms +{said} \(\d{{4}}-\d\d-\d\d .* UTC\)", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", sorted(INDEX["bad"]))

@@ -50,6 +50,11 @@ def test_of_a_node_that_is_there_nothing_is_awaited(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.strip() == "at block 7; nothing to catch up with"
 
 
+def test_a_node_that_hears_of_nothing_is_not_called_well(capsys: pytest.CaptureFixture[str]) -> None:
+    follow(looks({**progress(7, None, blocks=0), "why": ["no link"]}), json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "not ready: no link"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

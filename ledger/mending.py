@@ -50,16 +50,21 @@ class Mending:
 
     # --- for peers
 
-    def tell(self, first: bytes, behind: bytes) -> list[Record]:
-        """Return records from `first` to below `behind`, in order, as many as an answer takes."""
+    def tell(self, first: bytes, behind: bytes, height: int | None = None) -> list[Record]:
+        """Return records from `first` to below `behind`, in order, as many as an answer takes; those of the state as
+        they were after block `height`, if that is still known. What was deleted since is not told, and what was made
+        since as it is."""
         found: list[Record] = []
         room = RECORDS_TOLD_BYTES_MAX
+        past = height if height is not None and self._chain.oldest_state <= height < self._chain.height else None
         for start, end in _TOLD:
             # What is not told is not read either: there may be millions of such records, and anybody may ask.
             start, end = max(first, start), min(behind, end)
             for key, value in self._store.iterate(b"", start) if start < end else ():
                 if key >= end:
                     break
+                if past is not None and key.startswith(STATE_PREFIX):
+                    value = self._chain.record_at(key[len(STATE_PREFIX) :], past) or value  # it counts in any case
                 room -= len(key) + len(value)
                 if len(found) == RECORDS_TOLD_MAX or (found and room < 0):
                     return found

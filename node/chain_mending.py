@@ -23,9 +23,13 @@ class ChainMending:
     def _scrubbing(self) -> Scrubbing:
         return Scrubbing(self._chain)
 
-    def tell_records(self, first: bytes, behind: bytes) -> list[Record]:
-        """Return records of the store for a peer that has lost its own."""
-        return self._mending.tell(first, behind)
+    def height_to_mend(self) -> int:
+        """Return the height whose state is here: a node that mends itself stands still, and the others go on."""
+        return self._chain.height
+
+    def tell_records(self, first: bytes, behind: bytes, height: int) -> list[Record]:
+        """Return records of the store for a peer that has lost its own, and whose head is block `height`."""
+        return self._mending.tell(first, behind, height)
 
     def take_records(self, records: Sequence[Record], wrong: bytes) -> int:
         """Put back those of a peer's records that are missed here and hold; return how many."""

@@ -32,7 +32,7 @@ _WAIT_S: Final = 2 * ANSWER_TIMEOUT_MS / 1_000
 
 log: Final = structlog.get_logger("node.mender")
 
-Ask = Callable[[int, bytes, bytes, Told], None]
+Ask = Callable[[int, int, bytes, bytes, Told], None]
 
 
 class Mender:
@@ -73,8 +73,8 @@ class Mender:
 
     def _from_peer(self, service: ChainService | RemoteLedger, damage: Damage, turn: int, wrong: bytes) -> int:
         """Put back what one peer has of what is damaged; return how many records that were."""
-        first, count, useless = damage.first, 0, 0
-        while first < damage.behind and (records := self._ask(turn, first, damage.behind)):
+        first, count, useless, height = damage.first, 0, 0, int(service.height_to_mend())
+        while first < damage.behind and (records := self._ask(turn, height, first, damage.behind)):
             taken = int(service.take_records(records, wrong))
             count, useless = count + taken, 0 if taken else useless + 1
             if useless == USELESS_ANSWERS_MAX:
@@ -82,13 +82,13 @@ class Mender:
             first = records[-1][0] + b"\x00"
         return count
 
-    def _ask(self, turn: int, first: bytes, behind: bytes) -> list[Record] | None:
+    def _ask(self, turn: int, height: int, first: bytes, behind: bytes) -> list[Record] | None:
         ask = self.ask
         if ask is None or self._stopped:
             return None
         while not self._answers.empty():
             self._answers.get_nowait()  # of a question that was given up
-        self._post(lambda: ask(turn, first, behind, self._answers.put))
+        self._post(lambda: ask(turn, height, first, behind, self._answers.put))
         try:
             return self._answers.get(timeout=_WAIT_S)
         except queue.Empty:

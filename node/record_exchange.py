@@ -37,8 +37,9 @@ class RecordExchange:
         self._timer: Cancelable | None = None
         self._stopped = False
 
-    def ask(self, turn: int, first: bytes, behind: bytes, told: Told) -> None:
-        """Ask the peer whose turn it is, counted from 0, for records from `first` to below `behind`."""
+    def ask(self, turn: int, height: int, first: bytes, behind: bytes, told: Told) -> None:
+        """Ask the peer whose turn it is, counted from 0, for records from `first` to below `behind`, those of the state
+        as after block `height`."""
         # In another order for other records: nobody is first for all of them, whatever node ids he has made.
         peers = sorted(self._links.connected(), key=lambda peer: hashlib.sha256(first + peer.encode()).digest())
         self._answered(None)
@@ -49,7 +50,7 @@ class RecordExchange:
         peer = peers[turn]
         self._asked = (peer, self._number, first, behind, told)
         self._timer = self._clock.call_later(ANSWER_TIMEOUT_MS, lambda: self._answered(None))
-        self._links.send(peer, Channel.SYNC, encode_sync(RecordsRequest(self._number, first, behind)))
+        self._links.send(peer, Channel.SYNC, encode_sync(RecordsRequest(self._number, height, first, behind)))
 
     def on_answer(self, peer: str, answer: RecordsAnswer) -> None:
         if self._asked is None or self._asked[:2] != (peer, answer.request):
@@ -76,7 +77,7 @@ class RecordExchange:
             if not self._stopped and error is None:
                 self._links.send(peer, Channel.SYNC, encode_sync(RecordsAnswer(request.request, tuple(result))))
 
-        self._executor.call("tell_records", (request.first, request.behind), found)
+        self._executor.call("tell_records", (request.first, request.behind, request.height), found)
 
     def stop(self) -> None:
         self._stopped = True

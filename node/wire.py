@@ -86,6 +86,8 @@ class RecordsRequest(_Sync, frozen=True, tag="records-request"):
     """Which records has your store from `first` to below `behind`? The asker cannot read its own."""
 
     request: Natural
+    height: Natural
+    """Of the asker's head: records of the state are wanted as they were after this block, where that is known."""
     first: StoreKey
     behind: StoreKey
 

@@ -234,6 +234,27 @@ def test_what_is_told_is_bounded_and_what_all_have(whole: Kit) -> None:
     assert Mending(whole.chain).tell(b"b", b"b") == []
 
 
+def test_records_that_change_in_every_block_are_told_as_they_were_where_they_are_missed() -> None:
+    """D1: who mends itself stands still, and the others go on: what they have by now is of no use there."""
+    kit, ahead = make(), make()
+    for salt in (b"1", b"2"):
+        ahead.execute(ahead.transaction(Transfer(ahead.accounts[1], 1), owner=0, salt=salt * 16))
+    changed = [key for key, value in kit.store.iterate(b"s") if ahead.store.get(key) != value]
+    assert changed
+    before = {key: kit.store.get(key) for key in changed}
+    kit.store.write_batch(dict.fromkeys(changed))
+    mending = Mending(kit.chain)
+    assert mending.take(Mending(ahead.chain).tell(b"s", b"t")) == 0
+    told = Mending(ahead.chain).tell(b"s", b"t", kit.chain.height)
+    assert mending.take(told) == len(changed)
+    assert {key: kit.store.get(key) for key in changed} == before
+    now = Mending(ahead.chain).tell(b"s", b"t")
+    for height in (ahead.chain.height, ahead.chain.height + 1):
+        assert Mending(ahead.chain).tell(b"s", b"t", height) == now
+    ahead.chain.oldest_state = ahead.chain.height
+    assert Mending(ahead.chain).tell(b"s", b"t", kit.chain.height) == now, "no longer known"
+
+
 def test_what_is_not_told_is_not_read_for_those_who_ask_for_it(whole: Kit) -> None:
     """N8: a node has millions of such records, and a request for all of them would keep its ledger from its work."""
     read: list[bytes] = []

@@ -249,7 +249,7 @@ def test_every_message_of_the_channel_has_its_clerk() -> None:
     desk = Desk()
     request, answer = BlocksRequest(1, 2, 3), BlocksAnswer(1, (), (), None, 0, 0)
     shown = HeadAnswer(certificate(3))
-    wanted, told = RecordsRequest(6, b"a", b"b"), RecordsAnswer(6, ())
+    wanted, told = RecordsRequest(6, 4, b"a", b"b"), RecordsAnswer(6, ())
     for message in (request, answer, HeadRequest(4, 5), shown, wanted, told):
         desk.desk.on_message("peer", message)
     assert desk.server.calls == [("serve", "peer", request)]

@@ -18,11 +18,15 @@ from node.scrubber import INTERVAL_MS_MAX, INTERVAL_MS_MIN, Scrubber
 from node.wire import RecordsAnswer, RecordsRequest, decode_sync
 from p2p.channels import Channel
 
+HEIGHT = 7
+"""Of the node that mends itself."""
+
 
 class Store:
     """What `ChainService` says of records."""
 
-    def tell_records(self, first: bytes, behind: bytes) -> list[Record]:
+    def tell_records(self, first: bytes, behind: bytes, height: int) -> list[Record]:
+        assert height == HEIGHT
         return [(key, b"value") for key in (b"a", b"b", b"c") if first <= key < behind]
 
 
@@ -48,9 +52,9 @@ def last(links: Links) -> tuple[str, Any]:
 
 
 def test_a_peer_is_told_what_is_here_of_a_range(exchange: RecordExchange, links: Links) -> None:
-    exchange.serve("p1", RecordsRequest(7, b"a", b"c"))
+    exchange.serve("p1", RecordsRequest(7, HEIGHT, b"a", b"c"))
     assert last(links) == ("p1", RecordsAnswer(7, ((b"a", b"value"), (b"b", b"value"))))
-    exchange.serve("p1", RecordsRequest(8, b"b", b"b"))
+    exchange.serve("p1", RecordsRequest(8, HEIGHT, b"b", b"b"))
     assert len(links.sent) == 1, "an empty range asks for nothing"
 
 
@@ -59,17 +63,17 @@ def test_a_peer_that_asks_without_end_waits(clock: Clock, links: Links) -> None:
     executor = Executor(Store(), held=True)
     exchange = RecordExchange(clock, links, executor)
     for request in range(10):
-        exchange.serve("p1", RecordsRequest(request, b"a", b"c"))
-    exchange.serve("p2", RecordsRequest(1, b"a", b"c"))
+        exchange.serve("p1", RecordsRequest(request, HEIGHT, b"a", b"c"))
+    exchange.serve("p2", RecordsRequest(1, HEIGHT, b"a", b"c"))
     assert len(executor.calls) == SERVED_AT_ONCE_MAX + 1
     executor.go_on()
-    exchange.serve("p1", RecordsRequest(99, b"a", b"c"))
+    exchange.serve("p1", RecordsRequest(99, HEIGHT, b"a", b"c"))
     assert len(executor.calls) == SERVED_AT_ONCE_MAX + 2
 
 
 def test_one_peer_is_asked_and_its_answer_is_heard_once(exchange: RecordExchange, links: Links) -> None:
     heard: list[Any] = []
-    exchange.ask(1, b"a", b"c", heard.append)
+    exchange.ask(1, HEIGHT, b"a", b"c", heard.append)
     peer, request = last(links)
     (other,) = {"p1", "p2"} - {peer}
     assert (request.first, request.behind) == (b"a", b"c")
@@ -90,7 +94,7 @@ def test_a_peer_that_tells_what_was_not_asked_is_named(
     exchange: RecordExchange, links: Links, records: tuple[tuple[bytes, bytes], ...]
 ) -> None:
     heard: list[Any] = []
-    exchange.ask(0, b"a", b"c", heard.append)
+    exchange.ask(0, HEIGHT, b"a", b"c", heard.append)
     asked, request = last(links)
     exchange.on_answer(asked, RecordsAnswer(request.request, records))
     assert heard == [None]
@@ -103,7 +107,7 @@ def test_no_peer_is_asked_first_about_everything(exchange: RecordExchange, links
     for number in range(64):
         asked = []
         for turn in (0, 1):
-            exchange.ask(turn, b"%d" % number, b"x", lambda _: None)
+            exchange.ask(turn, HEIGHT, b"%d" % number, b"x", lambda _: None)
             asked.append(last(links)[0])
         assert sorted(asked) == ["p1", "p2"]
         first.add(asked[0])
@@ -112,13 +116,13 @@ def test_no_peer_is_asked_first_about_everything(exchange: RecordExchange, links
 
 def test_silence_and_nobody_to_ask_are_answered_too(exchange: RecordExchange, links: Links, clock: Clock) -> None:
     heard: list[Any] = []
-    exchange.ask(0, b"a", b"c", heard.append)
+    exchange.ask(0, HEIGHT, b"a", b"c", heard.append)
     clock.advance(ANSWER_TIMEOUT_MS)
     assert heard == [None]
-    exchange.ask(2, b"a", b"c", heard.append)
-    exchange.ask(0, b"a", b"c", heard.append)
+    exchange.ask(2, HEIGHT, b"a", b"c", heard.append)
+    exchange.ask(0, HEIGHT, b"a", b"c", heard.append)
     exchange.stop()
-    exchange.ask(0, b"a", b"c", heard.append)
+    exchange.ask(0, HEIGHT, b"a", b"c", heard.append)
     assert heard == [None] * 4
     assert clock.timers == 0
 
@@ -148,6 +152,9 @@ class Service:
             del self.missing[key]
         return len(taken)
 
+    def height_to_mend(self) -> int:
+        return HEIGHT
+
     def make_records(self, first: bytes, behind: bytes, wrong: bytes) -> int:
         self.made.append((first, behind, wrong))
         return 0
@@ -169,7 +176,10 @@ class Node:
     def post(self, callback: Callable[[], None]) -> None:
         callback()
 
-    def ask(self, turn: int, first: bytes, behind: bytes, told: Callable[[list[Record] | None], None]) -> None:
+    def ask(
+        self, turn: int, height: int, first: bytes, behind: bytes, told: Callable[[list[Record] | None], None]
+    ) -> None:
+        assert height == HEIGHT
         self.asked.append(turn)
         held = self.peers[turn] if turn < len(self.peers) else {}
         told([(key, value) for key, value in sorted(held.items()) if first <= key < behind] or None)
@@ -219,9 +229,11 @@ def test_a_peer_that_makes_up_records_without_end_is_left_for_another() -> None:
     service = Service({b"a": b"1"})
 
     class Endless(Node):
-        def ask(self, turn: int, first: bytes, behind: bytes, told: Callable[[list[Record] | None], None]) -> None:
+        def ask(
+            self, turn: int, height: int, first: bytes, behind: bytes, told: Callable[[list[Record] | None], None]
+        ) -> None:
             if turn:
-                super().ask(turn, first, behind, told)
+                super().ask(turn, height, first, behind, told)
             else:
                 self.asked.append(turn)
                 told([(first + b"\x00", b"lie")])

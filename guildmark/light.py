@@ -100,12 +100,14 @@ class AsyncLightClient:
         return None if self._client is None else self._client.dump()
 
     async def update(self, height: int | None = None) -> TrustedBlock:
-        """Come to trust the block of a height, or the newest one, and ask the other nodes whether they have it too.
+        """Come to trust the block of a height, or the newest one that any node shows, and ask the other nodes whether
+        they have it too.
 
         Raises:
             ForkDetected: with the evidence. VerificationFailed: every node lied. Unreachable: none answered.
         """
-        return await self._agree(*await self._first(lambda client: client.update(height, now_ms=_now_ms())))
+        led = await self._agree(*await self._first(lambda client: client.update(height, now_ms=_now_ms())))
+        return led if height is not None else await self._fresher(led)
 
     async def pin(self, height: int, block_hash: bytes) -> TrustedBlock:
         """Trust a block that you know from elsewhere, and nothing else. Raises as `update`."""
@@ -198,6 +200,23 @@ class AsyncLightClient:
         return TrustedBlock(
             header.height, hashed, header.state_root, header.timestamp_ms, header.epoch, tuple(agreeing), tuple(lied)
         )
+
+    async def _fresher(self, led: TrustedBlock) -> TrustedBlock:
+        """Go on to the newest block of those who agree: the node that led may be behind, or hold back what is new."""
+        assert self._client is not None
+        before, liars, top = self._client.dump(), list(led.liars), (led.agreeing[0], self._client.newest)
+        for url in led.agreeing[1:]:
+            try:
+                found = await self._drive(url, self._client.update(now_ms=_now_ms()))
+            except VerificationFailed as error:
+                liars.append(self._note(url, error))
+            except GuildmarkError:
+                continue  # silent, or behind
+            else:
+                top = (url, found) if found.height > top[1].height else top
+        if top[1].height <= led.height:
+            return led._replace(liars=tuple(liars))
+        return await self._agree(*top, before, tuple(liars))
 
     async def _shown(self, url: str, fork: Fork, before: bytes) -> LightBlock:
         """Return the other block of a fork as a node shows it to be certified, from what is trusted below it on.

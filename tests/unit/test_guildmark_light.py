@@ -158,6 +158,16 @@ def test_a_node_that_is_behind_or_dead_is_no_liar(nodes: Any) -> None:
         assert client.liars == {}
 
 
+def test_a_node_that_holds_back_what_is_new_hides_nothing(nodes: Any) -> None:
+    """P2, P3: the first one is behind, or acts so; the network's newest block comes from the others."""
+    behind, honest = nodes(None, 3), nodes()
+    with follow(behind, honest, nodes(flipped)) as client:
+        trusted = client.update()
+        assert (trusted.height, trusted.agreeing) == (world().chain.chain.height, (honest.url,))
+        assert len(trusted.liars) == 1
+        assert client.certified(AssetSubject(world().asset)).height == world().chain.chain.height
+
+
 def test_a_fork_is_raised_with_its_evidence(nodes: Any) -> None:
     """S1: more than f signed two blocks; both are in hand."""
     honest, other = nodes(), nodes(forked)

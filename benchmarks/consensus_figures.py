@@ -87,7 +87,7 @@ def draw(measured: list[Figure], path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--views", type=int, default=1_000, help="view changes to force under load")
     parser.add_argument("--json", type=Path, help="write all measurements here")

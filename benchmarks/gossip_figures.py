@@ -84,8 +84,8 @@ def chart(runs: list[GossipRun]) -> Chart:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each size (5)")
     parser.add_argument("--blocks", type=int, default=60, help="blocks in a run")
     parser.add_argument("--json", type=Path, help="write all runs here")
     parser.add_argument("--plot", type=Path, help="draw into this directory (needs matplotlib)")

@@ -7,6 +7,7 @@ blocks of artifacts a hash. An answer of a node is final unless it says that thi
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -174,7 +175,7 @@ class Transport:
             try:
                 answer = await self._once(self.urls[index], asked)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                failures.append(f"{self.urls[index]}: {error or type(error).__name__}")
+                failures.append(f"{self.urls[index]}: {_words(error)}")
                 maybe_received = maybe_received or not isinstance(error, aiohttp.ClientConnectorError)
                 continue
             if answer.status < 400:
@@ -246,6 +247,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(pieces) > RESPONSE_BYTES_MAX:
             raise aiohttp.ClientPayloadError(f"the answer is longer than {RESPONSE_BYTES_MAX} bytes")
     return bytes(pieces)
+
+
+def _words(error: Exception) -> str:
+    """Say what the system said of a connection, without the library's repetition of the address."""
+    if type(error) is aiohttp.ClientConnectorError and (number := error.os_error.errno) and number > 0:
+        return os.strerror(number)
+    if isinstance(error, aiohttp.ClientConnectorDNSError) and error.os_error.strerror:
+        return error.os_error.strerror
+    return str(error) or type(error).__name__
 
 
 def _problem(answer: Answer) -> GuildmarkError:

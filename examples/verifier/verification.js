@@ -396,7 +396,7 @@
   // `data` is a Uint8Array, `trust` HEIGHT:HASH or empty. Whatever does not hold is told as `reason`.
   Guildmark.check = (data, genesisHash, trust = "") => {
     try {
-      const known = bytesOfHex(genesisHash.trim(), 32);
+      const known = bytesOfHex(genesisHash.replace(/\s+/g, ""), 32);
       let pin = null;
       if (trust.trim()) {
         const [height, hash] = trust.trim().split(":");

@@ -169,6 +169,7 @@ def claims(opened: Certificate) -> dict[str, object]:
 
 def _genesis_hash(session: Session, text: str | None, file: Path | None) -> bytes | str:
     if text:
+        text = text.replace(" ", "")  # `network verify` shows it in groups
         if len(text) != 64 or not set(text.lower()) <= set("0123456789abcdef"):
             raise click.UsageError(f"--genesis-hash: not 64 hex digits: {text[:80]!r}")
         return text

@@ -105,7 +105,9 @@ def create_network(
     if not 1 <= validators <= VALIDATORS_MAX:
         raise ClusterError("network.validators", f"1 to {VALIDATORS_MAX} validators, not {validators}")
     if directory.exists() and any(directory.iterdir()):
-        raise ClusterError("network.exists", f"{directory} is not empty")
+        there = (directory / "network.json").is_file()
+        known = "; a network is there: open it with LocalCluster(directory), `guildmark cluster up` starts it"
+        raise ClusterError("network.exists", f"{directory} is not empty{known if there else ''}")
     made_here = not directory.exists()
     members = organizations or default_organizations(validators)
     plans = [AccountPlan(identifier, identifier) for identifier, _ in members] if accounts is None else accounts

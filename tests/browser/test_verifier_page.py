@@ -97,6 +97,11 @@ def test_the_page_proves_every_good_vector_and_says_what(page: Page, name: str) 
         assert owner.account in told
 
 
+def test_the_network_id_may_be_written_in_groups(page: Page) -> None:
+    (verdict,) = verdicts(page, [load("absent-artifact")], genesis=f" {GENESIS[:32]} {GENESIS[32:]}")
+    assert verdict["holds"] is True
+
+
 @pytest.mark.parametrize("name", sorted(INDEX["bad"]))
 def test_the_page_proves_no_bad_vector(page: Page, name: str) -> None:
     """P1, P2, P3: and says why."""

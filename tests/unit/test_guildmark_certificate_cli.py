@@ -30,6 +30,12 @@ def test_every_vector_is_shown_and_verified(name: str, capsys: pytest.CaptureFix
     assert shown["block_hash"] == verified["block_hash"]
 
 
+def test_the_network_id_may_be_written_in_groups() -> None:
+    name, known = min(INDEX["good"]), INDEX["genesis_hash"]
+    groups = " ".join(known[at : at + 8] for at in range(0, 64, 8))
+    assert main.run(["certificate", "verify", str(VECTORS / f"{name}.gmcert"), "--genesis-hash", groups]) == 0
+
+
 def test_people_are_told_dates(capsys: pytest.CaptureFixture[str]) -> None:
     file = str(VECTORS / f"{min(INDEX['good'])}.gmcert")
     said = told(capsys, "show", file)["block_time_ms"]

@@ -129,6 +129,8 @@ def test_when_no_node_can_be_reached_nothing_was_sent(client: Client, account: A
         client.status()
     with Client(closed_url(), account, retry_timeout_s=0.2) as client, pytest.raises(Unreachable) as caught:
         client.deliver(prepared)
+    assert "Connection refused" in str(caught.value)
+    assert "ssl" not in str(caught.value)
     assert not caught.value.maybe_received
 
 

@@ -290,3 +290,9 @@ def test_a_node_ends_with_the_thread_that_lives_as_long_as_the_program(cluster: 
     starter.start()
     starter.join()
     assert cluster.running() == [0, 1]
+
+
+def test_a_directory_with_a_network_says_how_to_open_it(tmp_path: Path) -> None:
+    (tmp_path / "network.json").write_text("{}")
+    with pytest.raises(ClusterError, match="LocalCluster"):
+        network.create_network(tmp_path)

@@ -25,6 +25,10 @@ from primitives.codec import CodecError, decode, encode
 
 BATCH_BYTES: Final = 8 * 1024 * 1024
 _MARKS: Final = {b"m/format", b"m/network", b"m/height", b"m/certified"}
+_FIRST_BODY: Final = b"b" + bytes(8)
+_SECOND_HEADER: Final = b"h" + (1).to_bytes(8, "big")
+_SECOND_BODILESS: Final = b"v" + (1).to_bytes(8, "big")
+"""A chain that has the first of these, or the second without the third, has its beginning, whatever it has lost."""
 
 
 def rewrite_store(path: Path, kept: Path) -> int:
@@ -74,20 +78,21 @@ def _copy(path: Path, fresh: Path) -> int:
     try:
         batch: dict[bytes, bytes | None] = {}
         size = 0
-        marks = set()
+        marks, found = dict[bytes, bytes](), _Found()
         for key, value in _readable(old):
+            found.note(key)
             changes = {key: value, **_following(key, value)}
             batch.update(changes)
             size += sum(len(each) + len(made) for each, made in changes.items())
             count += 1
             if key.startswith(b"m/"):
-                marks.add(key)
+                marks[key] = value
             if size >= BATCH_BYTES:
                 store.write_batch(batch, sync=False)
                 batch, size = {}, 0
-        store.write_batch(batch, sync=True)
-        if not marks >= _MARKS:
+        if not marks.keys() >= _MARKS:
             raise StorageError("storage.damaged", f"{path}: the marks of the chain cannot be read; {RESYNC}")
+        store.write_batch({**batch, **found.windows(marks)}, sync=True)
     except BaseException:
         store.close()
         old.close()
@@ -96,6 +101,35 @@ def _copy(path: Path, fresh: Path) -> int:
     store.close()
     old.close()
     return count
+
+
+class _Found:
+    """Whether a chain has its beginning, and how far back it goes where it has not."""
+
+    def __init__(self) -> None:
+        self._first: set[bytes] = set()
+        self._oldest: dict[bytes, bytes] = {}
+        """By prefix, the lowest height of which there is a record."""
+
+    def note(self, key: bytes) -> None:
+        """See a record; they come in order of key."""
+        if len(key) == 9:
+            if key in (_FIRST_BODY, _SECOND_HEADER, _SECOND_BODILESS):
+                self._first.add(key)
+            self._oldest.setdefault(key[:1], key[1:])
+
+    def windows(self, marks: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return the marks of what has been dropped, where they are lost. A chain that has its beginning needs none;
+        of another, one without them would be taken to have it, and asked for what it dropped."""
+        if _FIRST_BODY in self._first or (_SECOND_HEADER in self._first and _SECOND_BODILESS not in self._first):
+            return {}
+        head = int.from_bytes(marks[b"m/height"], "big")
+        block, undone = self._oldest.get(b"b"), self._oldest.get(b"d")
+        made = {
+            b"m/oldest-block": (head + 1).to_bytes(8, "big") if block is None else block,
+            b"m/oldest-state": (head if undone is None else int.from_bytes(undone, "big") - 1).to_bytes(8, "big"),
+        }
+        return {key: value for key, value in made.items() if key not in marks}
 
 
 def _following(key: bytes, value: bytes) -> dict[bytes, bytes]:

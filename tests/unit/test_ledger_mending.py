@@ -11,15 +11,18 @@ import pytest
 from damage_kit import BLOCKS, grow
 from flip_kit import damage, flip_record
 from ledger_core_kit import START_MS, Kit, make_genesis
+from snapshot_kit import Newcomer, head_certificate, make_epochs, take
 
 from ledger.block import BlockResults, decode_block, encode_block
 from ledger.chain import Chain
 from ledger.errors import Damage, InvalidProof, StorageError
+from ledger.execution import DecidedProposal
 from ledger.mending import RECORDS_TOLD_MAX, Mending
 from ledger.modules.credits.operations import Transfer
 from ledger.operations import default_registry
 from ledger.rewriting import finish_rewriting, rewrite_store
 from ledger.scrubbing import STEP_RECORDS_MAX, Scrubbing, ScrubStep
+from ledger.snapshot.shelf import SnapshotShelf
 from ledger.state.records import StateRecords
 from ledger.state.store import KEYS_END, LevelStore, MemoryStore, Store
 from ledger.verification import Verification
@@ -407,3 +410,40 @@ def test_damage_in_a_table_says_which_records_it_hides(tmp_path: Path) -> None:
     opened.write_batch({hidden[0]: b"anew"})
     assert opened.get(hidden[0]) == b"anew"
     opened.close()
+
+
+def test_a_chain_without_its_beginning_is_known_for_one_after_it_was_written_anew(tmp_path: Path) -> None:
+    """R4, D7: the marks of its windows lay in the damaged block; it must not be asked for what it never had."""
+    source = make_epochs()
+    shelf = SnapshotShelf(tmp_path / "source")
+    height = take(source.chain, source.store, head_certificate(source.chain), shelf)
+    fresh = Newcomer(source.genesis, tmp_path / "new", default_registry())
+    fresh.store.close()
+    path = tmp_path / "chain"
+    fresh.store = fresh.reception.builder._store = LevelStore(path)
+    fresh.fetch(shelf, height)
+    chain = fresh.open()
+    for _ in range(3):
+        chain.execute(chain.height + 1, DecidedProposal(0, chain.head.timestamp_ms + 1), [])
+    kept = (chain.height, chain.oldest_block, chain.oldest_state)
+    assert kept == (height + 3, height + 1, height)
+    fresh.store.write_batch({b"m/oldest-block": None, b"m/oldest-state": None})
+    fresh.store.close()
+    rewrite_store(path, tmp_path / "kept")
+    again = Chain.open(LevelStore(path), source.genesis)
+    assert (again.height, again.oldest_block, again.oldest_state) == kept
+    with pytest.raises(InvalidProof, match="oldest state"):
+        again.prove(b"network", height - 1)
+    assert again.encoded_block(height) is None
+    store = again._store
+    store.close()
+
+
+def test_a_chain_that_has_its_beginning_needs_no_marks_for_it(tmp_path: Path) -> None:
+    kit = make(LevelStore(tmp_path / "chain"))
+    kit.store.write_batch({b"b" + number(0): None})
+    kit.store.close()
+    rewrite_store(tmp_path / "chain", tmp_path / "kept")
+    again = Chain.open(LevelStore(tmp_path / "chain"), kit.genesis)
+    assert (again.oldest_block, again.oldest_state) == (0, 0)
+    again._store.close()

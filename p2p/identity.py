@@ -93,12 +93,16 @@ def node_id_of_certificate(certificate_der: bytes) -> NodeId:
     """Name the node that holds the certificate's key.
 
     Raises:
-        InvalidCertificate: not a self-signed certificate of an Ed25519 key with the node id as its only subject.
+        InvalidCertificate: not a self-signed certificate of an Ed25519 key with the node id as its only subject, or not
+            one that TLS takes.
     """
     try:
-        return node_certificate.node_id_of_certificate(certificate_der)
-    except InvalidIdentifier as error:
+        named = node_certificate.node_id_of_certificate(certificate_der)
+        # Members register what they like, and two libraries read it: the other one is asked here, not where it counts.
+        add_anchor(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate_der)
+    except (InvalidIdentifier, ssl.SSLError) as error:
         raise InvalidCertificate(str(error)) from error
+    return named
 
 
 def server_context(identity: Identity, anchors: Iterable[bytes]) -> ssl.SSLContext:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
@@ -35,7 +35,15 @@ def node_id_of_certificate(certificate_der: bytes) -> NodeId:
         subject = [(attribute.oid, attribute.value) for attribute in certificate.subject]
     except InvalidIdentifier:
         raise
-    except (ValueError, TypeError, InvalidSignature, x509.UnsupportedGeneralNameType) as error:
+    except (
+        ValueError,
+        TypeError,
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
         raise InvalidIdentifier(f"not a self-signed certificate: {type(error).__name__}: {error}") from error
     name = node_id(key.public_bytes_raw())
     if subject != [(NameOID.COMMON_NAME, name)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from p2p.dialing import Backoff, InvalidAddress, split_address
@@ -77,6 +78,34 @@ def test_certificates_that_cannot_name_a_node_are_refused() -> None:
     for what, certificate in refused.items():
         with pytest.raises(InvalidCertificate):
             print(what, node_id_of_certificate(certificate))  # noqa: T201 (shown when it fails)
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    return bytes([tag, size] if size < 0x80 else [tag, 0x82, size >> 8, size & 0xFF]) + content
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_whatever_a_member_signs_names_a_node_or_is_refused() -> None:
+    """N8: an organization registers certificates that it makes itself, and every node reads them. A version that is
+    none was an error that nobody expected, at every node and at every start."""
+    identity = make_identity()
+    key = load_pem_private_key(identity.key_pem, None)
+    assert isinstance(key, Ed25519PrivateKey)
+    signed = x509.load_der_x509_certificate(identity.certificate_der).tbs_certificate_bytes
+
+    def certify(content: bytes) -> bytes:
+        algorithm = bytes.fromhex("300506032b6570")
+        return _element(0x30, content + algorithm + _element(0x03, b"\0" + key.sign(content)))
+
+    assert node_id_of_certificate(certify(signed)) == identity.node_id
+    version = signed.index(bytes.fromhex("a003020102")) + 4
+    places = [(version, value) for value in range(256)]
+    places += [(place, signed[place] ^ change) for place in range(len(signed)) for change in (0x01, 0x06, 0x80)]
+    for place, value in places:
+        changed = signed[:place] + bytes([value]) + signed[place + 1 :]
+        with suppress(InvalidCertificate):
+            assert node_id_of_certificate(certify(changed)) == identity.node_id
 
 
 def test_pem_and_der_are_one_certificate() -> None:

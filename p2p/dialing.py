@@ -63,17 +63,22 @@ async def dial(
     """Connect and shake hands. The link then speaks for itself; it may be closed already when this returns.
 
     Raises:
-        OSError: no connection, TLS refused, or too late (TimeoutError and ssl.SSLError are OSErrors).
+        OSError: no name of a host, no connection, TLS refused, or too late (TimeoutError and SSLError are OSErrors).
         InvalidAddress: the registry's address cannot be dialed.
     """
     host, port = split_address(address)
-    async with asyncio.timeout(options.dial_timeout_ms / 1_000):
-        await loop.create_connection(
-            new_link,
-            host,
-            port,
-            ssl=context,
-            server_hostname="",  # certificates name nodes, not hosts
-            ssl_handshake_timeout=options.handshake_timeout_ms / 1_000,
-            ssl_shutdown_timeout=options.close_timeout_ms / 1_000,
-        )
+    try:
+        async with asyncio.timeout(options.dial_timeout_ms / 1_000):
+            await loop.create_connection(
+                new_link,
+                host,
+                port,
+                ssl=context,
+                server_hostname="",  # certificates name nodes, not hosts
+                ssl_handshake_timeout=options.handshake_timeout_ms / 1_000,
+                ssl_shutdown_timeout=options.close_timeout_ms / 1_000,
+            )
+    except OSError:
+        raise
+    except ValueError as error:  # members register what they like: no host can have such a name
+        raise OSError(f"{host[:80]!r} is no name of a host: {error}") from error

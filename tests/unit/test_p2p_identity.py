@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 from contextlib import suppress
@@ -16,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from p2p.dialing import Backoff, InvalidAddress, split_address
+from p2p.dialing import Backoff, InvalidAddress, dial, split_address
 from p2p.errors import InvalidCertificate, Reason
-from p2p.identity import Identity, load_identity, make_identity, node_id_of_certificate
+from p2p.identity import Identity, client_context, load_identity, make_identity, node_id_of_certificate
 from p2p.options import LinkOptions
 from p2p.refusals import ENTRIES_MAX, LINES_PER_PERIOD_MAX, REPEAT_AFTER_S, Refusals
 from p2p.statistics import Statistics
@@ -127,6 +128,18 @@ def test_addresses_are_split(address: str, expected: tuple[str, int]) -> None:
 def test_addresses_that_cannot_be_dialed_are_refused(address: str) -> None:
     with pytest.raises(InvalidAddress):
         split_address(address)
+
+
+@pytest.mark.parametrize("host", ["a..b", ".", "x" * 64, "a\0b", "é" * 64])
+def test_a_registered_host_that_can_be_none_is_unreachable_and_no_defect(host: str) -> None:
+    """N8: the ledger takes any address of an observer, and its neighbors dial it."""
+
+    async def attempt() -> None:
+        context = client_context(make_identity(), [])
+        await dial(asyncio.get_running_loop(), f"{host}:1", context, LinkOptions(), lambda: pytest.fail("no link"))
+
+    with pytest.raises(OSError, match="no name of a host"):
+        asyncio.run(attempt())
 
 
 def test_redialing_slows_down_to_a_cap_with_jitter_and_starts_anew_after_success() -> None:

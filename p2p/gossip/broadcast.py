@@ -100,6 +100,8 @@ class Broadcast:
         self._configuration = configuration
         self._outlet = outlet
         self._purses = purses
+        self._theirs = Purses(configuration)
+        """What is left to this node with each neighbor, most likely, for transactions: half of a purse."""
         self._waited_for: Counter[str] = Counter()
         """Missing payloads that each neighbor announced."""
         self._announcements: dict[str, OrderedDict[Digest, Announced]] = {}
@@ -205,6 +207,8 @@ class Broadcast:
         onward = msgspec.structs.replace(payload, hops=min(payload.hops + 1, HOPS_MAX))
         known = {sender, *holders}
         # Where the tree failed us, the node above most likely has the payload: it is told, not sent to.
+        dear = {peer for peer in tree.eager if peer not in known and not self._affords(peer, payload)}
+        known |= dear
         push = [peer for peer in tree.eager if peer not in known and not (pulled and peer == former)]
         self._outlet.send(onward, *push)
         self.pushed[kind.name] += len(push)
@@ -212,6 +216,16 @@ class Broadcast:
         for peer in (*tree.lazy, *tree.eager):
             if peer not in known and peer not in push:
                 self._announce(peer, announced)
+
+    def _affords(self, peer: str, payload: Payload) -> bool:
+        """Whether a neighbor can be sent a transaction: many come from many sides, and who passed all of them on would
+        empty its own purse there and be cut off. Gossip promises nothing to transactions; blocks are few."""
+        if payload.kind is not Kind.TRANSACTION:
+            return True
+        if not self._theirs.admit(peer, 2 * len(payload.body), self._outlet.now_ms):
+            return False
+        self._theirs.charge(peer, 1, 0, self._outlet.now_ms)
+        return True
 
     # --- announcements ---
 

@@ -18,7 +18,7 @@ from p2p.gossip.messages import (
     encode_message,
 )
 from p2p.gossip.purses import INVALID_COST
-from tests.unit.gossip_kit import Solo, block, only, peers, pushed, receivers, sent_to
+from tests.unit.gossip_kit import Solo, announced, block, only, peers, pushed, receivers, sent_to
 
 CONFIGURATION = GossipConfiguration()
 FLOODER, HONEST, OTHER = peers(3)
@@ -132,3 +132,28 @@ def test_what_is_no_message_ends_the_link(solo: Solo, data: bytes) -> None:
     assert [named.peer for named in only(effects, Misbehaved)] == [FLOODER]
     assert FLOODER not in solo.active
     assert solo.core.status().refusals["malformed"] == 1
+
+
+def test_what_others_send_too_much_of_does_not_cost_who_passes_it_on_its_neighbors() -> None:
+    """N8: two peers within their purses send more transactions than a third takes of this node; blocks go on."""
+    *sources, target = peers(3)
+    relay, receiver = Solo(), Solo()
+    relay.befriend(*sources, target)
+    receiver.befriend(sources[0])
+    refused = number = 0
+    for _ in range(500):  # five seconds
+        relay.run(10)
+        receiver.run(10)
+        for source in sources:
+            for _ in range(9):
+                number += 1
+                effects = relay.deliver(source, pushed(block(number), kind=Kind.TRANSACTION))
+                for message in sent_to(effects, target, Payload):
+                    for verify in only(receiver.receive(sources[0], message), Verify):
+                        receiver.step(Verified(verify.id, Verdict.VALID))
+        relay.receive(target, announced())
+        receiver.receive(sources[0], announced())
+        refused = sum(receiver.core.status().refusals.values())
+    assert refused == 0
+    assert only(receiver.effects, Misbehaved) == []
+    assert target in receivers(relay.deliver(sources[0], pushed(block(0, 77))), Payload)

@@ -11,6 +11,7 @@ from ledger.errors import InvalidProof
 from ledger.state.batch_proofs import BatchProof, prove_batch, verify_batch_proof
 from ledger.state.history import StateHistory, past_damage
 from ledger.state.indexes import is_index_key
+from ledger.state.nodes import Node
 from ledger.state.proofs import StateProof, proof_along, verify_state_proof
 from ledger.state.records import StateRecords
 from ledger.state.tree import StateTree
@@ -61,7 +62,8 @@ class Prover:
         if past is None:
             return prove_batch(keys, self._tree.path)
         root, known = self._archive.present_header(past).state_root, dict[str, bytes]()
-        proof = prove_batch(keys, lambda key: self._history.path_at(key, past, root, known))
+        built: dict[str, Node | None] = {}
+        proof = prove_batch(keys, lambda key: self._history.path_at(key, past, root, known, built))
         try:
             verify_batch_proof(root, {key: self._history.record_at(key, past) for key in keys}, proof)
         except InvalidProof as error:

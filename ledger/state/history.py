@@ -24,7 +24,7 @@ import msgspec
 
 from ledger.errors import Damage
 from ledger.state.growth import grow
-from ledger.state.nodes import HASH_BYTES, LEAF_BYTES, branch_hash, leaf_hash, root_of, value_hash, way
+from ledger.state.nodes import HASH_BYTES, LEAF_BYTES, Node, branch_hash, leaf_hash, root_of, value_hash, way
 from ledger.state.store import RESYNC, Store
 from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import Readable
@@ -132,9 +132,12 @@ class StateHistory:
             return self._state.get(key)
         return entry[1:] if entry[:1] == _PRESENT else None
 
-    def path_at(self, key: bytes, height: int, root: bytes, known: dict[str, bytes]) -> list[bytes]:
+    def path_at(
+        self, key: bytes, height: int, root: bytes, known: dict[str, bytes], built: dict[str, Node | None] | None = None
+    ) -> list[bytes]:
         """Return the nodes from the top towards `key` as `StateTree.path` does, after block `height`, whose state root
-        is `root`. `known` (place -> node) saves reading what one call after another needs.
+        is `root`. `known` (place -> node) and `built` (place -> subtree) save reading and building what one call after
+        another needs.
 
         Raises:
             Damage: what is kept does not lead to the root.
@@ -156,25 +159,28 @@ class StateHistory:
             if below is None:
                 return found
             expected = below
-        return found + self._rebuilt(hexed, len(found), height, expected, root)
+        place = hexed[: len(found)]
+        built = {} if built is None else built
+        if place not in built:
+            built[place] = self._rebuilt(place, height, expected, root)
+        return found + way(built[place], hexed, len(found))
 
     def _node_at(self, place: str, height: int) -> bytes | None:
         entry = self._first_above(_place_key(place), height)
         return self._tree.node(place) if entry is None else entry
 
-    def _rebuilt(self, hexed: str, depth: int, height: int, expected: bytes, root: bytes) -> list[bytes]:
-        """Return the rest of a way from `depth` on, from the leaves that were below that place."""
-        place = hexed[:depth]
+    def _rebuilt(self, place: str, height: int, expected: bytes, root: bytes) -> Node | None:
+        """Return the subtree at a place, made of the leaves that were below it."""
         leaves = {leaf[:HASH_BYTES]: leaf for leaf in self._tree.leaves(place)}
         for path, before in self._changed(place, height):
             if before is None:
                 leaves.pop(path, None)
             else:
                 leaves[path] = path + value_hash(before)
-        made = grow(sorted(leaves.values()), depth)
+        made = grow(sorted(leaves.values()), len(place))
         if (made[0] if expected else root_of(made[0])) != (expected or root):
             raise past_damage(height, f"the state of block {height} cannot be put together below {place!r}")
-        return way(made[1], hexed, depth)
+        return made[1]
 
     def _changed(self, place: str, height: int) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield (path, value) after block `height` of each record below `place` that changed later."""

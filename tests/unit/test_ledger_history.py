@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_core_kit import REGISTRY, Kit, Put
+from snapshot_kit import make_toy
 
 from ledger.chain import Chain
 from ledger.errors import InvalidProof, StorageError
 from ledger.state.batch_proofs import verify_batch_proof
 from ledger.state.proofs import verify_state_proof
 from ledger.state.store import LevelStore
+from ledger.state.tree import StateTree
 
 ABSENT = b"toy/never"
 
@@ -77,3 +80,23 @@ def test_a_lost_entry_of_the_past_is_damage() -> None:
     with pytest.raises(StorageError) as caught:
         kit.chain.prove(b"toy/k", 1)
     assert caught.value.code == "storage.damaged"
+
+
+def test_a_proof_of_many_records_builds_each_small_subtree_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D2, P4: records that were made to lie together cost a proof of many of them no more than of one."""
+    kit = make_toy(300)
+    height = kit.chain.height
+    kit.execute(kit.transaction(Put(b"key-0", 10**6)))
+    places: list[str] = []
+    leaves = StateTree.leaves
+
+    def counted(tree: StateTree, place: str) -> Any:
+        places.append(place)
+        return leaves(tree, place)
+
+    monkeypatch.setattr(StateTree, "leaves", counted)
+    keys = [b"toy/key-%d" % number for number in range(300)]
+    proof = kit.chain.prove_many(keys, height)
+    records = {key: kit.chain.record_at(key, height) for key in keys}
+    verify_batch_proof(kit.chain.archive.present_header(height).state_root, records, proof)
+    assert len(places) == len(set(places)) > 50

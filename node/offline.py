@@ -88,7 +88,7 @@ def verify(
         now = time.monotonic()
         if now - said_at >= PROGRESS_PERIOD_S:
             said_at = now
-            answer({"event": "progress", "height": height, "head": head})
+            answer({"event": "progress", "done": height, "total": head})
 
     try:
         with store_copy(data, scratch) as (folder, source):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import rich_click as click
 
+from guildmark.cli.node_programs import WORDS_MAX, progress_bar, run_node_program
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
-from guildmark.cluster.interpreter import node_command, node_environment
-from guildmark.errors import ClusterError, VerificationFailed
+from guildmark.errors import VerificationFailed
 
 _DIRECTORY: Final = click.Path(path_type=Path, file_okay=False, exists=True)
-_WORDS_MAX: Final = 2_000
-"""Characters of what the node's program says on standard error."""
 
 
 def _directory(function: Any) -> Any:
@@ -54,8 +48,8 @@ def verify(session: Session, directory: Path, signatures_from: int, workers: int
     """
     arguments = ["verify", str(directory.resolve()), f"--from={signatures_from}"]
     arguments += [f"--workers={workers}"] if workers else []
-    with _progress(quiet=session.json) as show:
-        said = _run(arguments + _scratch_argument(scratch), show)
+    with progress_bar("blocks", quiet=session.json) as show:
+        said = run_node_program(arguments + _scratch_argument(scratch), show)
     if said["event"] != "verified":
         raise VerificationFailed(said["code"], said["why"])
     emit({name: value for name, value in said.items() if name != "event"}, json=session.json)
@@ -81,11 +75,11 @@ def inspect(session: Session, directory: Path, block: int | None, record: str | 
             arguments.append(f"--record={bytes.fromhex(record).hex()}")
         except ValueError as error:
             raise click.UsageError(f"--record: not hex digits: {record[:80]!r}") from error
-    said = _run(arguments + _scratch_argument(scratch), None)
+    said = run_node_program(arguments + _scratch_argument(scratch), None)
     emit(said, json=session.json)
     damage = [*said.get("damage", ()), *filter(None, [(said.get("vote_log") or {}).get("damage")])]
     if damage:
-        raise VerificationFailed("storage.damaged", "; ".join(damage)[:_WORDS_MAX])
+        raise VerificationFailed("storage.damaged", "; ".join(damage)[:WORDS_MAX])
 
 
 @click.command("resync")
@@ -96,7 +90,7 @@ def resync(session: Session, directory: Path) -> None:
 
     Keys and vote log stay: whether the validator may vote before it has rejoined is decided from these.
     """
-    said = _run(["resync", str(directory.resolve())], None)
+    said = run_node_program(["resync", str(directory.resolve())], None)
     emit({"set_aside": said["set_aside"]}, json=session.json)
     moved = "" if said["set_aside"] else "There was no ledger to move. "
     note(f"{moved}Start the node: it synchronizes from its peers by itself.")
@@ -104,46 +98,3 @@ def resync(session: Session, directory: Path) -> None:
 
 def _scratch_argument(scratch: Path | None) -> list[str]:
     return [] if scratch is None else [f"--scratch={scratch.resolve()}"]
-
-
-def _run(arguments: list[str], show: Callable[[int, int], None] | None) -> dict[str, Any]:
-    """Run the node's program; return the last document that it says."""
-    last: dict[str, Any] | None = None
-    with subprocess.Popen(
-        node_command(*arguments),
-        env=node_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            said = json.loads(line)
-            if said.get("event") == "progress":
-                if show is not None:
-                    show(said["height"], said["head"])
-            else:
-                last = said
-        words = process.stderr.read()
-    if last is None:
-        raise ClusterError("node.directory", words.strip()[-_WORDS_MAX:].removeprefix("error: "))
-    return last
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar of blocks on standard error; none where that is no terminal."""
-    import sys
-
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("blocks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task("blocks", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -331,7 +331,7 @@ class Chain:
     def _write(
         self, block: Block, results: BlockResults, view: StateView, pending: PendingUpdate, *, founding: bool = False
     ) -> None:
-        self._require_store()
+        _require_written(not self._is_ahead)
         changes = view.changes()
         batch = founding_records(self.network_id) if founding else {}
         undo = self._history.undo(block.header.height, committed(changes), pending)
@@ -353,11 +353,6 @@ class Chain:
         if self._compact is not None and (ranges := self._pruner.to_compact(windows)):
             self._compact(ranges)
         self._following.written(self.head, self.head_hash, self._state)
-
-    def _require_store(self) -> None:
-        """Refuse to write on top of blocks that never reached the store."""
-        if self._is_ahead:
-            raise StorageError("storage.failed", "blocks were not written; the ledger must be opened again")
 
     @contextmanager
     def group(self) -> Iterator[None]:
@@ -423,7 +418,7 @@ class Chain:
             InvalidBlock: `certificate.height` (not executed yet), `certificate.epoch`, `certificate.block` (another
                 block than ours), `certificate.epoch_end`, `certificate.signatures`.
         """
-        self._require_store()
+        _require_written(not self._is_ahead)
         header = self.archive.header(certificate.height)
         if header is None:
             raise InvalidBlock("certificate.height", f"block {certificate.height} has not been executed here")
@@ -531,6 +526,12 @@ def collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _require_written(written: bool) -> None:
+    """Refuse to write on top of blocks that never reached the store."""
+    if not written:
+        raise StorageError("storage.failed", "blocks were not written; the ledger must be opened again")
 
 
 _MARK_MESSAGES = {

@@ -188,7 +188,7 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
 
     def _admit(self, data: bytes, now_ms: int) -> Verdict:
         if is_bundle(data):
-            return self._admit_bundle(data, now_ms)
+            return _admit_bundle(self._chain, data, now_ms)
         try:
             transaction = decode_transaction(data)
         except InvalidTransaction as error:
@@ -204,16 +204,6 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
             organization="" if sender is None else sender.organization,
             expires_at_ms=body.expires_at_ms,
         )
-
-    def _admit_bundle(self, data: bytes, now_ms: int) -> Verdict:
-        try:
-            bundle = decode_bundle(data)
-        except InvalidTransaction as error:
-            return Verdict(b"", error.code, error.message)
-        refusal = self._chain.admission_error(bundle, now_ms)
-        if refusal is not None:
-            return _refused(self._chain, bundle.id, refusal)
-        return Verdict(bundle.id, sender=NOBODY, expires_at_ms=bundle.body.expires_at_ms, signed=False)
 
     # --- synchronization
 
@@ -365,6 +355,17 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
         at = self._chain.height if height is None else height
         proof = self._chain.prove_many(keys, at).encode()
         return at, [self._chain.record_at(key, at) for key in keys], proof
+
+
+def _admit_bundle(chain: Chain, data: bytes, now_ms: int) -> Verdict:
+    try:
+        bundle = decode_bundle(data)
+    except InvalidTransaction as error:
+        return Verdict(b"", error.code, error.message)
+    refusal = chain.admission_error(bundle, now_ms)
+    if refusal is not None:
+        return _refused(chain, bundle.id, refusal)
+    return Verdict(bundle.id, sender=NOBODY, expires_at_ms=bundle.body.expires_at_ms, signed=False)
 
 
 def _refused(chain: Chain, identifier: bytes, refusal: LedgerError) -> Verdict:

@@ -151,13 +151,13 @@ def test_an_artifact_is_taken_down_restored_and_uploaded_again(shell: Shell) -> 
     decide("take-down", cid, "--reason", "infringing")
     assert [row["cid"] for row in shell("governance", "takedowns")] == [cid]
     assert shell("asset", "show", asset)["latest"]["taken_down"]["reason"] == "infringing"
-    refused = shell("asset", "download", asset, "copy.bin", "--anonymous", ends_with=1)
+    refused = shell("asset", "download", asset, "song-copy.bin", "--anonymous", ends_with=1)
     assert refused["error"]["code"] == "artifact.taken_down"
     decide("restore", cid)
     assert shell("governance", "takedowns") == []
     shell("asset", "upload", "song.bin", "--account", "alder", "--wait-held")
-    shell("asset", "download", asset, "copy.bin", "--anonymous")
-    assert (shell.directory / "copy.bin").read_bytes() == (shell.directory / "song.bin").read_bytes()
+    shell("asset", "download", asset, "song-copy.bin", "--anonymous")
+    assert (shell.directory / "song-copy.bin").read_bytes() == (shell.directory / "song.bin").read_bytes()
 
 
 def test_accounts_are_opened_and_paid(shell: Shell) -> None:

@@ -28,7 +28,6 @@ _HEAD: Final = bytes([0x08, _TYPE_SHARD, 0x12])
 _MURMUR3_X64_64: Final = 0x22
 _TAIL: Final = b"\x28" + dag_pb.encode_varint(_MURMUR3_X64_64) + b"\x30" + dag_pb.encode_varint(FANOUT)
 """The fields hashType and fanout."""
-_BITFIELD_BYTES_MAX: Final = FANOUT // 8
 
 Put = Callable[[str, bytes], object]
 

@@ -35,6 +35,7 @@ from node.consensus_driver import ConsensusDriver
 from node.deadline_offers import DeadlineOffers
 from node.duties import Duties
 from node.epoch_keeper import EpochKeeper
+from node.executed_batches import ExecutedBatches
 from node.failures import NodeFailure
 from node.intake import Intake
 from node.ports import Ports
@@ -93,8 +94,8 @@ class LedgerSide:
         self._offers = TransactionOffers(ports.clock, ports.links)
         self._on_fatal = on_fatal
         self._stopped = False
-        self._pushed_batches: list[tuple[int, int]] = []
-        """Of blocks that gossip brought and whose certificate has not been reached; the engine hears of them then."""
+        self._pushed_batches = ExecutedBatches()
+        """Of blocks that gossip brought."""
         self._to_execute: deque[tuple[Sequence[Batch], Callable[[list[bytes]], None]]] = deque()
         """Decisions, no more than the window has sequences, whose signatures may still be being checked."""
         self._deadlines = DeadlineOffers(ports.clock, epochs.replica_id, lambda: self.driver.handle(BatchClosed(())))
@@ -285,12 +286,11 @@ class LedgerSide:
     def _take_pushed(self, certificate: FinalityCertificate, taken: BlocksTaken) -> None:
         if taken.results:
             self._on_synchronized_blocks(taken.results)
-            self._pushed_batches += [pair for result in taken.results for pair in result.batches]
+            self._pushed_batches.note(taken.results)
         if taken.refusal is not None and taken.refusal.code == "sync.diverged":
             self._on_sync_diverged(taken.refusal)
         elif taken.refusal is None and self.head.header.height >= certificate.height:
-            batches, self._pushed_batches = tuple(self._pushed_batches), []
-            self._on_synchronized(Synchronized(certificate, batches))
+            self._on_synchronized(Synchronized(certificate, self._pushed_batches.take()))
 
     def _on_synchronized_blocks(self, results: Sequence[BlockResult]) -> None:
         for result in results:

@@ -15,6 +15,7 @@ from consensus.engine import Synchronized
 from ledger.errors import InvalidBlock
 from node.block_ranges import CheckedBlock, CheckedRange, Trust
 from node.chain_service import BlockResult, BlocksTaken
+from node.executed_batches import ExecutedBatches
 from node.ports import Cancelable, Clock, ExecutorPort, Links, Workers
 from node.sync_fetching import Fetching, FetchingHost, Way
 from node.sync_peers import RETRY_MS
@@ -65,10 +66,7 @@ class Synchronizer:
         """The ledger is busy or failing, which is no peer's doing: it is asked again with the next tick."""
         self._tick: Cancelable | None = None
         self._pumping = self._pump_again = False
-        self._executed_batches: list[tuple[int, int]] = []
-        """Of blocks that were executed, but whose certificate has not been reached; the engine hears of them then."""
-        self._batches_epoch = 0
-        """Theirs. Numbers begin anew with each epoch: those of an ended one would be taken for others."""
+        self._batches = ExecutedBatches()
         self._meter = RateMeter()
         self._stopped = False
 
@@ -202,21 +200,14 @@ class Synchronizer:
             transactions = sum(result.block.transactions_executed for result in taken.results)
             self._meter.add(self._clock.now_ms(), len(taken.results), transactions)
             self._host.on_blocks(taken.results)
-            self._note_batches(taken.results)
+            self._batches.note(taken.results)
         certificate, height = held.checked.certificate, self._host.height()
         if taken.refusal is not None:
             self._held = [other for other in self._held if other is not held]
             self.fetching.give_back(max(held.checked.first, height + 1), held.checked.last)
             self.fetching.refuse(held.peer, taken.refusal)
         elif height >= certificate.height:
-            batches, self._executed_batches = tuple(self._executed_batches), []
-            self._host.on_reached(Synchronized(certificate, batches))
-
-    def _note_batches(self, results: Sequence[BlockResult]) -> None:
-        epoch = results[0].block.header.epoch  # one range, one epoch
-        if epoch != self._batches_epoch:
-            self._batches_epoch, self._executed_batches = epoch, []
-        self._executed_batches += [pair for result in results for pair in result.batches]
+            self._host.on_reached(Synchronized(certificate, self._batches.take()))
 
 
 def _group(blocks: Sequence[CheckedBlock]) -> tuple[CheckedBlock, ...]:

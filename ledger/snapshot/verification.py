@@ -3,8 +3,6 @@ hand-offs, manifest, then chunks (`subtrees.open_chunk`) and history in any orde
 
 from __future__ import annotations
 
-from typing import Final
-
 from ledger.block import Header, block_hash, transactions_root_of
 from ledger.genesis import Genesis
 from ledger.modules.validators.handlers import RECENT_BLOCKS
@@ -24,9 +22,6 @@ from primitives.codec import encode
 from primitives.digest import DIGEST_BYTES
 from primitives.finality import FinalityCertificate, verify_certificate
 from primitives.list_root import list_root
-
-HISTORY_BLOCKS_MAX: Final = LIFETIME_MS_MAX + RECENT_BLOCKS + 1
-"""Blocks that a history can have: block time rises by a millisecond at least."""
 
 
 class Handoffs:
@@ -163,7 +158,7 @@ def ends_history(top: Header, header: Header) -> bool:
     """Tell whether `header` is the last block of the history of the block `top`.
 
     What expires after `top` executed after the first block that is a lifetime older, and handlers ask for the hashes of
-    the last `RECENT_BLOCKS`.
+    the last `RECENT_BLOCKS`. Block time rises by a millisecond at least, which bounds the blocks of a history.
     """
     old = header.timestamp_ms < top.timestamp_ms - LIFETIME_MS_MAX and header.height <= top.height - RECENT_BLOCKS
     return old or header.height == 0

@@ -71,7 +71,7 @@ def test_a_validator_that_lost_its_artifacts_fetches_from_all_others_at_once(
     wait(lambda: state(cluster.urls[LATE], made.cid) == "complete", 60)
     served = [metric(url, "blocks_served") - old for url, old in zip(cluster.urls[:LATE], before, strict=True)]
     everything = len(stored(cluster.nodes[0].directory))
-    wait(lambda: metric(cluster.urls[LATE], "blocks_fetched") == everything, 60)
+    wait(lambda: metric(cluster.urls[LATE], "blocks_fetched") >= everything, 60)
     assert sum(served) <= everything + ASKED_TWICE
     assert sum(count > 0 for count in served) >= 2
     assert max(served) < BLOCKS
@@ -100,7 +100,9 @@ def test_a_validator_killed_in_the_middle_of_a_fetch_takes_no_block_twice(
     wait(lambda: state(cluster.urls[LATE], made.cid) == "complete", 60)
     wait(lambda: stored(directory) == everything, 60)
     missing = len(everything - kept)
-    assert missing <= metric(cluster.urls[LATE], "blocks_fetched") <= missing + ASKED_TWICE
+    # A block is on the disk before it is counted.
+    wait(lambda: metric(cluster.urls[LATE], "blocks_fetched") >= missing, 60)
+    assert metric(cluster.urls[LATE], "blocks_fetched") <= missing + ASKED_TWICE
 
 
 def test_past_a_liar_and_a_holder_that_dies_a_fetch_ends_with_the_right_bytes(
@@ -122,7 +124,8 @@ def test_past_a_liar_and_a_holder_that_dies_a_fetch_ends_with_the_right_bytes(
     cluster.kill(1)
     wait(lambda: state(cluster.urls[LATE], made.cid) == "complete", 90)
     assert metric(cluster.urls[LATE], "blocks_wrong") >= 1
-    assert BLOCKS <= metric(cluster.urls[LATE], "blocks_fetched") <= BLOCKS + ASKED_TWICE
+    wait(lambda: metric(cluster.urls[LATE], "blocks_fetched") >= BLOCKS, 60)
+    assert metric(cluster.urls[LATE], "blocks_fetched") <= BLOCKS + ASKED_TWICE
     liar = probe.get_json(cluster.urls[0], "/v1/status")
     assert liar is not None
     log = cluster.merged_log()

@@ -203,6 +203,7 @@ def fill_and_update(directory: Path, records: int) -> None:
         block(chain, [(key_of(at), rng.randbytes(VALUE_BYTES)) for at in range(first, min(first + FILL, records))])
     store.compact_later([(b"", b"\xff")])  # what the filling left to do is none of the blocks' work
     assert store.compacted(timeout_s=600)
+    os.sync()  # nor is writing it out
     settle()
     parts = Parts(chain)
     for size in (1_000, 3_000):

@@ -6,6 +6,7 @@ Imports numpy, so only children and code that has it already import this module.
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> list[Array]:
         for name in names:
             try:
                 data = read_member(file, members[f"{name}.npy"], ARRAY_BYTES_MAX)
+                _check_header(data)
                 array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
             except (InvalidModelFile, ValueError, EOFError, MemoryError) as error:
                 raise ModelRefused("dataset.array", f"the array {name} cannot be read: {error}") from error
@@ -52,3 +54,24 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> list[Array]:
                 raise ModelRefused("dataset.array", f"the array {name} does not hold plain numbers")
             arrays.append(array)
         return arrays
+
+
+def has_array(path: Path, name: str) -> bool:
+    """Whether the data set has an array of this name; raises as `read_arrays`."""
+    with path.open("rb") as file:
+        try:
+            return f"{name}.npy" in list_members(file)
+        except InvalidModelFile as error:
+            raise ModelRefused("dataset.archive", error.message) from error
+
+
+def _check_header(data: bytes) -> None:
+    """Raise ValueError unless the values that the header claims are there: nothing is allocated for a claim alone."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"the format {version} is not read")
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
+        raise ValueError("its values do not fill the shape that it claims")

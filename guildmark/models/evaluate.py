@@ -1,33 +1,65 @@
-"""Measure a model on held-out data, in a confined child. Nothing of the model is ever loaded into this process."""
+"""Measure a model on a data set, in a confined child. Nothing of the model is ever loaded into this process."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
-from guildmark.models.inspection import PARAMETERS_MAX
+from guildmark.models.inspection import PARAMETERS_MAX, VALUES_MAX
+from guildmark.models.metrics import Measured
 from guildmark.models.sandbox import Limits, Outcome, run_module
 
-EVALUATION_LIMITS = Limits(wall_ms=120_000)
+EVALUATION_LIMITS: Final = Limits(wall_ms=600_000, cpu_seconds=1_200, nice=5)
+"""Foreign code yields to everything else that the machine does."""
+
+OnSamples = Callable[[int, int], None]
+"""(samples done, samples in all)."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the sums are computed: part of the environment that an evaluator states. The defaults are everybody's."""
+
+    threads: int = 1
+    onednn: bool = False
+    batch: int = 16
+    """Samples at a time, always as many: the last batch is filled up."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """What a model achieved."""
 
+    samples: int
     correct: int
-    total: int
-    accuracy_ppm: int
-    """correct / total in parts per million, rounded down."""
+    metrics: dict[str, Measured]
+    """By name, all that the counts give (`metrics.METRICS`)."""
+    undecided: int
+    """Samples that another order of additions could have told otherwise."""
+    left_out: int
+    """Samples of the data set without exactly one class."""
+    classes: int
+    groups: int
+    noise_ppb: int
+    """How far the scores of the first batch moved when each was computed alone, in parts per billion of the largest."""
     parameters: int
+    values: int
+    """Numbers that the graph of one batch computes."""
     tensors: int
     tensors_digest: str
     """Hex; compare it with the registered one."""
     isolation: tuple[str, ...] = ()
     """What confined the child beyond its limits: `network`, `processes`, `files`."""
+    elapsed_ms: int = 0
+
+    @property
+    def accuracy_ppm(self) -> int:
+        """correct / samples in parts per million, rounded down."""
+        return self.metrics["accuracy"].value_ppm
 
 
 class _Refused(msgspec.Struct, frozen=True, tag_field="event", tag="refused"):
@@ -41,44 +73,69 @@ def evaluate(
     *,
     inputs: str = "x_test",
     labels: str = "y_test",
+    groups: str = "group_test",
     parameters_max: int = PARAMETERS_MAX,
+    values_max: int = VALUES_MAX,
+    settings: Settings | None = None,
     limits: Limits = EVALUATION_LIMITS,
+    on_samples: OnSamples | None = None,
 ) -> Evaluation:
-    """Load the `.keras` file `model` in a confined child and count its right answers on two arrays of the `.npz` file.
+    """Load the `.keras` file `model` in a confined child and measure it on `dataset`.
 
-    Takes about 4 s, most of which is the import of TensorFlow. Blocks; call it in a thread beside an event loop.
+    That is a directory in the layout of `openimages`, or a `.npz` file with the named arrays. Takes about 4 s before
+    the first sample, most of which is the import of TensorFlow. Blocks; call it in a thread beside an event loop; that
+    thread calls `on_samples`.
 
     Raises:
         ModelRefused: the model or the data set is one that we do not load; codes as in `inspection`, `dataset`,
-            `artifacts.tensors`, and `model.not_loadable`, `model.inputs`.
+            `openimages`, `images`, `artifacts.tensors`, and `model.not_loadable`, `model.inputs`, `model.scores`,
+            `evaluation.noise`.
         ConfinedRunFailed: the child ran out of time, memory or output, or crashed.
     """
+    chosen = settings or Settings()
     request = {
         "model": str(model.resolve()),
         "dataset": str(dataset.resolve()),
-        "inputs": inputs,
-        "labels": labels,
+        "arrays": (inputs, labels, groups),
         "parameters_max": parameters_max,
+        "values_max": values_max,
+        "batch": chosen.batch,
+        "threads": chosen.threads,
     }
+
+    def on_line(line: bytes) -> None:
+        # A hostile child may write anything; what is no progress is passed over.
+        with contextlib.suppress(msgspec.MsgspecError):
+            told = msgspec.json.decode(line, type=_Progress)
+            if on_samples is not None and 0 <= told.done <= told.total:
+                on_samples(told.done, told.total)
+
     with tempfile.TemporaryDirectory(prefix="guildmark-evaluation-") as directory:
         outcome = run_module(
             "guildmark.models.evaluation_child",
-            [json.dumps(request)],
+            [msgspec.json.encode(request).decode()],
             directory=Path(directory),
             readable=[model, dataset],
-            limits=limits,
+            limits=msgspec.structs.replace(limits, threads=chosen.threads),
+            on_line=on_line,
+            environment={"TF_ENABLE_ONEDNN_OPTS": str(int(chosen.onednn))},
         ).check()
     return _answer(outcome)
+
+
+class _Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
+    done: int
+    total: int
 
 
 def _answer(outcome: Outcome) -> Evaluation:
     last = outcome.stdout.strip().rpartition(b"\n")[2]
     try:
-        fields = msgspec.json.decode(last, type=dict[str, object])
+        fields: dict[str, Any] = msgspec.json.decode(last, type=dict[str, Any])
         if fields.get("event") == "refused":
             refused = msgspec.convert(fields, _Refused)
             raise ModelRefused(refused.code, refused.message)
         evaluation = msgspec.convert(fields, Evaluation)
     except msgspec.MsgspecError as error:
         raise ConfinedRunFailed("confined.failed", f"the child gave no answer: {error}", outcome.stderr) from error
-    return msgspec.structs.replace(evaluation, isolation=outcome.isolation)
+    return msgspec.structs.replace(evaluation, isolation=outcome.isolation, elapsed_ms=outcome.elapsed_ms)

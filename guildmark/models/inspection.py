@@ -1,8 +1,10 @@
 """Read what a `.keras` archive says about its model, before anything is built from it.
 
 Pure reading of bounded JSON: the layers are of a closed list, none brings its own code, and the parameters that
-building would allocate are counted from the configuration (Keras builds each layer from its `build_config`). This is
-the first of three walls; Keras' `safe_mode` and the confined child are the others, and neither is trusted alone.
+building would allocate are counted from the configuration (Keras builds each layer from its `build_config`). What
+one sample would take on its way is counted from the sizes that the configuration claims; the child that loads the
+model counts again, in the graph that Keras makes of it. This is the first of three walls; Keras' `safe_mode` and the
+confined child are the others, and neither is trusted alone.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ CONFIG_BYTES_MAX: Final = 4 << 20
 LAYERS_MAX: Final = 1_000
 PARAMETERS_MAX: Final = 100_000_000
 """Default budget; 400 MB in float32."""
+VALUES_MAX: Final = 1 << 30
+"""Default budget for the numbers that the graph of one batch computes: 4 GiB in float32 if all were kept."""
 DIMENSION_MAX: Final = 1 << 31
 NODES_MAX: Final = 200_000
 """Dictionaries and lists in a configuration."""
@@ -35,10 +39,12 @@ class ModelSummary(NamedTuple):
 
     layers: int
     parameters: int
+    activations: int
+    """Numbers that one sample takes on its way through the layers."""
     keras_version: str
 
 
-def inspect_model(path: Path, parameters_max: int = PARAMETERS_MAX) -> ModelSummary:
+def inspect_model(path: Path, parameters_max: int = PARAMETERS_MAX, activations_max: int = VALUES_MAX) -> ModelSummary:
     """Inspect the archive at `path`.
 
     Raises:
@@ -51,16 +57,19 @@ def inspect_model(path: Path, parameters_max: int = PARAMETERS_MAX) -> ModelSumm
             config, metadata = _documents(file)
     except InvalidModelFile as error:
         raise ModelRefused(error.code, error.message) from error
-    layers = parameters = 0
+    layers = parameters = activations = 0
     for item in _objects(config):
         if item["module"] == "keras.layers":
             layers += 1
             parameters += _parameters(item)
-        if layers > LAYERS_MAX or parameters > parameters_max:
+            activations += _activations(item)
+        if layers > LAYERS_MAX or parameters > parameters_max or activations > activations_max:
             raise ModelRefused(
-                "model.too_large", f"more than {LAYERS_MAX} layers or {parameters_max} parameters; not built"
+                "model.too_large",
+                f"more than {LAYERS_MAX} layers, {parameters_max} parameters or {activations_max} numbers for one "
+                "sample; not built",
             )
-    return ModelSummary(layers, parameters, str(metadata.get("keras_version", "")))
+    return ModelSummary(layers, parameters, activations, str(metadata.get("keras_version", "")))
 
 
 def _documents(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -143,6 +152,34 @@ def _parameters(item: dict[str, Any]) -> int:
     return count
 
 
+def _activations(item: dict[str, Any]) -> int:
+    """Numbers that go into this layer, or come out of it where that is more, as far as its configuration tells."""
+    build, config, name = item.get("build_config"), _config(item), item["class_name"]
+    if not isinstance(build, dict) or not isinstance(build.get("input_shape"), list):
+        return 0
+    shape = build["input_shape"]
+    try:
+        if any(isinstance(part, list) for part in shape):  # a layer with several inputs
+            return sum(_values(part) for part in shape if isinstance(part, list))
+        inputs = _values(shape)
+        if name in _GROWTH:
+            return inputs * max(1, _sizes(config[_GROWTH[name]]))
+        width = _WIDTH.get(name)
+        if width is not None:
+            channels = max(1, _channels(config, tuple(1 if n is None else _size(n) for n in shape)))
+            steps = _sizes(config["strides"]) if name.endswith("Transpose") else 1
+            return max(inputs, inputs // channels * _size(config[width]) * steps)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ModelRefused(
+            "model.config", f"the size of what a layer of the class {name} computes cannot be told"
+        ) from error
+    return inputs
+
+
+def _values(shape: list[Any]) -> int:
+    return math.prod(1 if n is None else _size(n) for n in shape[1:])
+
+
 def _input_shape(item: dict[str, Any]) -> Shape:
     build = item.get("build_config")
     shape = build.get("input_shape") if isinstance(build, dict) else None
@@ -214,6 +251,14 @@ def _unknown() -> int:
     raise ValueError("the input shape is missing")
 
 
+_GROWTH: Final = {"UpSampling1D": "size", "UpSampling2D": "size", "RepeatVector": "n", "Embedding": "output_dim"}
+"""Layers that make several numbers of each, and the field that says how many."""
+_WIDTH: Final = {
+    "Dense": "units",
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"), "filters"),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), "filters"),
+}
+"""Layers whose outputs have a width of their own."""
 _MODEL_CLASSES: Final = frozenset({"Sequential", "Functional"})
 _MODEL_MODULES: Final = frozenset(
     {"keras", "keras.models", "keras.src.models.functional", "keras.src.models.sequential"}

@@ -25,6 +25,8 @@ import msgspec
 from guildmark.models.errors import ConfinedRunFailed
 
 GIBIBYTE: Final = 1 << 30
+_ROOT: Final = Path(__file__).resolve().parents[2]
+"""Where this package lies: a clone, or the directory of installed packages."""
 _PACKAGES: Final = ("guildmark", "artifacts", "primitives", "ledger")
 _SYSTEM_PATHS: Final = ("/usr", "/lib", "/lib64", "/bin", "/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime")
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -52,6 +54,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stderr_bytes: int = 16 << 20
     """Above either, the child is killed; only the end of stderr is kept."""
     threads: int = 2
+    nice: int = 0
+    """Added to the caller's niceness: how far the child stands back behind other processes, 0 to 19."""
 
 
 class Outcome(NamedTuple):
@@ -122,7 +126,7 @@ def run_module(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=directory,
-            env=_environment(directory, limits) | dict(environment or {}),
+            env=_environment(directory, limits, environment or {}),
             pass_fds=(report_write,),
             start_new_session=True,
         )
@@ -227,13 +231,13 @@ def _read_report(told: bytes) -> tuple[tuple[str, ...], int | None]:
 
 
 def _specification(directory: Path, readable: Sequence[Path], limits: Limits, report: int) -> str:
-    root = Path(__file__).resolve().parents[2]
     stdlib = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     prefixes = {sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent)}
-    read = {*_SYSTEM_PATHS, *_DEVICES, *stdlib, *prefixes, *(str(root / name) for name in _PACKAGES)}
+    read = {*_SYSTEM_PATHS, *_DEVICES, *stdlib, *prefixes, *(str(_ROOT / name) for name in _PACKAGES)}
     return json.dumps(
         {
             "report_descriptor": report,
+            "nice": limits.nice,
             "limits": {
                 "RLIMIT_AS": limits.address_space_bytes,
                 "RLIMIT_CPU": limits.cpu_seconds,
@@ -243,15 +247,17 @@ def _specification(directory: Path, readable: Sequence[Path], limits: Limits, re
                 "RLIMIT_CORE": 0,
             },
             "read": sorted(read | {str(path.resolve()) for path in readable}),
-            "list": [str(root)],
+            "list": [str(_ROOT)],
             "write": [str(directory.resolve()), "/dev/null"],
         }
     )
 
 
-def _environment(directory: Path, limits: Limits) -> dict[str, str]:
-    """Nothing of the caller's environment, which may hold secrets, but the way to programs."""
+def _environment(directory: Path, limits: Limits, more: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of the caller's environment, which may hold secrets, but the way to programs; and `more`."""
     threads = str(limits.threads)
+    # The child runs the packages of this very process, wherever an installation of the same name points.
+    places = [str(_ROOT), *filter(None, [more.get("PYTHONPATH")])]
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -269,4 +275,4 @@ def _environment(directory: Path, limits: Limits) -> dict[str, str]:
         "TF_NUM_INTRAOP_THREADS": threads,
         "TF_NUM_INTEROP_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
-    }
+    } | {**more, "PYTHONPATH": os.pathsep.join(places)}

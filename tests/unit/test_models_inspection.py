@@ -123,6 +123,55 @@ def test_a_model_beyond_the_budget_is_refused_without_building_it(tmp_path: Path
     assert refusal(model(tmp_path / "m.keras", config)) == "model.too_large"
 
 
+@pytest.mark.parametrize(
+    ("item", "activations"),
+    [
+        (layer("Dense", [None, 20], units=100), 100),
+        (layer("Dense", [None, 20], units=10), 20),
+        (layer("Conv2D", [None, 8, 8, 3], **CONVOLUTION), 8 * 8 * 16),
+        (layer("Conv2DTranspose", [None, 8, 8, 3], **CONVOLUTION, strides=[2, 2]), 16 * 16 * 16),
+        (layer("UpSampling2D", [None, 8, 8, 3], size=[10, 10]), 80 * 80 * 3),
+        (layer("RepeatVector", [None, 5], n=7), 35),
+        (layer("Embedding", [None, 30], input_dim=100, output_dim=8), 30 * 8),
+        (layer("Concatenate", [[None, 8, 8, 3], [None, 8, 8, 5]]), 8 * 8 * 8),
+        (layer("Flatten", [None, 8, 8, 1]), 64),
+        (layer("Dropout", None, rate=0.5), 0),
+    ],
+)
+def test_what_a_sample_takes_on_its_way_is_counted(tmp_path: Path, item: Any, activations: int) -> None:
+    path = model(tmp_path / "m.keras", sequential(item))
+    assert inspect_model(path).activations == activations
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        layer("Flatten", [None, 1 << 16, 1 << 15]),
+        layer("UpSampling2D", [None, 64, 64, 3], size=[512, 512]),
+        layer("RepeatVector", [None, 100_000], n=100_000),
+        layer("Conv2D", [None, 40_000, 40_000, 1], **CONVOLUTION),
+    ],
+    ids=["inputs", "upsampling", "repeats", "convolution"],
+)
+def test_activations_beyond_the_budget_are_refused_without_building_them(tmp_path: Path, item: Any) -> None:
+    """M5: few parameters, and more numbers on the way than a machine has room for."""
+    assert refusal(model(tmp_path / "m.keras", sequential(item))) == "model.too_large"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        layer("UpSampling2D", [None, 8, 8, 3]),
+        layer("UpSampling2D", [None, 8, 8, 3], size="x"),
+        layer("Flatten", [None, -1]),
+        layer("Flatten", [None, 1.5]),
+        layer("Concatenate", [[None, "x"]]),
+    ],
+)
+def test_sizes_that_are_none_are_refused(tmp_path: Path, item: Any) -> None:
+    assert refusal(model(tmp_path / "m.keras", sequential(item))) == "model.config"
+
+
 def test_a_million_layers_are_refused_by_size(tmp_path: Path) -> None:
     """M5: 10^6 layers, and a configuration that unpacks to far more than it takes."""
     path = tmp_path / "m.keras"

@@ -14,7 +14,7 @@ import pytest
 
 from artifacts.tensors import tensor_index, tensors_digest
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
-from guildmark.models.evaluate import evaluate
+from guildmark.models.evaluate import Evaluation, Settings, evaluate
 from guildmark.models.provenance import provenance_of
 from guildmark.models.sandbox import Limits
 from guildmark.models.training import TrainedModel, train_digits
@@ -22,6 +22,7 @@ from guildmark.models.training import TrainedModel, train_digits
 np = pytest.importorskip("numpy")
 h5py = pytest.importorskip("h5py")
 dataset = pytest.importorskip("guildmark.models.dataset")
+NOISE_MAX = pytest.importorskip("guildmark.models.scoring").NOISE_MAX
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow")]
 
@@ -82,14 +83,76 @@ def test_its_facts_fit_the_ledger(trained: Trained) -> None:
     assert made.code_version.startswith("sha256:")
 
 
-def test_evaluation_reproduces_the_accuracy_exactly(trained: Trained) -> None:
-    result = trained.result
-    # Other threads must not change the count.
-    found = evaluate(result.model, result.dataset, limits=Limits(threads=1))
-    assert (found.correct, found.total, found.accuracy_ppm) == (result.correct, result.total, result.accuracy_ppm)
+class Measured:
+    """One run of the shared model on the shared data set, with everybody's settings."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.steps: list[tuple[int, int]] = []
+        self.result: Evaluation = evaluate(
+            trained.result.model,
+            trained.result.dataset,
+            on_samples=lambda done, total: self.steps.append((done, total)),
+        )
+
+
+@pytest.fixture(scope="module")
+def measured(trained: Trained) -> Measured:
+    return Measured(trained)
+
+
+def test_evaluation_reproduces_the_accuracy_exactly(trained: Trained, measured: Measured) -> None:
+    result, found = trained.result, measured.result
+    assert (found.correct, found.samples, found.accuracy_ppm) == (result.correct, result.total, result.accuracy_ppm)
     assert found.parameters == result.parameters
     assert found.tensors_digest == tensors_digest(tensor_index(result.model)).hex()
+    assert measured.steps == [(done, 364) for done in range(16, 364, 16)]
     assert "tensorflow" not in sys.modules
+
+
+def test_threads_kernels_and_batches_do_not_change_the_integers(trained: Trained, measured: Measured) -> None:
+    """M7: two threads, oneDNN's kernels and batches of another size; every metric, or its bounds say so."""
+    other = evaluate(trained.result.model, trained.result.dataset, settings=Settings(threads=2, onednn=True, batch=64))
+    for name, bounds in measured.result.metrics.items():
+        assert bounds.least_ppm <= other.metrics[name].value_ppm <= bounds.greatest_ppm
+        if bounds.spread_ppm == 0:
+            assert other.metrics[name].value_ppm == bounds.value_ppm
+    assert 0 < measured.result.noise_ppb < NOISE_MAX * 1e9
+    assert 0 < other.noise_ppb < NOISE_MAX * 1e9
+
+
+def test_images_of_the_same_pixels_give_the_same_integers(trained: Trained, measured: Measured, tmp_path: Path) -> None:
+    """M7: PNG and JPEG files in the layout of Open Images, some larger and in color, against arrays of what another
+    decoder reads in them."""
+    image = pytest.importorskip("PIL.Image")
+    pixels, labels = dataset.read_arrays(trained.result.dataset, ("x_test", "y_test"))
+    root = tmp_path / "set"
+    (root / "images" / "more").mkdir(parents=True)
+    rows = ["ImageID,Source,LabelName,Confidence,Group"]
+    decoded = []
+    for index, (pixel, label) in enumerate(zip(pixels, labels, strict=True)):
+        name = f"{index:04}"
+        if index % 3 == 0:
+            path, drawn = root / "images" / f"{name}.png", image.fromarray(pixel[..., 0])
+        elif index % 3 == 1:  # four times the pixels, each four times there
+            path = root / "images" / "more" / f"{name}.png"
+            drawn = image.fromarray(pixel[..., 0].repeat(2, axis=0).repeat(2, axis=1)).convert("RGB")
+        else:
+            path, drawn = root / "images" / "more" / f"{name}.jpg", image.fromarray(pixel[..., 0])
+        drawn.save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+        with image.open(path) as read:
+            gray = np.asarray(read.convert("L"))
+        decoded.append(gray[:: gray.shape[0] // 8, :: gray.shape[1] // 8, None])
+        rows.append(f"{name},verification,/m/{label},1,{'odd' if index % 2 else 'even'}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    (root / "class-descriptions.csv").write_text("\n".join(f"/m/{n},The digit {n}" for n in range(10)))
+    dataset.write_dataset(
+        tmp_path / "d.npz",
+        {"x_test": np.stack(decoded), "y_test": labels, "group_test": np.arange(len(labels)) % 2},
+    )
+    from_files, from_arrays = (evaluate(trained.result.model, place) for place in (root, tmp_path / "d.npz"))
+    assert from_files.metrics == from_arrays.metrics
+    assert (from_files.samples, from_files.groups, from_files.left_out) == (364, 2, 0)
+    assert from_files.metrics["accuracy-gap"] != measured.result.metrics["accuracy-gap"]
 
 
 def test_the_same_seed_trains_the_same_model_from_the_same_data(trained: Trained, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import msgspec
 from ledger import deadlines
 from ledger.genesis import Genesis
 from ledger.membership import NextSet, PendingChange, next_set
+from ledger.parameters import begin_epoch, read_parameters
 from ledger.state.view import Readable, StateView, Table
 from ledger.validators import SETS_PREFIX, ValidatorSet, genesis_set, validator_set, write_set
 from primitives.finality import Bytes32, Natural
@@ -158,8 +159,9 @@ def touched(changes: Iterable[bytes], further: tuple[bytes, ...] = ()) -> bool:
     return any(key.startswith(prefixes) for key in changes)
 
 
-def close_block(view: StateView, height: int, window: int) -> ClosedBlock:
-    """Finish the block `height`: make the next set and begin the next epoch if it is the epoch's last."""
+def close_block(view: StateView, height: int) -> ClosedBlock:
+    """Finish the block `height`: make the next set and begin the next epoch, with the limits of consensus that waited
+    for it, if it is the epoch's last."""
     epoch = current_epoch(view)
     if epoch.end != height:
         assert epoch.end == 0 or epoch.end > height
@@ -169,6 +171,8 @@ def close_block(view: StateView, height: int, window: int) -> ClosedBlock:
     _ENDS.put(view, EpochEnd(height), _number(epoch.number))
     # What had to wait counts as decided now, if it can take effect: else the next change ends the next epoch.
     waits = next_set(chosen.validators, pending_changes(view), development=is_development(view)).applied
+    begin_epoch(view, epoch.number + 1)
+    window = read_parameters(view).window
     _EPOCH.put(view, Epoch(epoch.number + 1, height, height + window if waits else 0, None))
     return ClosedBlock(epoch.number, epoch.end, chosen)
 

@@ -154,7 +154,7 @@ class BlockExecutor:
             )
             executed.batches.append(BlockBatch(batch.author, batch.number, tuple(batch.transactions), marks))
             executed.rests.append(rest)
-        executed.closed = epochs.close_block(executed.view, self._height, self._parameters.window)
+        executed.closed = epochs.close_block(executed.view, self._height)
         return executed
 
     def _context(self, view: StateView, sender: bytes, signer: bytes, identifier: bytes) -> Context:

@@ -2,11 +2,16 @@
 
 The ranges below are hard: neither a genesis file nor a later vote can leave them. What may differ between nodes
 (timeouts, pipeline depth, batch sizes) is local configuration and not here.
+
+    parameters                        Parameters
+    parameters-next                   ConsensusLimits   while a change of them waits for the epoch's end
+    consensus-limits/ + epoch (8)     ConsensusLimits   from that epoch on, where they were changed
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -31,8 +36,11 @@ def _range(low: int, high: int) -> msgspec.Meta:
 QuotaRecords = Annotated[int, _range(100, 10**9)]
 QuotaBytes = Annotated[int, _range(10**5, 10**12)]
 QuotaDeadlines = Annotated[int, _range(10, 10**7)]
+DelayMs = Annotated[int, _range(SECOND_MS, 30 * DAY_MS)]
 RECOVERY_DELAY_MS_MIN: Final = 7 * DAY_MS
-"""On anything but development networks."""
+DECISION_DELAY_MS_MIN: Final = DAY_MS
+PAYMENT_DELAY_MS_MIN: Final = 6 * HOUR_MS
+"""These three on anything but development networks."""
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +95,17 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opaque_bundles: bool | msgspec.UnsetType = msgspec.UNSET
     """Whether `ledger.opaque` bundles are ordered; true only on development networks. It is left out of a genesis that
     does not speak of it, so networks without it are what they were."""
+    decision_delay_ms: DelayMs | msgspec.UnsetType = msgspec.UNSET
+    """How long an approved change of parameters or of the supply waits for objections before it takes effect; below a
+    day only on development networks. Left out as `opaque_bundles` is; `value` knows the default."""
+    payment_delay_ms: DelayMs | msgspec.UnsetType = msgspec.UNSET
+    """The same for payments from the treasury and what is decided as they are; below 6 hours only on development
+    networks."""
+
+    def value(self, name: str) -> int:
+        """Return the value of the parameter `name` that is in force: what was left out has its default."""
+        given = getattr(self, name)
+        return DEFAULTS[name] if given is msgspec.UNSET else int(given)
 
     def validate(self, *, development: bool) -> None:
         """Check the ranges and what they may be together.
@@ -98,21 +117,18 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             msgspec.convert(msgspec.to_builtins(self), Parameters)
         except msgspec.ValidationError as error:
             raise InvalidGenesis("genesis.parameter", f"parameters: {error}") from error
-        if self.commitment_age_ms == 0 and not development:
-            raise InvalidGenesis(
-                "genesis.parameter", "parameters.commitment_age_ms: 0 is for development networks only"
-            )
+        if not development:
+            for name, least in LEAST_OUTSIDE_DEVELOPMENT.items():
+                if self.value(name) < least:
+                    raise InvalidGenesis(
+                        "genesis.parameter", f"parameters.{name}: below {least} is for development networks only"
+                    )
         if self.rejoin_interval_ms < self.lifetime_ms and not development:
             # A rejoin that waits in some pool while its validator loses the number and rejoins with another would, if
             # it could still be executed, take the vote back from it.
             raise InvalidGenesis(
                 "genesis.parameter",
                 "parameters.rejoin_interval_ms must not be below parameters.lifetime_ms, but on development networks",
-            )
-        if self.recovery_delay_ms < RECOVERY_DELAY_MS_MIN and not development:
-            raise InvalidGenesis(
-                "genesis.parameter",
-                f"parameters.recovery_delay_ms: below {RECOVERY_DELAY_MS_MIN} is for development networks only",
             )
         if self.opaque_bundles is True and not development:
             raise InvalidGenesis(
@@ -124,7 +140,55 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
+DEFAULTS: Final[Mapping[str, int]] = {
+    "opaque_bundles": 0,
+    "decision_delay_ms": 3 * DAY_MS,
+    "payment_delay_ms": DAY_MS,
+} | {name: value for name, value in msgspec.structs.asdict(Parameters()).items() if value is not msgspec.UNSET}
+"""Parameter -> what it is where nobody has said anything."""
+LEAST_OUTSIDE_DEVELOPMENT: Final[Mapping[str, int]] = {
+    "commitment_age_ms": 1,
+    "recovery_delay_ms": RECOVERY_DELAY_MS_MIN,
+    "decision_delay_ms": DECISION_DELAY_MS_MIN,
+    "payment_delay_ms": PAYMENT_DELAY_MS_MIN,
+}
+"""Parameter -> its least value on anything but development networks, where that is above the range's end."""
+
+
+class Bounds(NamedTuple):
+    """The range of one parameter, ends included."""
+
+    low: int
+    high: int
+
+
+def bounds(*, development: bool) -> dict[str, Bounds]:
+    """Return the range of every parameter that is a number, in order of declaration."""
+    found: dict[str, Bounds] = {}
+    for field in msgspec.inspect.type_info(Parameters).fields:  # type: ignore[attr-defined]  # of a Struct
+        kinds = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        for kind in kinds:
+            if isinstance(kind, msgspec.inspect.IntType):
+                assert kind.ge is not None
+                assert kind.le is not None
+                least = 0 if development else LEAST_OUTSIDE_DEVELOPMENT.get(field.name, 0)
+                found[field.name] = Bounds(max(kind.ge, least), kind.le)
+    return found
+
+
+class ConsensusLimits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The parameters that replicas are built with. All validators of an epoch share them, so they change with epochs
+    only."""
+
+    window: int
+    proposal_bytes_max: int
+    batches_per_proposal_max: int
+
+
 _PARAMETERS: Final = Table[Parameters](b"parameters", Parameters)
+_NEXT: Final = Table[ConsensusLimits](b"parameters-next", ConsensusLimits)
+_LIMITS: Final = Table[ConsensusLimits](b"consensus-limits/", ConsensusLimits)
+_EPOCH_BYTES: Final = 8
 
 
 def write_parameters(view: StateView, parameters: Parameters) -> None:
@@ -137,3 +201,47 @@ def read_parameters(view: Readable) -> Parameters:
     parameters = _PARAMETERS.get(view)
     assert parameters is not None, "the genesis block writes the parameters"
     return parameters
+
+
+def coming_parameters(view: Readable) -> Parameters:
+    """Return the parameters as they will be when what is decided has taken effect: with those of consensus that wait
+    for the epoch's end."""
+    waiting = _NEXT.get(view)
+    present = read_parameters(view)
+    return present if waiting is None else msgspec.structs.replace(present, **msgspec.structs.asdict(waiting))
+
+
+def change_parameters(view: StateView, changed: Parameters) -> bool:
+    """Make `changed`, which is valid, the chain's from the next block on, but for the limits of consensus: those wait
+    for the next epoch. Return whether any do."""
+    now, wanted = limits_of(read_parameters(view)), limits_of(changed)
+    if wanted != now:
+        _NEXT.put(view, wanted)
+    elif _NEXT.get(view) is not None:
+        _NEXT.delete(view)
+    write_parameters(view, msgspec.structs.replace(changed, **msgspec.structs.asdict(now)))
+    return wanted != now
+
+
+def begin_epoch(view: StateView, epoch: int) -> None:
+    """Give the epoch that begins the limits that have waited for it."""
+    waiting = _NEXT.get(view)
+    if waiting is None:
+        return
+    _NEXT.delete(view)
+    write_parameters(view, msgspec.structs.replace(read_parameters(view), **msgspec.structs.asdict(waiting)))
+    _LIMITS.put(view, waiting, epoch.to_bytes(_EPOCH_BYTES, "big"))
+
+
+def limits_of(parameters: Parameters) -> ConsensusLimits:
+    """Return what replicas need of `parameters`."""
+    return ConsensusLimits(parameters.window, parameters.proposal_bytes_max, parameters.batches_per_proposal_max)
+
+
+def consensus_limits(view: Readable, epoch: int, genesis: Parameters) -> ConsensusLimits:
+    """Return the limits of an epoch that has begun: those of its last change, or of the genesis."""
+    found = limits_of(genesis)
+    for key, limits in _LIMITS.items(view):
+        if int.from_bytes(key, "big") <= epoch:
+            found = limits
+    return found

@@ -264,9 +264,7 @@ class Node:
 
     def _make_replication(self, core: NodeCore, shelf: ArtifactShelf, reads: LedgerReads) -> Replication:
         files = self._files
-        reporter = ValidatorReporter(
-            core, self._clock, self._network_id, files.genesis.parameters, files.keys.signing_key
-        )
+        reporter = ValidatorReporter(core, self._clock, self._network_id, files.keys.signing_key)
         return Replication(
             node_id=files.keys.node_id,
             shelf=shelf,

@@ -15,6 +15,7 @@ from ledger.errors import Damage, InvalidBlock, InvalidTransaction, LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.modules.organizations.accounts import account
 from ledger.opaque import decode_bundle, is_bundle
+from ledger.parameters import DEFAULTS, read_parameters
 from ledger.transaction import decode_transaction
 from node.block_ranges import CheckedBlock
 from node.chain_certificates import ChainCertificates
@@ -67,6 +68,8 @@ class Head(msgspec.Struct, frozen=True):
     clock_offset_ms: int
     next_deadline_ms: int | None = None
     """Block time at which the next deadline falls due."""
+    lifetime_ms: int = DEFAULTS["lifetime_ms"]
+    """How far ahead of block time a transaction of the next block may expire."""
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -85,6 +88,8 @@ class BlockResult(msgspec.Struct, frozen=True):
     clock_offset_ms: int
     batches: tuple[tuple[int, int], ...]
     """(author, number)"""
+    lifetime_ms: int = DEFAULTS["lifetime_ms"]
+    """As the head's."""
 
 
 class KnownBlock(msgspec.Struct, frozen=True):
@@ -131,7 +136,8 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
     def head(self) -> Head:
         chain = self._chain
         deadline_ms = deadlines.next_deadline(chain.view())
-        return Head(chain.head, chain.head_hash, chain.certified_height, _clock_offset_ms(self._chain), deadline_ms)
+        offset_ms, lifetime_ms = _clock_offset_ms(chain), read_parameters(chain.view()).lifetime_ms
+        return Head(chain.head, chain.head_hash, chain.certified_height, offset_ms, deadline_ms, lifetime_ms)
 
     def opening(self) -> Opening:
         head, members = self.head(), engine_membership(self._chain)
@@ -308,7 +314,8 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
             raise InvalidBlock("sync.forked", f"another block {height} is certified here")
 
     def _result(self, block: ExecutedBlock, batches: Sequence[tuple[int, int]]) -> BlockResult:
-        return BlockResult(block, _clock_offset_ms(self._chain), tuple(batches))
+        lifetime_ms = read_parameters(self._chain.view()).lifetime_ms
+        return BlockResult(block, _clock_offset_ms(self._chain), tuple(batches), lifetime_ms)
 
     # --- for the API
 

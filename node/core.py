@@ -116,7 +116,7 @@ class NodeCore:
             network_id(genesis),
             node_id,
             key,
-            genesis.parameters.lifetime_ms // 2,
+            lambda: self.head.lifetime_ms // 2,
             lambda transaction: self._intake.submit([transaction], lambda _: None, own=True),
             lambda: max(ports.clock.now_ms() + self.head.clock_offset_ms, self.head.header.timestamp_ms),
         )

@@ -53,12 +53,12 @@ class Duties:
         network_id: bytes,
         node_id: str,
         key: SigningKey,
-        lifetime_ms: int,
+        lifetime_ms: Callable[[], int],
         submit: Callable[[bytes], None],
         block_time_ms: Callable[[], int],
     ) -> None:
         """Args:
-        lifetime_ms: how long its transactions may wait.
+        lifetime_ms: how long its transactions may wait, as the chain's parameters are.
         submit: takes a signed transaction.
         block_time_ms: the time that transactions' expiry is judged by, about now.
         """
@@ -161,7 +161,7 @@ class Duties:
             sender=standing.account,
             key=self._key,
             operations=[operation],
-            expires_at_ms=self._block_time_ms() + self._lifetime_ms,
+            expires_at_ms=self._block_time_ms() + self._lifetime_ms(),
             salt=tagged_hash("duty-salt", encode((what, self._clock.now_ms())))[:16],
         )
         self._submit(transaction)

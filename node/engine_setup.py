@@ -14,7 +14,7 @@ from consensus.errors import ConsensusError
 from consensus.pbft.configuration import Configuration as EngineConfiguration
 from consensus.pbft.replica import Replica
 from consensus.validators import ValidatorSet
-from ledger.parameters import Parameters
+from ledger.parameters import Parameters, limits_of
 from node.chain_service import Head
 from node.journal import Journal, JournalDamaged
 from node.membership import Membership
@@ -78,12 +78,8 @@ class EngineMaker:
         node_id: str,
         signing_key: SigningKey | None,
     ) -> None:
-        self._settings = msgspec.structs.replace(
-            configuration,
-            window=parameters.window,
-            proposal_bytes_max=parameters.proposal_bytes_max,
-            batches_per_proposal_max=parameters.batches_per_proposal_max,
-        )
+        self._configuration = configuration
+        self._founding_limits = limits_of(parameters)
         self._network_id = network_id
         self.node_id = node_id
         self._signing_key = signing_key
@@ -93,6 +89,11 @@ class EngineMaker:
         """Return this node's place in the set; None for a node that only follows."""
         key = self._signing_key
         return None if key is None else membership.index_of(self.node_id, key.public_key)
+
+    def _settings(self, membership: Membership) -> EngineConfiguration:
+        """Return this node's settings with the sizes that all replicas of the epoch share."""
+        shared = msgspec.structs.asdict(membership.limits or self._founding_limits)
+        return msgspec.structs.replace(self._configuration, **shared)
 
     def build(
         self,
@@ -115,7 +116,7 @@ class EngineMaker:
         last_block = (head.block_hash, header.epoch_end) if header.height > membership.base else None
         try:
             replica = Replica(
-                self._settings,
+                self._settings(membership),
                 ValidatorSet(self._network_id, membership.epoch, keys, membership.base),
                 place,
                 None if place is None else self._signing_key,

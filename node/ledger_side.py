@@ -239,7 +239,8 @@ class LedgerSide:
     def _executed(self, result: BlockResult) -> None:
         block = result.block
         certified = self.announcements.certified_height
-        self.head = Head(block.header, block.block_hash, certified, result.clock_offset_ms, block.next_deadline_ms)
+        deadline_ms, offset_ms = block.next_deadline_ms, result.clock_offset_ms
+        self.head = Head(block.header, block.block_hash, certified, offset_ms, deadline_ms, result.lifetime_ms)
         self.announcements.executed(block, self._intake.on_executed(block))
         self._plan_deadlines()
         if block.membership_changed:

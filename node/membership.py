@@ -13,6 +13,7 @@ from ledger.membership import PendingChange
 from ledger.modules.observers.records import OBSERVERS
 from ledger.modules.organizations.accounts import membership as standing_of
 from ledger.modules.validators.records import EVIDENCE, EVIDENCE_PER_CULPRIT_MAX, culprit_part, evidence_digest
+from ledger.parameters import ConsensusLimits, consensus_limits
 from ledger.validators import ValidatorRecord
 from node.ports import PeerRole, RegisteredPeer
 
@@ -27,6 +28,8 @@ class Membership(msgspec.Struct, frozen=True):
     """In order of index, which is the replica id."""
     end: int = 0
     """The height of its last block, once the ledger knows it; it may from the first block on, where changes waited."""
+    limits: ConsensusLimits | None = None
+    """What its replicas are built with; None is what the genesis says."""
 
     @property
     def node_ids(self) -> list[str]:
@@ -71,7 +74,8 @@ def membership(chain: Chain, epoch: int) -> Membership:
     assert base is not None
     assert validators, "only epochs that have begun are asked for"
     end = chain.epoch.end if chain.epoch.number == epoch else epochs.last_height(chain.view(), epoch)
-    return Membership(epoch, base, validators, end or 0)
+    limits = consensus_limits(chain.view(), epoch, chain.genesis.parameters)
+    return Membership(epoch, base, validators, end or 0, limits)
 
 
 def registered_peers(chain: Chain, epoch: int) -> tuple[RegisteredPeer, ...]:

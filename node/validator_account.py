@@ -7,7 +7,6 @@ from typing import Final
 import structlog
 
 from ledger.modules.assets.operations import ReportHeld
-from ledger.parameters import Parameters
 from ledger.transaction import build
 from node.core import Admission, NodeCore
 from node.ports import Clock
@@ -24,14 +23,12 @@ class ValidatorReporter:
         core: NodeCore,
         clock: Clock,
         network_id: bytes,
-        parameters: Parameters,
         key: SigningKey,
     ) -> None:
         self._core = core
         self._clock = clock
         self._network_id = network_id
         self._key = key
-        self._lifetime_ms = parameters.lifetime_ms // 2
 
     async def report_held(self, asset: bytes, version: int) -> None:
         """Submit the statement. Whether it executed is for the ledger to show; a refusal is only logged."""
@@ -44,7 +41,7 @@ class ValidatorReporter:
             sender=account,
             key=self._key,
             operations=[ReportHeld(asset, version)],
-            expires_at_ms=now_ms + self._lifetime_ms,
+            expires_at_ms=now_ms + self._core.head.lifetime_ms // 2,
         )
         self._core.submit([transaction], _log_refusal)
 

@@ -55,6 +55,8 @@ _MEMBERSHIP = (
 NOT_MODELED = {
     "governance.propose": _MEMBERSHIP,
     "governance.vote": _MEMBERSHIP,
+    "governance.object": _MEMBERSHIP,
+    "governance.delay_end": _MEMBERSHIP,
     "governance.voting_end": _MEMBERSHIP,
     "governance.change_expiry": _MEMBERSHIP,
     "validators.ready": _MEMBERSHIP,

@@ -69,6 +69,7 @@ GOES_ON: Final = {
     "disputes.collect": (True, True, True),
     "governance.propose": (True, False, True),
     "governance.vote": (True, False, True),
+    "governance.object": (True, False, True),
     "validators.ready": (True, False, True),
     "validators.rejoin": (True, False, True),
     "validators.report_evidence": (True, False, True),

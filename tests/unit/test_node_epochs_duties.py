@@ -35,7 +35,7 @@ class Post:
             self.world.network_id,
             node(name),
             key(name),
-            LIFETIME_MS,
+            lambda: LIFETIME_MS,
             self.said.append,
             lambda: self.clock.now_ms() + 1_000,
         )

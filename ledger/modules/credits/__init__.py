@@ -1,4 +1,5 @@
-"""The settlement balance. Credits come from the genesis; their sum is the supply at every height."""
+"""The settlement balance. Credits come from the genesis and from votes that mint; their sum is the supply at every
+height."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""The one function that changes balances, and escrow in terms of it. Other modules pay through here."""
+"""The one function that moves credits, escrow in terms of it, and the two that change how many there are. Other
+modules pay through here."""
 
 from __future__ import annotations
 
 from ledger.errors import OperationError
-from ledger.modules.credits.records import BALANCES, ESCROWS, Balance, Escrow, escrow_holder
+from ledger.modules.credits.events import Burned, Minted
+from ledger.modules.credits.records import BALANCES, ESCROWS, SUPPLY, Balance, Escrow, Supply, escrow_holder
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.module import Context
 from ledger.state.view import Readable, StateView
@@ -24,11 +26,50 @@ def move(context: Context, source: bytes, target: bytes, amount: int) -> None:
     assert 0 <= amount <= AMOUNT_MAX
     if amount == 0 or source == target:
         return
-    held = balance(context.view, source)
-    if held < amount:
-        raise OperationError("credits.insufficient", f"{held} of the {amount} needed")
+    held = require_funds(context.view, source, amount)
     _set(context.view, source, held - amount)
     _set(context.view, target, balance(context.view, target) + amount)
+
+
+def require_funds(view: Readable, holder: bytes, amount: int) -> int:
+    """Check that `holder` has `amount`; return what it has.
+
+    Raises:
+        OperationError: `credits.insufficient`.
+    """
+    held = balance(view, holder)
+    if held < amount:
+        raise OperationError("credits.insufficient", f"{held} of the {amount} needed")
+    return held
+
+
+def supply(view: Readable) -> int:
+    """Return how many credits there are."""
+    record = SUPPLY.get(view)
+    return 0 if record is None else record.amount
+
+
+def mint(context: Context, target: bytes, amount: int) -> None:
+    """Make credits. The caller, governance, has checked that the supply stays an amount."""
+    made = supply(context.view) + amount
+    assert 0 < amount <= made <= AMOUNT_MAX
+    SUPPLY.put(context.view, Supply(made))
+    _set(context.view, target, balance(context.view, target) + amount)
+    context.emit(Minted(target, amount, made))
+
+
+def burn(context: Context, source: bytes, amount: int) -> None:
+    """End credits.
+
+    Raises:
+        OperationError: `credits.insufficient`, and nothing has changed.
+    """
+    held = require_funds(context.view, source, amount)
+    left = supply(context.view) - amount
+    assert left >= 0
+    SUPPLY.put(context.view, Supply(left))
+    _set(context.view, source, held - amount)
+    context.emit(Burned(source, amount, left))
 
 
 def hold(context: Context, escrow: bytes, payer: bytes, amount: int) -> None:

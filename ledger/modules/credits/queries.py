@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ledger.modules import texts
-from ledger.modules.credits.accounting import balance
-from ledger.modules.credits.records import SUPPLY, TREASURY
+from ledger.modules.credits import accounting
+from ledger.modules.credits.records import TREASURY
 from ledger.modules.fields import Result
 from ledger.state.view import Readable
 
@@ -20,18 +20,17 @@ class BalanceResult(Result, frozen=True):
 class SupplyResult(Result, frozen=True):
     supply: int
     treasury: int
-    """What fees have brought together."""
+    """What fees have brought together, and votes have minted; less what votes have paid."""
 
 
 def balance_of(view: Readable, _network_id: bytes, _block_time_ms: int, *, account: str) -> BalanceResult:
     """The balance of an account in minor units; 0 for one that has never held any."""
-    return BalanceResult(account, balance(view, texts.account(account)))
+    return BalanceResult(account, accounting.balance(view, texts.account(account)))
 
 
 def supply(view: Readable, _network_id: bytes, _block_time_ms: int) -> SupplyResult:
     """All credits there are, and the treasury's part of them."""
-    record = SUPPLY.get(view)
-    return SupplyResult(0 if record is None else record.amount, balance(view, TREASURY))
+    return SupplyResult(accounting.supply(view), accounting.balance(view, TREASURY))
 
 
 QUERIES: Final[dict[str, Callable[..., Any]]] = {"credits.balance": balance_of, "credits.supply": supply}

@@ -31,7 +31,7 @@ class Escrow(Record, frozen=True):
 
 
 class Supply(Record, frozen=True):
-    """The sum of all balances: what the genesis gave."""
+    """The sum of all balances: what the genesis gave, and what the consortium has minted and not burned since."""
 
     amount: Amount
 

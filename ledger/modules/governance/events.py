@@ -26,8 +26,9 @@ class VoteCast(Event, frozen=True, tag="governance.vote_cast"):
 class ProposalApproved(Event, frozen=True, tag="governance.proposal_approved"):
     proposal: bytes
     epoch_end: int
-    """0 where the change waits for `validators.ready` and no end is known yet, and where it has taken effect at
-    once."""
+    """0 where the change waits for `validators.ready` and no end is known yet, and where no epoch ends for it."""
+    executes_at_ms: int
+    """The end of its delay; 0 where it has none."""
 
 
 class ProposalRejected(Event, frozen=True, tag="governance.proposal_rejected"):
@@ -40,3 +41,36 @@ class ProposalExpired(Event, frozen=True, tag="governance.proposal_expired"):
 
 class ChangeLapsed(Event, frozen=True, tag="governance.change_lapsed"):
     proposal: bytes
+
+
+class ObjectionRaised(Event, frozen=True, tag="governance.objection_raised"):
+    proposal: bytes
+    organization: str
+
+
+class ProposalStopped(Event, frozen=True, tag="governance.proposal_stopped"):
+    proposal: bytes
+
+
+class ProposalExecuted(Event, frozen=True, tag="governance.proposal_executed"):
+    proposal: bytes
+
+
+class ProposalFailed(Event, frozen=True, tag="governance.proposal_failed"):
+    """Its delay was over, and it was not possible any more: nothing has changed."""
+
+    proposal: bytes
+    code: str
+
+
+class ParameterSet(Event, frozen=True, tag="governance.parameter_set"):
+    name: str
+    before: int
+    value: int
+    epoch_end: int
+    """The last height with the value before; 0 where that is this block's."""
+
+
+class TreasuryPaid(Event, frozen=True, tag="governance.treasury_paid"):
+    account: bytes
+    amount: int

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from ledger.genesis import Address, Name, Slug
 from ledger.modules.assets.records import TakedownReason
-from ledger.modules.fields import Bytes32, CertificateBytes, CidText, NodeIdText, Operation, Part, Salt, ShortText
+from ledger.modules.fields import (
+    Bytes32,
+    CertificateBytes,
+    CidText,
+    NodeIdText,
+    Operation,
+    Part,
+    PositiveAmount,
+    Salt,
+    ShortText,
+)
 from ledger.modules.organizations.operations import Quota
 
 
@@ -119,6 +129,49 @@ class RestoreArtifact(Part, frozen=True, tag="restore_artifact"):
     artifact: CidText
 
 
+PARAMETERS_PER_CHANGE_MAX: Final = 32
+"""More than there are: one proposal may set all of them."""
+
+
+class NamedValue(Part, frozen=True):
+    """A parameter and what it is to be."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    value: int
+    """Any integer decodes, so that one out of range is refused with the range and not as malformed."""
+
+
+class SetParameters(Part, frozen=True, tag="set_parameters"):
+    """Give chain parameters other values, after the delay, all of them or none. Those that consensus is built with
+    (window, proposal_bytes_max, batches_per_proposal_max) end the epoch and hold from the next one on."""
+
+    values: Annotated[tuple[NamedValue, ...], msgspec.Meta(min_length=1, max_length=PARAMETERS_PER_CHANGE_MAX)]
+
+
+class Mint(Part, frozen=True, tag="mint"):
+    """Make new credits, after the delay."""
+
+    amount: PositiveAmount
+    """Minor units. The supply stays an amount."""
+    account: Bytes32 | None = None
+    """Of a member; None is the treasury."""
+
+
+class Burn(Part, frozen=True, tag="burn"):
+    """End credits of the treasury, or of the account that proposes it, after the delay."""
+
+    amount: PositiveAmount
+    account: Bytes32 | None = None
+    """The proposing account, and no other: nobody votes somebody else's credits away. None is the treasury."""
+
+
+class Pay(Part, frozen=True, tag="pay"):
+    """Pay from the treasury, after the delay."""
+
+    account: Bytes32
+    amount: PositiveAmount
+
+
 class Propose(Operation, frozen=True, tag="governance.propose"):
     """Propose a change to all organizations. Whoever proposes votes like everybody else, by a vote."""
 
@@ -134,8 +187,13 @@ class Propose(Operation, frozen=True, tag="governance.propose"):
         | RecoverAccount
         | TakeDown
         | RestoreArtifact
+        | SetParameters
+        | Mint
+        | Burn
+        | Pay
     )
-    """Those of validators wait for the end of the epoch, all others take effect with the vote that decides."""
+    """Those of validators wait for the end of the epoch, those of parameters and credits for a delay; all others take
+    effect with the vote that decides."""
     title: ShortText
     text: CidText | None = None
     """CID of a longer explanation."""
@@ -146,3 +204,10 @@ class Vote(Operation, frozen=True, tag="governance.vote"):
 
     proposal: Bytes32
     approve: bool
+
+
+class Object(Operation, frozen=True, tag="governance.object"):
+    """Object, for the sender's organization, to what was approved and waits for its delay. Whoever approved may object
+    too. It stands; a third of all organizations stops it."""
+
+    proposal: Bytes32

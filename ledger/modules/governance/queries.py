@@ -6,23 +6,41 @@ import base64
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from ledger.epochs import is_development
 from ledger.modules import texts
 from ledger.modules.fields import Result
+from ledger.modules.governance.kinds import kind_of
 from ledger.modules.governance.operations import (
     AddValidator,
     AdmitOrganization,
+    Burn,
     Founding,
+    Mint,
+    Pay,
     RecoverAccount,
     RekeyValidator,
     RemoveValidator,
     RestoreArtifact,
+    SetParameters,
     SetQuota,
     TakeDown,
 )
-from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal
+from ledger.modules.governance.parameters import FIXED
+from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal, carries, passes, stops
 from ledger.modules.organizations.accounts import organizations
+from ledger.parameters import DEFAULTS, bounds, coming_parameters, read_parameters
 from ledger.state.view import Readable
 from primitives.identifiers import AccountId, account_id, account_to_text, key_to_text
+
+REASONS: Final[dict[str, str]] = {
+    "credits.insufficient": "at the end of the delay the credits were not there any more",
+    "governance.parameter_rules": "another change of parameters took effect first, and the two do not hold together",
+    "governance.supply": "with what was minted meanwhile the supply would exceed what an amount can be",
+    "governance.unknown_organization": "the account's organization was removed meanwhile",
+    "organizations.frozen": "at the end of the delay the account was frozen for its recovery",
+}
+"""Codes with which a proposal can fail after its delay, in words. The chain holds the code alone, so that words may be
+mended."""
 
 
 class ChangeResult(Result, frozen=True):
@@ -48,12 +66,17 @@ class ChangeResult(Result, frozen=True):
     """Of a takedown."""
     report: str | None = None
     """CID of a takedown's longer explanation."""
+    parameters: dict[str, int] | None = None
+    """What is set to what."""
+    amount: int | None = None
+    """Minor units that are minted, burned or paid. Without an `account`, of the treasury."""
 
 
 class ProposalResult(Result, frozen=True):
     proposal: str
     state: str
-    """`open`, `approved`, `rejected`, `expired`, or `lapsed`: approved, but it could not take effect in time."""
+    """`open`, `rejected`, `expired`. Without a delay: `approved`, or `lapsed`: approved, but it could not take effect
+    in time. With one: `waiting`, then `executed`, `failed` or `stopped`."""
     title: str
     text: str | None
     """CID of a longer explanation."""
@@ -65,7 +88,46 @@ class ProposalResult(Result, frozen=True):
     approvals: tuple[str, ...]
     refusals: tuple[str, ...]
     organizations: int
-    """All there are; more than two thirds of them must approve."""
+    """All there are now; votes and objections of those that were removed count no more."""
+    threshold: str
+    """`all`: more than two thirds of all organizations must approve. `voters`: more than half of all, and more than two
+    thirds of those that voted."""
+    approvals_needed: int
+    """The least number of approvals that can be enough: as many as are a quorum."""
+    objections: tuple[str, ...]
+    objections_needed: int
+    """How many stop it while it waits."""
+    executes_at_ms: int
+    """The end of the delay; 0 before the approval, and where there is none."""
+    failure: str
+    """The code with which it failed."""
+    failure_reason: str
+    """The same in words."""
+
+
+class ParameterResult(Result, frozen=True):
+    name: str
+    value: int
+    coming: int
+    """What it is after the end of the epoch, where that is decided; else the same."""
+    low: int
+    high: int
+    """The hard range on this network, ends included."""
+    default: int
+    changeable: bool
+    """Whether a vote can change it."""
+
+
+def list_parameters(view: Readable, _network_id: bytes, _block_time_ms: int) -> list[ParameterResult]:
+    """The chain's parameters with their hard ranges, in order of name."""
+    now, coming = read_parameters(view), coming_parameters(view)
+    ranges = bounds(development=is_development(view))
+    rows = [
+        ParameterResult(name, now.value(name), coming.value(name), low, high, DEFAULTS[name], True)
+        for name, (low, high) in ranges.items()
+    ]
+    rows += [ParameterResult(name, now.value(name), now.value(name), 0, 1, DEFAULTS[name], False) for name in FIXED]
+    return sorted(rows, key=lambda row: row.name)
 
 
 def get_proposal(view: Readable, network_id: bytes, _block_time_ms: int, *, proposal: str) -> ProposalResult:
@@ -101,6 +163,11 @@ def _open(view: Readable, start: bytes) -> Iterator[tuple[bytes, Proposal]]:
 
 
 def _proposal(view: Readable, network_id: bytes, identifier: bytes, record: Proposal) -> ProposalResult:
+    count, threshold = len(organizations(view)), kind_of(record.change).threshold
+
+    def enough(approvals: int) -> bool:
+        return passes(approvals, count) if threshold == "all" else carries(approvals, 0, count)
+
     return ProposalResult(
         proposal=identifier.hex(),
         state=record.state,
@@ -113,7 +180,14 @@ def _proposal(view: Readable, network_id: bytes, identifier: bytes, record: Prop
         closes_at_ms=record.closes_at_ms,
         approvals=record.approvals,
         refusals=record.refusals,
-        organizations=len(organizations(view)),
+        organizations=count,
+        threshold=threshold,
+        approvals_needed=next(n for n in range(count + 2) if enough(n)),
+        objections=record.objections,
+        objections_needed=next(n for n in range(count + 1) if stops(n, count)),
+        executes_at_ms=record.executes_at_ms,
+        failure=record.failure,
+        failure_reason=REASONS.get(record.failure, ""),
     )
 
 
@@ -148,6 +222,11 @@ def _change(network_id: bytes, change: Change) -> ChangeResult:
             return ChangeResult(kind, artifact=change.artifact, reason=change.reason, report=change.report)
         case RestoreArtifact():
             return ChangeResult(kind, artifact=change.artifact)
+        case SetParameters():
+            return ChangeResult(kind, parameters={entry.name: entry.value for entry in change.values})
+        case Mint() | Burn() | Pay():
+            account = None if change.account is None else account_to_text(AccountId(change.account))
+            return ChangeResult(kind, account=account, amount=change.amount)
         case _:
             return ChangeResult(kind, organization=change.organization)
 
@@ -177,4 +256,5 @@ def _founders(network_id: bytes, organization: str, founding: Founding) -> tuple
 QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "governance.proposal": get_proposal,
     "governance.proposals": list_proposals,
+    "governance.parameters": list_parameters,
 }

@@ -12,12 +12,16 @@ from ledger.modules.fields import Bytes32, Marker, Record, TimeMs
 from ledger.modules.governance.operations import (
     AddValidator,
     AdmitOrganization,
+    Burn,
+    Mint,
+    Pay,
     RecoverAccount,
     ReinstateOrganization,
     RekeyValidator,
     RemoveOrganization,
     RemoveValidator,
     RestoreArtifact,
+    SetParameters,
     SetQuota,
     SuspendOrganization,
     TakeDown,
@@ -27,9 +31,12 @@ from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
 
 OPEN_PROPOSALS_MAX: Final = 8
-"""Open proposals of one organization; a further one is refused."""
+"""Proposals of one organization that are open or wait for their delay; a further one is refused."""
 VOTING_END: Final = "governance.voting_end"
-"""The deadline at which a proposal that is still open expires; its subject is the proposal's id."""
+"""The deadline at which the votes on a proposal that is still open are counted for the last time; its subject is the
+proposal's id."""
+DELAY_END: Final = "governance.delay_end"
+"""The deadline at which what was approved and not stopped is done; its subject is the proposal's id."""
 
 ValidatorChange = AddValidator | RemoveValidator | RekeyValidator
 """Waits for the end of the epoch."""
@@ -39,8 +46,12 @@ MemberChange = (
 """Takes effect at once."""
 ArtifactChange = TakeDown | RestoreArtifact
 """Takes effect at once."""
-Change = ValidatorChange | MemberChange | ArtifactChange
-State = Literal["open", "approved", "rejected", "expired", "lapsed"]
+SupplyChange = Mint | Burn
+CreditChange = SupplyChange | Pay
+DelayedChange = SetParameters | CreditChange
+"""Takes effect after a delay, in which it can be stopped."""
+Change = ValidatorChange | MemberChange | ArtifactChange | DelayedChange
+State = Literal["open", "approved", "rejected", "expired", "lapsed", "waiting", "executed", "failed", "stopped"]
 
 
 class Proposal(Record, frozen=True):
@@ -52,10 +63,18 @@ class Proposal(Record, frozen=True):
     proposed_at_ms: TimeMs
     closes_at_ms: TimeMs
     state: State
-    """`lapsed`: approved, but it could not take effect in time."""
+    """`approved`: and it took effect at once, or with the epoch's end, where it does not become `lapsed`: it could not
+    in time. `waiting`: approved, until `executes_at_ms`; then `executed`, or `failed`: it was not possible any more.
+    `stopped`: by objections, while it waited."""
     approvals: tuple[str, ...]
     """Organizations, in order of their votes."""
     refusals: tuple[str, ...]
+    executes_at_ms: TimeMs = 0
+    """The end of the delay; 0 before the approval, and where there is none."""
+    objections: tuple[str, ...] = ()
+    """Organizations, in order."""
+    failure: str = ""
+    """The code with which it failed."""
 
 
 PROPOSALS: Final = Table[Proposal](b"proposal/", Proposal)
@@ -70,3 +89,17 @@ def proposal_id(transaction_id: bytes, change: Change) -> Digest:
 def passes(approvals: int, organizations: int) -> bool:
     """Tell whether more than two thirds of all organizations approve."""
     return 3 * approvals > 2 * organizations
+
+
+def carries(approvals: int, refusals: int, organizations: int) -> bool:
+    """Tell whether more than half of all organizations, and more than two thirds of those that voted, approve.
+
+    The half is of approvals and not of votes: else a refusal could be what completes it, and who is against a proposal
+    would do better not to vote.
+    """
+    return 2 * approvals > organizations and approvals > 2 * refusals
+
+
+def stops(objections: int, organizations: int) -> bool:
+    """Tell whether a third of all organizations object, or more: as many as keep `passes` from being true."""
+    return 3 * objections >= organizations

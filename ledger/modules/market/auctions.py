@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.errors import OperationError
+from ledger.modules.attempts import attempt
 from ledger.modules.credits import accounting
 from ledger.modules.fields import MARKER
 from ledger.modules.market import events
@@ -178,7 +179,7 @@ def _conclude(context: Context, identifier: bytes, auction: Auction, *, swept: b
     if best.amount < auction.pricing.reserve:
         code = "market.reserve_not_reached"
     else:
-        code = conveyance.attempt(context, lambda inner: _sell_to(inner, identifier, auction, best))
+        code = attempt(context, lambda inner: _sell_to(inner, identifier, auction, best))
     if code:
         escrow = accounting.refund(context, identifier)
         context.emit(events.BidReturned(identifier, auction.asset, best.bidder, escrow.amount, code))

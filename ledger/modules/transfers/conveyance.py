@@ -6,7 +6,6 @@ All checks run again here. Whoever calls from a deadline, where nothing may fail
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -113,20 +112,6 @@ def give(context: Context, conveyance: Conveyance, source: bytes) -> None:
     )
     payments.pay_gift(context, gift, exempt=is_exempt(context.view, conveyance))
     _hand_over(context, conveyance, asset_id, 0)
-
-
-def attempt(context: Context, action: Callable[[Context], None]) -> str:
-    """Do `action` as a whole or not at all, and return the code with which it was refused, or an empty text: for
-    deadlines, which may not fail."""
-    view = context.view.child()
-    inner = context.over(view)
-    try:
-        action(inner)
-    except OperationError as error:
-        return error.code
-    context.view.apply(view)
-    context.events.extend(inner.events)
-    return ""
 
 
 def is_exempt(view: Readable, conveyance: Conveyance) -> bool:

@@ -38,6 +38,7 @@ MODULE_NAMES: Final = (
     "transfers",
     "market",
     "disputes",
+    "reputation",
     "governance",
     "validators",
     "observers",

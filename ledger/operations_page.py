@@ -47,7 +47,8 @@ def render(registry: Registry) -> str:
     for module in registry.modules:
         package = importlib.import_module(f"ledger.modules.{module.name}")
         parts.append(f"## {module.name}\n\n{_text(package)}\n")
-        parts.append(_types(importlib.import_module(f"{package.__name__}.operations")))
+        if module.operations:
+            parts.append(_types(importlib.import_module(f"{package.__name__}.operations")))
         parts += [_operation(operation, module.rules[operation]) for operation in module.operations]
         parts.append(_structs("Groups of fields", package, Part, module.name))
         parts.append(_events(package))

@@ -36,11 +36,14 @@ from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, SEATS, TER
 from ledger.modules.market import records as market
 from ledger.modules.market.sales import COMMITMENTS as SALE_COMMITMENTS
 from ledger.modules.observers.records import OBSERVERS
-from ledger.modules.organizations.records import ACCOUNTS, RECOVERIES, USAGE
+from ledger.modules.organizations.records import ACCOUNTS, ORGANIZATIONS, RECOVERIES, USAGE
+from ledger.modules.reputation.reading import Book
+from ledger.modules.reputation.returns import read_flows
 from ledger.modules.royalties.pools import owed
 from ledger.modules.royalties.records import DEBTS, OWED, POOLS, STACKS, Entry, creators_pool, narrow
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.state.view import StateView
+from tests.reference import reputation
 from tests.reference.grants import state_of
 from tests.reference.locks import Thing, lock_of, open_things
 
@@ -81,6 +84,8 @@ def seen_in_reference(state: Any) -> Seen:
         "owed": {key: parts for key, parts in state.owed.items() if parts},
         "grants": {key: _grant(state, key, grant) for key, grant in state.grants.items()},
         "editions": _editions(state),
+        "flows": reputation.moved(state),
+        "reputation": reputation.scores(state, state.now),
         **_reference_assets(state),
     }
 
@@ -180,6 +185,8 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         "terms": {key: msgspec.structs.asdict(record) for key, record in TERMS.items(view)},
         "seats": {key: record.accounts for key, record in SEATS.items(view)},
         "editions": {(key[:32], key[32:]): (record.issued, record.outstanding) for key, record in EDITIONS.items(view)},
+        "flows": _chain_flows(view),
+        "reputation": _chain_reputation(view, now_ms),
         **_chain_assets(view),
         **_chain_sales(view),
         **_chain_disputes(view),
@@ -382,6 +389,18 @@ def _chain_assets(view: StateView) -> Seen:
         if entries or any(rests):
             tables["stacks"][key] = (*rests, entries)
     return tables
+
+
+def _chain_flows(view: StateView) -> dict[tuple[str, str], int]:
+    moved, _ = read_flows(view)
+    return {(payer, payee): units for payer, row in moved.items() for payee, units in row.items()}
+
+
+def _chain_reputation(view: StateView, now_ms: int) -> dict[Any, tuple[int, int]]:
+    book = Book(view, now_ms)
+    found: dict[Any, tuple[int, int]] = {key: tuple(book.account(key)) for key, _ in ACCOUNTS.items(view)}
+    found |= {key.decode(): tuple(book.organization(key.decode())) for key, _ in ORGANIZATIONS.items(view)}
+    return {key: weights for key, weights in found.items() if any(weights)}
 
 
 def _link(link: Link) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ledger.modules.credits import operations as ops
 from primitives.digest import tagged_hash
-from tests.reference.state import Call, is_party, need
+from tests.reference.reputation import paid
+from tests.reference.state import BPS, Call, is_party, need
 
 
 def escrow_name(escrow: bytes) -> bytes:
@@ -27,11 +28,13 @@ def hold(state: Any, escrow: bytes, payer: bytes, amount: int) -> None:
     """Set an amount aside under the name of what it waits for: escrow -> (payer, amount)."""
     move(state, payer, escrow_name(escrow), amount)
     state.escrows[escrow] = (payer, amount)
+    state.purses[escrow_name(escrow)] = payer
 
 
 def add(state: Any, escrow: bytes, payer: bytes, amount: int) -> None:
     """Add to an escrow, or begin it; it stays in the name of who began it."""
     move(state, payer, escrow_name(escrow), amount)
+    state.purses.setdefault(escrow_name(escrow), payer)
     began, before = state.escrows.get(escrow, (payer, 0))
     state.escrows[escrow] = (began, before + amount)
 
@@ -53,6 +56,7 @@ def transfer(call: Call, operation: ops.Transfer) -> None:
     need(operation.recipient != call.sender, "credits.self_transfer")
     need(is_party(call.state, operation.recipient), "credits.invalid_recipient")
     move(call.state, call.sender, operation.recipient, operation.amount)
+    paid(call.state, call.sender, {operation.recipient: BPS}, operation.amount)
 
 
 OPERATIONS = {ops.Transfer: transfer}

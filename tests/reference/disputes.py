@@ -9,7 +9,7 @@ from typing import Any
 
 from ledger.modules.disputes import operations as ops
 from primitives.digest import tagged_hash
-from tests.reference import assets, licenses, royalties, things
+from tests.reference import assets, licenses, reputation, royalties, things
 from tests.reference.credits import escrow_name, give_back, hold, move
 from tests.reference.grants import known_grant, live, unopposed
 from tests.reference.locks import lock_of, locked_bps
@@ -247,6 +247,10 @@ def conclude(call: Call, identifier: bytes, outcome: str, second: str) -> None:
     dispute = call.state.disputes[identifier]
     dispute["outcome"] = outcome
     settle_bonds(call.state, identifier, dispute, second)
+    if outcome == "rejected":
+        reputation.lost(call.state, identifier, {dispute["claim"][0]: BPS})
+    elif outcome == "upheld" and dispute["ground"] != "settled":
+        reputation.lost(call.state, identifier, dict(dispute["respondents"]))
     if outcome == "upheld":
         UPHELD[dispute["relief"]](call, identifier)
     elif dispute["relief"] == "refund":
@@ -281,6 +285,7 @@ def pay_bond(state: Any, escrow: bytes, winners: Parts) -> None:
     _, amount = state.escrows.pop(escrow)
     for account, part in portions(amount, winners):
         move(state, escrow_name(escrow), account, part)
+        reputation.paid(state, escrow_name(escrow), {account: BPS}, part)
 
 
 def portions(amount: int, parts: Parts) -> list[tuple[bytes, int]]:
@@ -419,6 +424,7 @@ def take_what_there_is(state: Any, key: bytes) -> int:
     amount = min(debt["owed"], state.balances.get(debt["debtor"], 0))
     if debt["asset"] is None:
         move(state, debt["debtor"], debt["creditor"], amount)
+        reputation.paid(state, debt["debtor"], {debt["creditor"]: BPS}, amount)
     elif amount:
         royalties.pay(state, debt["asset"], debt["debtor"], amount, True)
     debt["owed"] -= amount

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from ledger.modules.licenses import operations as ops
-from tests.reference import assets, royalties, usage
+from tests.reference import assets, reputation, royalties, usage
 from tests.reference.credits import escrow_name, hold, move
 from tests.reference.grants import check_holdable, known_grant, live, outstanding, reserves, sold, sole_owner
 from tests.reference.state import (
+    BPS,
     Call,
     commit,
     drop_deadline,
@@ -253,9 +254,11 @@ def end(call: Call, identifier: bytes) -> None:
     usage.drop_return(state, identifier)
     if grant["renewed_from"] is not None:
         undo_renewal(state, identifier)
+        reputation.returned(state, identifier)
         return
     usage.give_deposit_back(state, identifier)
     grant["state"] = "refunded"
+    reputation.returned(state, identifier)
     if grant["predecessor"] is not None:
         before = state.grants[grant["predecessor"]]
         if before["successor"] == identifier:
@@ -269,6 +272,7 @@ def return_payment(state: Any, identifier: bytes) -> None:
     twice = min(grant["refunded"], amount)
     if twice:
         move(state, escrow_name(identifier), grant["revocation"]["by"], twice)
+        reputation.paid(state, payer, {grant["revocation"]["by"]: BPS}, twice)
         grant["refunded"] -= twice
     move(state, escrow_name(identifier), payer, amount - twice)
 

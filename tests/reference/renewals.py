@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.modules.licenses import operations as ops
-from tests.reference import assets, usage
+from tests.reference import assets, reputation, usage
 from tests.reference.credits import move
 from tests.reference.grants import check_holdable, exhausted, known_grant, live, state_of
 from tests.reference.licenses import check_crowd, is_exempt, ordered, reveal_order, take_grant, take_payment
-from tests.reference.state import Call, is_cid, is_party, need, organization_of
+from tests.reference.state import BPS, Call, is_cid, is_party, need, organization_of
 from tests.reference.terms import AMOUNT_MAX
 
 GRACE_MS = 7 * 86_400_000
@@ -84,8 +84,10 @@ def revoke(call: Call, operation: ops.Revoke) -> None:
         grant["refunded"] = (unused + terms["term_ms"] - 1) // terms["term_ms"]
         need(grant["refunded"] <= AMOUNT_MAX, "credits.insufficient")
         move(state, call.sender, grant["licensee"], grant["refunded"])
+        reputation.paid(state, call.sender, {grant["licensee"]: BPS}, grant["refunded"])
     grant["revocation"] = {"cause": operation.cause, "by": call.sender, "effect": effect}
     usage.set_return(state, operation.grant)
+    reputation.returned(state, operation.grant)
 
 
 def set_seats(call: Call, operation: ops.SetSeats) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ledger.modules.royalties import operations as ops
 from primitives.digest import tagged_hash
 from tests.reference.credits import move
+from tests.reference.reputation import paid as paid_out
 from tests.reference.state import BPS, TREASURY, Call, need
 
 CAP, DEPTH, ANCESTORS_MAX, PARENTS_MAX = 5_000, 8, 64, 8
@@ -67,6 +68,7 @@ def credit(state: Any, source: bytes, pool: bytes, shares: dict[bytes, int], amo
     """Pay into a pool; everybody with a share of it is owed that many ten-thousandths of each unit."""
     move(state, source, pool_name(pool), amount)
     state.received[pool] = state.received.get(pool, 0) + amount
+    paid_out(state, source, shares, amount)
     for account, bps in shares.items():
         state.owed[pool, account] = state.owed.get((pool, account), 0) + amount * bps
 
@@ -173,6 +175,7 @@ def pay_resale(state: Any, due: Due, buyer: bytes, seller: bytes | None, price: 
         pay_pool(state, due.asset, due.asset, buyer, rest)
     else:
         move(state, buyer, seller, rest)
+        paid_out(state, buyer, {seller: BPS}, rest)
 
 
 def gift_royalty(state: Any, due: Due) -> int:

@@ -34,17 +34,20 @@ TABLES = (
     "debts",
     "disputes",
     "escrows",
+    "flows",
     "grants",
     "listings",
     "observers",
     "offers",
     "owed",
+    "purses",
     "received",
     "recoveries",
     "seats",
     "tensors",
     "terms",
     "transfers",
+    "words",
 )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ledger.modules.transfers import operations as ops
-from tests.reference import assets, royalties, usage
+from tests.reference import assets, reputation, royalties, usage
+from tests.reference.credits import escrow_name
 from tests.reference.grants import check_holdable, known_grant, state_of
 from tests.reference.locks import Thing, lock_of, locked_bps
 from tests.reference.royalties import Due
@@ -191,5 +192,9 @@ def set_bought(state: Any, asset_id: bytes, account: bytes, bought: dict[bytes, 
 def hand_over_grant(state: Any, identifier: bytes, recipient: bytes) -> None:
     """The same token, with its deposit; the seats end."""
     state.seats.pop(identifier, None)
+    left = usage.deposited(state, identifier)
+    if left:
+        reputation.paid(state, state.grants[identifier]["licensee"], {recipient: BPS}, left)
+        state.purses[escrow_name(usage.deposit_name(identifier))] = recipient
     state.grants[identifier]["licensee"] = recipient
     usage.set_return(state, identifier)

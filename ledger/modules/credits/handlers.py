@@ -11,6 +11,7 @@ from ledger.modules.credits.records import BALANCES, SUPPLY, Balance, Supply
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.module import Context
 from ledger.modules.organizations.accounts import require_party
+from ledger.modules.reputation import flows
 
 
 def transfer(context: Context, operation: Transfer) -> None:
@@ -21,6 +22,7 @@ def transfer(context: Context, operation: Transfer) -> None:
         raise OperationError("credits.self_transfer", "the recipient is the sender")
     require_party(context.view, operation.recipient, "credits.invalid_recipient")
     move(context, context.sender, operation.recipient, operation.amount)
+    flows.moved(context, context.sender, operation.recipient, operation.amount)
     context.emit(Transferred(context.sender, operation.recipient, operation.amount))
 
 

@@ -8,6 +8,7 @@ from ledger.modules.disputes import events
 from ledger.modules.disputes.records import Bond, Dispute, Outcome, Respondent, bond_escrow
 from ledger.modules.fields import BPS
 from ledger.modules.module import Context
+from ledger.modules.reputation import flows
 
 
 def put_up(context: Context, dispute: bytes, bond: Bond, amount: int) -> None:
@@ -61,4 +62,5 @@ def _pay(
     for recipient, amount in zip(recipients, portions(record.amount, recipients), strict=True):
         if amount:
             accounting.move(context, escrow_holder(escrow), recipient.account, amount)
+            flows.moved(context, record.payer, recipient.account, amount)
             context.emit(events.BondPaid(identifier, dispute.asset, record.payer, recipient.account, amount))

@@ -13,6 +13,7 @@ import msgspec
 from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.reads import require_asset
+from ledger.modules.assets.records import Share
 from ledger.modules.disputes import bonds, consequences, events
 from ledger.modules.disputes.operations import Answer, Appeal, Collect, File, Lift, Vote, dispute_id
 from ledger.modules.disputes.records import (
@@ -35,11 +36,12 @@ from ledger.modules.disputes.records import (
     parties,
 )
 from ledger.modules.disputes.standing import arbiters, examine, owns_now
-from ledger.modules.fields import AMOUNT_MAX, MARKER
+from ledger.modules.fields import AMOUNT_MAX, BPS, MARKER
 from ledger.modules.licenses.disputing import hold_grant
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import require_unfrozen, sender_organization, speaker
+from ledger.modules.reputation import evidence
 from ledger.modules.royalties import debts
 from ledger.modules.royalties.records import DEBTS
 
@@ -260,8 +262,13 @@ def _conclude(context: Context, identifier: bytes, dispute: Dispute, outcome: Ou
     """Settle the bonds, carry the final outcome out and close; the deadline is gone already."""
     dispute = msgspec.structs.replace(dispute, outcome=outcome)
     bonds.settle(context, identifier, dispute, second)
-    for account in losers(dispute):
+    lost = losers(dispute)
+    for account in lost:
         quota.store(context, dispute.organization, LOST, MARKER, account, identifier, enforced=False)
+    if lost:
+        parts = {one.account: one.bps for one in dispute.respondents}
+        shares = tuple(Share(account, parts.get(account, BPS)) for account in lost)
+        evidence.lose(context, identifier, dispute.asset, dispute.organization, shares)
     context.emit(events.Closed(identifier, dispute.asset, outcome))
     if outcome == "upheld" and dispute.relief == "transfer_back":
         _recall(context, identifier, dispute)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ledger.modules.credits import accounting
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses import usage
 from ledger.modules.licenses.grants import require_grant, require_terms
@@ -13,6 +14,7 @@ from ledger.modules.licenses.seats import clear_seats
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
+from ledger.modules.reputation import flows
 
 
 def hand_over_grant(context: Context, grant_id: bytes, recipient: bytes) -> None:
@@ -22,6 +24,8 @@ def hand_over_grant(context: Context, grant_id: bytes, recipient: bytes) -> None
     grant = require_grant(context.view, grant_id)
     assert grant.due_ms is None  # its price is not in escrow
     grant = usage.unscheduled(context, grant_id, grant)
+    # Who is handed a deposit has been given that much, and pays it out in its own name.
+    flows.moved(context, grant.licensee, recipient, accounting.held(context.view, usage.deposit_id(grant_id)))
     giver, organization = grant.organization, organization_of(context.view, recipient)
     reserves = require_terms(context.view, grant.terms).exclusivity != "none"
     quota.remove(context, giver, GRANTS, grant_id)

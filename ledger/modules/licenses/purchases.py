@@ -170,7 +170,7 @@ def take_payment(context: Context, identifier: bytes, grant: Grant, asset: Asset
     """Take the price of a term from the sender: at once, or into escrow with the deadline that ends it."""
     if grant.due_ms is None:
         source = context.sender
-        payments.pay(context, grant.asset, asset.organization, source, grant.price, exempt=grant.exempt)
+        payments.pay(context, grant.asset, asset.organization, source, grant.price, payer=source, exempt=grant.exempt)
         return
     fee_bps = context.parameters.fee_bps
     if not payments.covers(context.view, grant.asset, grant.price, fee_bps, exempt=grant.exempt):

@@ -12,10 +12,12 @@ from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses import events, usage
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
 from ledger.modules.licenses.operations import Revoke, Terms
+from ledger.modules.licenses.paid import on_returned
 from ledger.modules.licenses.records import GRANTS, Grant, Revocation
 from ledger.modules.licenses.settlement import pro_rata
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
+from ledger.modules.reputation import flows
 
 
 def revoke(context: Context, operation: Revoke) -> None:
@@ -35,10 +37,12 @@ def revoke(context: Context, operation: Revoke) -> None:
     _check_revocable(context, grant, effect_ms)
     refund = _refund(grant, terms, effect_ms)
     accounting.move(context, context.sender, grant.licensee, refund)
+    flows.moved(context, context.sender, grant.licensee, refund)
     revocation = Revocation(operation.cause, operation.evidence, context.sender, context.block_time_ms, effect_ms)
     revoked = msgspec.structs.replace(grant, revocation=revocation, refunded=refund)
     revoked = usage.scheduled(context, operation.grant, revoked)
     quota.store(context, grant.organization, GRANTS, revoked, operation.grant)
+    on_returned(context, operation.grant)
     context.emit(events.Revoked(operation.grant, grant.asset, grant.licensee, operation.cause, effect_ms, refund))
 
 

@@ -19,6 +19,7 @@ from ledger.modules.credits.records import escrow_holder
 from ledger.modules.licenses import events, usage
 from ledger.modules.licenses.grants import is_live, require_grant, require_terms
 from ledger.modules.licenses.operations import Terms
+from ledger.modules.licenses.paid import on_returned
 from ledger.modules.licenses.records import (
     EDITIONS,
     GRANTS,
@@ -31,6 +32,7 @@ from ledger.modules.licenses.records import (
 from ledger.modules.licenses.standing import require_unopposed
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
+from ledger.modules.reputation import flows
 from ledger.modules.royalties import payments
 
 ESCROW_DUE: Final = "licenses.escrow_due"
@@ -142,7 +144,9 @@ def settle(context: Context, grant_id: bytes, grant: Grant) -> None:
         return
     escrow = accounting.open_escrow(context, grant_id)
     source = escrow_holder(grant_id)
-    payments.pay(context, grant.asset, asset.organization, source, escrow.amount, exempt=grant.exempt)
+    payments.pay(
+        context, grant.asset, asset.organization, source, escrow.amount, payer=escrow.payer, exempt=grant.exempt
+    )
     settled = msgspec.structs.replace(grant, due_ms=None, renewed_from_ms=None)
     quota.store(context, grant.organization, GRANTS, settled, grant_id, enforced=False)
     context.emit(events.Settled(grant_id, grant.asset, escrow.amount))
@@ -161,6 +165,7 @@ def end(context: Context, grant_id: bytes, grant: Grant, amount: int, reason: ev
     grant = usage.unscheduled(context, grant_id, msgspec.structs.replace(grant, due_ms=None))
     if grant.renewed_from_ms is not None:
         _undo_renewal(context, grant_id, grant, grant.renewed_from_ms, (amount, reason))
+        on_returned(context, grant_id)
         return
     terms = require_terms(context.view, grant.terms)
     organization = grant.organization
@@ -173,6 +178,7 @@ def end(context: Context, grant_id: bytes, grant: Grant, amount: int, reason: ev
     _return_edition(context, grant)
     if grant.predecessor is not None:
         _free_predecessor(context, grant.predecessor, grant_id)
+    on_returned(context, grant_id)
     context.emit(events.Refunded(grant_id, grant.asset, grant.licensee, amount, reason))
 
 
@@ -200,6 +206,7 @@ def _return_payment(context: Context, grant_id: bytes, grant: Grant) -> tuple[in
     if twice:
         assert grant.revocation is not None
         accounting.move(context, source, grant.revocation.by, twice)
+        flows.moved(context, escrow.payer, grant.revocation.by, twice)
         grant = msgspec.structs.replace(grant, refunded=grant.refunded - twice)
     accounting.move(context, source, escrow.payer, escrow.amount - twice)
     return escrow.amount - twice, grant

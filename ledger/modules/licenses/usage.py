@@ -140,7 +140,9 @@ def _count(context: Context, grant_id: bytes, grant: Grant, terms: Terms, used: 
         source = accounting.draw(context, deposit_id(grant_id), amount)
         organization = require_asset(context.view, grant.asset).organization
         # Least royalties are due for the grant, not for each report.
-        payments.pay(context, grant.asset, organization, source, amount, exempt=True, reason="usage")
+        payments.pay(
+            context, grant.asset, organization, source, amount, payer=grant.licensee, exempt=True, reason="usage"
+        )
         if used == grant.quota:
             counted = unscheduled(context, grant_id, counted)
     quota.store(context, grant.organization, GRANTS, counted, grant_id, enforced=False)

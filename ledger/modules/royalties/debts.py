@@ -17,6 +17,7 @@ from ledger.modules.fields import MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
+from ledger.modules.reputation import flows
 from ledger.modules.royalties import events, payments
 from ledger.modules.royalties.records import DEBTS, DEBTS_BY_CREDITOR, DEBTS_BY_DEBTOR, Debt
 
@@ -86,10 +87,11 @@ def _pay(context: Context, debtor: bytes, creditor: bytes, owed: int, asset: byt
     amount = min(owed, balance(context.view, debtor))
     if asset is None:
         move(context, debtor, creditor, amount)
+        flows.moved(context, debtor, creditor, amount)
     elif amount:
         organization = require_asset(context.view, asset).organization
         # Least royalties are due for grants, and parts of a price are none: without them every amount is covered.
-        payments.pay(context, asset, organization, debtor, amount, exempt=True)
+        payments.pay(context, asset, organization, debtor, amount, payer=debtor, exempt=True)
     return amount
 
 

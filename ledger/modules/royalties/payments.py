@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
-from ledger.modules.assets.reads import require_asset
+from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.credits.accounting import move
 from ledger.modules.credits.records import TREASURY
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
+from ledger.modules.reputation import flows
 from ledger.modules.royalties import pools
 from ledger.modules.royalties.events import Paid, Reason, RoyaltyPaid
 from ledger.modules.royalties.records import STACKS, Stack, creators_pool
@@ -33,22 +34,23 @@ def pay(
     source: bytes,
     amount: int,
     *,
+    payer: bytes,
     exempt: bool,
     reason: Literal["grant", "usage"] = "grant",
 ) -> Split:
     """Pay `amount` for a grant on `asset`, or for its use, from the holder `source`: fee, ancestors, and the rest to
     the owners' pool.
 
-    `organization` keeps the asset's records on its quota; `exempt` says that no least royalties are due: payer and
-    owner are of one organization, or it is not the grant that is paid.
+    `payer` is the account whose credits they are; `organization` keeps the asset's records on its quota; `exempt` says
+    that no least royalties are due: payer and owner are of one organization, or it is not the grant that is paid.
 
     Raises:
         OperationError: `royalties.uncovered`, `credits.insufficient`.
     """
     stack = stack_of(context.view, asset)
     split = split_sale(stack, amount, context.parameters.fee_bps, exempt=exempt)
-    _move_parts(context, asset, organization, source, stack, split)
-    pools.receive(context, organization, asset, source, split.rest)
+    _move_parts(context, asset, organization, _Purse(source, payer), stack, split)
+    _pay_owners(context, organization, asset, _Purse(source, payer), split.rest)
     context.emit(Paid(asset, reason, amount, split.fee, split.creators, split.rest))
     return split
 
@@ -77,6 +79,8 @@ class Resale(msgspec.Struct, frozen=True):
     terms: TransferTerms
     payer: bytes
     """The holder that the price comes from."""
+    buyer: bytes
+    """The account whose credits they are."""
     seller: bytes | None
     """None pays all owners by their shares."""
     price: int
@@ -95,12 +99,14 @@ def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
         split = split_share_sale(stack, sale.price, fee_bps, sale.terms, exempt=exempt)
     else:
         split = split_resale(stack, sale.price, fee_bps, sale.terms, exempt=exempt, of_grant=sale.kind == "grant")
-    _move_parts(context, asset_id, organization, sale.payer, stack, split)
-    pools.receive(context, organization, _royalty_pool(sale.kind, asset_id), sale.payer, split.creators)
+    purse = _Purse(sale.payer, sale.buyer)
+    _move_parts(context, asset_id, organization, purse, stack, split)
+    _pay_royalty(context, sale.kind, organization, asset_id, purse, split.creators)
     if sale.seller is None:
-        pools.receive(context, organization, asset_id, sale.payer, split.rest)
+        _pay_owners(context, organization, asset_id, purse, split.rest)
     else:
         move(context, sale.payer, sale.seller, split.rest)
+        flows.moved(context, sale.buyer, sale.seller, split.rest)
     context.emit(Paid(asset_id, _RESALES[sale.kind], sale.price, split.fee, split.creators, split.rest))
     return split
 
@@ -126,6 +132,9 @@ class Gift(msgspec.Struct, frozen=True):
     organization: str
     terms: TransferTerms
     payer: bytes
+    """The holder that the royalties come from."""
+    giver: bytes
+    """The account whose credits they are."""
 
 
 def pay_gift(context: Context, gift: Gift, *, exempt: bool) -> Split:
@@ -137,23 +146,44 @@ def pay_gift(context: Context, gift: Gift, *, exempt: bool) -> Split:
     asset_id, organization = gift.asset_id, gift.organization
     stack = stack_of(context.view, asset_id)
     split = split_gift(stack, gift.terms, exempt=exempt)
-    _move_parts(context, asset_id, organization, gift.payer, stack, split)
-    pools.receive(context, organization, _royalty_pool(gift.kind, asset_id), gift.payer, split.creators)
+    purse = _Purse(gift.payer, gift.giver)
+    _move_parts(context, asset_id, organization, purse, stack, split)
+    _pay_royalty(context, gift.kind, organization, asset_id, purse, split.creators)
     amount = split.creators + sum(units for _, units in split.royalties)
     if amount:
         context.emit(Paid(asset_id, _GIFTS[gift.kind], amount, 0, split.creators, 0))
     return split
 
 
-def _royalty_pool(kind: Kind, asset: bytes) -> bytes:
-    return asset if kind == "grant" else creators_pool(asset)
+class _Purse(NamedTuple):
+    """Where a payment comes from."""
+
+    source: bytes
+    """The holder."""
+    payer: bytes
+    """The account whose credits they are."""
 
 
-def _move_parts(context: Context, asset: bytes, organization: str, source: bytes, stack: Stack, split: Split) -> None:
+def _pay_owners(context: Context, organization: str, asset: bytes, purse: _Purse, units: int) -> None:
+    if units:
+        pools.receive(context, organization, asset, purse.source, units)
+        flows.moved_to_holders(context, purse.payer, ownership(context.view, asset).shares, units)
+
+
+def _pay_royalty(context: Context, kind: Kind, organization: str, asset: bytes, purse: _Purse, units: int) -> None:
+    """A grant's resale royalty is the owners', that of an asset or a share its creators'."""
+    if kind == "grant":
+        _pay_owners(context, organization, asset, purse, units)
+    elif units:
+        pools.receive(context, organization, creators_pool(asset), purse.source, units)
+        flows.moved_to_holders(context, purse.payer, require_asset(context.view, asset).creators, units)
+
+
+def _move_parts(context: Context, asset: bytes, organization: str, purse: _Purse, stack: Stack, split: Split) -> None:
     """Pay fee and ancestors, and keep what became of the asset's `stack`."""
-    move(context, source, TREASURY, split.fee)
+    move(context, purse.source, TREASURY, split.fee)
     for ancestor, units in split.royalties:
-        pools.receive(context, require_asset(context.view, ancestor).organization, ancestor, source, units)
+        _pay_owners(context, require_asset(context.view, ancestor).organization, ancestor, purse, units)
         context.emit(RoyaltyPaid(asset, ancestor, units))
     if split.stack != stack:
         quota.store(context, organization, STACKS, split.stack, asset, enforced=False)

@@ -79,6 +79,7 @@ def sell(context: Context, conveyance: Conveyance, price: int, payer: bytes) -> 
             organization=require_asset(context.view, asset_id).organization,
             terms=royalty_terms(context.view, thing),
             payer=payer,
+            buyer=conveyance.recipient,
             seller=conveyance.giver if sole else None,
             price=price,
         ),
@@ -109,6 +110,7 @@ def give(context: Context, conveyance: Conveyance, source: bytes) -> None:
         organization=require_asset(context.view, asset_id).organization,
         terms=royalty_terms(context.view, thing),
         payer=source,
+        giver=conveyance.giver,
     )
     payments.pay_gift(context, gift, exempt=is_exempt(context.view, conveyance))
     _hand_over(context, conveyance, asset_id, 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from guildmark.cli.asset_search import add_search
+from guildmark.cli.model_evaluation import evaluate
 from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.session import Session, pairs, with_session
 
@@ -180,6 +181,8 @@ def _group(name: str, kind: str | None) -> click.Group:
     add_search(group, KINDS, kind)
     for command in (show, versions, upload, download, describe, alias, manager, consent, retire):
         group.add_command(command)
+    if kind == "model":
+        group.add_command(evaluate)
     return group
 
 

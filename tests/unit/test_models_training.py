@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from artifacts.tensors import tensor_index, tensors_digest
+from artifacts.unixfs import build
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
 from guildmark.models.evaluate import Evaluation, Settings, evaluate
 from guildmark.models.provenance import provenance_of
+from guildmark.models.reevaluation import reevaluate
 from guildmark.models.sandbox import Limits
 from guildmark.models.training import TrainedModel, train_digits
 
@@ -153,6 +156,65 @@ def test_images_of_the_same_pixels_give_the_same_integers(trained: Trained, meas
     assert from_files.metrics == from_arrays.metrics
     assert (from_files.samples, from_files.groups, from_files.left_out) == (364, 2, 0)
     assert from_files.metrics["accuracy-gap"] != measured.result.metrics["accuracy-gap"]
+
+
+class Registered:
+    """Stands for a client: one model and one data set are registered, and their bytes are to be had."""
+
+    def __init__(self, trained: TrainedModel, claims: list[dict[str, Any]]) -> None:
+        self.assets = self.artifacts = self
+        self.files = {"aa" * 32: trained.model, "bb" * 32: trained.dataset}
+        self.tensors_digest = tensors_digest(tensor_index(trained.model)).hex()
+        self.claims = claims
+        self.downloaded: list[Path] = []
+
+    def get(self, asset: str) -> dict[str, Any]:
+        return {"kind": "model" if asset == "aa" * 32 else "dataset"}
+
+    def version(self, asset: str, version: int | str | None) -> dict[str, Any]:
+        built = build(self.files[asset])
+        facts = {"asset": asset, "version": 3, "cid": built.cid, "size_bytes": built.size_bytes, "claims": self.claims}
+        return facts | ({"tensors_digest": self.tensors_digest} if asset == "aa" * 32 else {})
+
+    def download(self, cid: str, size_bytes: int, target: Path, *, progress: Any = None) -> Path:
+        source = next(path for path in self.files.values() if build(path).cid == cid)
+        self.downloaded.append(target)
+        return Path(shutil.copy(source, target))
+
+
+def test_a_registered_model_is_measured_against_its_claim(trained: Trained, tmp_path: Path) -> None:
+    """The data set is downloaded, the model taken from a copy; equal runs give equal reports."""
+    facts = {"metric": "accuracy", "claimed_ppm": trained.result.accuracy_ppm, "tolerance_ppm": 0}
+    claim = facts | {"dataset": "bb" * 32, "dataset_version": 3}
+    other = claim | {"dataset_version": 2, "claimed_ppm": 1}
+    client = Registered(trained.result, [other, claim])
+    found = reevaluate(
+        client,  # type: ignore[arg-type]  # stands for one
+        "aa" * 32,
+        "bb" * 32,
+        directory=tmp_path,
+        model_copy=trained.result.model,
+    )
+    assert (found.verdict, found.measured.value_ppm) == ("reproduced", trained.result.accuracy_ppm)
+    assert (found.model.version, found.dataset.version) == (3, 3)
+    assert client.downloaded == [tmp_path / "dataset"]
+    later = msgspec.structs.replace(found, evaluation=msgspec.structs.replace(found.evaluation, elapsed_ms=7))
+    assert later.report() == found.report()
+    assert json.loads(found.report())["report"]["verdict"] == "reproduced"
+
+
+def test_what_is_not_the_registered_thing_is_not_measured(trained: Trained, tmp_path: Path) -> None:
+    client = Registered(trained.result, [])
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"asset": "bb" * 32}, "evaluation.kind"),
+        ({"dataset": "aa" * 32}, "evaluation.kind"),
+        ({"metric": "beauty"}, "metric.unknown"),
+        ({"model_copy": trained.result.dataset}, "evaluation.copy"),
+    ]
+    for change, code in wrong:
+        with pytest.raises(ModelRefused) as caught:
+            reevaluate(client, **{"asset": "aa" * 32, "dataset": "bb" * 32, "directory": tmp_path} | change)  # type: ignore[arg-type]
+        assert caught.value.code == code
 
 
 def test_the_same_seed_trains_the_same_model_from_the_same_data(trained: Trained, tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Evaluate a registered model on a registered data set, and compare with what its owner claims.
+
+Both are downloaded, or taken from local copies whose CIDs are the registered ones; the model's tensors must be those
+that the version states. What comes of it is a `Reevaluation`: what an attestation says, and the report that can be
+kept beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from artifacts.errors import ArtifactError
+from artifacts.unixfs import build, build_file
+from guildmark.models.errors import ModelRefused
+from guildmark.models.evaluate import EVALUATION_LIMITS, Evaluation, OnSamples, Settings, evaluate
+from guildmark.models.metrics import METRICS, Measured
+from guildmark.models.program import code_digest, environment, environment_digest, sources
+from guildmark.models.sandbox import Limits
+from guildmark.models.verdict import Claim, Verdict, judge
+
+if TYPE_CHECKING:
+    from guildmark.sync import Client
+
+OnBytes = Callable[[int, int], None]
+SPREAD_MAX_PPM: Final = 0
+"""Without a claim, a value is stated where no other order of additions gives another."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """One version of an asset, and its bytes."""
+
+    asset: str
+    """64 hex digits."""
+    version: int
+    cid: str
+    size_bytes: int
+
+
+class Reevaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured, of what, by what; everything that another evaluator needs to come to the same."""
+
+    model: Subject
+    dataset: Subject
+    metric: str
+    measured: Measured
+    claim: Claim | None
+    verdict: Verdict
+    evaluation: Evaluation
+    sources: dict[str, str]
+    """Of the program: name -> SHA-256 in hex."""
+    code: str
+    """Digest of the program, in hex."""
+    environment: dict[str, str]
+    environment_digest: str
+    """In hex."""
+
+    def check_stated(self) -> None:
+        """Raise where this run states no value.
+
+        Raises:
+            ModelRefused: `evaluation.undecided`.
+        """
+        if self.verdict == "undecided":
+            raise ModelRefused(
+                "evaluation.undecided",
+                f"other threads, kernels or processors could find anything from {self.measured.least_ppm} to "
+                f"{self.measured.greatest_ppm} ppm; by the rule of docs/spec/evaluation.md no value is stated",
+            )
+
+    def report(self) -> bytes:
+        """The report: JSON with sorted names; times are left out, so that equal runs give equal bytes."""
+        told = msgspec.structs.replace(self, evaluation=msgspec.structs.replace(self.evaluation, elapsed_ms=0))
+        return msgspec.json.format(msgspec.json.encode({"format": 1, "report": told}, order="sorted"), indent=2) + b"\n"
+
+
+def report_cid(report: bytes) -> str:
+    """Under what name the report can be stored and asked for."""
+    return build_file(report).cid
+
+
+def reevaluate(
+    client: Client,
+    asset: str,
+    dataset: str,
+    metric: str = "accuracy",
+    *,
+    directory: Path,
+    version: int | str | None = None,
+    dataset_version: int | str | None = None,
+    model_copy: Path | None = None,
+    dataset_copy: Path | None = None,
+    spread_max_ppm: int = SPREAD_MAX_PPM,
+    settings: Settings | None = None,
+    limits: Limits = EVALUATION_LIMITS,
+    on_bytes: OnBytes | None = None,
+    on_samples: OnSamples | None = None,
+) -> Reevaluation:
+    """Evaluate `asset` on `dataset`; downloads go to `directory`. Blocks for the length of downloads and evaluation.
+
+    Raises:
+        ModelRefused: `metric.unknown`, `evaluation.kind`, `evaluation.copy` (a local copy is not what is registered),
+            `evaluation.tensors` (the model's tensors are not those that the version states), and as `evaluate`.
+        ConfinedRunFailed: as `evaluate`.
+        GuildmarkError: as `client.assets.download`.
+    """
+    if metric not in METRICS:
+        raise ModelRefused("metric.unknown", f"this program measures {', '.join(METRICS)}, not {metric[:80]!r}")
+    chosen = settings or Settings()
+    model, entry = _subject(client, asset, version, "model")
+    data, _ = _subject(client, dataset, dataset_version, "dataset")
+    places = [
+        _bytes_of(client, subject, copy, directory / name, on_bytes)
+        for subject, copy, name in ((model, model_copy, "model.keras"), (data, dataset_copy, "dataset"))
+    ]
+    found = evaluate(places[0], places[1], settings=chosen, limits=limits, on_samples=on_samples)
+    if entry.get("tensors_digest") not in (None, found.tensors_digest):
+        raise ModelRefused(
+            "evaluation.tensors", "the tensors of the model's file are not those that the version states"
+        )
+    claim = claim_of(entry, metric, data)
+    facts = environment(chosen)
+    measured = found.metrics[metric]
+    return Reevaluation(
+        model=model,
+        dataset=data,
+        metric=metric,
+        measured=measured,
+        claim=claim,
+        verdict=judge(measured, claim, spread_max_ppm),
+        evaluation=found,
+        sources={name: digest.hex() for name, digest in sources()},
+        code=code_digest().hex(),
+        environment=facts,
+        environment_digest=environment_digest(facts).hex(),
+    )
+
+
+def claim_of(entry: dict[str, Any], metric: str, dataset: Subject) -> Claim | None:
+    """What a version (as `assets.version` shows it) claims to reach on this version of this data set."""
+    for claim in entry.get("claims", ()):
+        if (claim["metric"], claim["dataset"], claim["dataset_version"]) == (metric, dataset.asset, dataset.version):
+            return Claim(int(claim["claimed_ppm"]), int(claim["tolerance_ppm"]))
+    return None
+
+
+def _subject(client: Client, asset: str, version: int | str | None, kind: str) -> tuple[Subject, dict[str, Any]]:
+    registered = client.assets.get(asset)["kind"]
+    if registered != kind:
+        raise ModelRefused("evaluation.kind", f"{asset} is registered as {registered}, not as {kind}")
+    entry = client.assets.version(asset, version)
+    return Subject(entry["asset"], int(entry["version"]), entry["cid"], int(entry["size_bytes"])), entry
+
+
+def _bytes_of(client: Client, subject: Subject, copy: Path | None, target: Path, on_bytes: OnBytes | None) -> Path:
+    if copy is None:
+        client.artifacts.download(subject.cid, subject.size_bytes, target, progress=on_bytes)
+        return target
+    try:
+        found = build(copy).cid
+    except ArtifactError as error:
+        raise ModelRefused("evaluation.copy", f"{copy}: {error.message}") from error
+    if found != subject.cid:
+        raise ModelRefused("evaluation.copy", f"{copy} has the CID {found}, registered is {subject.cid}")
+    return copy

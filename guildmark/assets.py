@@ -127,7 +127,7 @@ class AsyncAssets:
         outcome = await self._client.submit_and_wait(Commit(committed))
         assert outcome.height is not None
         block = await self._client.wait_for_height(outcome.height)
-        age_ms = (await self._client.genesis()).parameters.commitment_age_ms
+        age_ms = (await self._client.parameters()).commitment_age_ms
         ready_at_ms = int(block["timestamp_ms"]) + age_ms
         return Committed(artifact.cid, artifact.size_bytes, salt, tensors_digest, ready_at_ms)
 

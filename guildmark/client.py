@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
+import msgspec
+
 from guildmark import transactions
 from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
@@ -36,11 +38,15 @@ from guildmark.transport import AT_LEAST_WAIT_S, RETRY_TIMEOUT_S, Transport, pat
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis
 from ledger.operations import Operation
+from ledger.parameters import Parameters
 
 OnSlow = Callable[[str], None]
 """Gets the id of a transaction that was sent and has waited for `SLOW_AFTER_S`; on the client's loop."""
 SLOW_AFTER_S: Final = 3.0
 CLOCK_AGE_S_MAX: Final = 60.0
+PARAMETERS_AGE_S_MAX: Final = 60.0
+"""How long the chain's parameters are believed to be what they were; a vote changes them seldom, and says so days
+before."""
 """How old the known clock offset may be; on development networks, where time can be moved, it is always asked for."""
 MOVED_CLOCK_CODES: Final = frozenset({"transaction.expired", "transaction.expiry_too_far"})
 
@@ -54,6 +60,8 @@ class _Network:
         self.network_id = network_id
         self.genesis: genesis_files.Genesis | None = None
         self.clock_read_at: float | None = None
+        self.parameters: Parameters | None = None
+        self.parameters_read_at = 0.0
         self.on_slow: OnSlow | None = None
 
 
@@ -150,6 +158,20 @@ class AsyncClient:
             self._network.network_id, self._network.genesis = found, genesis
         return self._network.genesis
 
+    async def parameters(self) -> Parameters:
+        """The chain's parameters as a node stated them within the last minute. The genesis has those it began with."""
+        network = self._network
+        if network.parameters is None or time.monotonic() - network.parameters_read_at > PARAMETERS_AGE_S_MAX:
+            await self.genesis()
+            stated: dict[str, Any] = await self.query("parameters.get")
+            known = {name: value for name, value in stated.items() if name in Parameters.__struct_fields__}
+            try:
+                network.parameters = msgspec.convert(known, Parameters)
+            except msgspec.ValidationError as error:
+                raise Unreachable(f"a node states impossible parameters: {error}", "node.bad_answer") from error
+            network.parameters_read_at = time.monotonic()
+        return network.parameters
+
     async def network_id(self) -> bytes:
         """32 bytes."""
         await self.genesis()
@@ -187,13 +209,13 @@ class AsyncClient:
 
         It expires after half the network's transaction lifetime.
         """
-        genesis = await self.genesis()
+        parameters = await self.parameters()
         now_ms = await self.network_time_ms()
         return transactions.prepare(
             self.signer(),
             await self.network_id(),
             operations,
-            now_ms + genesis.parameters.lifetime_ms // 2,
+            now_ms + parameters.lifetime_ms // 2,
             memo=memo,
         )
 
@@ -279,6 +301,7 @@ class AsyncClient:
         from ledger.modules.development.operations import AdvanceClock
 
         outcome = await self.submit_and_wait(AdvanceClock(ms))
+        self._network.parameters = None  # a change of them may have been waiting for this
         assert outcome.height is not None
         return outcome.height
 

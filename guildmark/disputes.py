@@ -89,7 +89,7 @@ class AsyncDisputes:
         if amount is None:
             amount = await self._price(subject) if relief == "refund" and subject.kind == "grant" else 0
         if bond is None:
-            bond = bond_due(amount, (await self._client.genesis()).parameters.dispute_bond_min)
+            bond = bond_due(amount, (await self._client.parameters()).dispute_bond_min)
         transaction = await self._client.prepare(
             File(subject, ground or _GROUNDS[relief], relief, amount, bond, evidence, statement)
         )

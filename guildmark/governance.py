@@ -1,4 +1,5 @@
-"""Governance: proposing changes of the validators and of the members, voting on them, and seeing what came of it."""
+"""Governance: proposing changes of the validators, the members, the parameters and the credits, voting on them,
+objecting, and seeing what came of it."""
 
 from __future__ import annotations
 
@@ -12,11 +13,17 @@ from guildmark.accounts import AnyAccount, account_bytes, account_text, key_byte
 from guildmark.errors import InvalidArgument, NotFound, VerificationFailed
 from ledger.errors import LedgerError
 from ledger.modules.assets.records import TakedownReason
+from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.governance.operations import (
     AddValidator,
     AdmitOrganization,
+    Burn,
     Founding,
     FoundingAccount,
+    Mint,
+    NamedValue,
+    Object,
+    Pay,
     Propose,
     RecoverAccount,
     ReinstateOrganization,
@@ -24,6 +31,7 @@ from ledger.modules.governance.operations import (
     RemoveOrganization,
     RemoveValidator,
     RestoreArtifact,
+    SetParameters,
     SetQuota,
     SuspendOrganization,
     TakeDown,
@@ -39,7 +47,9 @@ if TYPE_CHECKING:
 
 PAGE: Final = 200
 """What a node lists in one answer."""
-States = Literal["", "open", "approved", "rejected", "expired", "lapsed"]
+States = Literal["", "open", "approved", "rejected", "expired", "lapsed", "waiting", "executed", "failed", "stopped"]
+INTEGERS: Final = range(-(2**63), 2**64)
+"""What a transaction can carry."""
 
 
 class AsyncGovernance:
@@ -126,6 +136,38 @@ class AsyncGovernance:
         change = RecoverAccount(account_bytes(account), key_bytes(owner_key))
         return await self._propose(change, title or f"recover {account_text(account)}")
 
+    async def propose_parameters(self, values: Mapping[str, int], title: str = "") -> dict[str, Any]:
+        """Propose other values of chain parameters: all of them or none, after the delay. `parameters` lists what there
+        is and how far each may go.
+
+        Raises:
+            InvalidArgument: no value, or one that is no integer of 64 bits. Refused: `governance.parameter_*`.
+        """
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value not in INTEGERS:
+                raise InvalidArgument("argument.parameter", f"{name}: an integer of 64 bits, not {str(value)[:40]}")
+        if not values:
+            raise InvalidArgument("argument.parameter", "name a parameter and what it is to be")
+        change = SetParameters(tuple(NamedValue(name, value) for name, value in values.items()))
+        described = ", ".join(f"{name} = {value}" for name, value in values.items())
+        return await self._propose(change, (title or described)[:128])
+
+    async def propose_minting(self, amount: int, account: AnyAccount | None = None, title: str = "") -> dict[str, Any]:
+        """Propose to make `amount` minor units, for the treasury or for an account of a member."""
+        change = Mint(_amount(amount), None if account is None else account_bytes(account))
+        return await self._propose(change, title or f"mint {amount}")
+
+    async def propose_burning(self, amount: int, *, own: bool = False, title: str = "") -> dict[str, Any]:
+        """Propose to end `amount` minor units of the treasury, or of the client's `own` account; nobody can propose to
+        burn another's."""
+        change = Burn(_amount(amount), self._client.signer().id if own else None)
+        return await self._propose(change, title or f"burn {amount}")
+
+    async def propose_payment(self, account: AnyAccount, amount: int, title: str = "") -> dict[str, Any]:
+        """Propose to pay `amount` minor units from the treasury to an account."""
+        change = Pay(account_bytes(account), _amount(amount))
+        return await self._propose(change, title or f"pay {amount} to {account_text(account)}")
+
     async def propose_takedown(
         self, artifact: str, reason: TakedownReason, *, report: str | None = None, title: str = ""
     ) -> dict[str, Any]:
@@ -153,6 +195,22 @@ class AsyncGovernance:
         identifier = _identifier(proposal)
         outcome = await self._client.submit_and_wait(Vote(identifier, approve))
         return await self.proposal(proposal, at_least=outcome.height)
+
+    async def object(self, proposal: str) -> dict[str, Any]:
+        """Object, for the client's organization, to what was approved and waits for its delay; return the proposal as
+        it is then.
+
+        Raises:
+            Refused: `governance.not_waiting`, `governance.already_objected`.
+        """
+        identifier = _identifier(proposal)
+        outcome = await self._client.submit_and_wait(Object(identifier))
+        return await self.proposal(proposal, at_least=outcome.height)
+
+    async def parameters(self) -> list[dict[str, Any]]:
+        """The chain's parameters by name: what each is, what it will be after this epoch, and how far it may go."""
+        found: list[dict[str, Any]] = await self._client.query("governance.parameters")
+        return found
 
     async def proposal(self, proposal: str, *, at_least: int | None = None) -> dict[str, Any]:
         """A proposal and its votes."""
@@ -224,6 +282,12 @@ def _load(member: Path | str) -> MemberDescriptor:
         return load(Path(member))
     except LedgerError as error:
         raise VerificationFailed(error.code, error.message) from error
+
+
+def _amount(amount: int) -> int:
+    if not 1 <= amount <= AMOUNT_MAX:
+        raise InvalidArgument("argument.amount", f"an amount is an integer from 1 to {AMOUNT_MAX}")
+    return amount
 
 
 def _identifier(proposal: str) -> bytes:

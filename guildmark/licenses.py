@@ -201,7 +201,7 @@ class AsyncLicenses:
         outcome = await self._client.submit_and_wait(Commit(purchase_commitment(offer, self._client.signer().id, salt)))
         assert outcome.height is not None
         block = await self._client.wait_for_height(outcome.height)
-        age_ms = (await self._client.genesis()).parameters.commitment_age_ms
+        age_ms = (await self._client.parameters()).commitment_age_ms
         await self._client.wait_until(int(block["timestamp_ms"]) + age_ms)
         revealing = msgspec.structs.replace(operation, salt=salt)
         return await reveal(self._client, revealing, "licenses.commitment_too_young")
@@ -380,7 +380,7 @@ class AsyncLicenses:
         Raises:
             Refused: `royalties.uncovered`, the price does not cover the least royalties.
         """
-        fee_bps = (await self._client.genesis()).parameters.fee_bps
+        fee_bps = (await self._client.parameters()).fee_bps
         result: dict[str, Any] = await self._client.query(
             "royalties.quote", asset=asset_bytes(asset), price=price, fee_bps=fee_bps
         )

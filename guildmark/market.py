@@ -280,7 +280,7 @@ async def _commit(client: AsyncClient, sale: bytes) -> bytes:
     committed = await client.submit_and_wait(Commit(commitment(sale, client.signer().id, salt)))
     assert committed.height is not None
     block = await client.wait_for_height(committed.height)
-    age_ms = (await client.genesis()).parameters.commitment_age_ms
+    age_ms = (await client.parameters()).commitment_age_ms
     await client.wait_until(int(block["timestamp_ms"]) + age_ms)
     return salt
 

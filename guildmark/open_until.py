@@ -22,7 +22,7 @@ async def open_until(client: AsyncClient, lifetime_ms: int, default_ms: int) -> 
     Raises:
         InvalidArgument: `argument.lifetime`, another lifetime that is longer than the network allows.
     """
-    longest_ms = (await client.genesis()).parameters.offer_lifetime_ms_max
+    longest_ms = (await client.parameters()).offer_lifetime_ms_max
     if lifetime_ms > longest_ms and lifetime_ms != default_ms:
         limit = f"{longest_ms // HOUR_MS} hours" if longest_ms >= HOUR_MS else f"{longest_ms} ms"
         raise InvalidArgument("argument.lifetime", f"this network lets nothing stay open longer than {limit}")

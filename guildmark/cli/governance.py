@@ -1,4 +1,5 @@
-"""`guildmark governance` and `guildmark validators`: who validates, who is a member, and how the consortium decides."""
+"""`guildmark governance` and `guildmark validators`: who validates, who is a member, and how the consortium decides.
+What waits before it takes effect is proposed by `guildmark.cli.decisions`."""
 
 from __future__ import annotations
 
@@ -8,22 +9,31 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli import decisions
 from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, with_session
 
 _MEMBER = click.argument("member", type=click.Path(path_type=Path, dir_okay=False), metavar="MEMBER.toml")
 REASONS = ("unlawful", "infringing", "personal-data", "malicious", "other")
+STATES = ("open", "approved", "rejected", "expired", "lapsed", "waiting", "executed", "failed", "stopped")
 _TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
 
 
 @click.group()
 def governance() -> None:
-    """Propose changes of the validators and of the members, and vote on them: one vote an organization."""
+    """Propose changes of the validators, the members, the parameters and the credits, and vote on them: one vote an
+    organization."""
 
 
 @governance.group()
 def propose() -> None:
-    """Propose a change to all organizations. More than two thirds of them must approve."""
+    """Propose a change to all organizations. More than two thirds of them must approve, if it is not a payment."""
+
+
+for _command in (decisions.propose_parameters, decisions.mint, decisions.burn, decisions.pay):
+    propose.add_command(_command)
+governance.add_command(decisions.object_)
 
 
 @propose.command("add")
@@ -36,7 +46,7 @@ def add(session: Session, member: Path, title: str) -> None:
     An organization that is new to the consortium comes in with it, and with the accounts that the file names.
     """
     with session.client(acting=True) as client:
-        _show(client.governance.propose_add(member, title), json=session.json)
+        show_proposal(client.governance.propose_add(member, title), json=session.json)
 
 
 @propose.command("remove")
@@ -46,7 +56,7 @@ def add(session: Session, member: Path, title: str) -> None:
 def remove(session: Session, node_id: str, title: str) -> None:
     """Let the validator NODE_ID go, or withdraw a candidate. `guildmark validators list` shows the ids."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_remove(node_id, title), json=session.json)
+        show_proposal(client.governance.propose_remove(node_id, title), json=session.json)
 
 
 @propose.command("rekey")
@@ -57,7 +67,7 @@ def remove(session: Session, node_id: str, title: str) -> None:
 def rekey(session: Session, node_id: str, member: Path, title: str) -> None:
     """Give the validator NODE_ID the keys and the address of MEMBER.toml."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_rekey(node_id, member, title), json=session.json)
+        show_proposal(client.governance.propose_rekey(node_id, member, title), json=session.json)
 
 
 _ORGANIZATION = click.argument("organization")
@@ -78,7 +88,7 @@ def admit(session: Session, organization: str, name: str, keys: tuple[str, ...],
     if len(named) < len(keys):
         raise click.UsageError("--key: one is given twice")
     with session.client(acting=True) as client:
-        _show(client.governance.propose_admission(organization, name, named, title), json=session.json)
+        show_proposal(client.governance.propose_admission(organization, name, named, title), json=session.json)
 
 
 @propose.command("suspend")
@@ -88,7 +98,7 @@ def admit(session: Session, organization: str, name: str, keys: tuple[str, ...],
 def suspend(session: Session, organization: str, title: str) -> None:
     """Let ORGANIZATION begin nothing new. What runs goes on, its vote and its validators too."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_suspension(organization, title), json=session.json)
+        show_proposal(client.governance.propose_suspension(organization, title), json=session.json)
 
 
 @propose.command("reinstate")
@@ -98,7 +108,7 @@ def suspend(session: Session, organization: str, title: str) -> None:
 def reinstate(session: Session, organization: str, title: str) -> None:
     """Make ORGANIZATION, which was suspended or removed, a full member again."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_reinstatement(organization, title), json=session.json)
+        show_proposal(client.governance.propose_reinstatement(organization, title), json=session.json)
 
 
 @propose.command("expel")
@@ -108,7 +118,7 @@ def reinstate(session: Session, organization: str, title: str) -> None:
 def expel(session: Session, organization: str, title: str) -> None:
     """Remove ORGANIZATION, which has no validator any more, from the consortium. It keeps what it owns."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_expulsion(organization, title), json=session.json)
+        show_proposal(client.governance.propose_expulsion(organization, title), json=session.json)
 
 
 @propose.command("quota")
@@ -140,7 +150,7 @@ def quota(
             now = client.organizations.get(organization)
             present = (now["quota_records"], now["quota_bytes"], now["quota_deadlines"])
             chosen = Quota(*(old if new is None else new for new, old in zip(named, present, strict=True)))
-        _show(client.governance.propose_quota(organization, chosen, title), json=session.json)
+        show_proposal(client.governance.propose_quota(organization, chosen, title), json=session.json)
 
 
 @propose.command("recover")
@@ -154,7 +164,7 @@ def recover(session: Session, who: str, key: str, title: str) -> None:
     Where its organization cannot by itself: nobody else speaks for it, or its owners have vetoed.
     """
     with session.client(acting=True) as client:
-        _show(
+        show_proposal(
             client.governance.propose_recovery(session.resolve(who), session.resolve_key(key), title),
             json=session.json,
         )
@@ -169,7 +179,9 @@ def recover(session: Session, who: str, key: str, title: str) -> None:
 def take_down(session: Session, artifact: str, reason: Any, report: str | None, title: str) -> None:
     """Let nobody serve, fetch or newly license the bytes of ARTIFACT, a registered version's CID. Records stay."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_takedown(artifact, reason, report=report, title=title), json=session.json)
+        show_proposal(
+            client.governance.propose_takedown(artifact, reason, report=report, title=title), json=session.json
+        )
 
 
 @propose.command("restore")
@@ -179,7 +191,7 @@ def take_down(session: Session, artifact: str, reason: Any, report: str | None, 
 def restore(session: Session, artifact: str, title: str) -> None:
     """Bring ARTIFACT back, which was taken down."""
     with session.client(acting=True) as client:
-        _show(client.governance.propose_restoration(artifact, title), json=session.json)
+        show_proposal(client.governance.propose_restoration(artifact, title), json=session.json)
 
 
 @governance.command("takedowns")
@@ -200,11 +212,11 @@ def vote(session: Session, proposal: str, approve: bool | None) -> None:
     if approve is None:
         raise click.UsageError("say --approve or --refuse")
     with session.client(acting=True) as client:
-        _show(client.governance.vote(proposal, approve), json=session.json)
+        show_proposal(client.governance.vote(proposal, approve), json=session.json)
 
 
 @governance.command("list")
-@click.option("--state", type=click.Choice(["open", "approved", "rejected", "expired", "lapsed"]))
+@click.option("--state", type=click.Choice(STATES))
 @with_session(nodes=True)
 def list_proposals(session: Session, state: Any) -> None:
     """List the proposals, the oldest first."""
@@ -220,7 +232,7 @@ def list_proposals(session: Session, state: Any) -> None:
             "change": item["change"]["kind"],
             "approve": f"{len(item['approvals'])} of {item['organizations']}",
             "refuse": len(item["refusals"]),
-            "closes": _time(item["closes_at_ms"]),
+            "closes": _time(item["executes_at_ms"] or item["closes_at_ms"]),
             "title": item["title"],
         }
         for item in found
@@ -232,9 +244,10 @@ def list_proposals(session: Session, state: Any) -> None:
 @click.argument("proposal")
 @with_session(nodes=True)
 def show(session: Session, proposal: str) -> None:
-    """Show PROPOSAL, what it changes and who has voted."""
+    """Show PROPOSAL: what it changes, who has voted and objected, how many that takes, when it takes effect, or why it
+    failed."""
     with session.client() as client:
-        _show(client.governance.proposal(proposal), json=session.json)
+        show_proposal(client.governance.proposal(proposal), json=session.json)
 
 
 @click.group()
@@ -260,15 +273,6 @@ def list_validators(session: Session, epoch: int | None) -> None:
         note(f"{change['kind']} {change['node_id']}: approved, waits {waits}")
     if current.get("end"):
         note(f"Epoch {current['epoch']} ends with block {current['end']}.")
-
-
-def _show(proposal: dict[str, Any], *, json: bool) -> None:
-    """Print a proposal; certificates are for programs only."""
-    if not json:
-        change = {name: value for name, value in proposal["change"].items() if value not in (None, [], ())}
-        change.pop("tls_certificate", None)
-        proposal = proposal | {"change": change}
-    emit(proposal, json=json)
 
 
 def _time(ms: int) -> str:

@@ -7,18 +7,20 @@ from typing import Any
 
 import rich_click as click
 
-from guildmark.cli import ceremony
+from guildmark.cli import ceremony, decisions
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import DEFAULT_NETWORK, Session, pairs, with_session
 
 
 @click.group()
 def network() -> None:
-    """Make networks: `assemble` and `verify` for those of several members, `init` for development."""
+    """Make networks: `assemble` and `verify` for those of several members, `init` for development. `parameters` shows
+    one's rules."""
 
 
 network.add_command(ceremony.assemble)
 network.add_command(ceremony.verify)
+network.add_command(decisions.parameters)
 
 
 def creation_options(function: Any) -> Any:

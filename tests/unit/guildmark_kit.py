@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from msgspec import to_builtins
+
 from guildmark.identity import Account
 from ledger import genesis as genesis_files
 from ledger.genesis import Genesis, GenesisAccount, GenesisOrganization, GenesisValidator
@@ -58,6 +60,7 @@ class FakeNode:
         self.routes: dict[tuple[str, str], Handler] = {
             ("GET", "/v1/status"): lambda _: (200, self.status()),
             ("GET", "/v1/genesis"): lambda _: (200, genesis_files.write(self.genesis)),
+            ("GET", "/v1/query/parameters.get"): lambda _: (200, self.parameters()),
         }
         node = self
 
@@ -111,6 +114,9 @@ class FakeNode:
             "view": 0,
             "ready": True,
         }
+
+    def parameters(self) -> dict[str, Any]:
+        return {"height": 7, "block_time_ms": 1, "result": to_builtins(self.genesis.parameters)}
 
     def calls(self, method: str, prefix: str) -> list[Asked]:
         return [asked for asked in self.asked if asked.method == method and asked.path.startswith(prefix)]

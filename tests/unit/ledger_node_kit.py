@@ -20,6 +20,7 @@ class LedgerNode:
         self.world = world
         fake.routes[("POST", "/v1/transactions")] = self.submit
         fake.routes[("GET", "/v1/transactions/")] = self.show
+        fake.routes[("GET", "/v1/query/parameters.get")] = self.query
         fake.routes[("GET", "/v1/query/")] = self.query
         fake.routes[("GET", "/v1/blocks/")] = self.block
 

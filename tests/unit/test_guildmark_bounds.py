@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,10 +47,10 @@ class _Client:
     """A network that lets things stay open for so long."""
 
     def __init__(self, longest_ms: int) -> None:
-        self._genesis = SimpleNamespace(parameters=Parameters(offer_lifetime_ms_max=longest_ms))
+        self._parameters = Parameters(offer_lifetime_ms_max=longest_ms)
 
-    async def genesis(self) -> Any:
-        return self._genesis
+    async def parameters(self) -> Parameters:
+        return self._parameters
 
     async def network_time_ms(self) -> int:
         return 1_000

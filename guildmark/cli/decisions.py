@@ -1,0 +1,86 @@
+"""`guildmark governance propose parameters|mint|burn|pay`, `governance object` and `network parameters`: decisions that
+wait before they take effect."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from guildmark.cli.output import emit_table, note
+from guildmark.cli.proposals import show_proposal
+from guildmark.cli.session import Session, pairs, with_session
+
+_TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
+_AMOUNT = click.argument("amount", type=click.IntRange(min=1))
+
+
+@click.command("parameters")
+@click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
+@_TITLE
+@with_session(nodes=True, account=True)
+def propose_parameters(session: Session, values: tuple[str, ...], title: str) -> None:
+    """Set chain parameters, all of VALUES or none. `guildmark network parameters` lists them with their ranges."""
+    chosen: dict[str, int] = {}
+    for name, value in pairs(values, "NAME=VALUE").items():
+        try:
+            chosen[name] = int(value)
+        except ValueError as error:
+            raise click.UsageError(f"{name}: {value!r} is no integer") from error
+    with session.client(acting=True) as client:
+        show_proposal(client.governance.propose_parameters(chosen, title), json=session.json)
+
+
+@click.command("mint")
+@_AMOUNT
+@click.option(
+    "--to", "target", default=None, help="An account of a member (gm1... or a key's name); else the treasury."
+)
+@_TITLE
+@with_session(nodes=True, account=True)
+def mint(session: Session, amount: int, target: str | None, title: str) -> None:
+    """Make AMOUNT credits, in minor units."""
+    with session.client(acting=True) as client:
+        account = None if target is None else session.resolve(target)
+        show_proposal(client.governance.propose_minting(amount, account, title), json=session.json)
+
+
+@click.command("burn")
+@_AMOUNT
+@click.option("--own", is_flag=True, help="Of the acting account, not of the treasury.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def burn(session: Session, amount: int, own: bool, title: str) -> None:
+    """End AMOUNT credits of the treasury, in minor units. Nobody proposes to burn another's."""
+    with session.client(acting=True) as client:
+        show_proposal(client.governance.propose_burning(amount, own=own, title=title), json=session.json)
+
+
+@click.command("pay")
+@click.argument("recipient")
+@_AMOUNT
+@_TITLE
+@with_session(nodes=True, account=True)
+def pay(session: Session, recipient: str, amount: int, title: str) -> None:
+    """Pay AMOUNT credits from the treasury to RECIPIENT (gm1... or a key's name)."""
+    with session.client(acting=True) as client:
+        show_proposal(client.governance.propose_payment(session.resolve(recipient), amount, title), json=session.json)
+
+
+@click.command("object")
+@click.argument("proposal")
+@with_session(nodes=True, account=True)
+def object_(session: Session, proposal: str) -> None:
+    """Object to PROPOSAL, which was approved and waits. A third of all organizations stops it; approving is no bar."""
+    with session.client(acting=True) as client:
+        show_proposal(client.governance.object(proposal), json=session.json)
+
+
+@click.command("parameters")
+@with_session(nodes=True)
+def parameters(session: Session) -> None:
+    """List the chain's parameters, what they may be, and what they will be after this epoch where that is decided."""
+    with session.client() as client:
+        found = client.governance.parameters()
+    emit_table(found, ("name", "value", "coming", "low", "high", "default"), json=session.json)
+    fixed = [row["name"] for row in found if not row["changeable"]]
+    if fixed and not session.json:
+        note(f"No vote changes {', '.join(fixed)}: it is what the genesis says.")

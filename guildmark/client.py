@@ -4,8 +4,8 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `market`, `observers`, `organizations`, `transfers`, `disputes`. Every method that changes something waits
-until a certified block says what became of it.
+`governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`, `disputes`. Every method that changes
+something waits until a certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from guildmark.licenses import AsyncLicenses
 from guildmark.market import AsyncMarket
 from guildmark.observers import AsyncObservers
 from guildmark.organizations import AsyncOrganizations
+from guildmark.reputation import AsyncReputation
 from guildmark.transactions import NetworkClock, Outcome, PreparedTransaction
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import AT_LEAST_WAIT_S, RETRY_TIMEOUT_S, Transport, path, pause
@@ -99,6 +100,7 @@ class AsyncClient:
         self.licenses = AsyncLicenses(self)
         self.market = AsyncMarket(self)
         self.observers = AsyncObservers(self)
+        self.reputation = AsyncReputation(self)
         self.transfers = AsyncTransfers(self)
         self.organizations = AsyncOrganizations(self)
 

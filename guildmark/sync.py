@@ -26,6 +26,7 @@ from guildmark.light import AsyncLightClient, Liar
 from guildmark.market import AsyncMarket
 from guildmark.observers import AsyncObservers
 from guildmark.organizations import AsyncOrganizations
+from guildmark.reputation import AsyncReputation
 from guildmark.transfers import AsyncTransfers
 from guildmark.transport import RETRY_TIMEOUT_S
 
@@ -247,6 +248,12 @@ class Disputes(_Facade[AsyncDisputes]):
     debts = blocking(AsyncDisputes.debts)
 
 
+class Reputation(_Facade[AsyncReputation]):
+    score = blocking(AsyncReputation.score)
+    evidence = blocking(AsyncReputation.evidence)
+    ranking = blocking(AsyncReputation.ranking)
+
+
 class Organizations(_Facade[AsyncOrganizations]):
     get = blocking(AsyncOrganizations.get)
     all = blocking(AsyncOrganizations.all)
@@ -287,6 +294,7 @@ class Client(_Facade[AsyncClient]):
         self.licenses = Licenses(target.licenses, thread)
         self.market = Market(target.market, thread)
         self.observers = Observers(target.observers, thread)
+        self.reputation = Reputation(target.reputation, thread)
         self.transfers = Transfers(target.transfers, thread)
         self.organizations = Organizations(target.organizations, thread)
 

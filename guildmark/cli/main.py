@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "transfer": "guildmark.cli.transfer:transfer",
     "market": "guildmark.cli.market:market",
     "dispute": "guildmark.cli.dispute:dispute",
+    "reputation": "guildmark.cli.reputation:reputation",
     "certificate": "guildmark.cli.certificate:certificate",
     "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",

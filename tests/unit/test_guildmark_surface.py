@@ -40,6 +40,7 @@ FACADES: Final = [
     sync.Market,
     sync.Observers,
     sync.Organizations,
+    sync.Reputation,
     sync.Transfers,
 ]
 

@@ -1,0 +1,75 @@
+"""`guildmark reputation`: scores of accounts and organizations, and every piece of evidence behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, emit_table
+from guildmark.cli.session import Session, with_session
+
+if TYPE_CHECKING:
+    from guildmark import Client
+
+
+@click.group("reputation")
+def reputation() -> None:
+    """Show what speaks for and against accounts and organizations, and what each rule made of it."""
+
+
+@reputation.command("show")
+@click.argument("who", metavar="ACCOUNT|ORGANIZATION")
+@click.option("--why", is_flag=True, help="Every piece of evidence, its weight, and the rules that set and cut it.")
+@with_session(nodes=True, wallet=True)
+def show(session: Session, who: str, why: bool) -> None:
+    """Show a score in millionths: of gm1..., of the account of a key in the wallet, or of an organization."""
+    with session.client() as client:
+        if who.startswith("gm1") or who in session.wallet.names():
+            account = session.resolve(who)
+            result = client.reputation.score(account)
+            accounts = [account]
+        else:
+            result = client.reputation.score(organization=who)
+            accounts = [entry["account"] for entry in client.organizations.accounts(who)] if why else []
+        if why:
+            result |= {"evidence": _evidence(client, accounts)}
+    if session.json or not why:
+        emit(result, json=session.json)
+        return
+    emit({name: value for name, value in result.items() if name != "evidence"}, json=False)
+    _explain(result["evidence"])
+
+
+@reputation.command("list")
+@click.option("--organizations", is_flag=True, help="All organizations instead of accounts.")
+@click.option("--organization", metavar="ID", help="Accounts of one organization only.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@with_session(nodes=True)
+def list_scores(session: Session, organizations: bool, organization: str | None, limit: int) -> None:
+    """List the best scores first: of accounts about which there is evidence, or of all organizations."""
+    with session.client() as client:
+        found = client.reputation.ranking(
+            "organization" if organizations else "account", organization=organization, limit=limit
+        )
+    columns = ["account"] if not organizations else []
+    columns += ["organization", "score_ppm", "confidence_ppm", "weight_for", "weight_against"]
+    emit_table(found, columns, json=session.json)
+
+
+def _evidence(client: Client, accounts: list[str]) -> list[dict[str, Any]]:
+    return [{"about": account, **piece} for account in accounts for piece in client.reputation.evidence(account)]
+
+
+def _explain(pieces: list[dict[str, Any]]) -> None:
+    from guildmark.reputation import explain
+
+    click.echo("")
+    if not pieces:
+        click.echo("no evidence")
+    about = ""
+    for piece in pieces:
+        if piece["about"] != about:
+            about = piece["about"]
+            click.echo(f"about {about}, by the block time of this answer:")
+        click.echo(f"  {explain(piece)}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from guildmark.models.errors import ModelRefused
 from guildmark.models.metrics import METRICS, Class, Counts, Measured, mean, measure
 
 np = pytest.importorskip("numpy")
+dataset = pytest.importorskip("guildmark.models.dataset")
 scoring = pytest.importorskip("guildmark.models.scoring")
 resampling = pytest.importorskip("guildmark.models.resampling")
 
@@ -186,6 +190,18 @@ def test_images_are_resampled_exactly(sizes: tuple[int, int, int, int], channels
 def test_the_largest_image_does_not_overflow() -> None:
     image = np.full((16_384, 8, 1), 255, np.uint8)
     assert set(resampling.resample(image, 3, 5).ravel().tolist()) == {255}
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (2**40, 2**40), (3,), (-1,)])
+def test_an_array_that_claims_more_than_it_has_is_refused_before_it_is_made(tmp_path: Path, shape: Any) -> None:
+    """M5: a shape bomb of some bytes."""
+    data = io.BytesIO()
+    np.lib.format.write_array_header_1_0(data, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as file:
+        file.writestr("x.npy", data.getvalue() + bytes(8))
+    with pytest.raises(ModelRefused) as caught:
+        dataset.read_arrays(tmp_path / "d.npz", ("x",))
+    assert caught.value.code == "dataset.array"
 
 
 def test_gray_of_gray_is_the_same() -> None:

@@ -17,6 +17,7 @@ from artifacts.tensors import tensor_index, tensors_digest
 from artifacts.unixfs import build
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
 from guildmark.models.evaluate import Evaluation, Settings, evaluate
+from guildmark.models.inspection import inspect_model
 from guildmark.models.provenance import provenance_of
 from guildmark.models.reevaluation import reevaluate
 from guildmark.models.sandbox import Limits
@@ -298,6 +299,30 @@ def test_what_passes_the_budget_is_stopped_by_the_limits(trained: Trained, tmp_p
         evaluate(model, trained.result.dataset, parameters_max=10**15, limits=Limits(address_space_bytes=6 << 30))
 
 
+def test_what_a_batch_would_take_is_counted_in_the_graph_before_it_runs(
+    trained: Trained, measured: Measured, tmp_path: Path
+) -> None:
+    """M5: a configuration that keeps its sizes to itself passes the inspection, and not the count of what Keras made
+    of it; nothing of it was run."""
+    model = rewrite(trained.result.model, tmp_path / "m.keras", without_shapes)
+    summary = inspect_model(model)
+    assert 0 < summary.activations < inspect_model(trained.result.model).activations
+    budget = measured.result.values - 1
+    assert summary.activations < budget // Settings().batch
+    assert refusal(model, trained.result.dataset, values_max=budget) == "model.too_large"
+
+
+def without_shapes(name: str, data: bytes) -> bytes:
+    """Drop what layers without weights say about their inputs."""
+    if name != "config.json":
+        return data
+    config = json.loads(data)
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] not in ("Conv2D", "Dense", "Normalization"):
+            layer.pop("build_config", None)
+    return json.dumps(config).encode()
+
+
 def test_data_that_is_not_plain_numbers_is_refused(trained: Trained, tmp_path: Path) -> None:
     """Pickles in data sets are code; missing, unequal and foreign arrays are named."""
     model = trained.result.model
@@ -306,6 +331,8 @@ def test_data_that_is_not_plain_numbers_is_refused(trained: Trained, tmp_path: P
         ({"x_test": images}, "dataset.missing"),
         ({"x_test": images, "y_test": labels[:-1]}, "dataset.array"),
         ({"x_test": images, "y_test": np.array([{"code": 1}] * len(labels), dtype=object)}, "dataset.array"),
+        ({"x_test": images, "y_test": labels.astype(np.float32)}, "dataset.array"),
+        ({"x_test": images, "y_test": labels, "group_test": labels[:-1]}, "dataset.array"),
     ]
     for arrays, code in cases:
         dataset.write_dataset(tmp_path / "d.npz", arrays)

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import stamina
 
+from guildmark import retries
 from guildmark.errors import Denied, GuildmarkError, InvalidArgument, NotFound, Refused, Unreachable
 
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -135,6 +136,7 @@ class Transport:
                 try:
                     return await self._round(asked, other_node_on)
                 except Unreachable as error:
+                    retries.hush()
                     error.maybe_received = maybe_received = maybe_received or error.maybe_received
                     raise
         raise AssertionError("a retry context ends with a return or a raise")

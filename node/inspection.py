@@ -44,15 +44,16 @@ Answer = Callable[[Mapping[str, object]], None]
 def inspect(
     data: DataDirectory, *, block: int | None, record: bytes | None, scratch: Path | None, answer: Answer
 ) -> ExitCode:
-    """Say what the directory holds, or show one block or one record of the state; end with 5 where it is damaged."""
+    """Say what the directory holds, or show one block or one record of the state.
+
+    Ends with `STORAGE` where it is damaged, and with `FATAL` where the block or record is not there.
+    """
     try:
         with store_copy(data, scratch) as (_, store):
-            if block is not None:
-                answer(_block(Archive(store), block))
-                return ExitCode.STOPPED
-            if record is not None:
-                answer(_record(store, record))
-                return ExitCode.STOPPED
+            if block is not None or record is not None:
+                shown = _block(Archive(store), block) if block is not None else _record(store, record or b"")
+                answer(shown)
+                return ExitCode.STOPPED if shown["found"] else ExitCode.FATAL
             document = {"directory": str(data.path), **_ledger(store)}
     except (LedgerError, CodecError) as error:
         document = {"directory": str(data.path), "damage": [str(error)]}
@@ -117,7 +118,7 @@ def _header(header: Header) -> dict[str, Any]:
 def _block(archive: Archive, height: int) -> dict[str, Any]:
     header = archive.header(height)
     if header is None:
-        return {"height": height, "found": False}
+        return {"height": height, "found": False, "head": archive.height(), "oldest_block": archive.oldest_block()}
     shown: dict[str, Any] = {
         "height": height,
         "found": True,

@@ -79,7 +79,10 @@ def store_copy(data: DataDirectory, scratch: Path | None) -> Iterator[tuple[Path
 def verify(
     data: DataDirectory, *, signatures_from: int, workers: int, scratch: Path | None, answer: Answer
 ) -> ExitCode:
-    """Replay the directory's chain and compare; say what came of it in one document."""
+    """Replay the directory's chain and compare; say what came of it in one document.
+
+    No signature would be checked from a height on that the chain has not reached, so that ends with `USAGE`.
+    """
     genesis = read_genesis(data)
     said_at = 0.0
 
@@ -92,7 +95,12 @@ def verify(
 
     try:
         with store_copy(data, scratch) as (folder, source):
-            if Archive(source).oldest_block() > 0:
+            archive = Archive(source)
+            if signatures_from > max(1, archive.height()):
+                why = f"the ledger ends at block {archive.height()}: there is none from {signatures_from} on"
+                answer({"event": "refused", "code": "verification.beyond_head", "why": why})
+                return ExitCode.USAGE
+            if archive.oldest_block() > 0:
                 return _check(source, genesis, progress, answer)
             again = _UnsyncedStore(folder / "again")
             try:

@@ -18,9 +18,6 @@ from guildmark.cli.session import Session, with_session
 @with_session(network=False)
 def demo(session: Session, keep: bool, directory: Path | None) -> int:
     """Four validators register, license and hand over a real TensorFlow model. Ends with 0 only if every step held."""
-    import stamina.instrumentation
-
-    stamina.instrumentation.set_on_retry_hooks([])  # standard output is for the facts, not for retries
     story = import_module("guildmark.demo.story")
     code: int = story.run(keep=keep, directory=directory, json=session.json)
     return code

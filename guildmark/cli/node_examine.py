@@ -10,7 +10,7 @@ import rich_click as click
 from guildmark.cli.node_programs import WORDS_MAX, progress_bar, run_node_program
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
-from guildmark.errors import VerificationFailed
+from guildmark.errors import InvalidArgument, NotFound, VerificationFailed
 
 _DIRECTORY: Final = click.Path(path_type=Path, file_okay=False, exists=True)
 
@@ -44,12 +44,14 @@ def verify(session: Session, directory: Path, signatures_from: int, workers: int
     """Execute a node's whole chain again, and compare every header, root, receipt, certificate and record.
 
     It reads a copy, so the node may run meanwhile, and nothing of its directory is changed. Ends with 7 when something
-    is not what the genesis and the blocks lead to, and says what.
+    is not what the genesis and the blocks lead to, and says what; with 2 where HEIGHT is beyond the head.
     """
     arguments = ["verify", str(directory.resolve()), f"--from={signatures_from}"]
     arguments += [f"--workers={workers}"] if workers else []
     with progress_bar("blocks", quiet=session.json) as show:
         said = run_node_program(arguments + _scratch_argument(scratch), show)
+    if said["event"] == "refused":
+        raise InvalidArgument(said["code"], said["why"])
     if said["event"] != "verified":
         raise VerificationFailed(said["code"], said["why"])
     emit({name: value for name, value in said.items() if name != "event"}, json=session.json)
@@ -64,7 +66,8 @@ def verify(session: Session, directory: Path, signatures_from: int, workers: int
 def inspect(session: Session, directory: Path, block: int | None, record: str | None, scratch: Path | None) -> None:
     """Read what a node's directory holds: head, tables, vote log, files. Nothing is changed, and no node has to run.
 
-    Every record is read and checked. Ends with 7 where the ledger or the vote log is damaged.
+    Every record is read and checked. Ends with 7 where the ledger or the vote log is damaged, and with 3 where the
+    block or record is not there.
     """
     if block is not None and record is not None:
         raise click.UsageError("--block or --record, not both")
@@ -77,9 +80,18 @@ def inspect(session: Session, directory: Path, block: int | None, record: str | 
             raise click.UsageError(f"--record: not hex digits: {record[:80]!r}") from error
     said = run_node_program(arguments + _scratch_argument(scratch), None)
     emit(said, json=session.json)
+    if not said.get("found", True):
+        raise _not_there(said)
     damage = [*said.get("damage", ()), *filter(None, [(said.get("vote_log") or {}).get("damage")])]
     if damage:
         raise VerificationFailed("storage.damaged", "; ".join(damage)[:WORDS_MAX])
+
+
+def _not_there(said: dict[str, Any]) -> NotFound:
+    if "key" in said:
+        return NotFound("node.no_record", f"the state at the head has no record under the key {said['key']}")
+    kept = f"it holds blocks {said['oldest_block']} to {said['head']}"
+    return NotFound("node.no_block", f"the ledger has no block {said['height']}: {kept}")
 
 
 @click.command("resync")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import rich_click as click
 
 from guildmark.cli.output import blocks_progress, emit, note
-from guildmark.cli.session import Session, hush_retries, with_session
+from guildmark.cli.session import Session, with_session
 
 LISTEN_TIMEOUT_S: Final = 60.0
 JOIN_TIMEOUT_S: Final = 3_600.0
@@ -33,7 +33,6 @@ def join(session: Session, genesis_hash: str, directory: Path, source: str, star
     """
     from guildmark.cluster.joining import join as join_network
 
-    hush_retries()
     joined: dict[str, Any] = join_network(
         directory, source=source, network_id=_hash(genesis_hash), account=session.account(), **where
     )

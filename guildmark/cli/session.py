@@ -154,7 +154,6 @@ class Session:
         """A client; with `acting` for the session's account."""
         from guildmark.sync import Client
 
-        hush_retries()
         account = self.account() if acting else None
         with Client(
             self.urls,
@@ -164,13 +163,6 @@ class Session:
             on_slow=_say_that_it_waits,
         ) as client:
             yield client
-
-
-def hush_retries() -> None:
-    """This program's output is for results, not for retries."""
-    import stamina.instrumentation
-
-    stamina.instrumentation.set_on_retry_hooks([])
 
 
 def _say_that_it_waits(identifier: str) -> None:

@@ -54,6 +54,20 @@ def test_a_wrong_record_is_named_and_ends_with_a_code(tmp_path: Path, capfd: pyt
     assert json.loads(capfd.readouterr().err.splitlines()[-1])["error"]["code"] == "verification.state"
 
 
+def test_signatures_from_a_height_that_is_not_reached_are_no_verification(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who mistypes --from is not told that all is well."""
+    make_directory(tmp_path / "node", blocks=2)
+    command = ["node", "verify", "--directory", str(tmp_path / "node"), "--json"]
+    assert run([*command, "--from", "2"]) == 0
+    assert run([*command, "--from", "3"]) == 2
+    error = json.loads(capfd.readouterr().err)["error"]
+    assert error["code"] == "verification.beyond_head"
+    assert "ends at block 2" in error["message"]
+    assert run_node("verify", str(tmp_path / "node"), "--from", "3").returncode == ExitCode.USAGE
+
+
 def test_a_directory_without_a_ledger_or_of_nobody_is_a_line_and_a_code(tmp_path: Path) -> None:
     ran = run_node("verify", str(tmp_path / "absent"))
     assert ran.returncode == ExitCode.STORAGE
@@ -91,10 +105,12 @@ def test_inspection_reads_everything_and_changes_nothing(tmp_path: Path, capfd: 
     arguments = ["node", "inspect", "--directory", str(tmp_path / "node")]
     assert run([*arguments, "--record", key[1:].hex(), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["value"] == value.hex()
-    assert run([*arguments, "--record", "00", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["found"] is False
-    assert run([*arguments, "--block", "99", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["found"] is False
+    for absent, code in ((["--record", "00"], "node.no_record"), (["--block", "99"], "node.no_block")):
+        assert run([*arguments, *absent, "--json"]) == 3
+        shown = capfd.readouterr()
+        assert json.loads(shown.out)["found"] is False
+        assert json.loads(shown.err)["error"]["code"] == code
+    assert f"blocks 0 to {BLOCKS}" in shown.err
     assert run([*arguments, "--record", "xyz"]) == 2
     assert run([*arguments, "--record", "00", "--block", "1"]) == 2
     assert contents(tmp_path / "node") == before

@@ -85,7 +85,8 @@ class Prover:
         if height > self._window.head:
             raise InvalidProof("proof.future", f"block {height} is not there yet; the head is {self._window.head}")
         if height < self._window.oldest:
-            raise InvalidProof("proof.pruned", f"the oldest state kept here is that of block {self._window.oldest}")
+            kept = f"the oldest state kept here is that of block {self._window.oldest}"
+            raise InvalidProof("proof.pruned", f"{kept}; one with more of retention.history_blocks has it")
         return height
 
 

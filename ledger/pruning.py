@@ -13,6 +13,7 @@ import msgspec
 
 from ledger.archive import Archive
 from ledger.block import Header
+from ledger.errors import LedgerError
 from ledger.parameters import LIFETIME_MS_MAX
 from ledger.state.history import StateHistory
 from ledger.state.records import CACHE_BYTES_MAX
@@ -53,6 +54,11 @@ class Windows(msgspec.Struct, frozen=True):
 
     oldest_block: int
     oldest_state: int
+
+
+def block_pruned(oldest_block: int) -> LedgerError:
+    """The refusal of what only a block below the oldest could tell."""
+    return LedgerError("block.pruned", f"the oldest block kept here is {oldest_block}; an archive node has older ones")
 
 
 class Pruner:

@@ -17,6 +17,7 @@ import msgspec
 from ledger.block import Block, Header, Mark, block_hash
 from ledger.errors import InvalidTransaction, LedgerError
 from ledger.parameters import Parameters, read_parameters
+from ledger.pruning import block_pruned
 from ledger.transaction import transaction_id
 from primitives.identifiers import account_to_text, key_to_text
 
@@ -120,7 +121,7 @@ def _block(chain: Chain, *, height: int | str = "latest") -> BlockResult:
     """A block by height; `latest` without one."""
     number = chain.height if height == "latest" else _natural("height", height)
     if number < chain.oldest_block:
-        raise LedgerError("block.pruned", f"the oldest block kept here is {chain.oldest_block}")
+        raise block_pruned(chain.oldest_block)
     block = chain.block(number)
     results = chain.archive.results(number)
     if block is None or results is None:

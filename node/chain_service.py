@@ -16,6 +16,7 @@ from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.modules.organizations.accounts import account
 from ledger.opaque import decode_bundle, is_bundle
 from ledger.parameters import DEFAULTS, read_parameters
+from ledger.pruning import block_pruned
 from ledger.transaction import decode_transaction
 from node.block_ranges import CheckedBlock
 from node.chain_certificates import ChainCertificates
@@ -341,7 +342,7 @@ class ChainService(ChainCertificates, SnapshotCommands, SearchBuilding, ChainMen
         """Return (height, block hash, state root, ids, refusals) of up to `count` blocks; receipts of deadlines are
         no transactions."""
         if first < self._chain.oldest_block:
-            raise LedgerError("block.pruned", f"the oldest block kept here is {self._chain.oldest_block}")
+            raise block_pruned(self._chain.oldest_block)
         found = []
         for height in range(first, min(first + count - 1, self._chain.height) + 1):
             header, results = self._chain.header(height), self._chain.archive.results(height)

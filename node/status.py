@@ -130,6 +130,7 @@ class StatusReporter:
         engine = core.engine
         reasons = self.readiness()
         said = self._explain(core)
+        takes_part = self._following() is None
         return NodeStatus(
             network_id=self._network_id.hex(),
             network_name=self._genesis.name,
@@ -144,8 +145,8 @@ class StatusReporter:
             block_time_ms=core.block_time_ms,
             clock_offset_ms=core.clock_offset_ms,
             epoch=engine.epoch,
-            view=engine.view,
-            primary_node_id=self._validators()[engine.primary].node_id,
+            view=engine.view if takes_part else None,
+            primary_node_id=self._validators()[engine.primary].node_id if takes_part else None,
             ready=not reasons,
             why=tuple(dict.fromkeys((*reasons, *said.why))),
             peers=tuple(PeerStatus(peer.node_id, peer.address, peer.connected) for peer in self._peers.peers()),

@@ -145,7 +145,7 @@ def _rows(local: Any) -> list[dict[str, Any]]:
                 "answers": said is not None,
                 "ready": bool(said and said["ready"]),
                 "height": said["certified_height"] if said else None,
-                "view": said["view"] if said and said["role"] not in ("observer", "unregistered") else None,
+                "view": said["view"] if said else None,
                 "primary": bool(said and said["primary_node_id"] == said["node_id"]),
                 "role": said["role"] if said else None,
                 "log": str(process.log_path),

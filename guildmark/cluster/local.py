@@ -258,7 +258,8 @@ class LocalCluster(LocalNetwork):
         deadline = time.monotonic() + timeout_s
         order = [entry.node_id for entry in network.read_network_file(self.directory).nodes]
         while True:
-            found = [status for index in self.running() if (status := self.status(index)) is not None]
+            said = [self.status(index) for index in self.running()]
+            found = [status for status in said if status is not None and status["view"] is not None]
             if found:
                 latest = max(found, key=lambda status: int(status["view"]))
                 if latest["primary_node_id"] in order:

@@ -83,8 +83,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
     block_time_ms: int
     clock_offset_ms: int
     epoch: int
-    view: int
-    primary_node_id: str
+    view: int | None
+    """None where the node has no part in consensus."""
+    primary_node_id: str | None
     ready: bool
     why: tuple[str, ...]
     """Sentences: what keeps the node from being ready, or from committing."""

@@ -64,6 +64,7 @@ def test_the_past_of_the_state_is_a_window() -> None:
             with pytest.raises(InvalidProof) as caught:
                 kit.chain.prove(b"toy/k", oldest - 1)
             assert caught.value.code == "proof.pruned"
+            assert "retention.history_blocks" in str(caught.value), "it says who has it"
     found = tables(kit.store)
     for name in "und":
         assert min(found[name]) == kit.chain.oldest_state + 1
@@ -120,6 +121,7 @@ def test_blocks_leave_when_they_are_certified_old_and_beyond_the_window(monkeypa
         with pytest.raises(LedgerError) as caught:
             kit.chain.query("blocks.get", {"height": height})
         assert caught.value.code == "block.pruned"
+        assert "archive" in str(caught.value), "it says who has it"
     for data in sent[: oldest - 1]:
         assert kit.chain.transaction_status(decode_transaction(data, REGISTRY).id).state == "unknown"
     for data in sent[oldest:]:

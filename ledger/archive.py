@@ -24,7 +24,7 @@ import msgspec
 from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block, rest_root
 from ledger.errors import Damage, StorageError
 from ledger.parameters import LIFETIME_MS_MAX
-from ledger.state.store import RESYNC, Store
+from ledger.state.store import Store
 from ledger.transaction import transaction_id
 from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
@@ -214,7 +214,7 @@ class Archive:
         try:
             return decode(data, expected)
         except CodecError as error:
-            message = f"the record {key.hex()}: {error}; {RESYNC}"
+            message = f"the record {key.hex()}: {error}"
             raise Damage(key, key + b"\x00", message, physical=False) from error
 
     @staticmethod
@@ -226,7 +226,7 @@ class Archive:
 
 def _missing(prefix: bytes, height: int, what: str) -> Damage:
     key = prefix + _number(height)
-    return Damage(key, key + b"\x00", f"the {what} of block {height} cannot be found; {RESYNC}", physical=False)
+    return Damage(key, key + b"\x00", f"the {what} of block {height} cannot be found", physical=False)
 
 
 def _ids_of(block: Block | None) -> ExecutedIds | None:

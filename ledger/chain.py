@@ -55,7 +55,7 @@ from ledger.state.history import StateHistory
 from ledger.state.indexes import IndexAudit, committed
 from ledger.state.proofs import StateProof
 from ledger.state.records import STATE_PREFIX, StateRecords
-from ledger.state.store import RESYNC, LevelStore, Store
+from ledger.state.store import LevelStore, Store
 from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import StateView
 from ledger.transaction import DecodedTransaction
@@ -209,11 +209,11 @@ class Chain:
             raise StorageError(
                 "storage.damaged",
                 f"the state's records lead to the root {tree.root.hex()}, but block {height} has "
-                f"{header.state_root.hex()}; {RESYNC}",
+                f"{header.state_root.hex()}",
             )
         if unsound := audit.unsound():
             raise StorageError(
-                "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}; {RESYNC}"
+                "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}"
             )
         self._tree = tree
         self._state = StateRecords(self._store, tree, self._retention.record_cache_bytes)
@@ -450,7 +450,7 @@ class Chain:
         results = self.archive.present_results(height)
         if index >= len(results.receipts) or results.receipts[index].id != transaction_id:
             key = b"t" + transaction_id
-            message = f"transaction {transaction_id.hex()} is not in block {height}, where it executed; {RESYNC}"
+            message = f"transaction {transaction_id.hex()} is not in block {height}, where it executed"
             raise Damage(key, key + b"\x00", message, physical=False)
         return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
 

@@ -7,7 +7,6 @@ from ledger.block import Header, block_hash
 from ledger.errors import StorageError
 from ledger.parameters import LIFETIME_MS_MAX
 from ledger.replay import ReplayIds
-from ledger.state.store import RESYNC
 
 
 def replay_ids(archive: Archive, head: Header) -> ReplayIds:
@@ -21,12 +20,12 @@ def replay_ids(archive: Archive, head: Header) -> ReplayIds:
     while headers[-1].height > 0 and headers[-1].timestamp_ms >= oldest_ms:
         parent = archive.present_header(headers[-1].height - 1)
         if block_hash(parent) != headers[-1].parent_hash:
-            raise StorageError("storage.damaged", f"block {parent.height} is not the parent of its successor; {RESYNC}")
+            raise StorageError("storage.damaged", f"block {parent.height} is not the parent of its successor")
         headers.append(parent)
     known = ReplayIds()
     for header in reversed(headers):
         executed = archive.executed_ids(header.height)
         if executed is None:
-            raise StorageError("storage.damaged", f"the receipts of block {header.height} are missing; {RESYNC}")
+            raise StorageError("storage.damaged", f"the receipts of block {header.height} are missing")
         known.add(executed.ids, executed.expire_at_ms, header.timestamp_ms)
     return known

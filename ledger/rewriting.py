@@ -20,7 +20,7 @@ import plyvel
 from ledger.archive import location_records
 from ledger.block import BlockResults, decode_block
 from ledger.errors import InvalidBlock, StorageError
-from ledger.state.store import CHECK_BYTES, RESYNC, LevelStore, check_of
+from ledger.state.store import CHECK_BYTES, LevelStore, check_of
 from primitives.codec import CodecError, decode, encode
 
 BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -72,7 +72,7 @@ def _copy(path: Path, fresh: Path) -> int:
     try:
         old = plyvel.DB(str(path), create_if_missing=False, paranoid_checks=True, compression=None)
     except plyvel.Error as error:
-        raise StorageError("storage.damaged", f"{path}: LevelDB does not open it ({error}); {RESYNC}") from error
+        raise StorageError("storage.damaged", f"{path}: LevelDB does not open it ({error})") from error
     count = 0
     store = LevelStore(fresh)
     try:
@@ -91,7 +91,7 @@ def _copy(path: Path, fresh: Path) -> int:
                 store.write_batch(batch, sync=False)
                 batch, size = {}, 0
         if not marks.keys() >= _MARKS:
-            raise StorageError("storage.damaged", f"{path}: the marks of the chain cannot be read; {RESYNC}")
+            raise StorageError("storage.damaged", f"{path}: the marks of the chain cannot be read")
         store.write_batch({**batch, **found.windows(marks)}, sync=True)
     except BaseException:
         store.close()

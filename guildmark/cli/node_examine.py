@@ -53,6 +53,7 @@ def verify(session: Session, directory: Path, signatures_from: int, workers: int
     if said["event"] == "refused":
         raise InvalidArgument(said["code"], said["why"])
     if said["event"] != "verified":
+        _say_what_helps(directory)
         raise VerificationFailed(said["code"], said["why"])
     emit({name: value for name, value in said.items() if name != "event"}, json=session.json)
 
@@ -83,8 +84,16 @@ def inspect(session: Session, directory: Path, block: int | None, record: str | 
     if not said.get("found", True):
         raise _not_there(said)
     damage = [*said.get("damage", ()), *filter(None, [(said.get("vote_log") or {}).get("damage")])]
+    if said.get("damage"):
+        _say_what_helps(directory)
     if damage:
         raise VerificationFailed("storage.damaged", "; ".join(damage)[:WORDS_MAX])
+
+
+def _say_what_helps(directory: Path) -> None:
+    note(
+        f"Stop the node, say `guildmark node resync --directory {directory}`, and start it: it fetches its ledger anew."
+    )
 
 
 def _not_there(said: dict[str, Any]) -> NotFound:

@@ -28,7 +28,7 @@ from ledger.snapshot.subtrees import root_above
 from ledger.snapshot.verification import ends_history, history_size
 from ledger.state.indexes import is_index_key
 from ledger.state.records import STATE_PREFIX
-from ledger.state.store import RESYNC, Store, StoreSnapshot
+from ledger.state.store import Store, StoreSnapshot
 from ledger.validators import validator_set
 from primitives.codec import encode
 from primitives.finality import FinalityCertificate
@@ -90,9 +90,7 @@ class Taking:
             buckets.close()
         header = self._held.header
         if root_above(subtrees) != header.state_root:
-            raise StorageError(
-                "storage.damaged", f"the records of block {header.height} do not make its state root; {RESYNC}"
-            )
+            raise StorageError("storage.damaged", f"the records of block {header.height} do not make its state root")
         self._draft.write(MANIFEST, encode_manifest(Manifest(header, self._finality, tuple(subtrees))))
 
     def _records(self) -> Iterator[tuple[bytes, bytes]]:

@@ -25,7 +25,7 @@ import msgspec
 from ledger.errors import Damage
 from ledger.state.growth import grow
 from ledger.state.nodes import HASH_BYTES, LEAF_BYTES, Node, branch_hash, leaf_hash, root_of, value_hash, way
-from ledger.state.store import RESYNC, Store
+from ledger.state.store import Store
 from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import Readable
 from primitives.codec import CodecError, decode, encode
@@ -222,7 +222,7 @@ class StateHistory:
 def past_damage(height: int, what: str) -> Damage:
     """Return what is raised where the state after block `height` cannot be told: a past that is given up is mended."""
     key = _BLOCK + (height + 1).to_bytes(8, "big")
-    return Damage(key, key + b"\x00", f"{what}; {RESYNC}", physical=False)
+    return Damage(key, key + b"\x00", what, physical=False)
 
 
 def _depth_for(records: int) -> int:

@@ -34,10 +34,6 @@ KEYS_END: Final = b"\xff" * 64
 """Above every key that is written."""
 LOCK_NAME: Final = "LOCK-guildmark"
 
-RESYNC: Final = (
-    "stop the node, move its ledger aside with `guildmark node resync`, and let the node synchronize from its peers"
-)
-"""What an operator does about damage."""
 _OUT_OF_SPACE: Final = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 """As LevelDB words them: nothing else of the error number comes through."""
 
@@ -255,7 +251,7 @@ class LevelStore:
     def _open_value(self, key: bytes, stored: bytes) -> bytes:
         value = stored[CHECK_BYTES:]
         if stored[:CHECK_BYTES] != check_of(key, value):
-            message = f"{self._path}: the record {key.hex()} does not match its checksum; {RESYNC}"
+            message = f"{self._path}: the record {key.hex()} does not match its checksum"
             raise Damage(key, key + b"\x00", message, physical=False)
         return value
 
@@ -276,7 +272,7 @@ class LevelStore:
         words = words or str(error)
         # plyvel reports damage seen on the way as IOError too, hence the text.
         if isinstance(error, plyvel.CorruptionError) or "orruption" in words:
-            return StorageError("storage.damaged", f"{self._path}: {words}; {RESYNC}")
+            return StorageError("storage.damaged", f"{self._path}: {words}")
         if any(reason in words for reason in _OUT_OF_SPACE):
             return StorageError("storage.full", f"{self._path}: {words}")
         return StorageError("storage.failed", f"{self._path}: {words}")

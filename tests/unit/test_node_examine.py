@@ -51,7 +51,9 @@ def test_a_wrong_record_is_named_and_ends_with_a_code(tmp_path: Path, capfd: pyt
     assert (said["event"], said["code"]) == ("differs", "verification.state")
     assert key[1:].hex() in said["why"]
     assert run(["node", "verify", "--directory", str(tmp_path / "node"), "--json"]) == 7
-    assert json.loads(capfd.readouterr().err.splitlines()[-1])["error"]["code"] == "verification.state"
+    shown = capfd.readouterr().err.splitlines()
+    assert json.loads(shown[-1])["error"]["code"] == "verification.state"
+    assert "guildmark node resync" in shown[0]
 
 
 def test_signatures_from_a_height_that_is_not_reached_are_no_verification(

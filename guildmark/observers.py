@@ -16,6 +16,7 @@ from ledger.modules.observers.operations import Register, Withdraw
 
 if TYPE_CHECKING:
     from guildmark.client import AsyncClient
+    from guildmark.transactions import Outcome
 
 ADDRESS: Final = re.compile(r"[^\s:]+(:[^\s:]+)*:[0-9]{1,5}")
 _PAGE: Final = 200
@@ -43,24 +44,20 @@ class AsyncObservers:
         """Let the node in `directory`, whose keys `guildmark node keys create` has made, connect to the network.
 
         `address` is host:port where others reach it; empty for a node that is never dialed. Returns the registration.
-        Sent again it changes the address.
+        Sent again it changes the address; where it would change nothing, nothing is sent, and `transaction` is None.
 
         Raises:
             ClusterError: `node.keys`, the directory holds no keys. Refused: `observers.*`.
         """
         network, organization = await self._client.network_id(), await self._organization()
         signed = await asyncio.to_thread(registration_of, Path(directory), network, organization, address)
+        if any(_says(known, signed) for known in await self.all(organization)):
+            return _registration(signed, organization, None)
         operation = Register(
             signed.node_id, base64.b64decode(signed.tls_certificate), signed.address, bytes.fromhex(signed.proof)
         )
         outcome = await self._client.submit_and_wait(operation)
-        return {
-            "node_id": signed.node_id,
-            "organization": organization,
-            "address": address,
-            "transaction": outcome.id,
-            "height": outcome.height,
-        }
+        return _registration(signed, organization, outcome)
 
     async def withdraw(self, node_id: str) -> dict[str, Any]:
         """Let an observer of the account's organization connect no more. Raises Refused `observers.*`."""
@@ -81,6 +78,21 @@ class AsyncObservers:
     async def _organization(self) -> str:
         account = await self._client.query("accounts.get", account=self._client.signer().text)
         return str(account["organization"])
+
+
+def _says(known: dict[str, Any], signed: Registration) -> bool:
+    """Whether the ledger says of a node already what a registration would make it say."""
+    return all(known[name] == getattr(signed, name) for name in ("node_id", "tls_certificate", "address"))
+
+
+def _registration(signed: Registration, organization: str, outcome: Outcome | None) -> dict[str, Any]:
+    return {
+        "node_id": signed.node_id,
+        "organization": organization,
+        "address": signed.address,
+        "transaction": None if outcome is None else outcome.id,
+        "height": None if outcome is None else outcome.height,
+    }
 
 
 def registration_of(directory: Path, network_id: bytes, organization: str, address: str) -> Registration:

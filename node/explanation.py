@@ -57,6 +57,8 @@ class Following(msgspec.Struct, frozen=True):
     role: Literal["observer", "unregistered"]
     neighbors: int
     """Nodes of any kind with a link."""
+    turned_out: bool = False
+    """Whether nodes ended their links because their ledger names this one no more, and no other has a link to it."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -172,6 +174,9 @@ def _judge_following(following: Following, progress: Progress) -> tuple[Verdict,
     last = _last_commit(progress)
     if progress.diverged:
         return "not-following", "Not following: this node's state differs from the one that a quorum certified."
+    if following.turned_out:
+        why = "it was withdrawn, or its organization suspended"
+        return "not-following", f"Not following: the others' ledger does not name this node any more: {why}. {last}"
     if not following.neighbors:
         wait = "its registration, and until then no node lets it in" if following.role == "unregistered" else "a link"
         return "not-following", f"Not following: this node waits for {wait}. {last}"

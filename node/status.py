@@ -14,6 +14,7 @@ from node.explanation import Explanation, Following, Progress, Validator
 from node.http.services import GossipSummary, NodeStatus, PeerStatus
 from node.metrics import Reading
 from node.sync_progress import SyncProgress
+from p2p.errors import Reason
 from p2p.peers import PeerNetwork
 from primitives.quorum import quorum
 
@@ -78,7 +79,9 @@ class StatusReporter:
         """What this node depends on where it is neither a validator nor let in as one."""
         role = self._core.epochs.role
         if role == "observer" or role == "unregistered":
-            return Following(role, len(self._peers.connected()))
+            neighbors = len(self._peers.connected())
+            said = {peer.goodbye for peer in self._peers.peers()}
+            return Following(role, neighbors, not neighbors and Reason.REMOVED_FROM_REGISTRY.value in said)
         return None
 
     def _obstacles(self, engine: EngineStatus, sync: SyncProgress) -> Iterator[str]:
@@ -188,7 +191,9 @@ def _not_following(following: Following, sync: SyncProgress) -> Iterator[str]:
     """Say why a node that is no validator does not follow the chain."""
     if following.role == "unregistered":
         yield "this node is not registered: it waits until the ledger names it"
-    if not following.neighbors:
+    if following.turned_out:
+        yield "the others' ledger does not name this node any more: it was withdrawn, or its organization suspended"
+    elif not following.neighbors:
         yield "no node is connected"
     yield from sync.sentences()
 

@@ -155,6 +155,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         detail = "" if exc is None else f"{type(exc).__name__}: {exc}"
+        if self.dialed is not None and self.peer_hello is None:
+            detail = detail or "before it said hello, as by a node that does not know this one"
         self._finish(Reason.CONNECTION_LOST, detail)
         if self._abort_timer is not None:
             self._abort_timer.cancel()

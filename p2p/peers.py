@@ -307,7 +307,7 @@ class PeerNetwork:
             return
         peer.link = link
         peer.last_host = link.remote_address
-        peer.last_reason = ""
+        peer.last_reason = peer.goodbye = ""
         self.counters.links_opened += 1
         self._handler.on_peer_connected(link.node_id)
 
@@ -336,6 +336,7 @@ class PeerNetwork:
         if peer.link is not link:
             return
         peer.link = None
+        peer.goodbye = detail if reason is Reason.CLOSED_BY_PEER else ""
         self.counters.closures[reason] += 1
         if self._loop.time() - link.up_since_s >= self.options.stable_ms / 1_000:
             peer.backoff.reset()

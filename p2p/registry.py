@@ -46,6 +46,8 @@ class PeerInfo(msgspec.Struct, frozen=True):
     queue_bytes: int = 0
     last_reason: str = ""
     """Why the last link ended or could not be made; empty while connected."""
+    goodbye: str = ""
+    """The reason with which the peer itself ended the last link that was up; empty while connected."""
 
 
 class Peer:
@@ -59,6 +61,7 @@ class Peer:
         """Runs until the next dial."""
         self.dialing: asyncio.Task[None] | None = None
         self.last_reason = ""
+        self.goodbye = ""
         self.wanted = True
         """Whether a link is dialed where there is none."""
         self.registered_host = ""
@@ -89,7 +92,12 @@ class Peer:
         link, entry = self.link, self.entry
         if link is None or link.peer_hello is None:
             return PeerInfo(
-                entry.node_id, entry.address, connected=False, wanted=self.wanted, last_reason=self.last_reason
+                entry.node_id,
+                entry.address,
+                connected=False,
+                wanted=self.wanted,
+                last_reason=self.last_reason,
+                goodbye=self.goodbye,
             )
         return PeerInfo(
             entry.node_id,

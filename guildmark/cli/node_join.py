@@ -36,6 +36,8 @@ def join(session: Session, genesis_hash: str, directory: Path, source: str, star
     joined: dict[str, Any] = join_network(
         directory, source=source, network_id=_hash(genesis_hash), account=session.account(), **where
     )
+    if joined["transaction"] is None:
+        note(f"It is registered already, as an observer of {joined['organization']}.")
     if starts:
         joined |= _start(session, directory, source)
     emit(joined, json=session.json)

@@ -51,13 +51,16 @@ def test_a_genesis_of_another_hash_is_refused_and_nothing_is_made(run: Any, netw
 
 
 def test_joining_is_taken_up_where_it_ended(run: Any, network: Any, tmp_path: Path) -> None:
-    """Keys stay, the registration is renewed, and a directory of another network is left alone."""
+    """Keys stay, only what changes is registered again, and a directory of another network is left alone."""
     place = tmp_path / "node"
     first = run(*join(network, place))
     assert first["organization"] == "birch"
+    unchanged = run(*join(network, place))
+    assert (unchanged["node_id"], unchanged["transaction"]) == (first["node_id"], None)
     made = {path: path.read_bytes() for path in (place / "keys").iterdir()}
     again = run(*join(network, place, "--address", "observer.example:7100"))
     assert again["node_id"] == first["node_id"]
+    assert again["transaction"]
     assert {path: path.read_bytes() for path in (place / "keys").iterdir()} == made
     (listed,) = [one for one in run("observer", "list", "--node", network.url(0)) if one["node_id"] == first["node_id"]]
     assert listed["address"] == "observer.example:7100"

@@ -129,6 +129,12 @@ def test_a_node_that_is_not_registered_is_not_let_in_until_it_is(guildmark_clust
             assert caught.value.code == "observers.another_organization"
             client.observers.withdraw(entry.node_id)
             wait(lambda: not probe.is_ready(url), 30)
+            said = probe.get_json(url, "/v1/status")
+            assert said is not None
+            assert any("withdrawn" in reason for reason in said["why"]), (
+                "it is told, though it does not follow its own withdrawal"
+            )
+            assert (said["view"], said["primary_node_id"]) == (None, None), "it has no part in consensus"
             assert client.observers.all() == []
         finally:
             process.kill()

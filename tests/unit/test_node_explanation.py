@@ -8,7 +8,7 @@ import pytest
 
 from consensus.engine import EngineStatus
 from node.core_values import CoreStatus
-from node.explanation import Explanation, Progress, Validator, explain, members_of, work_waits
+from node.explanation import Explanation, Following, Progress, Validator, explain, members_of, work_waits
 from node.status import _core_readings
 from node.sync_progress import SyncProgress
 from p2p.peers import PeerInfo
@@ -137,6 +137,16 @@ def test_the_verdict_follows_from_what_stands_in_the_way(
     said = say(engine(**status), **progress)
     assert said.verdict == verdict
     assert words in said.summary
+
+
+def test_who_was_turned_out_is_told_so() -> None:
+    members = members_of(engine(**STRANGER), VALIDATORS, {}, "gmnode-9")
+    where = Progress(41, 0, 12_345, 0, None, 41, diverged=False)
+    said = explain(engine(**STRANGER), members, where, (), Following("observer", 0, turned_out=True))
+    assert said.verdict == "not-following"
+    assert "does not name this node any more: it was withdrawn" in said.summary
+    waits = explain(engine(**STRANGER), members, where, (), Following("observer", 0))
+    assert "waits for a link" in waits.summary
 
 
 def test_timers_and_lone_wishes_are_told_once_work_has_waited() -> None:

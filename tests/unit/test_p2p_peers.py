@@ -106,9 +106,12 @@ def test_a_removed_member_is_cut_off_and_cannot_come_back(loop_name: str) -> Non
             await eventually(lambda: members.networks[0].statistics().refusals[Reason.CERTIFICATE_REFUSED] > 0)
             assert members.networks[0].is_connected(members.networks[1].node_id)
             assert not members.networks[2].connected()
+            # It was told why, and remembers it past the refusals.
+            assert {peer.goodbye for peer in members.networks[2].peers()} == {"removed-from-registry"}
             # Registered anew it is welcome.
             members.introduce()
             await members.all_connected()
+            assert {peer.goodbye for peer in members.networks[2].peers()} == {""}
         finally:
             await members.stop()
 

@@ -54,6 +54,23 @@ def summarize(runs: list[GossipRun]) -> list[dict[str, object]]:
     ]
 
 
+def table(rows: list[dict[str, object]]) -> str:
+    """Write rows as a table of Markdown, its last line the limits."""
+    lines = [
+        "| observers | seeds | blocks missed | median hops, worst seed | copies a node, mean (worst seed) "
+        "| payloads a validator sends a block, mean (most of any) | median time to arrive |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['observers']} | {row['seeds']} | {row['missed']} | {row['hops_median_most']} "
+        f"| {row['copies_mean']:.2f} ({row['copies_most']:.2f}) "
+        f"| {row['validator_pushes']:.1f} ({row['validator_pushes_most']:.1f}) | {row['latency_median_ms']:.0f} ms |"
+        for row in rows
+    ]
+    lines.append(f"| limit | | 0 | {HOPS_MEDIAN_MAX} | {COPIES_MAX} | | |")
+    return "\n".join(lines)
+
+
 def chart(runs: list[GossipRun]) -> Chart:
     """Hops as shares of deliveries; copies a node and payloads a validator sends against the number of observers."""
     rows = summarize(runs)
@@ -93,9 +110,7 @@ def main() -> int:
     begun = time.monotonic()
     runs = measure(arguments.seeds, arguments.blocks)
     rows = summarize(runs)
-    for row in rows:
-        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.items()))
-    print(f"limits: 0 missed, {HOPS_MEDIAN_MAX} hops, {COPIES_MAX} copies")
+    print(table(rows))
     if arguments.json:
         document = {
             "command": f"python -m benchmarks.gossip_figures --seeds {arguments.seeds} --blocks {arguments.blocks}",

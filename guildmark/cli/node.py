@@ -14,6 +14,7 @@ import rich_click as click
 from guildmark.cli.node_examine import inspect, resync, verify
 from guildmark.cli.node_join import join
 from guildmark.cli.node_snapshot import snapshot
+from guildmark.cli.node_stop import stop
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
 from guildmark.cluster.interpreter import node_command, node_environment
@@ -145,5 +146,5 @@ def _run_node(*arguments: str) -> str:
     return run.stdout
 
 
-for _command in (join, verify, inspect, resync, snapshot):
+for _command in (join, stop, verify, inspect, resync, snapshot):
     node.add_command(_command)

@@ -56,9 +56,8 @@ def _start(session: Session, directory: Path, source: str) -> dict[str, Any]:
     with blocks_progress("joining", quiet=session.json) as bar:
         height = follow(process, [source], JOIN_TIMEOUT_S, bar)
     record = process.record()
-    pid = None if record is None else record.pid
-    note(f"It runs in the background; its log is {process.log_path}, and `kill {pid}` stops it.")
-    return {"url": process.api, "pid": pid, "height": height}
+    note(f"It runs in the background; its log is {process.log_path}, and `guildmark node stop {directory}` stops it.")
+    return {"url": process.api, "pid": None if record is None else record.pid, "height": height}
 
 
 def _hash(text: str) -> bytes:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from guildmark.cluster import probe
@@ -95,6 +94,7 @@ def test_a_fifth_node_joins_by_the_one_command_of_the_readme(tmp_path: Path) -> 
                 assert (status["role"], status["ready"]) == ("observer", True)
                 assert status["certified_height"] >= fifth["height"]
             finally:
-                psutil.Process(joined["pid"]).kill()
+                stopped = typed(f"guildmark node stop {joined['directory']}", tmp_path)
+            assert stopped == {"stopped": True, "pid": joined["pid"]}
         finally:
             cluster.stop()

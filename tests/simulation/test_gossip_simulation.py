@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import gossip_figures
 from p2p.gossip.configuration import GossipConfiguration
 from simulation.gossip import COPIES_MAX, HOPS_MEDIAN_MAX, GossipPlan, run
 
@@ -38,6 +39,14 @@ def test_a_seed_is_a_run() -> None:
     plan = GossipPlan(observers=20, blocks=5, warm_up_ms=5_000, settle_ms=5_000)
     assert run(7, plan) == run(7, plan)
     assert run(7, plan) != run(8, plan)
+
+
+def test_the_figures_are_a_table_with_the_limits_below() -> None:
+    plan = GossipPlan(observers=20, blocks=5, warm_up_ms=5_000, settle_ms=5_000)
+    head, rule, row, limits = gossip_figures.table(gossip_figures.summarize([run(7, plan)])).splitlines()
+    assert head.count("|") == rule.count("|") == row.count("|") == limits.count("|")
+    assert row.startswith("| 20 | 1 | 0 |")
+    assert str(HOPS_MEDIAN_MAX) in limits
 
 
 def test_without_losses_and_churn_a_node_receives_each_block_once_but_for_the_first() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
-from guildmark.cli.output import emit, note
+from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.session import Session, with_session
-from guildmark.errors import WalletError
+from guildmark.errors import NotFound, WalletError
 
 if TYPE_CHECKING:
     from primitives.keys import SigningKey
@@ -43,6 +44,37 @@ def show(session: Session, who: str | None) -> None:
     target = session.resolve(who or session.account_name())
     with session.client() as client:
         emit(client.accounts.get(target), json=session.json)
+
+
+@account.command("list")
+@click.option("--organization", metavar="ID", help="All accounts of one organization as well.")
+@with_session(nodes=True, wallet=True)
+def list_accounts(session: Session, organization: str | None) -> None:
+    """List the accounts that keys of the wallet belong to: what the ledger says of each, and the role of the key there.
+
+    An account that the ledger does not have belongs to another network. One whose key has no role there any more has
+    other keys now.
+    """
+    wallet = session.wallet
+    held = [wallet.read(name) for name in wallet.names()]
+    with session.client() as client:
+        theirs = client.organizations.accounts(organization) if organization else []
+        told = {entry["account"]: entry for entry in theirs}
+        for account in {file.account for file in held if file.account} - set(told):
+            with suppress(NotFound):
+                told[account] = client.accounts.get(account)
+    rows = [_row(file.name, file.account, told.get(file.account), file.public_key) for file in held if file.account]
+    named = {file.account for file in held}
+    rows += [_row("", account, entry, "") for account, entry in told.items() if account not in named]
+    emit_table(rows, ("key", "account", "organization", "name", "balance", "role", "known"), json=session.json)
+
+
+def _row(key: str, account: str, told: dict[str, Any] | None, public_key: str) -> dict[str, Any]:
+    """One key and what the ledger says of its account, or one account for which there is no key."""
+    found = told or {"organization": None, "name": None, "balance": None, "keys": []}
+    role = next((entry["role"] for entry in found["keys"] if entry["key"] == public_key), None)
+    kept = {name: found[name] for name in ("organization", "name", "balance")}
+    return {"key": key, "account": account, **kept, "role": role, "known": told is not None}
 
 
 @account.command("pay")

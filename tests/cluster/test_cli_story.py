@@ -165,6 +165,8 @@ def test_accounts_are_opened_and_paid(shell: Shell) -> None:
     assert opened["organization"] == "dogwood"
     shell("account", "pay", "dora", "70", "--account", "dogwood")
     assert shell("account", "show", "dora")["balance"] == 70
+    (listed,) = [row for row in shell("account", "list") if row["key"] == "dora"]
+    assert (listed["account"], listed["balance"], listed["role"]) == (opened["account"], 70, "owner")
     refused = shell("account", "pay", "alder", "71", "--account", "dora", ends_with=1)
     assert refused["error"]["code"].startswith("credits.")
     assert shell("transaction", "show", refused["error"]["transaction"])["state"] == "rejected"

@@ -21,6 +21,7 @@ from guildmark.errors import InvalidArgument, Refused
 from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from guildmark.transport import AT_LEAST_WAIT_S, path, pause
+from ledger.modules.assets.charter import Charter
 from ledger.modules.assets.operations import (
     AddVersion,
     Artifact,
@@ -145,6 +146,7 @@ class AsyncAssets:
         creators: Sequence[tuple[AnyAccount, int]] = (),
         manager: AnyAccount | None = None,
         transfer_terms: TransferTerms | None = None,
+        charter: Charter | None = None,
         tensors_digest: bytes | None = None,
         committed: Committed | None = None,
         progress: Progress | None = None,
@@ -152,7 +154,8 @@ class AsyncAssets:
         """Register a new asset with its first version and upload its bytes; the client's account owns it.
 
         `creators` are (account, bps) that sum to 10,000. `manager` makes offers, versions and aliases in place of the
-        client's account. A `.keras` file's tensor digest is computed when not given.
+        client's account. `charter` says how its later owners decide together. A `.keras` file's tensor digest is
+        computed when not given.
 
         Raises:
             Refused: `assets.*`, for instance because the artifact belongs to an asset already.
@@ -173,6 +176,7 @@ class AsyncAssets:
                 creators=tuple((account_bytes(account), bps) for account, bps in creators),
                 manager=None if manager is None else account_bytes(manager),
                 transfer_terms=transfer_terms or TransferTerms(),
+                charter=charter,
             )
             outcome = await self._reveal(ready, operation)
             asset = asset_id(await self._client.network_id(), self._client.signer().id, ready.cid).hex()

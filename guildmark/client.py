@@ -24,6 +24,7 @@ from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
+from guildmark.charters import AsyncCharters
 from guildmark.disputes import AsyncDisputes
 from guildmark.errors import Denied, NotFound, Refused, Unreachable, VerificationFailed
 from guildmark.governance import AsyncGovernance
@@ -94,6 +95,7 @@ class AsyncClient:
         self.artifacts = AsyncArtifacts(self)
         self.assets = AsyncAssets(self)
         self.certificates = AsyncCertificates(self)
+        self.charters = AsyncCharters(self)
         self.credits = AsyncCredits(self)
         self.disputes = AsyncDisputes(self)
         self.governance = AsyncGovernance(self)

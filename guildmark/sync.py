@@ -17,6 +17,7 @@ from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.certificates import AsyncCertificates
+from guildmark.charters import AsyncCharters
 from guildmark.client import AsyncClient, OnSlow
 from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
@@ -254,6 +255,22 @@ class Reputation(_Facade[AsyncReputation]):
     ranking = blocking(AsyncReputation.ranking)
 
 
+class Charters(_Facade[AsyncCharters]):
+    get = blocking(AsyncCharters.get)
+    proposal = blocking(AsyncCharters.proposal)
+    proposals = blocking(AsyncCharters.proposals)
+    propose_terms = blocking(AsyncCharters.propose_terms)
+    propose_withdrawal = blocking(AsyncCharters.propose_withdrawal)
+    propose_alias = blocking(AsyncCharters.propose_alias)
+    propose_manager = blocking(AsyncCharters.propose_manager)
+    propose_payment = blocking(AsyncCharters.propose_payment)
+    propose_sale = blocking(AsyncCharters.propose_sale)
+    propose_change = blocking(AsyncCharters.propose_change)
+    propose_dissolution = blocking(AsyncCharters.propose_dissolution)
+    vote = blocking(AsyncCharters.vote)
+    withdraw = blocking(AsyncCharters.withdraw)
+
+
 class Organizations(_Facade[AsyncOrganizations]):
     get = blocking(AsyncOrganizations.get)
     all = blocking(AsyncOrganizations.all)
@@ -288,6 +305,7 @@ class Client(_Facade[AsyncClient]):
         self.artifacts = Artifacts(target.artifacts, thread)
         self.assets = Assets(target.assets, thread)
         self.certificates = Certificates(target.certificates, thread)
+        self.charters = Charters(target.charters, thread)
         self.credits = Credits(target.credits, thread)
         self.disputes = Disputes(target.disputes, thread)
         self.governance = Governance(target.governance, thread)

@@ -39,6 +39,7 @@ MODULE_NAMES: Final = (
     "market",
     "disputes",
     "reputation",
+    "charters",
     "governance",
     "validators",
     "observers",

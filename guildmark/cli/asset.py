@@ -61,6 +61,12 @@ def ownership_options(function: Any) -> Any:
                 "--least-royalty", type=units, default=0, show_default=True, help="Units at least, on gifts too."
             ),
             click.option("--no-gifts", is_flag=True, help="It and its shares are never given away."),
+            click.option(
+                "--charter",
+                type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                metavar="FILE.toml",
+                help="How its owners decide together: see docs/spec/charters.md.",
+            ),
         ]
     ):
         function = option(function)
@@ -187,6 +193,7 @@ def _group(name: str, kind: str | None) -> click.Group:
 
 
 def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
+    from guildmark.charters import read_charter
     from ledger.modules.assets.operations import TransferTerms
 
     names = ("parents", "hyperparameters", "preprocessing", "metrics", "code_version")
@@ -208,6 +215,7 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
             transfer_terms=TransferTerms(
                 options["resale_royalty_bps"], options["least_royalty"], gifts=not options["no_gifts"]
             ),
+            charter=None if options["charter"] is None else read_charter(options["charter"]),
             tensors_digest=_digest(options["tensors_digest"]),
             progress=bar,
         )

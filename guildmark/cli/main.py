@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "market": "guildmark.cli.market:market",
     "dispute": "guildmark.cli.dispute:dispute",
     "reputation": "guildmark.cli.reputation:reputation",
+    "charter": "guildmark.cli.charter:charter",
     "certificate": "guildmark.cli.certificate:certificate",
     "organization": "guildmark.cli.organization:organization",
     "governance": "guildmark.cli.governance:governance",

@@ -32,6 +32,8 @@ CidText: TypeAlias = Annotated[str, msgspec.Meta(min_length=59, max_length=59)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=128)]
 Code: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9:._-]{0,63}\Z")]
 """A machine-readable word: lower-case letters, digits, and `:._-`."""
+Alias: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9._-]{0,31}\Z")]
+"""A name of an asset that points to one of its versions, as `stable`."""
 NodeIdText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=90)]
 """`gmnode1...`"""
 CertificateBytes: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=1, max_length=3072)]

@@ -43,6 +43,7 @@ from ledger.modules.royalties.pools import owed
 from ledger.modules.royalties.records import DEBTS, OWED, POOLS, STACKS, Entry, creators_pool, narrow
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.state.view import StateView
+from tests.property.charter_observation_kit import reference_charters, seen_charters
 from tests.reference import reputation
 from tests.reference.grants import state_of
 from tests.reference.locks import Thing, lock_of, open_things
@@ -86,6 +87,7 @@ def seen_in_reference(state: Any) -> Seen:
         "editions": _editions(state),
         "flows": reputation.moved(state),
         "reputation": reputation.scores(state, state.now),
+        **reference_charters(state),
         **_reference_assets(state),
     }
 
@@ -179,7 +181,8 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         },
         "deadlines": {(one.at_ms, one.kind, one.subject): True for one in deadlines.due(view, 2**62, 2**62)},
         "usage": {key.decode(): usage.deadlines for key, usage in USAGE.items(view) if usage.deadlines},
-        "received": {pool: narrow(record.received) for pool, record in POOLS.items(view)},
+        "received": {pool: units for pool, record in POOLS.items(view) if (units := narrow(record.received))},
+        **seen_charters(view, now_ms),
         "owed": _owed(view),
         "grants": {key: _chain_grant(grant, now_ms) for key, grant in GRANTS.items(view)},
         "terms": {key: msgspec.structs.asdict(record) for key, record in TERMS.items(view)},

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ledger.modules.assets import operations as assets
+from ledger.modules.charters import operations as charters
 from ledger.modules.credits import operations as credits
 from ledger.modules.development import operations as development
 from ledger.modules.disputes import operations as disputes
@@ -24,6 +25,7 @@ from ledger.modules.royalties import operations as royalties
 from ledger.modules.transfers import operations as transfers
 from primitives.identifiers import node_id
 from primitives.keys import SigningKey
+from tests.property import charter_situations_kit as deciding
 from tests.property import dispute_situations_kit as disputing
 from tests.property import license_situations_kit as licensing
 from tests.property import sale_situations_kit as sales
@@ -279,6 +281,7 @@ def register(draw: Draw) -> Draft:
         creators=creators_for(draw, sender),
         manager=draw.other(sender) if draw.rarely(10) else None,
         visibility="public" if draw.rarely(10) else "licensed",
+        charter=deciding.charter_for(draw),
         **fields,
     )
     return sender, [operation]
@@ -412,5 +415,8 @@ SITUATIONS: dict[type, Situation] = {
     disputes.Appeal: Situation(4, disputing.appeal),
     disputes.Lift: Situation(3, disputing.lift),
     disputes.Collect: Situation(8, disputing.collect),
+    charters.Propose: Situation(14, deciding.propose),
+    charters.Vote: Situation(26, deciding.vote),
+    charters.Withdraw: Situation(2, deciding.withdraw),
 }
 """Operation -> how often it is tried, and how."""

@@ -7,7 +7,9 @@ from typing import Any
 from ledger.modules.assets import operations as ops
 from primitives.quorum import quorum
 from tests.reference import licenses, royalties, usage
+from tests.reference.charter_rules import adopt, check_charter
 from tests.reference.grants import exclusive_over, known_grant, sole_owner, state_of
+from tests.reference.guards import check_alias_unguarded, check_unguarded
 from tests.reference.locks import lock_of
 from tests.reference.state import (
     BPS,
@@ -104,6 +106,8 @@ def register(call: Call, operation: ops.Register) -> None:
     check_labels(operation)
     asked = operation.transfer_terms
     need(asked.resale_royalty_bps or not asked.least_royalty, "assets.transfer_terms")
+    if operation.charter is not None:
+        check_charter(operation.charter)
     state.assets[asset_id] = {
         "kind": operation.kind,
         **labels_of(operation),
@@ -131,6 +135,8 @@ def register(call: Call, operation: ops.Register) -> None:
     }
     derive(call, asset_id, call.sender, operation.provenance.derivations)
     write_version(call, asset_id, artifact)
+    if operation.charter is not None:
+        adopt(call, asset_id, operation.charter, 0)
 
 
 def add_version(call: Call, operation: ops.AddVersion) -> None:
@@ -214,6 +220,12 @@ def heavier(known: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
 def set_alias(call: Call, operation: ops.SetAlias) -> None:
     asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
+    check_alias_unguarded(call.state, operation.asset, operation.alias)
+    point_alias(call, operation)
+
+
+def point_alias(call: Call, operation: ops.SetAlias) -> None:
+    asset = manageable(call.state, operation.asset)
     need(operation.alias != "latest", "assets.alias_reserved")
     if operation.version is None:
         need(operation.alias in asset["aliases"], "assets.unknown_alias")
@@ -232,8 +244,14 @@ def update_metadata(call: Call, operation: ops.UpdateMetadata) -> None:
 
 
 def set_manager(call: Call, operation: ops.SetManager) -> None:
-    asset = manageable(call.state, operation.asset)
+    manageable(call.state, operation.asset)
+    check_unguarded(call.state, operation.asset, "management")
     need(2 * agreed_bps(call, operation.asset, operation) > BPS, "assets.not_majority_owner")
+    replace_manager(call, operation)
+
+
+def replace_manager(call: Call, operation: ops.SetManager) -> None:
+    asset = manageable(call.state, operation.asset)
     need(is_party(call.state, operation.manager), "assets.invalid_manager")
     asset["manager"] = operation.manager
 

@@ -13,6 +13,7 @@ from ledger.modules.royalties.operations import Withdraw
 from primitives.identifiers import key_from_text
 from tests.reference import (
     assets,
+    charters,
     credits,
     disputes,
     licenses,
@@ -35,6 +36,7 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **transfers.OPERATIONS,
     **market.OPERATIONS,
     **disputes.OPERATIONS,
+    **charters.OPERATIONS,
     **observers.OPERATIONS,
     Withdraw: disputes.withdraw,
 }
@@ -46,6 +48,7 @@ DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **transfers.DEADLINES,
     **market.DEADLINES,
     **disputes.DEADLINES,
+    **charters.DEADLINES,
 }
 
 _MEMBERSHIP = (

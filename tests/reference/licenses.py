@@ -10,6 +10,7 @@ from ledger.modules.licenses import operations as ops
 from tests.reference import assets, reputation, royalties, usage
 from tests.reference.credits import escrow_name, hold, move
 from tests.reference.grants import check_holdable, known_grant, live, outstanding, reserves, sold, sole_owner
+from tests.reference.guards import check_unguarded
 from tests.reference.state import (
     BPS,
     Call,
@@ -31,9 +32,17 @@ RESERVING_MAX, WAITING_MAX = 64, 100
 
 
 def offer(call: Call, operation: ops.Offer) -> None:
-    state, terms = call.state, operation.terms
+    state = call.state
     asset = assets.tradable(state, operation.asset)
     need(asset["manager"] == call.sender, "licenses.not_manager")
+    check_unguarded(state, operation.asset, "terms")
+    open_offer(call, operation)
+
+
+def open_offer(call: Call, operation: ops.Offer) -> None:
+    """By whoever may, in the manager's name."""
+    state, terms = call.state, operation.terms
+    asset = assets.tradable(state, operation.asset)
     check_terms(terms)
     plain = msgspec.structs.asdict(terms)
     check_inherited(state, operation.asset, plain)
@@ -62,8 +71,13 @@ def withdraw_offer(call: Call, operation: ops.WithdrawOffer) -> None:
     withdrawn = call.state.offers[operation.offer]
     manager = call.state.assets[withdrawn["asset"]]["manager"]
     need(call.sender in (withdrawn["maker"], manager), "licenses.not_manager")
-    drop_deadline(call.state, withdrawn["expires"], "licenses.offer_expiry", operation.offer)
-    del call.state.offers[operation.offer]
+    check_unguarded(call.state, withdrawn["asset"], "terms")
+    end_offer(call, operation.offer)
+
+
+def end_offer(call: Call, identifier: bytes) -> None:
+    drop_deadline(call.state, call.state.offers[identifier]["expires"], "licenses.offer_expiry", identifier)
+    del call.state.offers[identifier]
 
 
 def approve_derivatives(call: Call, operation: ops.ApproveDerivatives) -> None:

@@ -226,9 +226,9 @@ def accept_offer(call: Call, operation: ops.AcceptOffer) -> None:
     sell_from_escrow(state, operation.offer, Move(offer["thing"], call.sender, offer["buyer"]))
 
 
-def sell_from_escrow(state: Any, identifier: bytes, agreed: Move) -> None:
+def sell_from_escrow(state: Any, identifier: bytes, agreed: Move, *, voted: bool = False) -> None:
     _, price = state.escrows.pop(identifier)
-    sell(state, agreed, price, escrow_name(identifier))
+    sell(state, agreed, price, escrow_name(identifier), voted=voted)
 
 
 def close_offer(call: Call, identifier: bytes) -> None:

@@ -53,6 +53,8 @@ GIVES_AWAY = {
     "disputes.file",
     "disputes.appeal",
     "disputes.lift",
+    "charters.propose",
+    "charters.vote",
 }
 
 

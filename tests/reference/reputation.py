@@ -35,6 +35,16 @@ def paid(state: Any, source: bytes, shares: dict[bytes, int], amount: int) -> No
             state.flows[len(state.flows)] = (state.now, payer, name, units)
 
 
+def paid_in(state: Any, shares: dict[bytes, int], recipient: bytes, amount: int) -> None:
+    """Somebody gets what others have together."""
+    payee = organization_of(state, recipient)
+    for payer in sorted({organization_of(state, account) for account in shares}):
+        bps = sum(part for account, part in shares.items() if organization_of(state, account) == payer)
+        units = amount * bps // BPS
+        if units and payer != payee:
+            state.flows[len(state.flows)] = (state.now, payer, payee, units)
+
+
 def lost(state: Any, dispute: bytes, losers: dict[bytes, int]) -> None:
     """20 S against who lost, by their parts."""
     entry = ("given", dispute, state.now, None, "", tuple(losers.items()), 0, 20 * S, 0, ())

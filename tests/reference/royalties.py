@@ -64,11 +64,31 @@ def check_lineage(state: Any, child: bytes, parents: list[bytes]) -> None:
         generation = {parent for one in generation for parent in state.assets[one]["links"]} - ancestors
 
 
-def credit(state: Any, source: bytes, pool: bytes, shares: dict[bytes, int], amount: int) -> None:
-    """Pay into a pool; everybody with a share of it is owed that many ten-thousandths of each unit."""
+def treasury_name(asset: bytes) -> bytes:
+    """Who holds what an asset's owners have set aside."""
+    return tagged_hash("asset-treasury", asset)
+
+
+def pay_treasury_out(state: Any, asset: bytes) -> None:
+    """All that was set aside goes to the owners by their shares."""
+    source = treasury_name(asset)
+    credit(state, source, asset, state.assets[asset]["shares"], state.balances.get(source, 0), income=False)
+
+
+def credit(
+    state: Any, source: bytes, pool: bytes, shares: dict[bytes, int], amount: int, *, income: bool = True
+) -> None:
+    """Pay into a pool; everybody with a share of it is owed that many ten-thousandths of each unit. Of income the
+    treasury gets its rate before."""
+    if source != treasury_name(pool):
+        paid_out(state, source, shares, amount)
+    rate = state.charters[pool]["treasury_bps"] if income and pool in state.charters else 0
+    if rate:
+        aside, state.treasury_rests[pool] = divmod(amount * rate + state.treasury_rests.get(pool, 0), BPS)
+        move(state, source, treasury_name(pool), aside)
+        amount -= aside
     move(state, source, pool_name(pool), amount)
     state.received[pool] = state.received.get(pool, 0) + amount
-    paid_out(state, source, shares, amount)
     for account, bps in shares.items():
         state.owed[pool, account] = state.owed.get((pool, account), 0) + amount * bps
 
@@ -140,9 +160,9 @@ def royalty_pool(due: Due) -> bytes:
     return due.asset if due.kind == "grant" else creators_pool(due.asset)
 
 
-def pay_pool(state: Any, pool: bytes, asset_id: bytes, source: bytes, amount: int) -> None:
+def pay_pool(state: Any, pool: bytes, asset_id: bytes, source: bytes, amount: int, *, income: bool = True) -> None:
     asset = state.assets[asset_id]
-    credit(state, source, pool, asset["shares"] if pool == asset_id else asset["creators"], amount)
+    credit(state, source, pool, asset["shares"] if pool == asset_id else asset["creators"], amount, income=income)
 
 
 def pay_resale(state: Any, due: Due, buyer: bytes, seller: bytes | None, price: int) -> None:
@@ -172,7 +192,7 @@ def pay_resale(state: Any, due: Due, buyer: bytes, seller: bytes | None, price: 
     pay_pool(state, royalty_pool(due), due.asset, buyer, royalty)
     rest = net - royalty - paid
     if seller is None:
-        pay_pool(state, due.asset, due.asset, buyer, rest)
+        pay_pool(state, due.asset, due.asset, buyer, rest, income=False)
     else:
         move(state, buyer, seller, rest)
         paid_out(state, buyer, {seller: BPS}, rest)

@@ -12,7 +12,7 @@ from tests.reference.locks import Thing, lock_of, locked_bps
 from tests.reference.royalties import Due
 from tests.reference.state import BPS, Call, is_party, need, organization_of
 
-OWNERS_MAX, SOURCES_MAX = 64, 8
+OWNERS_MAX, SOURCES_MAX, PRICED_BPS = 64, 8, 100
 
 
 class Move(NamedTuple):
@@ -59,7 +59,7 @@ def check_offerable(call: Call, thing: Thing, operation: Any, for_price: bool) -
         need(bps <= free, "transfers.locked")
 
 
-def check_movable(state: Any, thing: Thing, holder: bytes, for_price: bool) -> None:
+def check_movable(state: Any, thing: Thing, holder: bytes, for_price: bool, *, voted: bool = False) -> None:
     """Whether a thing may leave its holder now, its own lock aside."""
     kind, subject, bps = thing
     asset = state.assets[asset_of(state, thing)]
@@ -75,7 +75,7 @@ def check_movable(state: Any, thing: Thing, holder: bytes, for_price: bool) -> N
     need(kind == "grant" or not asset["retired"], "assets.retired")
     need(kind == "grant" or asset["recall"] is None, "assets.frozen")
     frozen = [state.accounts[one]["frozen"] > state.now for one in holders_of(state, thing, holder)]
-    need(not any(frozen), "organizations.frozen")
+    need(voted or not any(frozen), "organizations.frozen")
     if for_price:
         assets.check_sellable(state, asset_of(state, thing))
         need(asset["commercial"], "transfers.non_commercial")
@@ -112,14 +112,24 @@ def due_for(state: Any, move: Move) -> Due:
     return Due(kind, asset_of(state, move.thing), *rates, inside)
 
 
-def sell(state: Any, move: Move, price: int, payer: bytes) -> None:
-    """All checks again, then price and thing in one step. The lock has been opened."""
-    check_movable(state, move.thing, move.giver, True)
+def sell(state: Any, move: Move, price: int, payer: bytes, *, voted: bool = False) -> None:
+    """All checks again, then price and thing in one step. The lock has been opened. Where the owners have voted, their
+    pool is paid, and nobody's frozen value stands in the way."""
+    check_movable(state, move.thing, move.giver, True, voted=voted)
     check_available(state, move.thing)
     check_recipient(state, move)
-    several = move.thing[0] == "asset" and len(state.assets[move.thing[1]]["shares"]) > 1
+    several = move.thing[0] == "asset" and (voted or len(state.assets[move.thing[1]]["shares"]) > 1)
+    note_price(state, move, price)
     royalties.pay_resale(state, due_for(state, move), payer, None if several else move.giver, price)
     hand_over(state, move, True)
+
+
+def note_price(state: Any, move: Move, price: int) -> None:
+    """What another organization pays for a percent or more says what the whole is worth."""
+    (kind, subject, bps), giver, recipient = move
+    strangers = organization_of(state, giver) != organization_of(state, recipient)
+    if kind == "share" and strangers and bps >= PRICED_BPS and subject in state.charters:
+        state.share_sales.setdefault(subject, []).append((state.now, price, bps))
 
 
 def give(state: Any, move: Move, source: bytes) -> None:
@@ -137,6 +147,9 @@ def hand_over(state: Any, move: Move, paid: bool) -> None:
         move_share(state, subject, giver, recipient, bps, paid)
     else:
         asset = state.assets[subject]
+        if subject in state.charters:
+            royalties.pay_treasury_out(state, subject)
+            state.share_sales.pop(subject, None)
         for owner, share in sorted(asset["shares"].items()):
             if owner != recipient:
                 move_share(state, subject, owner, recipient, share, paid)

@@ -33,6 +33,7 @@ FACADES: Final = [
     sync.Accounts,
     sync.Assets,
     sync.Certificates,
+    sync.Charters,
     sync.Credits,
     sync.Disputes,
     sync.Governance,

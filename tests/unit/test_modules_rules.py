@@ -67,6 +67,9 @@ GOES_ON: Final = {
     "disputes.appeal": (True, True, False),
     "disputes.lift": (True, True, False),
     "disputes.collect": (True, True, True),
+    "charters.propose": (False, False, False),
+    "charters.vote": (True, True, False),
+    "charters.withdraw": (True, True, True),
     "governance.propose": (True, False, True),
     "governance.vote": (True, False, True),
     "governance.object": (True, False, True),
@@ -105,6 +108,7 @@ def test_whoever_may_not_move_value_while_suspended_may_hand_it_on_after_removal
         "market.open_dutch_auction",
         "disputes.appeal",
         "disputes.lift",
+        "charters.vote",
     }
 
 

@@ -11,6 +11,7 @@ from ledger.modules.assets.labels import check_labels
 from ledger.modules.assets.operations import Retire, SetAlias, SetManager, UpdateMetadata
 from ledger.modules.assets.reads import require_manageable, require_version
 from ledger.modules.assets.records import ALIASES, ALIASES_MAX, ASSETS, LATEST, AliasTarget
+from ledger.modules.charters.reading import require_alias_unguarded, require_unguarded
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import require_party
@@ -38,6 +39,17 @@ def set_alias(context: Context, operation: SetAlias) -> None:
     asset = require_manageable(context.view, operation.asset)
     if asset.manager != context.sender:
         raise OperationError("assets.not_manager", "only the asset's manager sets aliases")
+    require_alias_unguarded(context.view, operation.asset, operation.alias)
+    point_alias(context, operation)
+
+
+def point_alias(context: Context, operation: SetAlias) -> None:
+    """Point an alias to a version, or remove it, for whoever may.
+
+    Raises:
+        OperationError: `assets.*`.
+    """
+    asset = require_manageable(context.view, operation.asset)
     if operation.alias == LATEST:
         raise OperationError("assets.alias_reserved", f"{LATEST!r} always names the latest version")
     name = operation.alias.encode("ascii")
@@ -62,8 +74,19 @@ def set_alias(context: Context, operation: SetAlias) -> None:
 
 def set_manager(context: Context, operation: SetManager) -> None:
     """Replace the manager."""
-    asset = require_manageable(context.view, operation.asset)
+    require_manageable(context.view, operation.asset)
+    require_unguarded(context.view, operation.asset, "management")
     require_majority(context, operation.asset, operation)
+    replace_manager(context, operation)
+
+
+def replace_manager(context: Context, operation: SetManager) -> None:
+    """Replace the manager, for whoever may.
+
+    Raises:
+        OperationError: `assets.*`.
+    """
+    asset = require_manageable(context.view, operation.asset)
     require_party(context.view, operation.manager, "assets.invalid_manager")
     changed = msgspec.structs.replace(asset, manager=operation.manager)
     quota.store(context, asset.organization, ASSETS, changed, operation.asset)

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ledger.modules.assets.charter import Charter
 from ledger.modules.fields import (
     AMOUNT_MAX,
+    Alias,
     Amount,
     Bytes32,
     CidText,
@@ -35,7 +37,6 @@ DerivingRight = Literal["train-on", "fine-tune", "distill-merge"]
 
 PARENTS_MAX = 8
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-Alias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9._-]{0,31}\Z")]
 Pairs = Annotated[tuple[tuple[Code, ShortText], ...], msgspec.Meta(max_length=32)]
 PartsPerMillion = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 ArtifactBytes = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
@@ -112,6 +113,8 @@ class Register(Operation, frozen=True, tag="assets.register"):
     manager: Bytes32 | None = None
     """Who makes offers, versions and aliases; None names the sender."""
     transfer_terms: TransferTerms = TransferTerms()
+    charter: Charter | None = None
+    """How the asset's owners decide together; None leaves it to manager and consents."""
 
 
 class AddVersion(Operation, frozen=True, tag="assets.add_version"):

@@ -39,6 +39,7 @@ from ledger.modules.assets.records import (
     kind_part,
     version_part,
 )
+from ledger.modules.charters.adoption import adopt, check_charter
 from ledger.modules.fields import BPS, MARKER
 from ledger.modules.module import ArtifactRecord, Context
 from ledger.modules.organizations import quota
@@ -65,6 +66,8 @@ def register(context: Context, operation: Register) -> None:
     check_labels(operation.name, operation.tags, operation.metadata)
     if operation.transfer_terms.least_royalty and not operation.transfer_terms.resale_royalty_bps:
         raise OperationError("assets.transfer_terms", "a least royalty needs a resale royalty")
+    if operation.charter is not None:
+        check_charter(operation.charter)
     asset = Asset(
         kind=operation.kind,
         name=operation.name,
@@ -91,6 +94,8 @@ def register(context: Context, operation: Register) -> None:
     quota.store(context, organization, BY_KIND, MARKER, kind_part(operation.kind), identifier)
     _write_version(context, identifier, organization, 1, artifact, operation.provenance, "")
     context.emit(events.Registered(identifier, operation.kind, context.sender, artifact.cid))
+    if operation.charter is not None:
+        adopt(context, identifier, organization, operation.charter)
 
 
 def add_version(context: Context, operation: AddVersion) -> None:

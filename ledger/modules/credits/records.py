@@ -49,6 +49,11 @@ def pool_holder(asset: bytes) -> Digest:
     return tagged_hash("pool", asset)
 
 
+def treasury_holder(asset: bytes) -> Digest:
+    """Name the holder of what the owners of an asset have set aside together."""
+    return tagged_hash("asset-treasury", asset)
+
+
 def escrow_holder(escrow: bytes) -> Digest:
     """Name the holder of the credits of one escrow."""
     return tagged_hash("escrow", escrow)

@@ -9,6 +9,7 @@ import msgspec
 from ledger.errors import OperationError
 from ledger.modules.assets.reads import require_asset, require_tradable, require_version
 from ledger.modules.assets.takedowns import require_up
+from ledger.modules.charters.reading import require_unguarded
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses import events
 from ledger.modules.licenses.grants import require_grant, require_terms
@@ -29,6 +30,17 @@ def offer(context: Context, operation: Offer) -> None:
     asset = require_tradable(context.view, operation.asset)
     if asset.manager != context.sender:
         raise OperationError("licenses.not_manager", "only the asset's manager offers licenses")
+    require_unguarded(context.view, operation.asset, "terms")
+    open_offer(context, operation)
+
+
+def open_offer(context: Context, operation: Offer) -> None:
+    """Offer licenses in the name of the sender, the asset's manager, which may.
+
+    Raises:
+        OperationError: `assets.*`, `licenses.*`, or the quota.
+    """
+    asset = require_tradable(context.view, operation.asset)
     check_terms(operation.terms)
     check_inherited(context.view, operation.asset, asset, operation.terms)
     if operation.buyer is not None:
@@ -67,9 +79,15 @@ def withdraw_offer(context: Context, operation: WithdrawOffer) -> None:
     asset = require_asset(context.view, record.asset)
     if context.sender not in (record.maker, asset.manager):
         raise OperationError("licenses.not_manager", "only the asset's manager or the offer's maker may withdraw it")
-    quota.cancel(context, record.organization, record.expires_at_ms, OFFER_EXPIRY, operation.offer)
-    _remove(context, operation.offer, record)
-    context.emit(events.OfferWithdrawn(operation.offer, record.asset))
+    require_unguarded(context.view, record.asset, "terms")
+    end_offer(context, operation.offer, record)
+
+
+def end_offer(context: Context, identifier: bytes, record: OfferRecord) -> None:
+    """Remove an offer before it expires, for whoever may."""
+    quota.cancel(context, record.organization, record.expires_at_ms, OFFER_EXPIRY, identifier)
+    _remove(context, identifier, record)
+    context.emit(events.OfferWithdrawn(identifier, record.asset))
 
 
 def on_offer_expired(context: Context, subject: bytes) -> None:

@@ -141,7 +141,7 @@ def list_offers(
 
 def get_terms(view: Readable, _network_id: bytes, _block_time_ms: int, *, terms: str) -> TermsResult:
     """Terms by digest."""
-    return TermsResult(terms, _fields(pages.found(view, TERMS, texts.identifier(terms), "terms")))
+    return TermsResult(terms, terms_fields(pages.found(view, TERMS, texts.identifier(terms), "terms")))
 
 
 def get_grant(view: Readable, _network_id: bytes, block_time_ms: int, *, grant: str) -> GrantResult:
@@ -239,7 +239,7 @@ def _offer(view: Readable, identifier: bytes, record: OfferRecord, block_time_ms
         asset=record.asset.hex(),
         version=record.version,
         terms_digest=record.terms.hex(),
-        terms=_fields(terms),
+        terms=terms_fields(terms),
         price=terms.price,
         maker=account_to_text(record.maker),
         buyer=None if record.buyer is None else account_to_text(record.buyer),
@@ -261,7 +261,7 @@ def _grant(view: Readable, identifier: bytes, record: Grant, block_time_ms: int)
         asset_name=asset.name,
         version=record.version,
         terms_digest=record.terms.hex(),
-        terms=_fields(terms),
+        terms=terms_fields(terms),
         offer=record.offer.hex(),
         licensee=account_to_text(record.licensee),
         edition=record.edition,
@@ -293,7 +293,8 @@ def _revocation(record: Revocation) -> RevocationResult:
     )
 
 
-def _fields(terms: Terms) -> dict[str, Any]:
+def terms_fields(terms: Terms) -> dict[str, Any]:
+    """Return the fields of terms as values for JSON."""
     return {name: msgspec.to_builtins(getattr(terms, name)) for name in terms.__struct_fields__}
 
 

@@ -21,7 +21,7 @@ from ledger.modules.organizations.accounts import organization_of
 from ledger.modules.transfers import conveyance
 from ledger.modules.transfers.conveyance import Conveyance
 from ledger.modules.transfers.operations import Thing
-from ledger.modules.transfers.things import asset_of, check_form, require_conveyable, require_offerable
+from ledger.modules.transfers.things import asset_of, check_form, require_conveyable, require_free, require_offerable
 from ledger.state.view import Readable
 
 OFFER_EXPIRY: Final = "market.offer_expiry"
@@ -86,10 +86,41 @@ def accept_offer(context: Context, operation: AcceptOffer) -> None:
     if offer.holder is not None and offer.holder != seller:
         raise OperationError("market.not_the_holder", "the offer is on another account's share")
     require_offerable(context, thing, operation, for_price=True)
+    _conclude(context, identifier, offer, seller)
+
+
+def require_whole(context: Context, identifier: bytes, asset: bytes) -> MarketOffer:
+    """Return an offer on the whole of an asset.
+
+    Raises:
+        OperationError: `market.unknown_offer`, `market.offer_expired`, or `market.not_the_holder` for an offer on
+            anything else.
+    """
+    offer = _require_offer(context, identifier)
+    if offer.thing != Thing("asset", asset):
+        raise OperationError("market.not_the_holder", "the offer is not on the whole of this asset")
+    if context.block_time_ms >= offer.expires_at_ms:
+        raise OperationError("market.offer_expired", f"the offer expired at {offer.expires_at_ms}")
+    return offer
+
+
+def sell_by_vote(context: Context, identifier: bytes, offer: MarketOffer) -> None:
+    """Sell the whole of an asset as its owners have decided together: those who did not agree, and those whose value is
+    frozen, sell with the others, and are paid with them.
+
+    Raises:
+        OperationError: `assets.*`, `transfers.*`, `market.*`, `royalties.uncovered`.
+    """
+    require_free(context.view, offer.asset)
+    _conclude(context, identifier, offer, ownership(context.view, offer.asset).shares[0].account, voted=True)
+
+
+def _conclude(context: Context, identifier: bytes, offer: MarketOffer, seller: bytes, *, voted: bool = False) -> None:
+    thing = offer.thing
     require_stranger(context, thing, seller, offer.buyer)
     require_condition(context.view, thing, offer.condition)
     _remove(context, identifier, offer)
-    pay_from_escrow(context, identifier, Conveyance(thing, seller, offer.buyer))
+    pay_from_escrow(context, identifier, Conveyance(thing, seller, offer.buyer), voted=voted)
     context.emit(events.OfferAccepted(identifier, offer.asset, seller, offer.buyer, offer.price))
 
 

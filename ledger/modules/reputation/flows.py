@@ -38,6 +38,17 @@ def moved_to_holders(context: Context, payer: bytes, shares: Iterable[Share], am
         _add(context, source, target, amount * bps // BPS)
 
 
+def moved_from_holders(context: Context, shares: Iterable[Share], recipient: bytes, amount: int) -> None:
+    """Count that `amount` units went to an account from what others have together, shared like this."""
+    target = organization_of(context.view, recipient)
+    parts: dict[str, int] = {}
+    for share in shares:
+        source = organization_of(context.view, share.account)
+        parts[source] = parts.get(source, 0) + share.bps
+    for source, bps in parts.items():
+        _add(context, source, target, amount * bps // BPS)
+
+
 def claim(context: Context, payer: str, payee: str, amount: int, at_ms: int, sign: int) -> None:
     """Let reviews weigh by so many units more (`sign` 1) or less (-1) of what one organization has paid another,
     entered as of `at_ms`."""

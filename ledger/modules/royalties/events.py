@@ -33,6 +33,13 @@ class RoyaltyPaid(Event, frozen=True, tag="royalties.royalty_paid"):
     amount: int
 
 
+class SetAside(Event, frozen=True, tag="royalties.set_aside"):
+    """What an asset's treasury got of its owners' income, before their pool received the rest."""
+
+    asset: bytes
+    amount: int
+
+
 class Withdrawn(Event, frozen=True, tag="royalties.withdrawn"):
     asset: bytes
     account: bytes

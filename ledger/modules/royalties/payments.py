@@ -103,7 +103,7 @@ def pay_resale(context: Context, sale: Resale, *, exempt: bool) -> Split:
     _move_parts(context, asset_id, organization, purse, stack, split)
     _pay_royalty(context, sale.kind, organization, asset_id, purse, split.creators)
     if sale.seller is None:
-        _pay_owners(context, organization, asset_id, purse, split.rest)
+        _pay_owners(context, organization, asset_id, purse, split.rest, income=False)
     else:
         move(context, sale.payer, sale.seller, split.rest)
         flows.moved(context, sale.buyer, sale.seller, split.rest)
@@ -164,9 +164,11 @@ class _Purse(NamedTuple):
     """The account whose credits they are."""
 
 
-def _pay_owners(context: Context, organization: str, asset: bytes, purse: _Purse, units: int) -> None:
+def _pay_owners(
+    context: Context, organization: str, asset: bytes, purse: _Purse, units: int, *, income: bool = True
+) -> None:
     if units:
-        pools.receive(context, organization, asset, purse.source, units)
+        pools.receive(context, organization, asset, purse.source, units, income=income)
         flows.moved_to_holders(context, purse.payer, ownership(context.view, asset).shares, units)
 
 

@@ -9,22 +9,45 @@ from __future__ import annotations
 from ledger.modules.assets.reads import ownership
 from ledger.modules.assets.records import ASSETS, Asset
 from ledger.modules.credits.accounting import move
-from ledger.modules.credits.records import pool_holder
+from ledger.modules.credits.records import pool_holder, treasury_holder
 from ledger.modules.fields import AMOUNT_MAX, BPS
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
+from ledger.modules.royalties import events
 from ledger.modules.royalties.records import OWED, POOLS, Owed, Pool, creators_pool, narrow, wide
 from ledger.state.view import Readable
 
 
-def receive(context: Context, organization: str, pool: bytes, source: bytes, amount: int) -> None:
+def receive(
+    context: Context, organization: str, pool: bytes, source: bytes, amount: int, *, income: bool = True
+) -> None:
     """Move `amount` from the holder `source` into a pool of an asset whose records `organization` keeps on its
-    quota."""
+    quota.
+
+    Of `income` the asset's treasury gets its rate first, where the owners have given it one; of what they are paid for
+    the asset itself it gets nothing.
+    """
     if amount == 0:
         return
-    move(context, source, pool_holder(pool), amount)
-    total = wide(received(context.view, pool) + amount)
-    quota.store(context, organization, POOLS, Pool(total), pool, enforced=False)
+    record = POOLS.get(context.view, pool) or Pool(wide(0))
+    aside, remainder = 0, record.treasury_remainder
+    if income and record.treasury_bps:
+        aside, remainder = divmod(amount * record.treasury_bps + remainder, BPS)
+        if aside:
+            move(context, source, treasury_holder(pool), aside)
+            context.emit(events.SetAside(pool, aside))
+    move(context, source, pool_holder(pool), amount - aside)
+    total = wide(narrow(record.received) + amount - aside)
+    changed = Pool(total, record.treasury_bps, remainder)
+    quota.store(context, organization, POOLS, changed, pool, enforced=False)
+
+
+def set_treasury_rate(context: Context, organization: str, asset: bytes, bps: int) -> None:
+    """Set aside so much of every later income of an asset's owners for the asset's treasury; 0 ends it."""
+    record = POOLS.get(context.view, asset) or Pool(wide(0))
+    if record.treasury_bps != bps:
+        changed = Pool(record.received, bps, record.treasury_remainder)
+        quota.store(context, organization, POOLS, changed, asset, enforced=False)
 
 
 def received(view: Readable, pool: bytes) -> int:

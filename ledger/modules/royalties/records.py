@@ -66,6 +66,10 @@ class Stack(Record, frozen=True):
 class Pool(Record, frozen=True):
     received: Wide
     """Units that ever came in. A share of bps is owed as many ten-thousandths of each."""
+    treasury_bps: Rate = 0
+    """Of an owners' pool: what the asset's treasury gets of every income before."""
+    treasury_remainder: Remainder = 0
+    """Ten-thousandths of a unit that the treasury is still owed."""
 
 
 class Owed(Record, frozen=True):

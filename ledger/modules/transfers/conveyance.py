@@ -14,6 +14,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
 from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.assets.records import ASSETS, BY_OWNER, OWNERS_MAX, OWNERSHIP, Ownership, Share
+from ledger.modules.charters import fair_price, treasury
 from ledger.modules.fields import BPS, MARKER
 from ledger.modules.licenses.grants import require_grant, require_terms
 from ledger.modules.licenses.handover import hand_over_grant
@@ -58,19 +59,22 @@ def require_recipient(context: Context, conveyance: Conveyance) -> None:
             raise OperationError("transfers.too_many_owners", f"an asset has at most {OWNERS_MAX} owners")
 
 
-def sell(context: Context, conveyance: Conveyance, price: int, payer: bytes) -> None:
+def sell(context: Context, conveyance: Conveyance, price: int, payer: bytes, *, voted: bool = False) -> None:
     """Convey for `price` > 0, paid from the holder `payer` (the recipient, or an escrow of its): fee, royalties, and
     the rest to the seller, for an asset of several owners to all of them. The lock is the caller's to open first.
+    `voted` says that the owners of an asset have decided by a vote: what they are paid waits in their pool.
 
     Raises:
         OperationError: as `require_conveyable` and `require_recipient`; `royalties.uncovered`, `credits.insufficient`.
     """
     thing = conveyance.thing
-    require_conveyable(context, thing, conveyance.giver, for_price=True)
+    require_conveyable(context, thing, conveyance.giver, for_price=True, voted=voted)
     require_available(context.view, thing)
     require_recipient(context, conveyance)
     asset_id = asset_of(context.view, thing)
-    sole = thing.kind != "asset" or len(ownership(context.view, asset_id).shares) == 1
+    sole = thing.kind != "asset" or (not voted and len(ownership(context.view, asset_id).shares) == 1)
+    if thing.kind == "share" and not is_exempt(context.view, conveyance):
+        fair_price.note(context, asset_id, price, thing.bps)
     payments.pay_resale(
         context,
         payments.Resale(
@@ -146,7 +150,10 @@ def _hand_over(context: Context, conveyance: Conveyance, asset_id: bytes, price:
 
 
 def _hand_over_asset(context: Context, asset_id: bytes, recipient: bytes, *, paid: bool) -> None:
-    """All shares go to the recipient, who becomes manager; what earlier owners offered is void."""
+    """All shares go to the recipient, who becomes manager; what earlier owners offered is void. What they had in the
+    asset's treasury is theirs."""
+    treasury.pay_out(context, asset_id)
+    fair_price.forget(context, asset_id)
     asset = require_asset(context.view, asset_id)
     changed = msgspec.structs.replace(asset, manager=recipient, transfers=asset.transfers + 1)
     quota.store(context, asset.organization, ASSETS, changed, asset_id)

@@ -66,9 +66,7 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
         if grant.locked_by is not None:
             raise OperationError("transfers.locked", f"the grant is locked by {grant.locked_by.hex()}")
     elif thing.kind == "asset":
-        require_manageable(context.view, thing.id)
-        if next(SHARE_LOCKS.items(context.view, thing.id), None) is not None:
-            raise OperationError("transfers.shares_locked", "shares of the asset are in a transfer, listing or auction")
+        require_free(context.view, thing.id)
         require_all_owners(context, thing.id, operation)
     require_conveyable(context, thing, context.sender, for_price=for_price)
     if thing.kind == "share" and _free_bps(context.view, thing.id, context.sender) < thing.bps:
@@ -76,9 +74,20 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
         raise OperationError("transfers.locked", f"{locked} bps of the holder's are in other transfers or sales")
 
 
-def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_price: bool) -> None:
+def require_free(view: Readable, asset: bytes) -> None:
+    """Refuse a whole asset that is in a transfer, listing or auction, or a share of which is.
+
+    Raises:
+        OperationError: as `require_manageable`, and `transfers.shares_locked`.
+    """
+    require_manageable(view, asset)
+    if next(SHARE_LOCKS.items(view, asset), None) is not None:
+        raise OperationError("transfers.shares_locked", "shares of the asset are in a transfer, listing or auction")
+
+
+def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_price: bool, voted: bool = False) -> None:
     """Refuse what `holder` cannot hand over at this block time, its lock aside. Nothing leaves a holder whose value is
-    frozen, whoever sends the operation.
+    frozen, whoever sends the operation, but where the owners have `voted`: what they are paid waits in their pool.
 
     Raises:
         OperationError: `transfers.not_the_holder`, `transfers.not_transferable`, `transfers.grant_not_live`,
@@ -96,7 +105,7 @@ def require_conveyable(context: Context, thing: Thing, holder: bytes, *, for_pri
             require_sellable(asset)
     # Only here is `holder` known to hold the thing, and so to be an account at all: a buyer's offer names anybody.
     owners = ownership(context.view, thing.id).shares if thing.kind == "asset" else ()
-    for account in sorted({holder, *(share.account for share in owners)}):
+    for account in () if voted else sorted({holder, *(share.account for share in owners)}):
         require_unfrozen(context, account)
     if for_price:
         require_sellable(asset)

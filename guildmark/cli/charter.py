@@ -1,0 +1,199 @@
+"""`guildmark charter`: how the owners of an asset decide together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, emit_table
+from guildmark.cli.session import Session, with_session
+
+DAY_MS = 24 * 3_600_000
+_ASSET = click.argument("asset")
+_TITLE = click.option("--title", default="", help="What the other owners read; at most 128 characters.")
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group("charter")
+def charter() -> None:
+    """Decide together about an asset: every owner votes with the share that it had when something was proposed."""
+
+
+@charter.command("show")
+@_ASSET
+@with_session(nodes=True)
+def show(session: Session, asset: str) -> None:
+    """Show the charter of ASSET, what is in its treasury, and the fair price of the whole."""
+    with session.client() as client:
+        emit(client.charters.get(asset), json=session.json)
+
+
+@charter.command("proposal")
+@click.argument("proposal_id")
+@with_session(nodes=True)
+def proposal(session: Session, proposal_id: str) -> None:
+    """Show a proposal, who may vote on it, and the votes."""
+    with session.client() as client:
+        emit(client.charters.proposal(proposal_id), json=session.json)
+
+
+@charter.command("proposals")
+@_ASSET
+@with_session(nodes=True)
+def proposals(session: Session, asset: str) -> None:
+    """List what the owners of ASSET have proposed."""
+    with session.client() as client:
+        found = client.charters.proposals(asset)
+    if session.json:
+        emit(found, json=True)
+        return
+    rows = [
+        {
+            "proposal": item["proposal"],
+            "what": item["action"]["kind"],
+            "state": item["code"] or item["state"],
+            "for": item["approving_bps"],
+            "against": item["refusing_bps"],
+            "of": item["power_bps"],
+            "closes": _when(item["closes_at_ms"]),
+        }
+        for item in found
+    ]
+    emit_table(rows, ("proposal", "what", "state", "for", "against", "of", "closes"), json=False)
+
+
+@charter.command("vote")
+@click.argument("proposal_id")
+@click.option("--approve/--reject", "approve", default=None, help="It stands.")
+@with_session(nodes=True, account=True)
+def vote(session: Session, proposal_id: str, approve: bool | None) -> None:
+    """Vote with the share that the acting account had when this was proposed. What is decided is done at once."""
+    if approve is None:
+        raise click.UsageError("say --approve or --reject")
+    with session.client(acting=True) as client:
+        emit(client.charters.vote(proposal_id, approve), json=session.json)
+
+
+@charter.command("withdraw")
+@click.argument("proposal_id")
+@with_session(nodes=True, account=True)
+def withdraw(session: Session, proposal_id: str) -> None:
+    """Take back what the acting account has proposed."""
+    with session.client(acting=True) as client:
+        emit(client.charters.withdraw(proposal_id), json=session.json)
+
+
+@charter.group("propose")
+def propose() -> None:
+    """Propose something to all owners. It must be possible as things stand."""
+
+
+@propose.command("terms")
+@_ASSET
+@click.option("--terms", "terms_file", type=_FILE, required=True, help="TOML or JSON with the fields of the terms.")
+@click.option("--version", type=click.IntRange(min=1), help="The latest by default.")
+@click.option("--buyer", help="The only account that may buy: gm1... or a key's name.")
+@click.option("--open-days", type=click.IntRange(min=1), default=14, show_default=True, help="From now on.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def terms(session: Session, asset: str, terms_file: Path, buyer: str | None, open_days: int, **said: Any) -> None:
+    """Offer licenses on ASSET."""
+    from guildmark.licenses import read_terms
+
+    with session.client(acting=True) as client:
+        made = client.charters.propose_terms(
+            asset,
+            read_terms(terms_file),
+            buyer=session.resolve(buyer) if buyer else None,
+            lifetime_ms=open_days * DAY_MS,
+            **said,
+        )
+    emit(made, json=session.json)
+
+
+@propose.command("withdrawal")
+@_ASSET
+@click.argument("offer")
+@_TITLE
+@with_session(nodes=True, account=True)
+def withdrawal(session: Session, asset: str, offer: str, title: str) -> None:
+    """Withdraw the OFFER of licenses on ASSET."""
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_withdrawal(asset, offer, title=title), json=session.json)
+
+
+@propose.command("alias")
+@_ASSET
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@_TITLE
+@with_session(nodes=True, account=True)
+def alias(session: Session, asset: str, name: str, version: int | None, title: str) -> None:
+    """Point the alias NAME of ASSET to VERSION; without one it is removed."""
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_alias(asset, name, version, title=title), json=session.json)
+
+
+@propose.command("manager")
+@_ASSET
+@click.argument("who")
+@_TITLE
+@with_session(nodes=True, account=True)
+def manager(session: Session, asset: str, who: str, title: str) -> None:
+    """Make WHO (gm1... or a key's name) the manager of ASSET."""
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_manager(asset, session.resolve(who), title=title), json=session.json)
+
+
+@propose.command("payment")
+@_ASSET
+@click.argument("who")
+@click.argument("amount", type=click.IntRange(min=1))
+@_TITLE
+@with_session(nodes=True, account=True)
+def payment(session: Session, asset: str, who: str, amount: int, title: str) -> None:
+    """Pay AMOUNT from the treasury of ASSET to WHO, whose organization does not vote on it."""
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_payment(asset, session.resolve(who), amount, title=title), json=session.json)
+
+
+@propose.command("sale")
+@_ASSET
+@click.argument("offer")
+@click.option("--price-min", type=click.IntRange(min=0), default=0, help="Refuse a lower price.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def sale(session: Session, asset: str, offer: str, **said: Any) -> None:
+    """Sell all of ASSET for the OFFER that a buyer has put into escrow (`guildmark market offer`)."""
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_sale(asset, offer, **said), json=session.json)
+
+
+@propose.command("change")
+@_ASSET
+@click.argument("file", type=_FILE, metavar="CHARTER.toml")
+@_TITLE
+@with_session(nodes=True, account=True)
+def change(session: Session, asset: str, file: Path, title: str) -> None:
+    """Put the charter of CHARTER.toml in the place of the present one."""
+    from guildmark.charters import read_charter
+
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_change(asset, read_charter(file), title=title), json=session.json)
+
+
+@propose.command("dissolution")
+@_ASSET
+@_TITLE
+@with_session(nodes=True, account=True)
+def dissolution(session: Session, asset: str, title: str) -> None:
+    """End the charter of ASSET and pay its treasury out by shares."""
+    with session.client(acting=True) as client:
+        emit(client.charters.propose_dissolution(asset, title=title), json=session.json)
+
+
+def _when(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

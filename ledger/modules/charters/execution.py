@@ -1,0 +1,123 @@
+"""Doing what the owners have decided: with the same functions, and so the same checks, as manager and owners do it
+themselves."""
+
+from __future__ import annotations
+
+from ledger.errors import OperationError
+from ledger.modules.assets import management
+from ledger.modules.assets.operations import SetAlias, SetManager
+from ledger.modules.assets.reads import ownership, require_asset
+from ledger.modules.charters import adoption, events
+from ledger.modules.charters.adopted import CHARTERS, Adopted
+from ledger.modules.charters.fair_price import fair_price
+from ledger.modules.charters.operations import (
+    Action,
+    ChangeCharter,
+    NameManager,
+    OfferTerms,
+    Pay,
+    PointAlias,
+    SellWhole,
+    WithdrawTerms,
+)
+from ledger.modules.charters.records import Proposal
+from ledger.modules.credits import accounting
+from ledger.modules.credits.records import treasury_holder
+from ledger.modules.licenses import offers as licenses
+from ledger.modules.licenses.operations import Offer
+from ledger.modules.market import offers as market
+from ledger.modules.module import Context
+from ledger.modules.organizations.accounts import require_party
+from ledger.modules.reputation import flows
+from primitives.identifiers import AccountId
+
+
+def require_charter(context: Context, asset: bytes) -> Adopted:
+    """Return the charter of an asset.
+
+    Raises:
+        OperationError: `assets.unknown_asset`, `charters.no_charter`.
+    """
+    require_asset(context.view, asset)
+    adopted = CHARTERS.get(context.view, asset)
+    if adopted is None:
+        raise OperationError("charters.no_charter", "the asset has no charter")
+    return adopted
+
+
+def carry_out(context: Context, identifier: bytes, proposal: Proposal) -> None:
+    """Do what was decided.
+
+    Raises:
+        OperationError: `charters.lapsed` where the owners or their charter are others than when it was proposed; else
+            as what is done.
+    """
+    adopted = CHARTERS.get(context.view, proposal.asset)
+    if adopted is None or adopted.revision != proposal.revision:
+        raise OperationError("charters.lapsed", "the charter has changed since it was proposed")
+    if require_asset(context.view, proposal.asset).transfers != proposal.transfers:
+        raise OperationError("charters.lapsed", "the asset has changed hands since it was proposed")
+    perform(context, identifier, proposal.asset, adopted, proposal.action)
+
+
+def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted, action: Action) -> None:
+    """Do an action, for the proposal of that id.
+
+    Raises:
+        OperationError: as what is done.
+    """
+    match action:
+        case OfferTerms():
+            manager = require_asset(context.view, asset).manager
+            operation = Offer(asset, action.terms, action.expires_at_ms, action.version, action.buyer)
+            licenses.open_offer(_acting(context, manager, identifier), operation)
+        case WithdrawTerms():
+            _withdraw_terms(context, asset, action)
+        case PointAlias():
+            management.point_alias(context, SetAlias(asset, action.alias, action.version))
+        case NameManager():
+            management.replace_manager(context, SetManager(asset, action.manager))
+        case Pay():
+            require_party(context.view, action.recipient, "charters.invalid_recipient")
+            accounting.move(context, treasury_holder(asset), action.recipient, action.amount)
+            flows.moved_from_holders(context, ownership(context.view, asset).shares, action.recipient, action.amount)
+            context.emit(events.TreasuryPaid(asset, action.recipient, action.amount))
+        case SellWhole():
+            _sell_whole(context, asset, adopted, action)
+        case ChangeCharter():
+            adoption.check_charter(action.charter)
+            adoption.replace(context, asset, adopted, action.charter)
+        case _:
+            adoption.dissolve(context, asset, adopted)
+
+
+def _withdraw_terms(context: Context, asset: bytes, action: WithdrawTerms) -> None:
+    record = licenses.require_offer(context, action.offer)
+    if record.asset != asset:
+        raise OperationError("charters.another_asset", "the offer is on another asset")
+    licenses.end_offer(context, action.offer, record)
+
+
+def _sell_whole(context: Context, asset: bytes, adopted: Adopted, action: SellWhole) -> None:
+    offer = market.require_whole(context, action.offer, asset)
+    fair = max(adopted.rules.least_price, fair_price(context.view, asset, context.block_time_ms))
+    if offer.price < max(action.price_min, fair):
+        raise OperationError("charters.price_too_low", f"the offer is {offer.price}, the fair price {fair}")
+    market.sell_by_vote(context, action.offer, offer)
+
+
+def _acting(context: Context, account: bytes, identifier: bytes) -> Context:
+    """Return the same surroundings for an account in whose name the owners act; ids come from the proposal's."""
+    acting = Context(
+        view=context.view,
+        network_id=context.network_id,
+        height=context.height,
+        block_time_ms=context.block_time_ms,
+        parameters=context.parameters,
+        sender=AccountId(account),
+        signer=b"",
+        transaction_id=identifier,
+        facts=context.facts,
+    )
+    acting.events, acting.artifacts = context.events, context.artifacts
+    return acting

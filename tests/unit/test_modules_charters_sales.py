@@ -1,0 +1,177 @@
+"""Owners sell the whole together: drag-along, fair price, and everything that could stand in the way."""
+
+from __future__ import annotations
+
+from ledger.modules.assets import operations as assets
+from ledger.modules.assets.reads import ownership
+from ledger.modules.charters import operations as charters
+from ledger.modules.charters.fair_price import SHARE_PRICES, WEEK_MS, WEEKS
+from ledger.modules.market import operations as market
+from ledger.modules.organizations.operations import RequestRecovery
+from ledger.modules.royalties.operations import Withdraw
+from ledger.modules.royalties.pools import received
+from ledger.modules.royalties.records import creators_pool
+from ledger.parameters import DAY_MS
+from tests.unit.charters_kit import PERIOD_MS, Owners, a_charter
+from tests.unit.modules_kit import seed_key
+
+PRICE = 1_000_000
+
+
+def test_the_threshold_sells_all_shares_and_pays_everybody_alike() -> None:
+    """Ancestors and creators get their royalties as of any resale; the rest is the owners' by their shares."""
+    world = Owners(transfer_terms=assets.TransferTerms(resale_royalty_bps=1_000))
+    offer = world.bid("dave", PRICE)
+    proposal = world.propose("alice", charters.SellWhole(offer, PRICE))
+    world.vote(proposal, "alice")
+    world.vote(proposal, "carol", approve=False)
+    assert world.fate(proposal)[0] == "open"
+    world.vote(proposal, "bob")
+    assert world.fate(proposal) == ("executed", "")
+    assert [share.account for share in ownership(world.view, world.asset).shares] == [world.accounts["dave"]]
+    net = PRICE - PRICE * 250 // 10_000
+    royalty = net // 10
+    assert received(world.view, creators_pool(world.asset)) == royalty
+    assert received(world.view, world.asset) == net - royalty
+    assert world.owed("carol", world.asset) == (net - royalty) // 5
+    before = world.balance("carol")
+    world.do("carol", Withdraw(world.asset))
+    assert world.balance("carol") - before == (net - royalty) // 5
+    world.check_laws()
+
+
+def test_below_the_drag_along_nobody_is_sold() -> None:
+    world = Owners(("bob", 3_000), ("carol", 2_501), drag_along_bps=7_500)
+    offer = world.bid("dave", PRICE)
+    proposal = world.propose("alice", charters.SellWhole(offer))
+    world.vote(proposal, "alice", "bob")  # 7,499 of 10,000
+    assert world.fate(proposal)[0] == "open"
+    world.advance(PERIOD_MS)
+    assert world.fate(proposal)[0] == "rejected"
+    assert len(ownership(world.view, world.asset).shares) == 3
+
+
+def test_nobody_is_sold_below_what_a_share_was_sold_for() -> None:
+    """The attack: a majority sells to a friend for next to nothing, and the few are paid next to nothing."""
+    world = Owners()
+    world.transfer("carol", world.share(200), "dave", 40_000)
+    whole = 40_000 * 10_000 // 200
+    world.transfer("dave", world.share(200), "carol", 1_000)  # cheaper: the dearest counts
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price == whole
+    cheap, fair = world.bid("dave", whole - 1), world.bid("dave", whole)
+    world.refused("charters.price_too_low", "alice", charters.Propose(world.asset, charters.SellWhole(cheap)))
+    assert world.decide(charters.SellWhole(fair), "alice", "bob").state == "executed"
+    assert SHARE_PRICES.get(world.view, world.asset) is None
+    world.do("dave", market.WithdrawOffer(cheap))
+    world.check_laws()
+
+
+def test_the_fair_price_is_checked_again_when_it_is_decided() -> None:
+    world = Owners(least_price=1_000)
+    offer = world.bid("dave", PRICE)
+    proposal = world.propose("alice", charters.SellWhole(offer))
+    world.transfer("carol", world.share(100), "dave", PRICE // 10)
+    world.vote(proposal, "alice", "bob")
+    assert world.fate(proposal)[0] == "failed"
+    assert world.fate(proposal)[1] in ("charters.price_too_low", "market.own_organization")
+    assert world.balance("dave") > 0
+    low = Owners(least_price=PRICE + 1)
+    bid = low.bid("dave", PRICE)
+    low.refused("charters.price_too_low", "alice", charters.Propose(low.asset, charters.SellWhole(bid)))
+    low.refused("charters.price_too_low", "alice", charters.Propose(low.asset, charters.SellWhole(bid, PRICE + 1)))
+
+
+def test_slivers_gifts_and_moves_inside_an_organization_name_no_price() -> None:
+    """The attack: the few name an absurd price by selling a sliver to themselves, so that nothing is ever sold."""
+    world = Owners()
+    world.transfer("alice", world.share(500), "alan", 10_000_000)
+    world.transfer("carol", world.share(99), "dave", 10_000_000)
+    world.transfer("carol", world.share(200), "bob")
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price == 0
+    world.transfer("carol", world.share(100), "dave", 10_000)
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price == PRICE
+
+
+def test_prices_count_for_half_a_year_and_take_bounded_room() -> None:
+    world = Owners()
+    for week in range(WEEKS + 5):
+        world.transfer("alice", world.share(100), "dave" if week % 2 == 0 else "bob", 10_000 - week)
+        world.advance(WEEK_MS)
+    record = SHARE_PRICES.get(world.view, world.asset)
+    assert record is not None
+    assert len(record.weeks) == WEEKS
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price == 100 * (10_000 - 6)
+    world.advance(172 * DAY_MS)
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price > 0
+    world.advance(10 * DAY_MS)
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price == 0
+    world.check_laws()
+
+
+def test_a_buyer_who_withdraws_at_the_last_moment_costs_a_vote_and_nothing_else() -> None:
+    """The attack: a buyer's escrow is withdrawn just before the vote that decides."""
+    world = Owners()
+    offer = world.bid("dave", PRICE)
+    proposal = world.propose("alice", charters.SellWhole(offer))
+    world.vote(proposal, "alice")
+    held = world.balance("dave")
+    world.do("dave", market.WithdrawOffer(offer))
+    assert world.balance("dave") == held + PRICE
+    world.vote(proposal, "bob")
+    assert world.fate(proposal) == ("failed", "market.unknown_offer")
+    assert len(ownership(world.view, world.asset).shares) == 3
+    world.check_laws()
+
+
+def test_which_offers_can_be_voted_on() -> None:
+    world = Owners()
+    short = world.bid("dave", PRICE, lasts_ms=PERIOD_MS)
+    world.refused("charters.offer_too_short", "alice", charters.Propose(world.asset, charters.SellWhole(short)))
+    other = world.register("alice", "B")
+    world.refused("charters.no_charter", "alice", charters.Propose(other, charters.SellWhole(short)))
+    expiring = world.bid("dave", PRICE, lasts_ms=DAY_MS)
+    share = world.share(2_000)
+    condition = market.Condition(duties=bytes(32))
+    world.refused(
+        "market.condition_changed",
+        "dave",
+        market.MakeOffer(share, PRICE, world.now_ms + DAY_MS, condition, world.accounts["carol"]),
+    )
+    world.now_ms += DAY_MS  # its deadline is still to be swept
+    world.refused("market.offer_expired", "alice", charters.Propose(world.asset, charters.SellWhole(expiring)))
+
+
+def test_an_offer_on_a_share_is_none_on_the_whole() -> None:
+    from ledger.modules.market.conditions import condition_of
+
+    world = Owners()
+    share = world.share(2_000)
+    operation = market.MakeOffer(
+        share, PRICE, world.now_ms + 5 * DAY_MS, condition_of(world.view, share), world.accounts["carol"]
+    )
+    world.do("dave", operation)
+    offer = market.offer_id(world.transaction_id, share, world.accounts["carol"])
+    world.refused("market.not_the_holder", "alice", charters.Propose(world.asset, charters.SellWhole(offer)))
+
+
+def test_a_frozen_owner_is_sold_with_the_others_and_its_price_waits() -> None:
+    """A recovery freezes what leaves an account; it cannot keep the others from selling, and nothing leaves it."""
+    world = Owners(("alan", 2_500))
+    offer = world.bid("dave", PRICE)
+    world.do("alice", RequestRecovery(world.accounts["alan"], seed_key("new").public_key))
+    proposal = world.propose("alice", charters.SellWhole(offer))
+    world.vote(proposal, "alice")
+    assert world.fate(proposal) == ("executed", "")
+    assert world.owed("alan", world.asset) == (PRICE - PRICE * 250 // 10_000) // 4
+    world.check_laws()
+
+
+def test_the_charter_holds_the_buyer_to_nothing() -> None:
+    """The buyer is alone afterwards, and every vote is its own."""
+    world = Owners(voted=("terms",))
+    offer = world.bid("dave", PRICE)
+    assert world.decide(charters.SellWhole(offer), "alice", "bob").state == "executed"
+    proposal = world.propose("dave", charters.ChangeCharter(a_charter()))
+    world.vote(proposal, "dave")
+    assert world.fate(proposal)[0] == "executed"
+    world.check_laws()

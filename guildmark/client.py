@@ -4,8 +4,8 @@
         await client.credits.transfer(other, 5_000)
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`, `disputes`. Every method that changes
-something waits until a certified block says what became of it.
+`governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`, `disputes`, `attestations`. Every
+method that changes something waits until a certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from guildmark import transactions
 from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
+from guildmark.attestations import AsyncAttestations
 from guildmark.certificates import AsyncCertificates
 from guildmark.charters import AsyncCharters
 from guildmark.disputes import AsyncDisputes
@@ -94,6 +95,7 @@ class AsyncClient:
         self.accounts = AsyncAccounts(self)
         self.artifacts = AsyncArtifacts(self)
         self.assets = AsyncAssets(self)
+        self.attestations = AsyncAttestations(self)
         self.certificates = AsyncCertificates(self)
         self.charters = AsyncCharters(self)
         self.credits = AsyncCredits(self)

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from guildmark.accounts import AsyncAccounts, AsyncCredits
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
+from guildmark.attestations import AsyncAttestations
 from guildmark.certificates import AsyncCertificates
 from guildmark.charters import AsyncCharters
 from guildmark.client import AsyncClient, OnSlow
@@ -271,6 +272,19 @@ class Charters(_Facade[AsyncCharters]):
     withdraw = blocking(AsyncCharters.withdraw)
 
 
+class Attestations(_Facade[AsyncAttestations]):
+    evaluate = blocking(AsyncAttestations.evaluate)
+    audit = blocking(AsyncAttestations.audit)
+    review = blocking(AsyncAttestations.review)
+    answer = blocking(AsyncAttestations.answer)
+    get = blocking(AsyncAttestations.get)
+    find = blocking(AsyncAttestations.find)
+    accreditation = blocking(AsyncAttestations.accreditation)
+    accreditations = blocking(AsyncAttestations.accreditations)
+    post_bond = blocking(AsyncAttestations.post_bond)
+    resign = blocking(AsyncAttestations.resign)
+
+
 class Organizations(_Facade[AsyncOrganizations]):
     get = blocking(AsyncOrganizations.get)
     all = blocking(AsyncOrganizations.all)
@@ -304,6 +318,7 @@ class Client(_Facade[AsyncClient]):
         self.accounts = Accounts(target.accounts, thread)
         self.artifacts = Artifacts(target.artifacts, thread)
         self.assets = Assets(target.assets, thread)
+        self.attestations = Attestations(target.attestations, thread)
         self.certificates = Certificates(target.certificates, thread)
         self.charters = Charters(target.charters, thread)
         self.credits = Credits(target.credits, thread)

@@ -37,6 +37,7 @@ MODULE_NAMES: Final = (
     "royalties",
     "transfers",
     "market",
+    "attestations",
     "disputes",
     "reputation",
     "charters",

@@ -86,6 +86,10 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long the loser of a dispute may appeal; nothing is carried out before."""
     dispute_bond_min: Annotated[int, _range(1, 10**15)] = 1_000_000
     """The least bond of a dispute, in minor units."""
+    attestation_bond_min: Annotated[int, _range(1, 10**15)] = 1_000_000
+    """The least bond for which an account can be accredited to state something about versions, in minor units."""
+    attestation_bond_max: Annotated[int, _range(1, 10**15)] = 10**12
+    """The greatest such bond, in minor units; not below the least."""
     admission_lifetime_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
     """How long an approved change of the validator set waits until it can take effect; then it lapses."""
     rejoin_interval_ms: Annotated[int, _range(0, DAY_MS)] = 10 * MINUTE_MS
@@ -133,6 +137,10 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.opaque_bundles is True and not development:
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.opaque_bundles: true is for development networks only"
+            )
+        if self.attestation_bond_min > self.attestation_bond_max:
+            raise InvalidGenesis(
+                "genesis.parameter", "parameters.attestation_bond_min must not be above parameters.attestation_bond_max"
             )
         if self.commitment_age_ms >= self.commitment_lifetime_ms:
             raise InvalidGenesis(

@@ -6,6 +6,7 @@ from typing import Final
 
 from benchmarks.errors import BenchError
 from benchmarks.micro import (  # noqa: F401 - each enters its own
+    operation_entries_attestations,
     operation_entries_charters,
     operation_entries_core,
     operation_entries_decisions,

@@ -43,13 +43,11 @@ from ledger.modules.royalties.pools import owed
 from ledger.modules.royalties.records import DEBTS, OWED, POOLS, STACKS, Entry, creators_pool, narrow
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.state.view import StateView
+from tests.property.attestations_observation_kit import Seen, attestations_in_chain, attestations_in_reference
 from tests.property.charter_observation_kit import reference_charters, seen_charters
 from tests.reference import reputation
 from tests.reference.grants import state_of
 from tests.reference.locks import Thing, lock_of, open_things
-
-Seen = dict[str, dict[Any, Any]]
-"""Table -> key -> value."""
 
 
 def seen_in_reference(state: Any) -> Seen:
@@ -88,6 +86,7 @@ def seen_in_reference(state: Any) -> Seen:
         "flows": reputation.moved(state),
         "reputation": reputation.scores(state, state.now),
         **reference_charters(state),
+        **attestations_in_reference(state),
         **_reference_assets(state),
     }
 
@@ -193,6 +192,7 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         **_chain_assets(view),
         **_chain_sales(view),
         **_chain_disputes(view),
+        **attestations_in_chain(view, now_ms),
     }
 
 

@@ -24,8 +24,10 @@ from primitives.codec import encode
 from primitives.digest import domain, tagged_hash
 from primitives.identifiers import account_to_text
 from primitives.keys import SigningKey
+from tests.property.attestations_observation_kit import Seen
+from tests.property.decisions_kit import deciding_registry
 from tests.property.drawing_kit import Draft, Draw, Notebook, Nothing
-from tests.property.observation_kit import Seen, differences, seen_in_chain, seen_in_reference
+from tests.property.observation_kit import differences, seen_in_chain, seen_in_reference
 from tests.property.situations_kit import SITUATIONS
 from tests.reference import ledger as reference
 from tests.reference.grants import live, may_use, overlap, reserves, state_of
@@ -97,6 +99,8 @@ def random_genesis(seed: int) -> Genesis:
         dispute_voting_ms=(DAY_MS, 60_000)[seed // 8 % 2],
         dispute_appeal_ms=600_000,
         dispute_bond_min=100,
+        attestation_bond_min=1_000,
+        attestation_bond_max=10**7,
     )
 
 
@@ -106,7 +110,8 @@ class Pair:
     def __init__(self, genesis: Genesis, store: Store | None = None, *, lineages: bool = False) -> None:
         self.genesis = genesis
         self.store = store or MemoryStore()
-        self.chain = Chain.open(self.store, genesis)
+        self.registry = deciding_registry()
+        self.chain = Chain.open(self.store, genesis, self.registry)
         self.state = reference.begin(genesis)
         self.notebook = Notebook(lineages=lineages)
         validators = [seed_key(f"validator {index}") for index in range(len(genesis.validators))]
@@ -372,7 +377,7 @@ class Pair:
 
     def replay(self) -> None:
         """X: from genesis, a fresh chain arrives at the same root at every height; and this one opens again."""
-        fresh = Chain.open(MemoryStore(), self.genesis)
+        fresh = Chain.open(MemoryStore(), self.genesis, self.registry)
         for height in range(1, self.chain.height + 1):
             encoded, header = self.chain.encoded_block(height), self.chain.header(height)
             assert encoded is not None
@@ -380,7 +385,7 @@ class Pair:
             replayed = fresh.replay(encoded)
             assert replayed.header.state_root == header.state_root
         assert fresh.head_hash == self.chain.head_hash
-        assert Chain.open(self.store, self.genesis).head_hash == self.chain.head_hash
+        assert Chain.open(self.store, self.genesis, self.registry).head_hash == self.chain.head_hash
         assert network_id(self.genesis) == fresh.network_id
 
 
@@ -417,6 +422,8 @@ def check_escrows(seen: Seen) -> None:
         for bond in ("claim", "answer", "appeal") if row["outcome"] is None else ():
             if row[bond] is not None:
                 expected[tagged_hash("dispute-bond", key + bond.encode())] = row[bond][1]
+    for account, row in seen["accreditations"].items():
+        expected[tagged_hash("attestation-bond", account)] = row["posted"]
     held = {key: amount for key, (_, amount) in seen["escrows"].items() if amount}
     assert held == {key: amount for key, amount in expected.items() if amount}
 

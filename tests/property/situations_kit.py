@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ledger.modules.assets import operations as assets
+from ledger.modules.attestations import operations as attestations
 from ledger.modules.charters import operations as charters
 from ledger.modules.credits import operations as credits
 from ledger.modules.development import operations as development
@@ -25,6 +26,7 @@ from ledger.modules.royalties import operations as royalties
 from ledger.modules.transfers import operations as transfers
 from primitives.identifiers import node_id
 from primitives.keys import SigningKey
+from tests.property import attestations_situations_kit as attesting
 from tests.property import charter_situations_kit as deciding
 from tests.property import dispute_situations_kit as disputing
 from tests.property import license_situations_kit as licensing
@@ -40,6 +42,7 @@ from tests.property.drawing_kit import (
     may_derive,
     reveal_one,
 )
+from tests.reference.decisions import Decide
 
 ED25519 = bytes.fromhex("302a300506032b6570032100")
 """What stands before the key in a node's certificate."""
@@ -277,7 +280,7 @@ def register(draw: Draw) -> Draft:
     operation = assets.Register(
         artifact,
         draw.salt() if draw.rarely(3) else secret.salt,
-        provenance=assets.Provenance(parents_for(draw, account)),
+        provenance=assets.Provenance(parents_for(draw, account), metrics=attesting.claims(draw)),
         creators=creators_for(draw, sender),
         manager=draw.other(sender) if draw.rarely(10) else None,
         visibility="public" if draw.rarely(10) else "licensed",
@@ -299,8 +302,9 @@ def add_version(draw: Draw) -> Draft:
     waiting = {grant["asset"] for grant in draw.state.grants.values() if grant["due"] is not None}
     asset = draw.some([key for key in managed if key in waiting] or managed)
     named = parents_for(draw, draw.some([account, *draw.state.assets[asset]["shares"]]))
-    parents = assets.Provenance(tuple(one for one in named if one.parent != asset or draw.rarely()))
-    return sender, [assets.AddVersion(asset, artifact, secret.salt, parents)]
+    parents = tuple(one for one in named if one.parent != asset or draw.rarely())
+    provenance = assets.Provenance(parents, metrics=attesting.claims(draw))
+    return sender, [assets.AddVersion(asset, artifact, secret.salt, provenance)]
 
 
 def set_alias(draw: Draw) -> Draft:
@@ -409,6 +413,13 @@ SITUATIONS: dict[type, Situation] = {
     market.Settle: Situation(4, sales.settle),
     observers.Register: Situation(4, register_observer),
     observers.Withdraw: Situation(2, withdraw_observer),
+    Decide: Situation(6, attesting.decide),
+    attestations.Evaluate: Situation(14, attesting.evaluate),
+    attestations.Audit: Situation(5, attesting.audit),
+    attestations.Review: Situation(6, attesting.review),
+    attestations.Answer: Situation(3, attesting.answer),
+    attestations.PostBond: Situation(6, attesting.post_bond),
+    attestations.Resign: Situation(1, attesting.resign),
     disputes.File: Situation(8, disputing.file),
     disputes.Answer: Situation(8, disputing.answer),
     disputes.Vote: Situation(18, disputing.vote),

@@ -7,6 +7,7 @@ from typing import Any
 from ledger.modules.assets import operations as ops
 from primitives.quorum import quorum
 from tests.reference import licenses, royalties, usage
+from tests.reference.attestations import check_claims
 from tests.reference.charter_rules import adopt, check_charter
 from tests.reference.grants import exclusive_over, known_grant, sole_owner, state_of
 from tests.reference.guards import check_alias_unguarded, check_unguarded
@@ -70,9 +71,10 @@ def check_artifact(state: Any, artifact: ops.Artifact, kind: str, own: bytes | N
     need(state.tensors.get(artifact.tensors_digest, (own, 0))[0] == own, "assets.tensors_claimed")
 
 
-def write_version(call: Call, asset_id: bytes, artifact: ops.Artifact) -> None:
+def write_version(call: Call, asset_id: bytes, artifact: ops.Artifact, metrics: tuple[ops.Metric, ...]) -> None:
     versions = call.state.assets[asset_id]["versions"]
-    versions.append({"cid": artifact.cid, "available": None, "held": set()})
+    claims = [(one.name, one.value_ppm, one.tolerance_ppm, one.dataset, one.dataset_version) for one in metrics]
+    versions.append({"cid": artifact.cid, "available": None, "held": set(), "claims": claims})
     call.state.claims.setdefault(artifact.cid, (asset_id, len(versions)))
     if artifact.tensors_digest is not None:
         call.state.tensors.setdefault(artifact.tensors_digest, (asset_id, len(versions)))
@@ -99,6 +101,7 @@ def creators_of(call: Call, named: tuple[tuple[bytes, int], ...]) -> dict[bytes,
 def register(call: Call, operation: ops.Register) -> None:
     artifact, state = operation.artifact, call.state
     check_artifact(state, artifact, operation.kind, None)
+    check_claims(state, operation.provenance.metrics)
     reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt, artifact.tensors_digest))
     asset_id = ops.asset_id(state.network, call.sender, artifact.cid)
     manager = operation.manager or call.sender
@@ -134,7 +137,7 @@ def register(call: Call, operation: ops.Register) -> None:
         "recalls": 0,
     }
     derive(call, asset_id, call.sender, operation.provenance.derivations)
-    write_version(call, asset_id, artifact)
+    write_version(call, asset_id, artifact, operation.provenance.metrics)
     if operation.charter is not None:
         adopt(call, asset_id, operation.charter, 0)
 
@@ -143,10 +146,11 @@ def add_version(call: Call, operation: ops.AddVersion) -> None:
     asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
     check_artifact(call.state, operation.artifact, asset["kind"], operation.asset)
+    check_claims(call.state, operation.provenance.metrics)
     artifact = operation.artifact
     reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt, artifact.tensors_digest))
     derive(call, operation.asset, sole_owner(asset), operation.provenance.derivations)
-    write_version(call, operation.asset, operation.artifact)
+    write_version(call, operation.asset, operation.artifact, operation.provenance.metrics)
 
 
 def derive(call: Call, child: bytes, owner: bytes | None, parents: tuple[ops.Derivation, ...]) -> None:

@@ -13,8 +13,10 @@ from ledger.modules.royalties.operations import Withdraw
 from primitives.identifiers import key_from_text
 from tests.reference import (
     assets,
+    attestations,
     charters,
     credits,
+    decisions,
     disputes,
     licenses,
     market,
@@ -35,6 +37,8 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **renewals.OPERATIONS,
     **transfers.OPERATIONS,
     **market.OPERATIONS,
+    **attestations.OPERATIONS,
+    **decisions.OPERATIONS,
     **disputes.OPERATIONS,
     **charters.OPERATIONS,
     **observers.OPERATIONS,
@@ -47,6 +51,7 @@ DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **usage.DEADLINES,
     **transfers.DEADLINES,
     **market.DEADLINES,
+    **attestations.DEADLINES,
     **disputes.DEADLINES,
     **charters.DEADLINES,
 }
@@ -112,6 +117,7 @@ def begin(genesis: Genesis) -> Any:
         voting_time=parameters.dispute_voting_ms,
         appeal_time=parameters.dispute_appeal_ms,
         bond_min=parameters.dispute_bond_min,
+        attestation_bonds=(parameters.attestation_bond_min, parameters.attestation_bond_max),
         organizations=sorted(organization.id for organization in genesis.organizations),
         executed=set(),
         validators=[validator_account(network, validator) for validator in genesis.validators],

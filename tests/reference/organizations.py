@@ -28,6 +28,10 @@ SIGNED_BY_OPERATORS = {
     "licenses.approve_derivatives",
     "licenses.report_usage",
     "licenses.set_seats",
+    "attestations.evaluate",
+    "attestations.audit",
+    "attestations.review",
+    "attestations.answer",
 }
 GIVES_AWAY = {
     # What pays, hands on, gives up or grants to others what an account has: not while its recovery freezes that.
@@ -50,6 +54,11 @@ GIVES_AWAY = {
     "market.bid",
     "market.open_dutch_auction",
     "market.take",
+    "attestations.evaluate",
+    "attestations.audit",
+    "attestations.review",
+    "attestations.post_bond",
+    "attestations.resign",
     "disputes.file",
     "disputes.appeal",
     "disputes.lift",

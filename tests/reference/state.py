@@ -22,7 +22,9 @@ BPS = 10_000
 TREASURY = tagged_hash("treasury", b"")
 TABLES = (
     "accounts",
+    "accreditations",
     "assets",
+    "answers",
     "auctions",
     "balances",
     "bought",
@@ -47,6 +49,7 @@ TABLES = (
     "recoveries",
     "seats",
     "share_sales",
+    "statements",
     "tensors",
     "terms",
     "transfers",

@@ -26,6 +26,7 @@ from ledger.genesis import (
     validator_account,
 )
 from ledger.modules.assets import operations as assets
+from ledger.modules.credits import accounting
 from ledger.modules.credits.accounting import balance, total
 from ledger.modules.credits.records import ESCROWS, SUPPLY, TREASURY
 from ledger.modules.licenses import operations as licenses
@@ -422,6 +423,8 @@ def check_locks(world: World) -> None:
 def check_escrows(world: World) -> None:
     """Each escrow is of exactly one grant, gift, offer, best bid or bond, in full, and will end by a deadline.
     Deposits and disputed payments are looked at elsewhere."""
+    from ledger.modules.attestations.records import ACCREDITATIONS
+    from ledger.modules.attestations.records import bond_escrow as bond_name
     from ledger.modules.disputes.records import DISPUTES, bond_escrow
     from ledger.modules.licenses.records import GRANTS
     from ledger.modules.licenses.usage import deposit_id
@@ -448,5 +451,9 @@ def check_escrows(world: World) -> None:
             for name, part in said.items()
             if part is not None and part.bond and dispute.outcome is None
         ]
-    others = [(key, row) for key, row in ESCROWS.items(view) if key not in deposits | disputed]
+    bonds = {bond_name(account): record for account, record in ACCREDITATIONS.items(view)}
+    for account, record in ACCREDITATIONS.items(view):
+        assert accounting.held(view, bond_name(account)) == record.posted
+        assert (account in ends) == (record.ended is None or record.bond_until_ms is not None)
+    others = [(key, row) for key, row in ESCROWS.items(view) if key not in deposits | disputed | bonds.keys()]
     assert sorted(expected) == sorted((key, row.payer, row.amount) for key, row in others)

@@ -35,6 +35,10 @@ OPERATOR_OPERATIONS = {
     "licenses.approve_derivatives",
     "licenses.report_usage",
     "licenses.set_seats",
+    "attestations.evaluate",
+    "attestations.audit",
+    "attestations.review",
+    "attestations.answer",
 }
 
 

@@ -13,6 +13,7 @@ import msgspec
 from ledger.modules.assets.charter import Charter
 from ledger.modules.fields import (
     AMOUNT_MAX,
+    PPM,
     Alias,
     Amount,
     Bytes32,
@@ -58,6 +59,12 @@ class Metric(Part, frozen=True):
     name: Code
     value_ppm: PartsPerMillion
     """Parts per million: an accuracy of 0.9731 is 973_100."""
+    tolerance_ppm: Annotated[int, msgspec.Meta(ge=0, le=PPM)] = 0
+    """By how much a re-evaluation may differ and still reproduce it."""
+    dataset: Bytes32 | None = None
+    """The registered data set that it was measured on. What names none, nobody can reproduce or contradict."""
+    dataset_version: VersionNumber | None = None
+    """Of the data set, where there is one."""
 
 
 class Provenance(Part, frozen=True):

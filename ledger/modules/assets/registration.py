@@ -9,6 +9,7 @@ import msgspec
 from ledger.errors import OperationError
 from ledger.modules.assets import events
 from ledger.modules.assets.cid_text import check_cid
+from ledger.modules.assets.claims import check_claims
 from ledger.modules.assets.commitments import CommitmentBook
 from ledger.modules.assets.labels import check_labels
 from ledger.modules.assets.lineage import derive
@@ -58,6 +59,7 @@ def register(context: Context, operation: Register) -> None:
     """Register an asset with its first version. Its id is `asset_id(network, sender, CID)`."""
     artifact = operation.artifact
     _check_artifact(context, artifact, operation.kind)
+    check_claims(context.view, operation.provenance.metrics)
     _reveal(context, artifact, operation.salt)
     identifier = asset_id(context.network_id, context.sender, artifact.cid)
     assert ASSETS.get(context.view, identifier) is None  # the artifact would be claimed
@@ -105,6 +107,7 @@ def add_version(context: Context, operation: AddVersion) -> None:
         raise OperationError("assets.not_manager", "only the asset's manager adds versions")
     artifact = operation.artifact
     _check_artifact(context, artifact, asset.kind, own=operation.asset)
+    check_claims(context.view, operation.provenance.metrics)
     _reveal(context, artifact, operation.salt)
     number = asset.versions + 1
     owner = sole_owner(context.view, operation.asset)

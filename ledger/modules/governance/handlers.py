@@ -17,6 +17,7 @@ from ledger.modules.governance.records import (
     OPEN_PROPOSALS_MAX,
     PROPOSALS,
     VOTING_END,
+    AccreditationChange,
     ArtifactChange,
     Change,
     CreditChange,
@@ -84,7 +85,7 @@ def _subject(change: Change) -> str:
     """Name the organization, the account or the artifact that a change is of."""
     if isinstance(change, ArtifactChange):
         return change.artifact
-    if isinstance(change, RecoverAccount):
+    if isinstance(change, RecoverAccount | AccreditationChange):
         return change.account.hex()
     if isinstance(change, CreditChange):
         return "" if change.account is None else change.account.hex()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from ledger.modules.governance import admission, artifacts, members, operations, parameters, treasury
+from ledger.modules.governance import accreditations, admission, artifacts, members, operations, parameters, treasury
 from ledger.modules.module import Context
 
 Threshold = Literal["all", "voters"]
@@ -55,9 +55,17 @@ def _take_artifact(context: Context, proposal: bytes, change: Any) -> int:
     return 0
 
 
+def _accredit(context: Context, proposal: bytes, change: Any) -> int:
+    accreditations.bring_about(context, proposal, change)
+    return 0
+
+
 _VALIDATORS: Final = Kind(admission.require_admissible, admission.admit)
 _MEMBERS: Final = _plain(members.require_possible, members.bring_about)
 _ARTIFACTS: Final = Kind(lambda context, _proposal, change: artifacts.require_possible(context, change), _take_artifact)
+_ACCREDITATIONS: Final = Kind(
+    lambda context, _proposal, change: accreditations.require_possible(context, change), _accredit
+)
 _SUPPLY: Final = _plain(treasury.require_possible, treasury.bring_about, "all", "decision_delay_ms")
 
 KINDS: Final[Mapping[type, Kind]] = {
@@ -72,6 +80,10 @@ KINDS: Final[Mapping[type, Kind]] = {
     operations.RecoverAccount: _MEMBERS,
     operations.TakeDown: _ARTIFACTS,
     operations.RestoreArtifact: _ARTIFACTS,
+    operations.Accredit: _ACCREDITATIONS,
+    operations.SuspendAccreditation: _ACCREDITATIONS,
+    operations.ReinstateAccreditation: _ACCREDITATIONS,
+    operations.EndAccreditation: _ACCREDITATIONS,
     operations.SetParameters: _plain(parameters.require_possible, parameters.bring_about, "all", "decision_delay_ms"),
     operations.Mint: _SUPPLY,
     operations.Burn: _SUPPLY,

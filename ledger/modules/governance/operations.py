@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.genesis import Address, Name, Slug
 from ledger.modules.assets.records import TakedownReason
+from ledger.modules.attestations.records import AttestorRole, Tier
 from ledger.modules.fields import (
     Bytes32,
     CertificateBytes,
@@ -18,6 +19,7 @@ from ledger.modules.fields import (
     PositiveAmount,
     Salt,
     ShortText,
+    TimeMs,
 )
 from ledger.modules.organizations.operations import Quota
 
@@ -172,6 +174,37 @@ class Pay(Part, frozen=True, tag="pay"):
     amount: PositiveAmount
 
 
+class Accredit(Part, frozen=True, tag="accredit"):
+    """Let an account state what versions reach, or what an audit came to, from when it has put a bond up. Of an account
+    that is accredited already it takes the place of what was decided before."""
+
+    account: Bytes32
+    roles: Annotated[tuple[AttestorRole, ...], msgspec.Meta(min_length=1, max_length=2)]
+    tier: Tier
+    bond: PositiveAmount
+    """Units, within the parameters `attestation_bond_min` and `attestation_bond_max`."""
+    until_ms: TimeMs
+
+
+class SuspendAccreditation(Part, frozen=True, tag="suspend_accreditation"):
+    """Let an account state nothing new. What it has stated stays, and does not count meanwhile."""
+
+    account: Bytes32
+
+
+class ReinstateAccreditation(Part, frozen=True, tag="reinstate_accreditation"):
+    """End the suspension of an accreditation: what the account has stated counts again."""
+
+    account: Bytes32
+
+
+class EndAccreditation(Part, frozen=True, tag="end_accreditation"):
+    """End an account's accreditation for good. What it has stated stays, and counts no more; the bond stays as long as
+    a dispute may take."""
+
+    account: Bytes32
+
+
 class Propose(Operation, frozen=True, tag="governance.propose"):
     """Propose a change to all organizations. Whoever proposes votes like everybody else, by a vote."""
 
@@ -191,6 +224,10 @@ class Propose(Operation, frozen=True, tag="governance.propose"):
         | Mint
         | Burn
         | Pay
+        | Accredit
+        | SuspendAccreditation
+        | ReinstateAccreditation
+        | EndAccreditation
     )
     """Those of validators wait for the end of the epoch, those of parameters and credits for a delay; all others take
     effect with the vote that decides."""

@@ -11,18 +11,22 @@ from ledger.modules import texts
 from ledger.modules.fields import Result
 from ledger.modules.governance.kinds import kind_of
 from ledger.modules.governance.operations import (
+    Accredit,
     AddValidator,
     AdmitOrganization,
     Burn,
+    EndAccreditation,
     Founding,
     Mint,
     Pay,
     RecoverAccount,
+    ReinstateAccreditation,
     RekeyValidator,
     RemoveValidator,
     RestoreArtifact,
     SetParameters,
     SetQuota,
+    SuspendAccreditation,
     TakeDown,
 )
 from ledger.modules.governance.parameters import FIXED
@@ -70,6 +74,11 @@ class ChangeResult(Result, frozen=True):
     """What is set to what."""
     amount: int | None = None
     """Minor units that are minted, burned or paid. Without an `account`, of the treasury."""
+    roles: tuple[str, ...] = ()
+    """Of an accreditation, as the next three."""
+    tier: int | None = None
+    bond: int | None = None
+    until_ms: int | None = None
 
 
 class ProposalResult(Result, frozen=True):
@@ -227,6 +236,17 @@ def _change(network_id: bytes, change: Change) -> ChangeResult:
         case Mint() | Burn() | Pay():
             account = None if change.account is None else account_to_text(AccountId(change.account))
             return ChangeResult(kind, account=account, amount=change.amount)
+        case Accredit():
+            return ChangeResult(
+                kind,
+                account=account_to_text(AccountId(change.account)),
+                roles=change.roles,
+                tier=change.tier,
+                bond=change.bond,
+                until_ms=change.until_ms,
+            )
+        case SuspendAccreditation() | ReinstateAccreditation() | EndAccreditation():
+            return ChangeResult(kind, account=account_to_text(AccountId(change.account)))
         case _:
             return ChangeResult(kind, organization=change.organization)
 

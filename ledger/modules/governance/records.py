@@ -10,12 +10,15 @@ from typing import Final, Literal
 
 from ledger.modules.fields import Bytes32, Marker, Record, TimeMs
 from ledger.modules.governance.operations import (
+    Accredit,
     AddValidator,
     AdmitOrganization,
     Burn,
+    EndAccreditation,
     Mint,
     Pay,
     RecoverAccount,
+    ReinstateAccreditation,
     ReinstateOrganization,
     RekeyValidator,
     RemoveOrganization,
@@ -23,6 +26,7 @@ from ledger.modules.governance.operations import (
     RestoreArtifact,
     SetParameters,
     SetQuota,
+    SuspendAccreditation,
     SuspendOrganization,
     TakeDown,
 )
@@ -50,7 +54,9 @@ SupplyChange = Mint | Burn
 CreditChange = SupplyChange | Pay
 DelayedChange = SetParameters | CreditChange
 """Takes effect after a delay, in which it can be stopped."""
-Change = ValidatorChange | MemberChange | ArtifactChange | DelayedChange
+AccreditationChange = Accredit | SuspendAccreditation | ReinstateAccreditation | EndAccreditation
+"""Takes effect at once."""
+Change = ValidatorChange | MemberChange | ArtifactChange | DelayedChange | AccreditationChange
 State = Literal["open", "approved", "rejected", "expired", "lapsed", "waiting", "executed", "failed", "stopped"]
 
 

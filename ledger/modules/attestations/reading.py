@@ -1,0 +1,203 @@
+"""What counts of what was said about a version: a pure function of the records and of block time.
+
+A statement counts while it is its organization's newest about the same thing, has neither expired nor been refuted, and
+its attestor's accreditation holds; and only if the organization has no interest in the asset. Where the newest does not
+count, nothing of its organization does: no older one takes its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from ledger.modules.assets.operations import Metric
+from ledger.modules.assets.reads import ownership
+from ledger.modules.assets.records import ASSETS, VERSIONS, Asset, version_part
+from ledger.modules.attestations.accreditation import is_active
+from ledger.modules.attestations.operations import LESS_IS_BETTER, METRICS, Evaluate, MetricName, Review, Verdict
+from ledger.modules.attestations.records import (
+    ACCREDITATIONS,
+    AUDIT_HEADS,
+    AUDITED,
+    EVALUATED,
+    EVALUATION_HEADS,
+    REVIEW_HEADS,
+    AttestorRole,
+    Audited,
+    Evaluated,
+    Statement,
+    measured_parts,
+    subject_parts,
+)
+from ledger.modules.organizations.accounts import membership, organization_of
+from ledger.state.view import Readable
+
+NOBODY: Final[frozenset[str]] = frozenset()
+
+
+class ClaimStanding(NamedTuple):
+    """What an owner claims of a version, and what others have found."""
+
+    metric: str
+    claimed_ppm: int
+    tolerance_ppm: int
+    dataset: bytes | None
+    """Asset id; a claim that names none can be neither reproduced nor contradicted."""
+    dataset_version: int | None
+    reproduced: int
+    """Organizations whose statement is within the tolerance."""
+    contradicted: int
+    """Organizations whose statement is not."""
+
+
+def interested(view: Readable, asset: bytes) -> frozenset[str]:
+    """Return the organizations that have an interest in an existing asset: of its owners, however small their shares,
+    of its creators, who earn by resales, of its manager, and of who registered it. Nobody there attests it."""
+    record = ASSETS.get(view, asset)
+    assert record is not None
+    return organizations_interested(view, asset, record)
+
+
+def organizations_interested(view: Readable, asset: bytes, record: Asset) -> frozenset[str]:
+    """Return the same where the asset's record is at hand."""
+    accounts = {share.account for share in (*ownership(view, asset).shares, *record.creators)} | {record.manager}
+    return frozenset({organization_of(view, account) for account in accounts} | {record.organization})
+
+
+def reproduces(claim: Metric, value_ppm: int) -> bool:
+    """Tell whether a measured value is what the owner claims, within the tolerance that the claim states."""
+    return abs(value_ppm - claim.value_ppm) <= claim.tolerance_ppm
+
+
+def reaches(metric: MetricName, value_ppm: int, bound_ppm: int) -> bool:
+    """Tell whether a value is at least as good as a bound."""
+    return value_ppm <= bound_ppm if metric in LESS_IS_BETTER else value_ppm >= bound_ppm
+
+
+def claims_of(view: Readable, asset: bytes, version: int, *, at_ms: int) -> tuple[ClaimStanding, ...]:
+    """Return the claims of an existing version in their order, as they stand at block time `at_ms`.
+
+    It reads one record an organization for each claim, whatever was said before.
+    """
+    record = VERSIONS.get(view, asset, version_part(version))
+    assert record is not None
+    claims = record.provenance.metrics
+    concerned = interested(view, asset) if any(claim.dataset is not None for claim in claims) else NOBODY
+    standings = []
+    for claim in claims:
+        reproduced = contradicted = 0
+        if claim.dataset is not None and claim.dataset_version is not None and claim.name in METRICS:
+            subject = (asset, version, claim.name, claim.dataset, claim.dataset_version)
+            for _, said in _evaluations(view, subject, concerned, at_ms):
+                if reproduces(claim, said.value_ppm):
+                    reproduced += 1
+                else:
+                    contradicted += 1
+        standings.append(
+            ClaimStanding(
+                claim.name,
+                claim.value_ppm,
+                claim.tolerance_ppm,
+                claim.dataset,
+                claim.dataset_version,
+                reproduced,
+                contradicted,
+            )
+        )
+    return tuple(standings)
+
+
+def confirming(
+    view: Readable,
+    asset: bytes,
+    version: int,
+    metric: MetricName,
+    dataset: bytes,
+    dataset_version: int,
+    at_least_ppm: int,
+    *,
+    at_ms: int,
+) -> int:
+    """Return how many organizations state that an existing asset's version reaches `at_least_ppm` on a data set; at
+    most that, where less is better."""
+    concerned = interested(view, asset)
+    subject = (asset, version, metric, dataset, dataset_version)
+    found = _evaluations(view, subject, concerned, at_ms)
+    return sum(1 for _, said in found if reaches(metric, said.value_ppm, at_least_ppm))
+
+
+def verdicts(view: Readable, asset: bytes, version: int, *, at_ms: int) -> Mapping[Verdict, int]:
+    """Return how many organizations' audits of an existing asset's version came to each verdict."""
+    concerned = interested(view, asset)
+    counts: Counter[Verdict] = Counter()
+    for key, said in AUDITED.items(view, asset, version_part(version)):
+        if _counts(view, key, said, "audit", concerned, at_ms):
+            counts[said.verdict] += 1
+    return counts
+
+
+def reproductions(claims: tuple[ClaimStanding, ...]) -> tuple[int, int]:
+    """Sum a version's claims up: `reproduced` by how many organizations the least reproduced one of those is that name
+    a data set, `contradicted` by how many the most contradicted one."""
+    measurable = [claim for claim in claims if claim.dataset is not None]
+    if not measurable:
+        return 0, 0
+    return min(claim.reproduced for claim in measurable), max(claim.contradicted for claim in measurable)
+
+
+def counts(view: Readable, identifier: bytes, statement: Statement, *, at_ms: int) -> bool:
+    """Tell whether a statement counts at block time `at_ms`."""
+    said = statement.said
+    if isinstance(said, Review):
+        return statement.refuted_by is None and latest_of(view, statement) == identifier
+    organization = statement.organization.encode("ascii")
+    latest: Evaluated | Audited | None
+    role: AttestorRole
+    if isinstance(said, Evaluate):
+        role, latest = "evaluate", EVALUATED.get(view, *subject_parts(said), organization)
+    else:
+        role, latest = "audit", AUDITED.get(view, *subject_parts(said), organization)
+    if latest is None or latest.statement != identifier:
+        return False
+    return _counts(view, organization, latest, role, interested(view, statement.asset), at_ms)
+
+
+def latest_of(view: Readable, statement: Statement) -> bytes:
+    """Return the id of the latest statement of the same attestor about the same: another one than that of an existing
+    statement which it has superseded."""
+    said = statement.said
+    if isinstance(said, Review):
+        reviewed = REVIEW_HEADS.get(view, said.grant)
+        assert reviewed is not None
+        return reviewed.statement
+    heads = EVALUATION_HEADS if isinstance(said, Evaluate) else AUDIT_HEADS
+    head = heads.get(view, statement.attestor, *subject_parts(said))
+    assert head is not None
+    return head.statement
+
+
+def _evaluations(
+    view: Readable, subject: tuple[bytes, int, MetricName, bytes, int], concerned: frozenset[str], at_ms: int
+) -> Iterator[tuple[bytes, Evaluated]]:
+    for key, said in EVALUATED.items(view, *measured_parts(*subject)):
+        if _counts(view, key, said, "evaluate", concerned, at_ms):
+            yield key, said
+
+
+def _counts(
+    view: Readable,
+    organization: bytes,
+    said: Evaluated | Audited,
+    role: AttestorRole,
+    concerned: frozenset[str],
+    at_ms: int,
+) -> bool:
+    """Tell whether what an organization said last counts now."""
+    name = organization.decode("ascii")
+    if name in concerned or (said.until_ms is not None and at_ms >= said.until_ms):
+        return False
+    record = ACCREDITATIONS.get(view, said.attestor)
+    if record is None or role not in record.roles or not is_active(record, at_ms):
+        return False
+    return membership(view, name) != "removed"

@@ -1,0 +1,301 @@
+"""Stating, superseding, answering and refuting. Nothing that was said is ever deleted."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ledger.errors import OperationError
+from ledger.modules.assets.cid_text import check_cid
+from ledger.modules.assets.reads import ownership, require_asset, require_version
+from ledger.modules.assets.records import Version, version_part
+from ledger.modules.assets.takedowns import require_up
+from ledger.modules.attestations import accreditation, events
+from ledger.modules.attestations.operations import Answer, Audit, Evaluate, Review, statement_id
+from ledger.modules.attestations.reading import organizations_interested
+from ledger.modules.attestations.records import (
+    ANSWERS,
+    AUDIT_HEADS,
+    AUDITED,
+    BY_ATTESTOR,
+    BY_VERSION,
+    EVALUATED,
+    EVALUATION_HEADS,
+    REVIEW_HEADS,
+    STATEMENTS,
+    Answered,
+    Audited,
+    Evaluated,
+    Head,
+    ReviewHead,
+    Statement,
+    subject_parts,
+)
+from ledger.modules.fields import MARKER
+from ledger.modules.licenses.grants import paid, require_grant, require_terms
+from ledger.modules.module import Context
+from ledger.modules.organizations import quota
+from ledger.modules.organizations.accounts import sender_organization
+from ledger.state.view import Table
+
+_Entry: TypeAlias = tuple[Table[Any], Any, tuple[bytes, ...]]
+"""A table, a record, and the parts of its key."""
+
+
+def evaluate(context: Context, operation: Evaluate) -> None:
+    """State what a version reaches."""
+    accredited = accreditation.require_active(context, "evaluate")
+    organization = accredited.organization
+    version = _require_subject(context, organization, operation.asset, operation.version)
+    # Who has never had the bytes cannot have measured anything.
+    require_up(context.view, version)
+    if require_asset(context.view, operation.dataset).kind != "dataset":
+        raise OperationError("attestations.not_a_dataset", f"asset {operation.dataset.hex()} is no data set")
+    require_up(context.view, require_version(context.view, operation.dataset, operation.dataset_version))
+    _check_text(operation.report)
+    _check_until(context, operation.until_ms)
+    subject = subject_parts(operation)
+    own = (context.sender, *subject)
+    _require_superseding(EVALUATION_HEADS.get(context.view, *own), operation.supersedes)
+    identifier = statement_id(context.transaction_id, operation)
+    statement = Statement(
+        context.sender,
+        organization,
+        operation.asset,
+        operation.version,
+        operation,
+        accredited.tier,
+        context.block_time_ms,
+    )
+    latest = Evaluated(identifier, context.sender, operation.value_ppm, operation.until_ms)
+    _enter(
+        context,
+        identifier,
+        statement,
+        (EVALUATION_HEADS, Head(identifier), own),
+        (EVALUATED, latest, (*subject, organization.encode("ascii"))),
+    )
+    context.emit(
+        events.Evaluated(
+            identifier,
+            context.sender,
+            operation.asset,
+            operation.version,
+            operation.metric,
+            operation.value_ppm,
+            operation.dataset,
+            operation.dataset_version,
+            operation.supersedes,
+        )
+    )
+
+
+def audit(context: Context, operation: Audit) -> None:
+    """State what an audit came to. What is taken down can still be found to be what it was taken down for."""
+    accredited = accreditation.require_active(context, "audit")
+    organization = accredited.organization
+    _require_subject(context, organization, operation.asset, operation.version)
+    _check_text(operation.report)
+    _check_until(context, operation.until_ms)
+    subject = subject_parts(operation)
+    own = (context.sender, *subject)
+    _require_superseding(AUDIT_HEADS.get(context.view, *own), operation.supersedes)
+    identifier = statement_id(context.transaction_id, operation)
+    statement = Statement(
+        context.sender,
+        organization,
+        operation.asset,
+        operation.version,
+        operation,
+        accredited.tier,
+        context.block_time_ms,
+    )
+    latest = Audited(identifier, context.sender, operation.verdict, operation.until_ms)
+    _enter(
+        context,
+        identifier,
+        statement,
+        (AUDIT_HEADS, Head(identifier), own),
+        (AUDITED, latest, (*subject, organization.encode("ascii"))),
+    )
+    context.emit(
+        events.Audited(
+            identifier,
+            context.sender,
+            operation.asset,
+            operation.version,
+            operation.verdict,
+            operation.supersedes,
+        )
+    )
+
+
+def review(context: Context, operation: Review) -> None:
+    """Rate what a grant of the sender was paid for. The license stays, whatever the rating."""
+    grant = require_grant(context.view, operation.grant)
+    if grant.licensee != context.sender:
+        raise OperationError("attestations.not_licensee", "only the licensee of the grant reviews what it is for")
+    organization = sender_organization(context)
+    _require_subject(context, organization, grant.asset, operation.version)
+    if grant.exempt or paid(grant, require_terms(context.view, grant.terms)) == 0:
+        # Bought within one organization, free, still in escrow, in dispute about its price, or paid back.
+        raise OperationError("attestations.not_paid", "nothing has been paid out for the grant, and stayed so")
+    _check_text(operation.text)
+    head = REVIEW_HEADS.get(context.view, operation.grant)
+    if head is not None and head.attestor != context.sender:
+        raise OperationError("attestations.already_reviewed", "an earlier licensee has reviewed under this grant")
+    _require_superseding(head, operation.supersedes)
+    identifier = statement_id(context.transaction_id, operation)
+    statement = Statement(
+        context.sender, organization, grant.asset, operation.version, operation, 0, context.block_time_ms
+    )
+    _enter(context, identifier, statement, (REVIEW_HEADS, ReviewHead(identifier, context.sender), (operation.grant,)))
+    context.emit(
+        events.Reviewed(
+            identifier,
+            context.sender,
+            grant.asset,
+            operation.version,
+            operation.grant,
+            operation.rating_ppm,
+            operation.supersedes,
+        )
+    )
+
+
+def answer(context: Context, operation: Answer) -> None:
+    """Answer a statement about an asset of the sender's."""
+    statement = require_statement(context, operation.statement)
+    asset = require_asset(context.view, statement.asset)
+    owners = {share.account for share in ownership(context.view, statement.asset).shares}
+    if context.sender != asset.manager and context.sender not in owners:
+        raise OperationError("attestations.not_concerned", "only an owner or the manager of the asset answers")
+    if ANSWERS.get(context.view, operation.statement, context.sender) is not None:
+        raise OperationError("attestations.already_answered", "the account has answered this statement")
+    _check_text(operation.text)
+    organization = sender_organization(context)
+    record = Answered(organization, operation.text, context.block_time_ms)
+    quota.store(context, organization, ANSWERS, record, operation.statement, context.sender)
+    context.emit(events.Answered(operation.statement, statement.asset, context.sender, operation.text))
+
+
+# --- what disputes ask for
+
+
+def require_statement(context: Context, identifier: bytes) -> Statement:
+    """Return a statement's record. Raises `attestations.unknown_statement`."""
+    record = STATEMENTS.get(context.view, identifier)
+    if record is None:
+        raise OperationError("attestations.unknown_statement", f"no statement {identifier.hex()}")
+    return record
+
+
+def require_refutable(context: Context, identifier: bytes, amount: int) -> Statement:
+    """Return a statement that may be disputed, for `amount` units of its attestor's bond.
+
+    Raises:
+        OperationError: `attestations.unknown_statement`, `attestations.already_refuted` or
+            `attestations.beyond_the_bond`.
+    """
+    statement = require_statement(context, identifier)
+    if statement.refuted_by is not None:
+        raise OperationError("attestations.already_refuted", "the statement was found to be false already")
+    up = accreditation.posted(context, statement.attestor) if _is_bonded(statement) else 0
+    if amount > up:
+        raise OperationError("attestations.beyond_the_bond", f"{up} units answer for the statement")
+    return statement
+
+
+def hold(context: Context, identifier: bytes) -> None:
+    """Keep the bond that answers for an existing statement up until `release`."""
+    statement = require_statement(context, identifier)
+    if _is_bonded(statement):
+        accreditation.dispute_opened(context, statement.attestor)
+
+
+def release(context: Context, identifier: bytes) -> None:
+    """End what `hold` began. Never raises."""
+    statement = require_statement(context, identifier)
+    if _is_bonded(statement):
+        accreditation.dispute_closed(context, statement.attestor)
+
+
+def refute(context: Context, identifier: bytes, dispute: bytes, recipient: bytes, amount: int) -> int:
+    """Find an existing statement to be false: it counts no more, and `recipient` gets `amount` of the bond, or what is
+    up of it. Return what it got. Never raises."""
+    statement = require_statement(context, identifier)
+    if statement.refuted_by is None:
+        refuted = msgspec.structs.replace(statement, refuted_by=dispute)
+        quota.store(context, statement.organization, STATEMENTS, refuted, identifier, enforced=False)
+        _count_no_more(context, identifier, statement)
+        context.emit(events.Refuted(identifier, statement.asset, statement.attestor, dispute))
+    if not _is_bonded(statement):
+        return 0
+    return accreditation.forfeit(context, statement.attestor, dispute, recipient, amount)
+
+
+# --- the rest
+
+
+def _require_subject(context: Context, organization: str, asset: bytes, number: int) -> Version:
+    """Return a version that the sender's organization has no interest in. What is retired is still used, and spoken
+    of."""
+    record = require_asset(context.view, asset)
+    version = require_version(context.view, asset, number)
+    if organization in organizations_interested(context.view, asset, record):
+        raise OperationError("attestations.interested", f"{organization} has an interest in the asset")
+    return version
+
+
+def _enter(context: Context, identifier: bytes, statement: Statement, *latest: _Entry) -> None:
+    """Write a statement, and `latest` in place of what was the latest about the same."""
+    organization = statement.organization
+    fresh: list[_Entry] = [
+        (STATEMENTS, statement, (identifier,)),
+        (BY_VERSION, MARKER, (statement.asset, version_part(statement.version), identifier)),
+        (BY_ATTESTOR, MARKER, (context.sender, identifier)),
+    ]
+    for table, record, parts in latest:
+        if context.view.get(table.key(*parts)) is None:
+            fresh.append((table, record, parts))
+        else:
+            quota.store(context, organization, table, record, *parts)
+    quota.create(context, organization, *fresh)
+
+
+def _require_superseding(head: Head | ReviewHead | None, named: bytes | None) -> None:
+    """Check that a statement names the sender's latest about the same, where there is one: a chain, in which nothing is
+    skipped."""
+    latest = None if head is None else head.statement
+    if latest == named:
+        return
+    if latest is None:
+        raise OperationError("attestations.supersedes", "the sender has stated nothing about this before")
+    raise OperationError("attestations.supersedes", f"the sender's latest statement about this is {latest.hex()}")
+
+
+def _count_no_more(context: Context, identifier: bytes, statement: Statement) -> None:
+    """Take away what an organization said last, where it is this statement."""
+    said, organization = statement.said, statement.organization
+    if isinstance(said, Review):
+        return
+    table: Table[Any] = EVALUATED if isinstance(said, Evaluate) else AUDITED
+    parts = (*subject_parts(said), organization.encode("ascii"))
+    latest = table.get(context.view, *parts)
+    if latest is not None and latest.statement == identifier:
+        quota.remove(context, organization, table, *parts)
+
+
+def _is_bonded(statement: Statement) -> bool:
+    return not isinstance(statement.said, Review)
+
+
+def _check_text(cid: str | None) -> None:
+    if cid is not None:
+        check_cid(cid, "attestations.text")
+
+
+def _check_until(context: Context, until_ms: int | None) -> None:
+    if until_ms is not None and until_ms <= context.block_time_ms:
+        raise OperationError("attestations.until", "a statement counts until a time that is ahead")

@@ -13,7 +13,7 @@ from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.session import Session, pairs, with_session
 
 if TYPE_CHECKING:
-    from ledger.modules.assets.operations import Provenance
+    from ledger.modules.assets.operations import Metric, Provenance
     from ledger.operations import Operation
 
 KINDS = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
@@ -34,6 +34,16 @@ def provenance_options(function: Any) -> Any:
             click.option("--hyperparameter", "hyperparameters", multiple=True, metavar="NAME=VALUE"),
             click.option("--preprocessing", multiple=True, metavar="STEP", help="In order; may be repeated."),
             click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="Kept in millionths."),
+            click.option(
+                "--measured-on",
+                metavar="ASSET:VERSION",
+                help="The registered data set on which the metrics were measured: others can measure them again.",
+            ),
+            click.option(
+                "--tolerance",
+                metavar="NUMBER",
+                help="By how much another's value may differ and still reproduce a metric; kept in millionths.",
+            ),
             click.option("--code-version", default="", help="Of the code that made it."),
         ]
     ):
@@ -88,11 +98,13 @@ def read_provenance(
     hyperparameters: tuple[str, ...],
     preprocessing: tuple[str, ...],
     metrics: tuple[str, ...],
+    measured_on: str | None,
+    tolerance: str | None,
     code_version: str,
 ) -> Provenance:
     """Turn the options into provenance. Raises a usage error."""
     from guildmark.assets import asset_bytes
-    from ledger.modules.assets.operations import Derivation, Metric, Provenance
+    from ledger.modules.assets.operations import Derivation, Provenance
 
     derivations = []
     for text in parents:
@@ -105,18 +117,38 @@ def read_provenance(
         derivations=tuple(derivations),
         hyperparameters=tuple(sorted(pairs(hyperparameters, "--hyperparameter").items())),
         preprocessing=preprocessing,
-        metrics=tuple(Metric(name, _millionths(name, text)) for name, text in pairs(metrics, "--metric").items()),
+        metrics=_claims(metrics, measured_on, tolerance),
         code_version=code_version,
     )
 
 
-def _millionths(name: str, text: str) -> int:
+def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | None) -> tuple[Metric, ...]:
+    from guildmark.assets import asset_bytes
+    from ledger.modules.assets.operations import Metric
+
+    dataset: bytes | None = None
+    version: int | None = None
+    if measured_on is not None:
+        asset, _, number = measured_on.partition(":")
+        if not (number.isascii() and number.isdigit() and 1 <= int(number[:10]) < 2**31):
+            raise click.UsageError(f"--measured-on: write ASSET:VERSION, not {measured_on!r}")
+        dataset, version = asset_bytes(asset), int(number)
+    around = 0 if tolerance is None else _millionths("--tolerance", tolerance)
+    if not 0 <= around <= 1_000_000:
+        raise click.UsageError("--tolerance is from 0 to 1")
+    return tuple(
+        Metric(name, _millionths(f"--metric {name}", text), around, dataset, version)
+        for name, text in pairs(metrics, "--metric").items()
+    )
+
+
+def _millionths(what: str, text: str) -> int:
     from decimal import Decimal, InvalidOperation
 
     try:
         return int((Decimal(text) * 1_000_000).to_integral_value())
     except (InvalidOperation, ValueError, OverflowError) as error:
-        raise click.UsageError(f"--metric {name}: not a number: {text!r}") from error
+        raise click.UsageError(f"{what}: not a number: {text!r}") from error
 
 
 TENSORS_DIGEST = click.option("--tensors-digest", help="64 hex digits; for models that are no .keras files.")
@@ -196,7 +228,10 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
     from guildmark.charters import read_charter
     from ledger.modules.assets.operations import TransferTerms
 
-    names = ("parents", "hyperparameters", "preprocessing", "metrics", "code_version")
+    names = (
+        *("parents", "hyperparameters", "preprocessing"),
+        *("metrics", "measured_on", "tolerance", "code_version"),
+    )
     provenance = read_provenance(**{name: options[name] for name in names})
     creators, manager = read_creators(session, options["creators"]), options["manager"]
     with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:

@@ -37,24 +37,30 @@ MEASURES: Final = ("network", "processes", "files")
 @click.option(
     "--anonymous", is_flag=True, help="Do not sign requests for the bytes: for public assets and local copies."
 )
+@click.option("--submit", is_flag=True, help="State the value on the network, as an accredited evaluator.")
 @click.option("--explain", is_flag=True, help="Say by what program and in what environment, and evaluate nothing.")
 @with_session(nodes=True, account=True)
 def evaluate(session: Session, asset: str | None, dataset: str | None, **options: Any) -> int:
     """Measure the model ASSET on a data set, in a confined child process, and compare with its owner's claim.
 
     VERSION is a number or an alias. Ends with 0 when the claim is reproduced or there is none, and with 1 when it is
-    contradicted, or when the run cannot state a value.
+    contradicted, or when the run cannot state a value: then nothing is submitted.
     """
     if options["explain"]:
         emit(explanation(), json=session.json)
         return 0
     if asset is None or dataset is None:
         raise click.UsageError("name the model, and its data set with --dataset")
+    from guildmark.models.reevaluation import state
+
     found = _evaluate(session, asset, dataset, options)
-    report = found.report()
+    shown = summary(found)
     if options["report"] is not None:
-        options["report"].write_bytes(report)
-    emit(summary(found, report), json=session.json)
+        shown["report"] = keep_report(found, options["report"])
+    if options["submit"] and found.verdict != "undecided":
+        with session.client(acting=True) as client:
+            shown["statement"] = state(client, found, shown.get("report"))
+    emit(shown, json=session.json)
     found.check_stated()
     return int(found.verdict == "contradicted")
 
@@ -97,10 +103,17 @@ def split_version(text: str) -> tuple[str, int | str | None]:
     return asset, int(version[:10]) if version.isascii() and version.isdigit() else version or None
 
 
-def summary(found: Reevaluation, report: bytes) -> dict[str, Any]:
-    """What the command prints."""
+def keep_report(found: Reevaluation, path: Path) -> str:
+    """Write the report, and return its CID, which a statement names."""
     from guildmark.models.reevaluation import report_cid
 
+    report = found.report()
+    path.write_bytes(report)
+    return report_cid(report)
+
+
+def summary(found: Reevaluation) -> dict[str, Any]:
+    """What the command prints."""
     ran, claim = found.evaluation, found.claim
     missing = [name for name in MEASURES if name not in ran.isolation]
     return {
@@ -120,7 +133,6 @@ def summary(found: Reevaluation, report: bytes) -> dict[str, Any]:
         "dataset_version": found.dataset.version,
         "code": found.code,
         "environment": found.environment_digest,
-        "report_cid": report_cid(report),
         "isolation": list(ran.isolation),
         "not_isolated": missing,
     }

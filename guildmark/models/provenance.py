@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from guildmark.assets import asset_bytes
 from guildmark.models.errors import ModelError
 from guildmark.models.training import TrainedModel
 from ledger.modules.assets.operations import Derivation, Metric, Provenance
@@ -21,19 +22,28 @@ def provenance(
     hyperparameters: Mapping[str, str | int | float] | None = None,
     preprocessing: Sequence[str] = (),
     metrics_ppm: Mapping[str, int] | None = None,
+    tolerance_ppm: int = 0,
+    measured_on: tuple[str, int] | None = None,
     code_version: str = "",
     derivations: Iterable[Derivation] = (),
 ) -> Provenance:
     """Build the provenance of a version; names are sorted, values written as text, metrics in parts per million.
 
+    `measured_on` is a registered data set and its version: what is claimed of it can be measured again, and is
+    reproduced where another's value differs by `tolerance_ppm` at most.
+
     Raises:
         ModelError: `provenance.invalid`, when a name, text or number leaves the ledger's bounds.
+        InvalidArgument: `argument.id`.
     """
+    dataset, version = (None, None) if measured_on is None else (asset_bytes(measured_on[0]), measured_on[1])
     made = Provenance(
         derivations=tuple(derivations),
         hyperparameters=tuple(sorted((name, str(value)) for name, value in (hyperparameters or {}).items())),
         preprocessing=tuple(preprocessing),
-        metrics=tuple(Metric(name, value) for name, value in sorted((metrics_ppm or {}).items())),
+        metrics=tuple(
+            Metric(name, value, tolerance_ppm, dataset, version) for name, value in sorted((metrics_ppm or {}).items())
+        ),
         code_version=code_version,
     )
     try:
@@ -42,14 +52,18 @@ def provenance(
         raise ModelError("provenance.invalid", f"the ledger does not take this provenance: {error}") from error
 
 
-def provenance_of(trained: TrainedModel, derivations: Iterable[Derivation] = ()) -> Provenance:
-    """The provenance of a model from `guildmark.models.training.train_digits`."""
+def provenance_of(
+    trained: TrainedModel, derivations: Iterable[Derivation] = (), measured_on: tuple[str, int] | None = None
+) -> Provenance:
+    """The provenance of a model from `guildmark.models.training.train_digits`, measured on the version of the data set
+    that `measured_on` names."""
     libraries = {f"library.{name}": number for name, number in trained.libraries.items()}
     return provenance(
         hyperparameters=trained.hyperparameters | libraries,
         preprocessing=trained.preprocessing,
         metrics_ppm={"accuracy": trained.accuracy_ppm},
         code_version=code_version(Path(__file__).with_name("digits_training.py")),
+        measured_on=measured_on,
         derivations=derivations,
     )
 

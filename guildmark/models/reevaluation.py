@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -21,6 +21,7 @@ from guildmark.models.metrics import METRICS, Measured
 from guildmark.models.program import code_digest, environment, environment_digest, sources
 from guildmark.models.sandbox import Limits
 from guildmark.models.verdict import Claim, Verdict, judge
+from ledger.modules.attestations.operations import MetricName
 
 if TYPE_CHECKING:
     from guildmark.sync import Client
@@ -136,6 +137,29 @@ def reevaluate(
         code=code_digest().hex(),
         environment=facts,
         environment_digest=environment_digest(facts).hex(),
+    )
+
+
+def state(client: Client, found: Reevaluation, report: str | None = None) -> str:
+    """State the value on the network, by the client's account; `report` is the CID of a report that is kept.
+
+    Returns the statement's id (hex).
+
+    Raises:
+        ModelRefused: `evaluation.undecided`. Refused: `attestations.*`.
+    """
+    found.check_stated()
+    return client.attestations.evaluate(
+        found.model.asset,
+        found.model.version,
+        cast(MetricName, found.metric),
+        found.measured.value_ppm,
+        samples=found.evaluation.samples,
+        dataset=found.dataset.asset,
+        dataset_version=found.dataset.version,
+        code=found.code,
+        environment=found.environment_digest,
+        report=report,
     )
 
 

@@ -7,16 +7,20 @@ import hashlib
 import json
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guildmark.cli.asset import read_provenance
 from guildmark.cli.main import run
 from guildmark.cli.model_evaluation import split_version
 from guildmark.models import program
 from guildmark.models.evaluate import Settings
 from guildmark.models.metrics import METRICS, Measured
+from guildmark.models.provenance import provenance
 from guildmark.models.verdict import Claim, judge
+from ledger.modules.assets.operations import Metric, Provenance
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,3 +129,32 @@ def test_a_version_is_a_number_or_an_alias() -> None:
         ("ab", "stable"),
         ("ab", None),
     ]
+
+
+def provenance_by(*metrics: str, measured_on: str | None = None, tolerance: str | None = None) -> Provenance:
+    return read_provenance((), (), (), metrics, measured_on, tolerance, "")
+
+
+def test_a_claim_names_what_it_was_measured_on_and_how_exactly_it_holds() -> None:
+    found = provenance_by("accuracy=0.97", "f1-macro=0.9", measured_on=f"{'ab' * 32}:3", tolerance="0.0005")
+    on = bytes.fromhex("ab" * 32)
+    assert found.metrics == (Metric("accuracy", 970_000, 500, on, 3), Metric("f1-macro", 900_000, 500, on, 3))
+    assert provenance_by("loss=1.25").metrics == (Metric("loss", 1_250_000),)
+    built = provenance(metrics_ppm={"accuracy": 970_000}, tolerance_ppm=500, measured_on=("ab" * 32, 3))
+    assert built.metrics == found.metrics[:1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"measured_on": "ab" * 32},
+        {"measured_on": f"{'ab' * 32}:0"},
+        {"measured_on": f"{'ab' * 32}:latest"},
+        {"tolerance": "much"},
+        {"tolerance": "1.1"},
+        {"tolerance": "-0.1"},
+    ],
+)
+def test_a_claim_that_nobody_could_measure_again_is_wrong_usage(wrong: dict[str, str]) -> None:
+    with pytest.raises(click.UsageError):
+        provenance_by("accuracy=0.97", **wrong)

@@ -161,8 +161,8 @@ class AsyncAssets:
             Refused: `assets.*`, for instance because the artifact belongs to an asset already.
             OutcomeUnknown, Unreachable: as every transaction; then nothing was uploaded.
         """
-        async with _Opened(source) as artifact:
-            ready = committed or await self.commit(artifact, tensors_digest or _model_digest(artifact, kind))
+        async with opened(source) as artifact:
+            ready = committed or await self.commit(artifact, tensors_digest or model_digest(artifact, kind))
             operation = Register(
                 artifact=Artifact(ready.cid, ready.size_bytes, ready.tensors_digest),
                 salt=ready.salt,
@@ -198,9 +198,9 @@ class AsyncAssets:
 
         Raises as `register`.
         """
-        async with _Opened(source) as artifact:
+        async with opened(source) as artifact:
             kind = (await self.get(asset))["kind"]
-            ready = committed or await self.commit(artifact, tensors_digest or _model_digest(artifact, kind))
+            ready = committed or await self.commit(artifact, tensors_digest or model_digest(artifact, kind))
             operation = AddVersion(
                 asset=asset_bytes(asset),
                 artifact=Artifact(ready.cid, ready.size_bytes, ready.tensors_digest),
@@ -412,7 +412,8 @@ def _choice(value: bool | None) -> str:
     return "any" if value is None else str(value).lower()
 
 
-def _model_digest(artifact: LocalArtifact, kind: str) -> bytes | None:
+def model_digest(artifact: LocalArtifact, kind: str) -> bytes | None:
+    """The digest of a model's tensors; None of what is no model. Raises as `digest_of_tensors`."""
     return digest_of_tensors(artifact.source) if kind == "model" else None
 
 
@@ -421,7 +422,7 @@ def _registered(asset: str, version: int, committed: Committed, outcome: Outcome
     return RegisteredVersion(asset, version, committed.cid, committed.size_bytes, outcome.id, outcome.height)
 
 
-class _Opened:
+class opened:
     """A `LocalArtifact` of its own for a path, closed afterwards; the caller's own stays open."""
 
     def __init__(self, source: Path | str | LocalArtifact) -> None:

@@ -5,6 +5,7 @@
 
 What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
 `governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`, `disputes`, `attestations`. Every
+`contributions`, `disputes`, `governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`. Every
 method that changes something waits until a certified block says what became of it.
 """
 
@@ -26,6 +27,7 @@ from guildmark.assets import AsyncAssets
 from guildmark.attestations import AsyncAttestations
 from guildmark.certificates import AsyncCertificates
 from guildmark.charters import AsyncCharters
+from guildmark.contributions import AsyncContributions
 from guildmark.disputes import AsyncDisputes
 from guildmark.errors import Denied, NotFound, Refused, Unreachable, VerificationFailed
 from guildmark.governance import AsyncGovernance
@@ -98,6 +100,7 @@ class AsyncClient:
         self.attestations = AsyncAttestations(self)
         self.certificates = AsyncCertificates(self)
         self.charters = AsyncCharters(self)
+        self.contributions = AsyncContributions(self)
         self.credits = AsyncCredits(self)
         self.disputes = AsyncDisputes(self)
         self.governance = AsyncGovernance(self)

@@ -20,6 +20,7 @@ from guildmark.attestations import AsyncAttestations
 from guildmark.certificates import AsyncCertificates
 from guildmark.charters import AsyncCharters
 from guildmark.client import AsyncClient, OnSlow
+from guildmark.contributions import AsyncContributions
 from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
@@ -256,6 +257,23 @@ class Reputation(_Facade[AsyncReputation]):
     ranking = blocking(AsyncReputation.ranking)
 
 
+class Contributions(_Facade[AsyncContributions]):
+    propose = blocking(AsyncContributions.propose)
+    withdraw = blocking(AsyncContributions.withdraw)
+    comment = blocking(AsyncContributions.comment)
+    acceptance = blocking(AsyncContributions.acceptance)
+    accept_for_all = blocking(AsyncContributions.accept_for_all)
+    accept = blocking(AsyncContributions.accept)
+    refuse = blocking(AsyncContributions.refuse)
+    open_bounty = blocking(AsyncContributions.open_bounty)
+    award_bounty = blocking(AsyncContributions.award_bounty)
+    cancel_bounty = blocking(AsyncContributions.cancel_bounty)
+    get = blocking(AsyncContributions.get)
+    find = blocking(AsyncContributions.find)
+    bounty = blocking(AsyncContributions.bounty)
+    bounties = blocking(AsyncContributions.bounties)
+
+
 class Charters(_Facade[AsyncCharters]):
     get = blocking(AsyncCharters.get)
     proposal = blocking(AsyncCharters.proposal)
@@ -322,6 +340,7 @@ class Client(_Facade[AsyncClient]):
         self.certificates = Certificates(target.certificates, thread)
         self.charters = Charters(target.charters, thread)
         self.credits = Credits(target.credits, thread)
+        self.contributions = Contributions(target.contributions, thread)
         self.disputes = Disputes(target.disputes, thread)
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)

@@ -41,6 +41,7 @@ MODULE_NAMES: Final = (
     "disputes",
     "reputation",
     "charters",
+    "contributions",
     "governance",
     "validators",
     "observers",

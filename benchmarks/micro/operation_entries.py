@@ -8,6 +8,7 @@ from benchmarks.errors import BenchError
 from benchmarks.micro import (  # noqa: F401 - each enters its own
     operation_entries_attestations,
     operation_entries_charters,
+    operation_entries_contributions,
     operation_entries_core,
     operation_entries_decisions,
     operation_entries_licenses,

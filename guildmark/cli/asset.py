@@ -154,7 +154,8 @@ def _millionths(what: str, text: str) -> int:
 TENSORS_DIGEST = click.option("--tensors-digest", help="64 hex digits; for models that are no .keras files.")
 
 
-def _digest(text: str | None) -> bytes | None:
+def read_digest(text: str | None) -> bytes | None:
+    """Read a digest. Raises InvalidArgument."""
     from guildmark.assets import asset_bytes
 
     return None if text is None else asset_bytes(text)
@@ -196,7 +197,7 @@ def _group(name: str, kind: str | None) -> click.Group:
     def add_version(session: Session, asset: str, path: Path, **options: Any) -> None:
         """Register PATH as the next version of ASSET and upload it."""
         wait_held, notes = options.pop("wait_held"), options.pop("notes")
-        digest = _digest(options.pop("tensors_digest"))
+        digest = read_digest(options.pop("tensors_digest"))
         provenance = read_provenance(**options)
         with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
             made = client.assets.add_version(
@@ -251,7 +252,7 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
                 options["resale_royalty_bps"], options["least_royalty"], gifts=not options["no_gifts"]
             ),
             charter=None if options["charter"] is None else read_charter(options["charter"]),
-            tensors_digest=_digest(options["tensors_digest"]),
+            tensors_digest=read_digest(options["tensors_digest"]),
             progress=bar,
         )
         if options["wait_held"]:

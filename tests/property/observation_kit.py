@@ -17,6 +17,7 @@ from ledger.modules.assets.records import (
     ASSETS,
     BOUGHT,
     CONSENTS,
+    CONTRIBUTORS,
     HELD,
     LINKS,
     OWNERSHIP,
@@ -27,6 +28,8 @@ from ledger.modules.assets.records import (
     version_part,
 )
 from ledger.modules.assets.registration import COMMITMENTS as ARTIFACT_COMMITMENTS
+from ledger.modules.assets.reservations import RESERVED
+from ledger.modules.contributions.records import BOUNTIES, COMMENTS, CONTRIBUTIONS, Contribution
 from ledger.modules.credits.records import BALANCES, ESCROWS
 from ledger.modules.development.clock import clock_offset_ms
 from ledger.modules.disputes.records import DISPUTES, Ballots, Dispute, about
@@ -46,6 +49,7 @@ from ledger.state.view import StateView
 from tests.property.attestations_observation_kit import Seen, attestations_in_chain, attestations_in_reference
 from tests.property.charter_observation_kit import reference_charters, seen_charters
 from tests.reference import reputation
+from tests.reference.contributions import named
 from tests.reference.grants import state_of
 from tests.reference.locks import Thing, lock_of, open_things
 
@@ -63,6 +67,12 @@ def seen_in_reference(state: Any) -> Seen:
         "commitments": dict(state.commitments),
         "claims": dict(state.claims),
         "tensors": dict(state.tensors),
+        "reserved": {_key_bytes(key): reserved for key, reserved in state.reserved.items()},
+        "contributions": dict(state.contributions),
+        "bounties": {
+            key: {**row, "amount": state.escrows[key][1], "named": named(state, key)}
+            for key, row in state.bounties.items()
+        },
         "recoveries": dict(state.recoveries),
         "observers": dict(state.observers),
         "consents": dict(state.consents),
@@ -91,6 +101,10 @@ def seen_in_reference(state: Any) -> Seen:
     }
 
 
+def _key_bytes(claimed: str | bytes) -> bytes:
+    return claimed.encode() if isinstance(claimed, str) else claimed
+
+
 def _locked_shares(state: Any) -> dict[Any, int]:
     locked: Counter[bytes] = Counter()
     for _, (kind, asset, bps), holder in open_things(state):
@@ -109,7 +123,12 @@ def _reference_assets(state: Any) -> Seen:
         counts = (sorted(asset["denied"]), lock_of(state, "asset", key), len(asset["versions"]), freezes)
         tables["assets"][key] = (*(asset[name] for name in names), *counts)
         for index, version in enumerate(asset["versions"]):
-            tables["versions"][key, index + 1] = (version["cid"], version["available"], sorted(version["held"]))
+            tables["versions"][key, index + 1] = (
+                version["cid"],
+                version["available"],
+                sorted(version["held"]),
+                version["maker"],
+            )
         for parent, link in asset["links"].items():
             tables["links"][key, parent] = link
         rests = (asset["fee_rest"], asset["resale_rest"], asset["grant_resale_rest"])
@@ -193,6 +212,7 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         **_chain_sales(view),
         **_chain_disputes(view),
         **attestations_in_chain(view, now_ms),
+        **_chain_contributions(view),
     }
 
 
@@ -272,6 +292,49 @@ def _chain_sales(view: StateView) -> Seen:
             }
             for key, row in RECOVERIES.items(view)
         },
+    }
+
+
+def _chain_contributions(view: StateView) -> Seen:
+    return {
+        "reserved": {key: (row.account, row.contribution) for key, row in RESERVED.items(view)},
+        "contributions": {key: _contribution(view, key, row) for key, row in CONTRIBUTIONS.items(view)},
+        "bounties": {
+            key: {
+                "asset": row.asset,
+                "opener": row.opener,
+                "closes": row.closes_at_ms,
+                "awarded": row.awarded,
+                "amount": row.amount,
+                "named": row.named,
+            }
+            for key, row in BOUNTIES.items(view)
+        },
+    }
+
+
+def _contribution(view: StateView, key: bytes, row: Contribution) -> dict[str, Any]:
+    said = [(one.account, one.text, one.at_ms) for _, one in COMMENTS.items(view, key)]
+    assert row.comments == len(said)
+    artifact = row.artifact
+    return {
+        "asset": row.asset,
+        "maker": row.contributor,
+        "artifact": (artifact.cid, artifact.size_bytes, artifact.tensors_digest),
+        "from": row.parent_version,
+        "right": row.right,
+        "grant": row.grant,
+        "parents": tuple((one.parent, one.right, one.grant) for one in row.provenance.derivations),
+        "metrics": tuple(msgspec.structs.astuple(one) for one in row.provenance.metrics),
+        "message": row.message,
+        "least": row.share_bps_min,
+        "bounty": row.bounty,
+        "transfers": row.transfers,
+        "expires": row.expires_at_ms,
+        "comments": said,
+        "version": row.version,
+        "given": row.share_bps,
+        "accepted": row.accepted_at_ms,
     }
 
 
@@ -383,7 +446,9 @@ def _chain_assets(view: StateView) -> Seen:
         holders = held.get(key, [])
         number = int.from_bytes(key[32:], "big")
         assert version_part(number) == key[32:]
-        tables["versions"][key[:32], number] = (version.artifact.cid, version.available_at_ms, holders)
+        made = CONTRIBUTORS.get(view, key)
+        maker = made and (made.account, made.contribution)
+        tables["versions"][key[:32], number] = (version.artifact.cid, version.available_at_ms, holders, maker)
     for key, link in LINKS.items(view):
         tables["links"][key[:32], key[32:]] = _link(link)
     for key, stack in STACKS.items(view):

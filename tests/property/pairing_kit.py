@@ -406,7 +406,8 @@ def check_locks(seen: Seen) -> None:
 
 
 def check_escrows(seen: Seen) -> None:
-    """Every escrow is of one open payment, and in full: grants in escrow, deposits, gifts, offers, best bids, bonds."""
+    """Every escrow is of one open payment, and in full: grants in escrow, deposits, gifts, offers, best bids, bonds,
+    bounties."""
     expected: dict[bytes, int] = {}
     for key, grant in seen["grants"].items():
         if grant["due"] is not None or (grant["disputed"] and key in seen["escrows"]):
@@ -424,6 +425,7 @@ def check_escrows(seen: Seen) -> None:
                 expected[tagged_hash("dispute-bond", key + bond.encode())] = row[bond][1]
     for account, row in seen["accreditations"].items():
         expected[tagged_hash("attestation-bond", account)] = row["posted"]
+    expected |= {key: row["amount"] for key, row in seen["bounties"].items()}
     held = {key: amount for key, (_, amount) in seen["escrows"].items() if amount}
     assert held == {key: amount for key, amount in expected.items() if amount}
 

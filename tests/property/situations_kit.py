@@ -2,7 +2,7 @@
 
 A function looks at the reference's state and proposes (sender, operations); now and then it names a wrong sender or a
 wrong value on purpose, because refusals are half of the rules. `SITUATIONS` is the table of all of them; those of
-licenses, of sales and of disputes have files of their own.
+licenses, of sales, of disputes and of contributions have files of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ledger.modules.assets import operations as assets
 from ledger.modules.attestations import operations as attestations
 from ledger.modules.charters import operations as charters
+from ledger.modules.contributions import operations as contributions
 from ledger.modules.credits import operations as credits
 from ledger.modules.development import operations as development
 from ledger.modules.disputes import operations as disputes
@@ -28,6 +29,7 @@ from primitives.identifiers import node_id
 from primitives.keys import SigningKey
 from tests.property import attestations_situations_kit as attesting
 from tests.property import charter_situations_kit as deciding
+from tests.property import contribution_situations_kit as contributing
 from tests.property import dispute_situations_kit as disputing
 from tests.property import license_situations_kit as licensing
 from tests.property import sale_situations_kit as sales
@@ -196,12 +198,14 @@ def new_artifact(draw: Draw) -> tuple[str, assets.Artifact]:
     cid = "b" + base64.b32encode(b"\x01\x55\x12\x20" + content).decode().lower().rstrip("=")
     size, tensors = 1_000, hashlib.sha256(content).digest() if kind == "model" else None
     if draw.rarely(8):
-        claimed: list[str] = list(draw.state.claims)
+        reserved = [key for key in draw.state.reserved if isinstance(key, str)]
+        claimed: list[str] = [*draw.state.claims, *reserved, *reserved]
         cid = draw.some([*claimed, *claimed, cid.upper(), "b" + "a" * 58, cid[:-1] + "b"])
     if draw.rarely():
         size = draw.some([draw.state.artifact_bytes, draw.state.artifact_bytes + 1])
     if draw.rarely():
-        tensors = draw.some([None, content, *draw.state.tensors])
+        reserved = [key for key in draw.state.reserved if isinstance(key, bytes)]
+        tensors = draw.some([None, content, *draw.state.tensors, *reserved, *reserved])
     return kind, assets.Artifact(cid, size, tensors)
 
 
@@ -429,5 +433,13 @@ SITUATIONS: dict[type, Situation] = {
     charters.Propose: Situation(14, deciding.propose),
     charters.Vote: Situation(26, deciding.vote),
     charters.Withdraw: Situation(2, deciding.withdraw),
+    contributions.Propose: Situation(22, contributing.propose),
+    contributions.Comment: Situation(6, contributing.comment),
+    contributions.Accept: Situation(20, contributing.accept),
+    contributions.Refuse: Situation(2, contributing.refuse),
+    contributions.Withdraw: Situation(2, contributing.withdraw),
+    contributions.OpenBounty: Situation(8, contributing.open_bounty),
+    contributions.AwardBounty: Situation(5, contributing.award_bounty),
+    contributions.CancelBounty: Situation(2, contributing.cancel_bounty),
 }
 """Operation -> how often it is tried, and how."""

@@ -63,18 +63,27 @@ def check_expiry(call: Call, expires: int, code: str) -> None:
     need(call.now < expires <= call.now + call.state.offer_lifetime, code)
 
 
-def check_artifact(state: Any, artifact: ops.Artifact, kind: str, own: bytes | None) -> None:
+def check_artifact(call: Call, artifact: ops.Artifact, kind: str, own: bytes | None) -> None:
+    state = call.state
     need(is_cid(artifact.cid), "assets.invalid_cid")
     need(artifact.size_bytes <= state.artifact_bytes, "assets.artifact_too_large")
     need((kind == "model") == (artifact.tensors_digest is not None), "assets.tensors_digest")
     need(state.claims.get(artifact.cid, (own, 0))[0] == own, "assets.artifact_claimed")
     need(state.tensors.get(artifact.tensors_digest, (own, 0))[0] == own, "assets.tensors_claimed")
+    mine = (call.sender, None)
+    need(state.reserved.get(artifact.cid, mine) == mine, "assets.artifact_reserved")
+    need(state.reserved.get(artifact.tensors_digest, mine) == mine, "assets.tensors_reserved")
 
 
-def write_version(call: Call, asset_id: bytes, artifact: ops.Artifact, metrics: tuple[ops.Metric, ...]) -> None:
+def write_version(
+    call: Call, asset_id: bytes, artifact: ops.Artifact, metrics: tuple[ops.Metric, ...], maker: Any = None
+) -> None:
+    """`maker` is (account, contribution) of who made it for the asset's owners."""
     versions = call.state.assets[asset_id]["versions"]
     claims = [(one.name, one.value_ppm, one.tolerance_ppm, one.dataset, one.dataset_version) for one in metrics]
-    versions.append({"cid": artifact.cid, "available": None, "held": set(), "claims": claims})
+    versions.append({"cid": artifact.cid, "available": None, "held": set(), "claims": claims, "maker": maker})
+    for claimed in (artifact.cid, artifact.tensors_digest):
+        call.state.reserved.pop(claimed, None)
     call.state.claims.setdefault(artifact.cid, (asset_id, len(versions)))
     if artifact.tensors_digest is not None:
         call.state.tensors.setdefault(artifact.tensors_digest, (asset_id, len(versions)))
@@ -100,7 +109,7 @@ def creators_of(call: Call, named: tuple[tuple[bytes, int], ...]) -> dict[bytes,
 
 def register(call: Call, operation: ops.Register) -> None:
     artifact, state = operation.artifact, call.state
-    check_artifact(state, artifact, operation.kind, None)
+    check_artifact(call, artifact, operation.kind, None)
     check_claims(state, operation.provenance.metrics)
     reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt, artifact.tensors_digest))
     asset_id = ops.asset_id(state.network, call.sender, artifact.cid)
@@ -136,7 +145,7 @@ def register(call: Call, operation: ops.Register) -> None:
         "recall": None,
         "recalls": 0,
     }
-    derive(call, asset_id, call.sender, operation.provenance.derivations)
+    derive(call, asset_id, (call.sender, call.sender, call.sender), operation.provenance.derivations)
     write_version(call, asset_id, artifact, operation.provenance.metrics)
     if operation.charter is not None:
         adopt(call, asset_id, operation.charter, 0)
@@ -145,43 +154,59 @@ def register(call: Call, operation: ops.Register) -> None:
 def add_version(call: Call, operation: ops.AddVersion) -> None:
     asset = manageable(call.state, operation.asset)
     need(asset["manager"] == call.sender, "assets.not_manager")
-    check_artifact(call.state, operation.artifact, asset["kind"], operation.asset)
+    check_artifact(call, operation.artifact, asset["kind"], operation.asset)
     check_claims(call.state, operation.provenance.metrics)
     artifact = operation.artifact
     reveal(call, "assets", ops.commitment(artifact.cid, call.sender, operation.salt, artifact.tensors_digest))
-    derive(call, operation.asset, sole_owner(asset), operation.provenance.derivations)
+    makers = (call.sender, sole_owner(asset), call.sender)
+    derive(call, operation.asset, makers, operation.provenance.derivations)
     write_version(call, operation.asset, operation.artifact, operation.provenance.metrics)
 
 
-def derive(call: Call, child: bytes, owner: bytes | None, parents: tuple[ops.Derivation, ...]) -> None:
-    """Check by what right a version has its parents; note what the asset owes them and inherits from them."""
+Makers = tuple[bytes, bytes | None, bytes]
+"""Who made the version and may hold the grants; the sole owner, who may too; who speaks for the asset without one."""
+
+
+def derive(call: Call, child: bytes, makers: Makers, parents: tuple[ops.Derivation, ...]) -> None:
+    """Note what the asset owes the parents of a version and inherits from them."""
     asset = call.state.assets[child]
-    need(len({derivation.parent for derivation in parents}) == len(parents), "assets.parent_repeated")
-    fresh = {}
+    asset["denied"], asset["commercial"], asset["stack"], fresh = parentage(call, child, makers, parents)
     for derivation in parents:
-        link, terms = new_link(call, child, owner, derivation)
-        parent = call.state.assets[derivation.parent]
-        asset["denied"] |= parent["denied"] | set(terms["field_deny"] if terms else ())
-        asset["commercial"] &= parent["commercial"] and (terms is None or terms["commercial"])
-        known = asset["links"].get(derivation.parent)
-        fresh[derivation.parent] = link if known is None else heavier(known, link)
-    royalties.check_lineage(call.state, child, list({**asset["links"], **fresh}))
-    asset["stack"] = royalties.stack_with(call.state, asset, fresh)
+        if derivation.grant is not None:
+            usage.count_training(call.state, derivation.grant)
     asset["links"].update(fresh)
 
 
+def parentage(call: Call, child: bytes, makers: Makers, parents: tuple[ops.Derivation, ...]) -> Any:
+    """Check by what right a version has its parents; return what is denied then, whether the asset is commercial, whom
+    it pays, and the links."""
+    asset = call.state.assets[child]
+    need(len({derivation.parent for derivation in parents}) == len(parents), "assets.parent_repeated")
+    fresh, denied, commercial = {}, set(asset["denied"]), asset["commercial"]
+    for derivation in parents:
+        link, terms = new_link(call, child, makers, derivation)
+        parent = call.state.assets[derivation.parent]
+        denied |= parent["denied"] | set(terms["field_deny"] if terms else ())
+        commercial &= parent["commercial"] and (terms is None or terms["commercial"])
+        known = asset["links"].get(derivation.parent)
+        fresh[derivation.parent] = link if known is None else heavier(known, link)
+    royalties.check_lineage(call.state, child, list({**asset["links"], **fresh}))
+    return denied, commercial, royalties.stack_with(call.state, asset, fresh), fresh
+
+
 def new_link(
-    call: Call, child: bytes, owner: bytes | None, derivation: ops.Derivation
+    call: Call, child: bytes, makers: Makers, derivation: ops.Derivation
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return what a derivation owes, and the terms that say so; rate, cap and depth are the grant's, never the
     child's."""
     state, parent_id = call.state, derivation.parent
+    maker, owner, speaker = makers
     need(parent_id != child, "royalties.cycle")
     need(parent_id in state.assets, "assets.unknown_parent")
     parent = state.assets[parent_id]
     need(parent["kind"] != "dataset" or derivation.right == "train-on", "assets.derivation_right")
     owners = sole_owner(parent)
-    organization = organization_of(state, owner or call.sender)
+    organization = organization_of(state, owner or speaker)
     same = owners is not None and organization_of(state, owners) == organization
     link = {"right": derivation.right, "grant": derivation.grant, "same": same, "version": len_next(state, child)}
     if derivation.grant is None:
@@ -189,15 +214,7 @@ def new_link(
         bound = exclusive_over(state, parent_id, derivation.right)
         need(bound is None, "assets.derivation_denied")
         return {**link, "rate": 0, "cap": None, "least": 0, "depth": 0, "terms": []}, None
-    grant = known_grant(state, derivation.grant)
-    mine = grant["asset"] == parent_id and grant["licensee"] in (call.sender, owner)
-    need(mine, "assets.derivation_grant")
-    need(state_of(state, grant) == "active", "assets.derivation_grant_not_live")
-    terms = state.terms[grant["terms"]]
-    need(derivation.right in terms["rights"], "assets.derivation_right")
-    need(terms["derivatives"] != "no", "assets.derivation_forbidden")
-    need(terms["derivatives"] == "yes" or grant["approved"], "assets.derivation_unapproved")
-    usage.count_training(state, derivation.grant)
+    grant, terms = right_to_derive(state, derivation, (maker, owner))
     share = terms["revenue_share_bps"]
     owed = {
         "rate": share,
@@ -206,6 +223,19 @@ def new_link(
         "depth": terms["revenue_share_depth"],
     }
     return {**link, **owed, "terms": [grant["terms"]]}, terms
+
+
+def right_to_derive(state: Any, derivation: ops.Derivation, licensees: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return (grant, terms) that let one of the licensees derive now."""
+    grant = known_grant(state, derivation.grant)
+    mine = grant["asset"] == derivation.parent and grant["licensee"] in licensees
+    need(mine, "assets.derivation_grant")
+    need(state_of(state, grant) == "active", "assets.derivation_grant_not_live")
+    terms = state.terms[grant["terms"]]
+    need(derivation.right in terms["rights"], "assets.derivation_right")
+    need(terms["derivatives"] != "no", "assets.derivation_forbidden")
+    need(terms["derivatives"] == "yes" or grant["approved"], "assets.derivation_unapproved")
+    return grant, terms
 
 
 def len_next(state: Any, asset: bytes) -> int:
@@ -296,13 +326,17 @@ def forget_consent(call: Call, subject: bytes) -> None:
 
 def agreed_bps(call: Call, asset: bytes, operation: Any) -> int:
     """The shares of the sender and of the owners who have consented to this very operation; their consents end."""
-    agreed = 0
+    return sum(agreeing(call, asset, operation).values())
+
+
+def agreeing(call: Call, asset: bytes, operation: Any) -> dict[bytes, int]:
+    agreed = {}
     for owner, bps in call.state.assets[asset]["shares"].items():
         key = (asset, ops.action_digest(operation), owner)
         if owner == call.sender:
-            agreed += bps
+            agreed[owner] = bps
         elif call.state.consents.get(key, 0) > call.now:
-            agreed += bps
+            agreed[owner] = bps
             use_consent(call.state, key)
     return agreed
 

@@ -15,6 +15,7 @@ from tests.reference import (
     assets,
     attestations,
     charters,
+    contributions,
     credits,
     decisions,
     disputes,
@@ -42,6 +43,7 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **disputes.OPERATIONS,
     **charters.OPERATIONS,
     **observers.OPERATIONS,
+    **contributions.OPERATIONS,
     Withdraw: disputes.withdraw,
 }
 DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
@@ -54,6 +56,7 @@ DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **attestations.DEADLINES,
     **disputes.DEADLINES,
     **charters.DEADLINES,
+    **contributions.DEADLINES,
 }
 
 _MEMBERSHIP = (

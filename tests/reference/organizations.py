@@ -32,6 +32,9 @@ SIGNED_BY_OPERATORS = {
     "attestations.audit",
     "attestations.review",
     "attestations.answer",
+    "contributions.comment",
+    "contributions.refuse",
+    "contributions.withdraw",
 }
 GIVES_AWAY = {
     # What pays, hands on, gives up or grants to others what an account has: not while its recovery freezes that.
@@ -64,6 +67,10 @@ GIVES_AWAY = {
     "disputes.lift",
     "charters.propose",
     "charters.vote",
+    "contributions.propose",
+    "contributions.accept",
+    "contributions.open_bounty",
+    "contributions.award_bounty",
 }
 
 

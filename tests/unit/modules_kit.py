@@ -421,10 +421,11 @@ def check_locks(world: World) -> None:
 
 
 def check_escrows(world: World) -> None:
-    """Each escrow is of exactly one grant, gift, offer, best bid or bond, in full, and will end by a deadline.
+    """Each escrow is of exactly one grant, gift, offer, best bid, bounty or bond, in full, and will end by a deadline.
     Deposits and disputed payments are looked at elsewhere."""
     from ledger.modules.attestations.records import ACCREDITATIONS
     from ledger.modules.attestations.records import bond_escrow as bond_name
+    from ledger.modules.contributions.records import BOUNTIES
     from ledger.modules.disputes.records import DISPUTES, bond_escrow
     from ledger.modules.licenses.records import GRANTS
     from ledger.modules.licenses.usage import deposit_id
@@ -439,6 +440,7 @@ def check_escrows(world: World) -> None:
     expected = [(key, row.licensee, row.price) for key, row in held]
     expected += [(key, row.giver, row.royalty_held) for key, row in TRANSFERS.items(view) if not row.price]
     expected += [(key, row.buyer, row.price) for key, row in OFFERS.items(view)]
+    expected += [(key, row.opener, row.amount) for key, row in BOUNTIES.items(view)]
     bids = [(key, best_bid(row)) for key, row in AUCTIONS.items(view)]
     expected += [(key, best.bidder, best.amount) for key, best in bids if best is not None]
     ends = {deadline.subject for deadline in deadlines.due(view, 2**62, 10**9)}

@@ -34,6 +34,7 @@ FACADES: Final = [
     sync.Assets,
     sync.Certificates,
     sync.Charters,
+    sync.Contributions,
     sync.Credits,
     sync.Disputes,
     sync.Governance,

@@ -39,6 +39,9 @@ OPERATOR_OPERATIONS = {
     "attestations.audit",
     "attestations.review",
     "attestations.answer",
+    "contributions.comment",
+    "contributions.refuse",
+    "contributions.withdraw",
 }
 
 

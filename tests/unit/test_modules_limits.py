@@ -99,7 +99,7 @@ def members(hint: Any) -> list[type[msgspec.Struct]]:
 
 
 def test_numbers_are_found_wherever_they_are() -> None:
-    assert {"Transfer.amount", "Metric.value_ppm", "SetAlias.version", "Terms.revenue_share_depth"} <= set(numbers())
+    assert {"OpenBounty.amount", "Metric.value_ppm", "SetAlias.version", "Terms.revenue_share_depth"} <= set(numbers())
 
 
 @pytest.mark.parametrize("amount", [-(2**63) - 1, 2**63, 2**64 - 1, True, 1.0, 0.5, "1", float("inf")])

@@ -66,7 +66,7 @@ def require_all_owners(context: Context, asset: bytes, operation: Operation) -> 
     shares = ownership(context.view, asset).shares
     if not any(share.account == context.sender for share in shares):
         raise OperationError("assets.not_an_owner", "only an owner of the asset may do this")
-    if len(shares) > 1 and _agreed_bps(context, asset, operation) < BPS:
+    if len(shares) > 1 and sum(agreed(context, asset, operation).values()) < BPS:
         raise OperationError("assets.consent_missing", "not every owner has consented to this operation")
 
 
@@ -77,25 +77,35 @@ def require_majority(context: Context, asset: bytes, operation: Operation) -> No
     Raises:
         OperationError: `assets.not_majority_owner`.
     """
-    agreed_bps = _agreed_bps(context, asset, operation)
+    require_majority_of(agreed(context, asset, operation))
+
+
+def require_majority_of(agreeing: dict[bytes, int]) -> None:
+    """Refuse what no majority of the shares wants; `agreeing` is what `agreed` has returned.
+
+    Raises:
+        OperationError: `assets.not_majority_owner`.
+    """
+    agreed_bps = sum(agreeing.values())
     if 2 * agreed_bps <= BPS:
         raise OperationError("assets.not_majority_owner", f"it takes more than {BPS // 2} bps; {agreed_bps} agree")
 
 
-def _agreed_bps(context: Context, asset: bytes, operation: Operation) -> int:
-    """Return the shares of the sender and of those who have consented; use the consents up."""
+def agreed(context: Context, asset: bytes, operation: Operation) -> dict[bytes, int]:
+    """Return account -> bps of the owners who want this `operation`: the sender, if it is one, and those who have
+    consented. Uses the consents up."""
     action = action_digest(operation)
-    agreed_bps = 0
+    agreeing: dict[bytes, int] = {}
     for share in ownership(context.view, asset).shares:
         if share.account == context.sender:
-            agreed_bps += share.bps
+            agreeing[share.account] = share.bps
             continue
         key = (asset, action, share.account)
         record = CONSENTS.get(context.view, *key)
         if record is not None and context.block_time_ms < record.expires_at_ms:
-            agreed_bps += share.bps
+            agreeing[share.account] = share.bps
             _use(context, key, record)
-    return agreed_bps
+    return agreeing
 
 
 def _use(context: Context, key: tuple[bytes, bytes, bytes], record: Consented) -> None:

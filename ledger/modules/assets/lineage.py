@@ -7,6 +7,8 @@ from using them.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from ledger.errors import OperationError
@@ -23,16 +25,60 @@ from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
 from ledger.modules.royalties.payments import stack_of
-from ledger.modules.royalties.records import STACKS
+from ledger.modules.royalties.records import STACKS, Stack
 from ledger.modules.royalties.stack import check_lineage, merged
 
 
+class Maker(NamedTuple):
+    """Who has made a version, and whom it is made for."""
+
+    account: bytes
+    """May hold the grants, as the owner may."""
+    owner: bytes | None
+    """The sole owner of the asset, or None when there are several."""
+    standing: bytes
+    """The account whose organization counts as the asset's where there is no sole owner."""
+
+
+class Descent(NamedTuple):
+    """What a version's parents make of its asset."""
+
+    asset: Asset
+    """With what it inherits."""
+    links: dict[bytes, Link]
+    """parent -> link, of the parents that the version names."""
+    stack: Stack
+    """Whom the asset then pays."""
+
+
 def derive(
-    context: Context, asset_id: bytes, asset: Asset, owner: bytes | None, version: int, parents: tuple[Derivation, ...]
+    context: Context, asset_id: bytes, asset: Asset, maker: Maker, version: int, parents: tuple[Derivation, ...]
 ) -> Asset:
     """Check and record the parents of a version; return the asset with what it inherits from them.
 
-    `owner` is the sole owner of the asset, who or whose manager (the sender) must hold the grants.
+    Raises:
+        OperationError: as `descent`.
+    """
+    planned = descent(context, asset_id, asset, maker, version, parents)
+    known = links(context.view, asset_id)
+    for derivation in parents:
+        if derivation.grant is not None:
+            use_training(context, derivation.grant)
+    for parent, link in planned.links.items():
+        if link == known.get(parent):
+            continue
+        quota.store(context, asset.organization, LINKS, link, asset_id, parent)
+        quota.store(context, asset.organization, DERIVED, MARKER, parent, asset_id)
+        context.emit(events.Derived(asset_id, parent, link.right, link.rate_bps, link.grant))
+    if planned.stack != stack_of(context.view, asset_id):
+        quota.store(context, asset.organization, STACKS, planned.stack, asset_id)
+    return planned.asset
+
+
+def descent(
+    context: Context, asset_id: bytes, asset: Asset, maker: Maker, version: int, parents: tuple[Derivation, ...]
+) -> Descent:
+    """Check the parents of a version and return what they make of the asset; nothing is recorded.
 
     Raises:
         OperationError: `assets.parent_repeated`, `assets.unknown_parent`, `assets.derivation_*`, `royalties.*`.
@@ -42,26 +88,17 @@ def derive(
     known = links(context.view, asset_id)
     named: dict[bytes, Link] = {}
     for derivation in parents:
-        fresh, inherited = _link(context, asset_id, owner, version, derivation)
+        fresh, inherited = _link(context, asset_id, maker, version, derivation)
         asset = _inherit(asset, context, derivation.parent, inherited)
         before = known.get(derivation.parent)
         link = fresh if before is None else _heavier(before, fresh)
         named[derivation.parent] = link
     check_lineage(context.view, asset_id, {**known, **named})
-    stack = merged(stack_of(context.view, asset_id), named, context.view)
-    for parent, link in named.items():
-        if link == known.get(parent):
-            continue
-        quota.store(context, asset.organization, LINKS, link, asset_id, parent)
-        quota.store(context, asset.organization, DERIVED, MARKER, parent, asset_id)
-        context.emit(events.Derived(asset_id, parent, link.right, link.rate_bps, link.grant))
-    if stack != stack_of(context.view, asset_id):
-        quota.store(context, asset.organization, STACKS, stack, asset_id)
-    return asset
+    return Descent(asset, named, merged(stack_of(context.view, asset_id), named, context.view))
 
 
 def _link(
-    context: Context, asset_id: bytes, owner: bytes | None, version: int, derivation: Derivation
+    context: Context, asset_id: bytes, maker: Maker, version: int, derivation: Derivation
 ) -> tuple[Link, Terms | None]:
     """Return the link that a derivation makes, and the terms it is under."""
     parent = derivation.parent
@@ -73,12 +110,12 @@ def _link(
         raise OperationError("assets.unknown_parent", error.message) from error
     if kind == "dataset" and derivation.right != "train-on":
         raise OperationError("assets.derivation_right", "a data set is used by the right train-on")
-    child_organization = organization_of(context.view, context.sender if owner is None else owner)
+    child_organization = organization_of(context.view, maker.standing if maker.owner is None else maker.owner)
     same = owner_organization(context.view, parent) == child_organization
     if derivation.grant is None:
-        _check_own_parent(context, owner, derivation)
+        _check_own_parent(context, maker.owner, derivation)
         return Link(0, None, 0, 0, derivation.right, None, (), same, version), None
-    terms = _terms_of_grant(context, owner, derivation, derivation.grant)
+    terms = terms_of_grant(context, (maker.account, maker.owner), derivation, derivation.grant)
     link = Link(
         rate_bps=terms.revenue_share_bps,
         cap=terms.revenue_share_cap,
@@ -90,7 +127,6 @@ def _link(
         same_organization=same,
         version=version,
     )
-    use_training(context, derivation.grant)
     return link, terms
 
 
@@ -102,9 +138,16 @@ def _check_own_parent(context: Context, owner: bytes | None, derivation: Derivat
         raise OperationError("assets.derivation_denied", f"the owner may not: {answer.reason}")
 
 
-def _terms_of_grant(context: Context, owner: bytes | None, derivation: Derivation, grant_id: bytes) -> Terms:
+def terms_of_grant(
+    context: Context, licensees: tuple[bytes | None, ...], derivation: Derivation, grant_id: bytes
+) -> Terms:
+    """Return the terms by which one of `licensees` may derive from a parent now.
+
+    Raises:
+        OperationError: `licenses.unknown_grant`, `assets.derivation_*`.
+    """
     grant = require_grant(context.view, grant_id)
-    if grant.asset != derivation.parent or grant.licensee not in (context.sender, owner):
+    if grant.asset != derivation.parent or grant.licensee not in licensees:
         raise OperationError("assets.derivation_grant", "the grant is for another asset or another licensee")
     terms = require_terms(context.view, grant.terms)
     state = state_at(grant, context.block_time_ms)

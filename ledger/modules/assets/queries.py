@@ -16,6 +16,7 @@ from ledger.modules.assets.records import (
     ASSETS,
     BY_KIND,
     BY_OWNER,
+    CONTRIBUTORS,
     KINDS,
     LATEST,
     TAKEN_DOWN,
@@ -38,6 +39,9 @@ from primitives.identifiers import account_to_text
 from primitives.quorum import quorum
 
 T = TypeVar("T")
+
+CONTRIBUTORS_MAX: Final = 64
+"""Contributors that an asset is shown with; `contributions.list` tells all accepted contributions."""
 
 
 class ShareResult(Result, frozen=True):
@@ -87,6 +91,9 @@ class VersionResult(Result, frozen=True):
     holders: tuple[HolderResult, ...]
     held_quorum: int
     """Statements needed."""
+    contributor: str | None
+    """Who made it, where it was contributed by somebody else."""
+    contribution: str | None
     taken_down: TakedownResult | None
     """Where the consortium has taken the artifact down: nobody serves its bytes, and nobody gets a new license."""
 
@@ -122,6 +129,8 @@ class AssetResult(Result, frozen=True):
     registered_at_ms: int
     versions: int
     latest: VersionResult
+    contributors: tuple[str, ...]
+    """Accounts whose contributions became versions, in order of the first one; at most `CONTRIBUTORS_MAX`."""
     aliases: dict[str, int]
     parents: tuple[LinkResult, ...]
     denied_uses: tuple[str, ...]
@@ -178,6 +187,7 @@ def get_asset(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset:
         registered_at_ms=record.registered_at_ms,
         versions=record.versions,
         latest=_version(view, asset_id, record.versions),
+        contributors=tuple(account_to_text(account) for account in contributors_of(view, asset_id)),
         aliases={key.decode("ascii"): target.version for key, target in ALIASES.items(view, asset_id)},
         parents=tuple(_link(view, parent, link) for parent, link in links(view, asset_id).items()),
         denied_uses=record.denied_uses,
@@ -290,6 +300,12 @@ def list_children(
     return [_summary(view, key, _require(ASSETS.get(view, key))) for key in keys]
 
 
+def contributors_of(view: Readable, asset_id: bytes) -> list[bytes]:
+    """Return the accounts that made versions of somebody else's asset, each once, in order of their first one."""
+    found = dict.fromkeys(made.account for _, made in CONTRIBUTORS.items(view, asset_id))
+    return list(found)[:CONTRIBUTORS_MAX]
+
+
 def _asset(view: Readable, text: str) -> tuple[bytes, Asset]:
     asset_id = texts.identifier(text)
     record = ASSETS.get(view, asset_id)
@@ -332,6 +348,7 @@ def _version(view: Readable, asset_id: bytes, number: int) -> VersionResult:
     record: Version = _require(VERSIONS.get(view, asset_id, version_part(number)))
     artifact, provenance = record.artifact, record.provenance
     decision = taken_down(view, artifact.cid)
+    made = CONTRIBUTORS.get(view, asset_id, version_part(number))
     return VersionResult(
         asset=asset_id.hex(),
         version=number,
@@ -352,6 +369,8 @@ def _version(view: Readable, asset_id: bytes, number: int) -> VersionResult:
         available_at_ms=record.available_at_ms,
         holders=_holders(view, asset_id, number),
         held_quorum=quorum(len(validators(view))),
+        contributor=None if made is None else account_to_text(made.account),
+        contribution=None if made is None else made.contribution.hex(),
         taken_down=None if decision is None else _takedown(artifact.cid, decision),
     )
 

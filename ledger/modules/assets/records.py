@@ -11,11 +11,13 @@ derivation/     + child (32) + parent (32)                      Link
 ~derived/       + parent (32) + child (32)                      Marker
 taken-down/     + CID                                           TakenDown
 held/           + asset (32) + version (4) + validator (32)     Held
+contributor/    + asset (32) + version (4)                      Contributor
 alias/          + asset (32) + alias                            AliasTarget
 share-lock/     + asset (32) + account (32)                     ShareLock
 bought/         + asset (32) + account (32)                     Bought
 consent/        + asset (32) + action (32) + account (32)       Consented
 commitment/     + account (32) + commitment (32)                ledger.modules.assets.commitments
+reserved/       + CID, or digest (32)                           ledger.modules.assets.reservations
 """
 
 from __future__ import annotations
@@ -146,6 +148,13 @@ class Held(Record, frozen=True):
     reported_at_ms: TimeMs
 
 
+class Contributor(Record, frozen=True):
+    """Who made a version of somebody else's asset. It stays in the lineage, whoever owns the asset."""
+
+    account: Bytes32
+    contribution: Bytes32
+
+
 class AliasTarget(Record, frozen=True):
     version: int
 
@@ -195,6 +204,7 @@ TAKEN_DOWN: Final = Table[TakenDown](b"taken-down/", TakenDown)
 LINKS: Final = Table[Link](b"derivation/", Link)
 DERIVED: Final = Table[Marker](b"~derived/", Marker)
 HELD: Final = Table[Held](b"held/", Held)
+CONTRIBUTORS: Final = Table[Contributor](b"contributor/", Contributor)
 ALIASES: Final = Table[AliasTarget](b"alias/", AliasTarget)
 SHARE_LOCKS: Final = Table[ShareLock](b"share-lock/", ShareLock)
 BOUGHT: Final = Table[Bought](b"bought/", Bought)

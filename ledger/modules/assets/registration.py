@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 
 from ledger.errors import OperationError
-from ledger.modules.assets import events
+from ledger.modules.assets import events, reservations
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.claims import check_claims
 from ledger.modules.assets.commitments import CommitmentBook
 from ledger.modules.assets.labels import check_labels
-from ledger.modules.assets.lineage import derive
+from ledger.modules.assets.lineage import Maker, derive
 from ledger.modules.assets.operations import (
     AddVersion,
     Artifact,
@@ -58,9 +58,9 @@ def commit(context: Context, operation: Commit) -> None:
 def register(context: Context, operation: Register) -> None:
     """Register an asset with its first version. Its id is `asset_id(network, sender, CID)`."""
     artifact = operation.artifact
-    _check_artifact(context, artifact, operation.kind)
+    check_artifact(context, artifact, operation.kind)
     check_claims(context.view, operation.provenance.metrics)
-    _reveal(context, artifact, operation.salt)
+    reveal(context, artifact, operation.salt)
     identifier = asset_id(context.network_id, context.sender, artifact.cid)
     assert ASSETS.get(context.view, identifier) is None  # the artifact would be claimed
     manager = context.sender if operation.manager is None else operation.manager
@@ -87,14 +87,15 @@ def register(context: Context, operation: Register) -> None:
         denied_uses=(),
         commercial=True,
     )
-    asset = derive(context, identifier, asset, context.sender, 1, operation.provenance.derivations)
+    maker = Maker(context.sender, context.sender, context.sender)
+    asset = derive(context, identifier, asset, maker, 1, operation.provenance.derivations)
     organization = asset.organization
     quota.store(context, organization, ASSETS, asset, identifier)
     owners = Ownership((Share(context.sender, BPS),), context.block_time_ms, 0)
     quota.store(context, organization, OWNERSHIP, owners, identifier)
     quota.store(context, organization, BY_OWNER, MARKER, context.sender, identifier)
     quota.store(context, organization, BY_KIND, MARKER, kind_part(operation.kind), identifier)
-    _write_version(context, identifier, organization, 1, artifact, operation.provenance, "")
+    write_version(context, identifier, organization, 1, artifact, operation.provenance, "")
     context.emit(events.Registered(identifier, operation.kind, context.sender, artifact.cid))
     if operation.charter is not None:
         adopt(context, identifier, organization, operation.charter)
@@ -106,27 +107,32 @@ def add_version(context: Context, operation: AddVersion) -> None:
     if asset.manager != context.sender:
         raise OperationError("assets.not_manager", "only the asset's manager adds versions")
     artifact = operation.artifact
-    _check_artifact(context, artifact, asset.kind, own=operation.asset)
+    check_artifact(context, artifact, asset.kind, own=operation.asset)
     check_claims(context.view, operation.provenance.metrics)
-    _reveal(context, artifact, operation.salt)
+    reveal(context, artifact, operation.salt)
     number = asset.versions + 1
-    owner = sole_owner(context.view, operation.asset)
-    asset = derive(context, operation.asset, asset, owner, number, operation.provenance.derivations)
+    maker = Maker(context.sender, sole_owner(context.view, operation.asset), context.sender)
+    asset = derive(context, operation.asset, asset, maker, number, operation.provenance.derivations)
     asset = msgspec.structs.replace(asset, versions=number)
     quota.store(context, asset.organization, ASSETS, asset, operation.asset)
-    _write_version(
-        context, operation.asset, asset.organization, number, artifact, operation.provenance, operation.notes
-    )
+    write_version(context, operation.asset, asset.organization, number, artifact, operation.provenance, operation.notes)
     context.emit(events.VersionAdded(operation.asset, number, artifact.cid))
 
 
-def _reveal(context: Context, artifact: Artifact, salt: bytes) -> None:
+def reveal(context: Context, artifact: Artifact, salt: bytes) -> None:
+    """Use up the sender's commitment to an artifact. Raises `assets.commitment_*`."""
     committed = commitment(artifact.cid, context.sender, salt, artifact.tensors_digest)
     COMMITMENTS.reveal(context, committed)
 
 
-def _check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes | None = None) -> None:
-    """Check form and scarcity: an artifact, and a model's tensors, belong to one asset for ever."""
+def check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes | None = None) -> None:
+    """Check form and scarcity: an artifact, and a model's tensors, belong to one asset for ever, and before that to
+    who has proposed them to one. `own` is the asset whose artifacts may be used again.
+
+    Raises:
+        OperationError: `assets.invalid_cid`, `assets.artifact_too_large`, `assets.tensors_digest`,
+            `assets.artifact_claimed`, `assets.tensors_claimed`, `assets.artifact_reserved`, `assets.tensors_reserved`.
+    """
     check_cid(artifact.cid, "assets.invalid_cid")
     if not 0 <= artifact.size_bytes <= context.parameters.artifact_bytes_max:
         largest = context.parameters.artifact_bytes_max
@@ -136,6 +142,7 @@ def _check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes
     _check_unclaimed("assets.artifact_claimed", ARTIFACTS.get(context.view, artifact.cid.encode("ascii")), own)
     if artifact.tensors_digest is not None:
         _check_unclaimed("assets.tensors_claimed", TENSORS.get(context.view, artifact.tensors_digest), own)
+    reservations.require_unreserved(context.view, artifact, context.sender)
 
 
 def _check_unclaimed(code: str, claim: Claim | None, own: bytes | None) -> None:
@@ -155,7 +162,7 @@ def _creators(context: Context, creators: tuple[tuple[bytes, int], ...]) -> tupl
     return tuple(Share(account, bps) for account, bps in creators)
 
 
-def _write_version(
+def write_version(
     context: Context,
     asset: bytes,
     organization: str,
@@ -164,6 +171,7 @@ def _write_version(
     provenance: Provenance,
     notes: str,
 ) -> None:
+    """Record a version, claim what it is made of, and tell the node."""
     record = Version(artifact, provenance, notes, context.block_time_ms)
     quota.store(context, organization, VERSIONS, record, asset, version_part(number))
     claim = Claim(asset, number)
@@ -172,4 +180,5 @@ def _write_version(
         quota.store(context, organization, ARTIFACTS, claim, cid)
     if artifact.tensors_digest is not None and TENSORS.get(context.view, artifact.tensors_digest) is None:
         quota.store(context, organization, TENSORS, claim, artifact.tensors_digest)
+    reservations.clear(context, artifact)
     context.announce_artifact(ArtifactRecord(asset, number, artifact.cid, artifact.size_bytes))

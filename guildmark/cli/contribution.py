@@ -1,0 +1,236 @@
+"""`guildmark contribution` and `guildmark bounty`: versions proposed to others' assets, and what is paid for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, provenance_options, read_digest, read_provenance
+from guildmark.cli.evidence import read_evidence
+from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.session import Session, with_session
+
+HOUR_MS = 3_600_000
+AMOUNT = click.IntRange(min=1)
+BPS = click.IntRange(0, 9_999)
+
+
+@click.group("contribution")
+def contribution() -> None:
+    """Propose versions of others' assets, talk about them, and decide on those that are proposed to yours."""
+
+
+@contribution.command("propose")
+@click.argument("asset")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--right", type=click.Choice(RIGHTS), default="fine-tune", show_default=True, help="It was made by.")
+@click.option("--grant", metavar="GRANT", help="The license that gives the right, unless you own a share.")
+@click.option("--parent-version", type=AMOUNT, help="The version that it is made from; the latest one by default.")
+@click.option("--message", default="", help="For those who decide; it becomes the version's notes.")
+@click.option("--share-bps", type=BPS, default=0, show_default=True, help="The least share of the asset you want.")
+@click.option("--bounty", metavar="BOUNTY", help="The bounty that you want.")
+@click.option("--hours", type=AMOUNT, default=336, show_default=True, help="How long it waits for a decision.")
+@TENSORS_DIGEST
+@provenance_options
+@with_session(nodes=True, account=True)
+def propose(session: Session, asset: str, path: Path, **options: Any) -> None:
+    """Propose the file or directory PATH as the next version of ASSET.
+
+    Nobody can take it from you: it is committed to first, and stays reserved for you if it is refused.
+    """
+    chosen = {name: options.pop(name) for name in ("right", "grant", "parent_version", "message", "bounty")}
+    hours, share_bps = options.pop("hours"), options.pop("share_bps")
+    digest = read_digest(options.pop("tensors_digest"))
+    provenance = read_provenance(**options)
+    with session.client(acting=True) as client:
+        note("committing, then waiting until the commitment is old enough ...")
+        made = client.contributions.propose(
+            asset,
+            path,
+            provenance=provenance,
+            share_bps_min=share_bps,
+            lifetime_ms=hours * HOUR_MS,
+            tensors_digest=digest,
+            **chosen,
+        )
+        emit(made, json=session.json)
+
+
+@contribution.command("comment")
+@click.argument("contribution_id")
+@click.argument("text", metavar="CID|FILE", callback=read_evidence)
+@with_session(nodes=True, account=True)
+def comment(session: Session, contribution_id: str, text: str) -> None:
+    """Say something about an open contribution: as its contributor, as an owner or the manager of the asset."""
+    with session.client(acting=True) as client:
+        emit(client.contributions.comment(contribution_id, text), json=session.json)
+
+
+@contribution.command("accept")
+@click.argument("contribution_id")
+@click.option("--share-bps", type=BPS, help="The share that is given; what is asked for by default.")
+@click.option("--giver", metavar="WHO", help="Whose share it is taken from; from all owners' by default.")
+@click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the owners' consent.")
+@click.option("--prepared", metavar="OPERATION", help="Send what --prepare has shown, after all consents.")
+@with_session(nodes=True, account=True)
+def accept(
+    session: Session,
+    contribution_id: str,
+    share_bps: int | None,
+    giver: str | None,
+    prepare: bool,
+    prepared: str | None,
+) -> None:
+    """Make a contribution the next version of the asset that you manage, for what it asks."""
+    from guildmark.transfers import read_operation, show_operation, write_operation
+    from ledger.modules.contributions.operations import Accept
+
+    by = None if giver is None else session.resolve(giver)
+    with session.client(acting=True) as client:
+        if prepared is None:
+            operation = client.contributions.acceptance(contribution_id, share_bps=share_bps, giver=by)
+        else:
+            read = read_operation(prepared)
+            if not isinstance(read, Accept) or read.contribution.hex() != contribution_id:
+                raise click.UsageError("--prepared: this is not the acceptance of that contribution")
+            operation = read
+        if prepare:
+            emit({"prepared": write_operation(operation), **show_operation(operation)}, json=session.json)
+            return
+        emit(client.contributions.accept_for_all(operation), json=session.json)
+
+
+@contribution.command("refuse")
+@click.argument("contribution_id")
+@click.option("--reason", default="", help="What everybody reads; at most 1024 characters.")
+@with_session(nodes=True, account=True)
+def refuse(session: Session, contribution_id: str, reason: str) -> None:
+    """End a contribution to an asset that you manage. Its artifact stays the contributor's."""
+    with session.client(acting=True) as client:
+        emit(client.contributions.refuse(contribution_id, reason), json=session.json)
+
+
+@contribution.command("withdraw")
+@click.argument("contribution_id")
+@with_session(nodes=True, account=True)
+def withdraw(session: Session, contribution_id: str) -> None:
+    """Take your contribution back."""
+    with session.client(acting=True) as client:
+        emit(client.contributions.withdraw(contribution_id), json=session.json)
+
+
+@contribution.command("show")
+@click.argument("contribution_id")
+@with_session(nodes=True)
+def show(session: Session, contribution_id: str) -> None:
+    """Show a contribution, and what was said about it."""
+    with session.client() as client:
+        emit(client.contributions.get(contribution_id), json=session.json)
+
+
+@contribution.command("list")
+@click.option("--asset", metavar="ASSET", help="To an asset.")
+@click.option("--by", "contributor", help="Of a contributor: gm1... or a key's name; the acting account by default.")
+@click.option("--accepted", is_flag=True, help="Those that became versions, instead of the open ones.")
+@with_session(nodes=True, account=True)
+def list_contributions(session: Session, asset: str | None, contributor: str | None, accepted: bool) -> None:
+    """List contributions to an asset, or of a contributor."""
+    if asset is not None and contributor is not None:
+        raise click.UsageError("name an asset with --asset, or a contributor with --by")
+    with session.client() as client:
+        found = client.contributions.find(
+            asset=asset,
+            contributor=None if asset is not None else session.resolve(contributor or session.account_name()),
+            state="accepted" if accepted else "open",
+        )
+    if session.json:
+        emit(found, json=True)
+        return
+    rows = [
+        {
+            "contribution": item["contribution"],
+            "asset": item["asset"],
+            "from": item["parent_version"],
+            "asks": _asks(item),
+            "became": item["version"] or "",
+            "until": "" if accepted else _time(item["expires_at_ms"]),
+        }
+        for item in found
+    ]
+    emit_table(rows, ("contribution", "asset", "from", "asks", "became", "until"), json=False)
+
+
+@click.group("bounty")
+def bounty() -> None:
+    """Put credits into escrow for who improves an asset."""
+
+
+@bounty.command("open")
+@click.argument("asset")
+@click.argument("amount", type=AMOUNT)
+@click.option("--description", metavar="CID|FILE", callback=read_evidence, help="What is wanted.")
+@click.option("--hours", type=AMOUNT, default=672, show_default=True, help="How long it stays open.")
+@with_session(nodes=True, account=True)
+def open_bounty(session: Session, asset: str, amount: int, description: str | None, hours: int) -> None:
+    """Put AMOUNT units into escrow for a contribution to ASSET."""
+    with session.client(acting=True) as client:
+        made = client.contributions.open_bounty(asset, amount, description=description, lifetime_ms=hours * HOUR_MS)
+        emit(client.contributions.bounty(made), json=session.json)
+
+
+@bounty.command("award")
+@click.argument("bounty_id")
+@click.argument("contribution_id", required=False)
+@with_session(nodes=True, account=True)
+def award(session: Session, bounty_id: str, contribution_id: str | None) -> None:
+    """Say which contribution your bounty is paid for once it is accepted; for none without CONTRIBUTION_ID."""
+    with session.client(acting=True) as client:
+        emit(client.contributions.award_bounty(bounty_id, contribution_id), json=session.json)
+
+
+@bounty.command("cancel")
+@click.argument("bounty_id")
+@with_session(nodes=True, account=True)
+def cancel(session: Session, bounty_id: str) -> None:
+    """Take back a bounty that no contribution names."""
+    with session.client(acting=True) as client:
+        emit(client.contributions.cancel_bounty(bounty_id), json=session.json)
+
+
+@bounty.command("show")
+@click.argument("bounty_id")
+@with_session(nodes=True)
+def show_bounty(session: Session, bounty_id: str) -> None:
+    """Show a bounty."""
+    with session.client() as client:
+        emit(client.contributions.bounty(bounty_id), json=session.json)
+
+
+@bounty.command("list")
+@click.option("--asset", metavar="ASSET", help="On an asset.")
+@click.option("--by", "opener", help="Of who opened it: gm1... or a key's name.")
+@with_session(nodes=True, wallet=True)
+def list_bounties(session: Session, asset: str | None, opener: str | None) -> None:
+    """List bounties: all of them, or those that an option names."""
+    if asset is not None and opener is not None:
+        raise click.UsageError("name an asset with --asset, or an opener with --by")
+    with session.client() as client:
+        found = client.contributions.bounties(asset=asset, opener=None if opener is None else session.resolve(opener))
+    if session.json:
+        emit(found, json=True)
+        return
+    rows = [{**item, "until": _time(item["closes_at_ms"])} for item in found]
+    emit_table(rows, ("bounty", "asset", "amount", "named", "until"), json=False)
+
+
+def _asks(item: dict[str, Any]) -> str:
+    asked = [f"{item['share_bps_min']} bps"] if item["share_bps_min"] else []
+    asked += ["a bounty"] if item["bounty"] else []
+    return " and ".join(asked) or "credit"
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

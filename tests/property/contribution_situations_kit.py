@@ -1,0 +1,198 @@
+"""What might happen with contributions and bounties next. See situations_kit.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.modules.assets import operations as assets
+from ledger.modules.contributions import operations as contributions
+from tests.property.drawing_kit import DERIVING, UNKNOWN, Draft, Draw, Nothing, Plan, Secret, may_derive, revealable
+from tests.property.sale_situations_kit import planned
+from tests.reference.grants import state_of
+
+BAD_TEXT = "b" + "a" * 58
+
+
+def text(draw: Draw) -> str:
+    known = list(draw.state.claims)
+    return BAD_TEXT if draw.rarely(4) or not known else draw.some(known)
+
+
+def waiting(draw: Draw) -> list[bytes]:
+    """Open contributions, and rarely accepted ones."""
+    return [key for key, row in draw.state.contributions.items() if row["version"] is None or draw.rarely(4)]
+
+
+def rights(draw: Draw, asset: bytes, allowed: Any) -> Any:
+    if draw.state.assets[asset]["kind"] == "dataset" and not draw.rarely(3):
+        return "train-on"
+    return draw.some([right for right in DERIVING if right in allowed or draw.rarely(3)] or DERIVING)
+
+
+def reasons(draw: Draw, account: bytes, kind: str) -> list[tuple[bytes, bytes | None, Any]]:
+    """(asset, grant, right) by which an account may propose; rarely by what gives it no right."""
+    state = draw.state
+    found: list[tuple[bytes, bytes | None, Any]] = []
+    for key, grant in state.grants.items():
+        good = grant["licensee"] == account and (may_derive(state, grant) or draw.rarely(4))
+        odd = draw.rarely(1) and state_of(state, grant) == "active"
+        if good or odd:
+            allowed = state.terms[grant["terms"]]["rights"]
+            found.append((grant["asset"], key, rights(draw, grant["asset"], allowed)))
+    for key, asset in state.assets.items():
+        if account in asset["shares"] or draw.rarely(2):
+            found.append((key, None, rights(draw, key, DERIVING)))
+    fit = [row for row in found if row[0] in state.assets and state.assets[row[0]]["kind"] == kind]
+    return fit if fit and not draw.rarely(2) else found
+
+
+def propose(draw: Draw) -> Draft:
+    """Mostly by what gives the right to; of an artifact that was committed to, or one that came to nothing before."""
+    if draw.rarely(1):
+        return draw.anyone(), [odd_proposal(draw)]
+    rows: list[tuple[bytes, Secret]] = revealable(draw, "assets")
+    chances = [(row, reason) for row in rows for reason in reasons(draw, row[0], row[1].subject[0])]
+    sender, ((_, secret), (asset, grant, right)) = draw.subject(chances, lambda chance: chance[0][0])
+    draw.notebook.tries[secret.salt] += 1
+    known = draw.state.assets.get(asset, {"versions": [1]})["versions"]
+    bounties = [key for key, row in draw.state.bounties.items() if row["asset"] == asset or draw.rarely(2)]
+    named = draw.some(bounties) if bounties and draw.rarely(70) else None
+    operation = contributions.Propose(
+        asset,
+        draw.some([1, len(known), 9 if draw.rarely(3) else 1]),
+        right,
+        secret.subject[1],
+        secret.salt,
+        draw.expiry(),
+        grant,
+        assets.Provenance(parents(draw, sender, asset)),
+        "better",
+        draw.some([0, 0, 0, 1, 100, 2_500, 9_999 if draw.rarely() else 0]),
+        UNKNOWN if draw.rarely(1) else named,
+    )
+    return sender, [operation]
+
+
+def parents(draw: Draw, account: bytes, asset: bytes) -> tuple[assets.Derivation, ...]:
+    """Sometimes another parent, by a grant of the contributor or none."""
+    if draw.rarely(70):
+        return ()
+    state = draw.state
+    held = [
+        assets.Derivation(grant["asset"], rights(draw, grant["asset"], state.terms[grant["terms"]]["rights"]), key)
+        for key, grant in state.grants.items()
+        if grant["licensee"] == account and may_derive(state, grant) and grant["asset"] != asset
+    ]
+    if draw.rarely(10):
+        held += [assets.Derivation(key, "fine-tune", None) for key in (asset, UNKNOWN)]
+    return (draw.some(held),) if held else ()
+
+
+def odd_proposal(draw: Draw) -> contributions.Propose:
+    artifact = assets.Artifact(BAD_TEXT, 1)
+    asset = draw.some([UNKNOWN, *draw.state.assets])
+    return contributions.Propose(asset, 1, "fine-tune", artifact, bytes(16), draw.expiry())
+
+
+def party(draw: Draw, key: bytes) -> bytes:
+    row = draw.state.contributions[key]
+    asset = draw.state.assets[row["asset"]]
+    return bytes(draw.some([row["maker"], asset["manager"], *asset["shares"]]))
+
+
+def comment(draw: Draw) -> Draft:
+    if draw.rarely(3):
+        return draw.anyone(), [contributions.Comment(UNKNOWN, text(draw))]
+    sender, key = draw.subject(waiting(draw), lambda key: party(draw, key))
+    many = 9 if draw.rarely(4) else 1
+    return sender, [contributions.Comment(key, text(draw)) for _ in range(many)]
+
+
+def reward(draw: Draw, row: Any) -> contributions.Reward:
+    """What was asked for, more, or rarely less; from all owners or from one."""
+    owners = draw.state.assets[row["asset"]]["shares"]
+    bps = draw.some([row["least"], row["least"], row["least"], max(row["least"], 500), 7])
+    bps = min(bps, 9_999)
+    giver = None
+    if draw.rarely(40) and (bps or draw.rarely(10)):
+        rich = [owner for owner, held in owners.items() if held >= bps]
+        giver = draw.some(rich or list(owners)) if not draw.rarely() else draw.anyone()
+    bounty = row["bounty"] if not draw.rarely(4) else draw.some([None, UNKNOWN, *draw.state.bounties])
+    return contributions.Reward(bps, giver, bounty)
+
+
+def manager(draw: Draw, key: bytes) -> bytes:
+    return bytes(draw.state.assets[draw.state.contributions[key]["asset"]]["manager"])
+
+
+def accept(draw: Draw) -> Draft:
+    """Of an asset of several owners what the others have consented to, or a plan for them to consent to."""
+    if draw.rarely(2):
+        return draw.anyone(), [contributions.Accept(UNKNOWN)]
+    if draw.rarely(50):
+        try:
+            return planned(draw, contributions.Accept)
+        except Nothing:
+            pass
+    state = draw.state
+    tradable = draw.tradable()
+    rows = [key for key in waiting(draw) if state.contributions[key]["asset"] in tradable or draw.rarely()]
+    sender, key = draw.subject(rows, lambda key: manager(draw, key))
+    row = state.contributions[key]
+    operation = contributions.Accept(key, reward(draw, row))
+    owners = state.assets[row["asset"]]["shares"]
+    if any(owner != sender for owner in owners) and not draw.rarely(15):
+        draw.notebook.plans.append(Plan(row["asset"], sender, operation))
+        raise Nothing
+    return sender, [operation]
+
+
+def refuse(draw: Draw) -> Draft:
+    if draw.rarely(2):
+        return draw.anyone(), [contributions.Refuse(UNKNOWN)]
+    sender, key = draw.subject(waiting(draw), lambda key: manager(draw, key))
+    return sender, [contributions.Refuse(key, "no")]
+
+
+def withdraw(draw: Draw) -> Draft:
+    if draw.rarely(2):
+        return draw.anyone(), [contributions.Withdraw(UNKNOWN)]
+    sender, key = draw.subject(waiting(draw), lambda key: bytes(draw.state.contributions[key]["maker"]))
+    return sender, [contributions.Withdraw(key)]
+
+
+def open_bounty(draw: Draw) -> Draft:
+    """Mostly on what somebody may contribute to."""
+    state = draw.state
+    licensed = [grant["asset"] for grant in state.grants.values() if may_derive(state, grant)]
+    rows = [*state.assets, UNKNOWN] if draw.rarely(8) or not licensed else licensed
+    asset = draw.some(rows)
+    owners = list(state.assets[asset]["shares"]) if asset in state.assets else []
+    sender = draw.actor or (draw.some(owners) if owners and draw.rarely(70) else draw.anyone())
+    held = state.balances.get(sender, 0)
+    amount = draw.some([1, 500, 12_345, max(1, held // 50), held + 1 if draw.rarely() else 7])
+    operation = contributions.OpenBounty(asset, amount, draw.expiry(), text(draw) if draw.rarely(20) else None)
+    return sender, [operation] * (2 if draw.rarely(2) else 1)
+
+
+def of_opener(draw: Draw, key: bytes) -> bytes:
+    return bytes(draw.state.bounties[key]["opener"])
+
+
+def award_bounty(draw: Draw) -> Draft:
+    if draw.rarely(2):
+        return draw.anyone(), [contributions.AwardBounty(UNKNOWN)]
+    state = draw.state
+    pairs = [(row["bounty"], key) for key, row in state.contributions.items() if row["bounty"] in state.bounties]
+    pairs += [(key, UNKNOWN) for key in state.bounties if draw.rarely(2)]
+    if draw.rarely(4):
+        pairs = [(bounty, key) for bounty in state.bounties for key in state.contributions]
+    sender, (bounty, key) = draw.subject(pairs, lambda pair: of_opener(draw, pair[0]))
+    return sender, [contributions.AwardBounty(bounty, None if draw.rarely(8) else key)]
+
+
+def cancel_bounty(draw: Draw) -> Draft:
+    if draw.rarely(2):
+        return draw.anyone(), [contributions.CancelBounty(UNKNOWN)]
+    sender, key = draw.subject(list(draw.state.bounties), lambda key: of_opener(draw, key))
+    return sender, [contributions.CancelBounty(key)]

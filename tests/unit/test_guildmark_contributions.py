@@ -1,0 +1,170 @@
+"""Contributions and bounties by the command line and the SDK, against the real ledger."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from epochs_kit import Consortium, key, make_genesis
+from guildmark_kit import FakeNode, fake_node
+from ledger_node_kit import LedgerNode
+from modules_kit import cid
+
+from guildmark import Client
+from guildmark.cli import main
+from guildmark.identity import Account
+from guildmark.wallet import Cost, Wallet
+from ledger.modules.assets import operations as assets
+from ledger.modules.assets.operations import ReportHeld
+from ledger.modules.licenses import operations as licenses
+from ledger.modules.licenses.operations import Terms
+from ledger.parameters import HOUR_MS
+from ledger.transaction import transaction_id
+
+TEXT = cid("text")
+TERMS = Terms(rights=("train-on",), price=0, derivatives="yes")
+
+
+@pytest.fixture
+def world() -> Consortium:
+    now_ms = time.time_ns() // 1_000_000
+    return Consortium(make_genesis(4, 5, development=True, created_at_ms=now_ms, commitment_age_ms=0))
+
+
+@pytest.fixture
+def asset(world: Consortium) -> str:
+    """An asset of org-0 that a quorum holds."""
+    account, salt, artifact = world.accounts["org-0"], bytes(16), assets.Artifact(cid("A"), 10)
+    commitment = assets.Commit(assets.commitment(artifact.cid, account, salt))
+    register = assets.Register(artifact, salt, "dataset", "A", provenance=assets.Provenance())
+    assert world.code(world.by("org-0", commitment, register)) == ""
+    identifier = assets.asset_id(world.network_id, account, artifact.cid)
+    for name in ("v0", "v1", "v2"):
+        assert world.code(world.by_validator(name, ReportHeld(identifier, 1))) == ""
+    return identifier.hex()
+
+
+@pytest.fixture
+def grant(world: Consortium, asset: str) -> str:
+    """A license of org-1 to derive."""
+    offered = world.by("org-0", licenses.Offer(bytes.fromhex(asset), TERMS, world.now_ms + HOUR_MS))
+    assert world.code(offered) == ""
+    digest = licenses.terms_digest(TERMS)
+    offer = licenses.offer_id(transaction_id(offered), bytes.fromhex(asset), digest)
+    bought = world.by("org-1", licenses.Purchase(offer, digest, TERMS.price))
+    assert world.code(bought) == ""
+    return licenses.grant_id(transaction_id(bought), offer).hex()
+
+
+@pytest.fixture(autouse=True)
+def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
+    """A wallet with a key for each organization, and a node."""
+    wallet = Wallet(tmp_path / "wallet")
+    for organization in world.organizations:
+        account = account_of(world, organization)
+        wallet.create(organization, "secret", key=key(organization), account=account.text, cost=Cost(1, 8192, 1))
+    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
+    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
+    monkeypatch.chdir(tmp_path)
+    with fake_node(world.genesis) as fake:
+        LedgerNode(fake, world)
+        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+        yield fake
+
+
+def account_of(world: Consortium, organization: str) -> Account:
+    return Account.first_of(world.network_id, organization, key(organization), bytes(16))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
+    """Run a command with `--json`; return what it printed, or its error."""
+    code = main.run([*arguments, "--json"])
+    captured = capsys.readouterr()
+    assert code == expect, captured.err
+    return json.loads(captured.out) if expect == 0 else json.loads(captured.err.strip().splitlines()[-1])["error"]
+
+
+def propose(capsys: pytest.CaptureFixture[str], asset: str, grant: str, name: str, *more: str) -> Any:
+    Path(name).write_bytes(f"rows of {name}".encode())
+    words = ("contribution", "propose", asset, name, "--right", "train-on", "--grant", grant, "--account", "org-1")
+    return run(capsys, *words, *more)
+
+
+def test_a_bounty_and_a_contribution_for_it(asset: str, grant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bounty = run(capsys, "bounty", "open", asset, "300", "--description", TEXT, "--account", "org-0")
+    assert (bounty["amount"], bounty["named"]) == (300, 0)
+    made = propose(
+        capsys, asset, grant, "better.csv", "--bounty", bounty["bounty"], "--share-bps", "250",
+        "--message", "more rows", "--metric", "accuracy=0.97",
+    )  # fmt: skip
+    identifier = made["contribution"]
+    assert (made["state"], made["open"], made["metrics_ppm"], made["parent_version"]) == (
+        "open",
+        True,
+        {"accuracy": 970_000},
+        1,
+    )
+    said = run(capsys, "contribution", "comment", identifier, TEXT, "--account", "org-0")
+    assert [one["text"] for one in said["comments"]] == [TEXT]
+    assert main.run(["contribution", "list", "--asset", asset]) == 0
+    assert "250 bps and a bounty" in capsys.readouterr().out
+    assert main.run(["bounty", "list"]) == 0
+    assert "300" in capsys.readouterr().out
+    awarded = run(capsys, "bounty", "award", bounty["bounty"], identifier, "--account", "org-0")
+    assert awarded["awarded"] == identifier
+    assert run(capsys, "bounty", "award", bounty["bounty"], "--account", "org-0")["awarded"] is None
+    refused = run(capsys, "contribution", "accept", identifier, "--share-bps", "1", "--account", "org-0", expect=1)
+    assert refused["code"] == "contributions.reward_too_low"
+    accepted = run(capsys, "contribution", "accept", identifier, "--account", "org-0")
+    assert (accepted["state"], accepted["version"], accepted["share_bps"]) == ("accepted", 2, 250)
+    shown = run(capsys, "asset", "show", asset)
+    assert shown["latest"]["notes"] == "more rows"
+    assert shown["contributors"] == [made["contributor"]]
+    assert sorted(owner["bps"] for owner in shown["owners"]) == [250, 9_750]
+    accepted = run(capsys, "contribution", "list", "--accepted", "--by", "org-1")
+    assert [item["contribution"] for item in accepted] == [identifier]
+    assert run(capsys, "contribution", "show", identifier)["version"] == 2
+    assert run(capsys, "bounty", "show", bounty["bounty"], expect=3)["code"] == "query.not_found"
+
+
+def test_what_is_refused_or_withdrawn(asset: str, grant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first = propose(capsys, asset, grant, "first.csv")["contribution"]
+    second = propose(capsys, asset, grant, "second.csv")["contribution"]
+    run(capsys, "contribution", "refuse", first, "--reason", "no", "--account", "org-0")
+    run(capsys, "contribution", "withdraw", second, "--account", "org-1")
+    assert run(capsys, "contribution", "list", "--account", "org-1") == []
+    bounty = run(capsys, "bounty", "open", asset, "300", "--account", "org-2")["bounty"]
+    assert [item["bounty"] for item in run(capsys, "bounty", "list", "--by", "org-2")] == [bounty]
+    run(capsys, "bounty", "cancel", bounty, "--account", "org-2")
+    assert run(capsys, "bounty", "list", "--asset", asset) == []
+
+
+def test_several_owners_consent_to_what_is_prepared(
+    world: Consortium, node: FakeNode, asset: str, grant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identifier = propose(capsys, asset, grant, "better.csv", "--share-bps", "100")["contribution"]
+    offered = run(
+        capsys, "transfer", "offer", "--share", f"{asset}:4000", "--to", "org-2", "--account", "org-0"
+    )["transfer"]  # fmt: skip
+    run(capsys, "transfer", "accept", offered, "--account", "org-2")
+    prepared = run(capsys, "contribution", "accept", identifier, "--prepare", "--account", "org-0")["prepared"]
+    words = ("contribution", "accept", identifier, "--prepared", prepared, "--account", "org-0")
+    assert run(capsys, *words, expect=1)["code"] == "assets.consent_missing"
+    run(capsys, "asset", "consent", asset, prepared, "--account", "org-2")
+    assert run(capsys, *words)["version"] == 2
+    wrong = run(capsys, "contribution", "accept", "00" * 32, "--prepared", prepared, "--account", "org-0", expect=2)
+    assert "not the acceptance" in wrong["message"]
+
+
+def test_the_sdk_accepts_in_one_call(world: Consortium, node: FakeNode, asset: str, grant: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"rows")
+    with Client(node.url, account_of(world, "org-1")) as maker, Client(node.url, account_of(world, "org-0")) as owner:
+        made = maker.contributions.propose(asset, tmp_path / "rows.csv", right="train-on", grant=grant)
+        assert owner.contributions.find(asset=asset) == [made]
+        assert owner.contributions.accept(made["contribution"])["version"] == 2

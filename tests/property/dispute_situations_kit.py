@@ -6,6 +6,7 @@ from typing import Any
 
 from ledger.modules.disputes import operations as disputes
 from tests.property.drawing_kit import UNKNOWN, Draft, Draw, Nothing
+from tests.reference.attestations import posted
 from tests.reference.disputes import RELIEFS
 
 Claim = tuple[bytes, disputes.Subject, str, int]
@@ -72,10 +73,24 @@ def lifts(draw: Draw) -> list[Claim]:
     ]
 
 
+def refutations(draw: Draw) -> list[Claim]:
+    """By anybody of another organization, for some or all of what is up of the bond."""
+    state, found = draw.state, []
+    for key, row in state.statements.items():
+        own = row["organization"]
+        others = [one for one in draw.parties() if state.accounts[one]["organization"] != own or draw.rarely()]
+        if row["refuted"] is not None and not draw.rarely(10):
+            continue
+        up = 0 if row["kind"] == "review" else posted(state, row["attestor"])
+        amount = draw.some([0, up // 2, up, up]) if not draw.rarely() else up + 1
+        found.append((draw.some(others), disputes.Subject("attestation", key), "refute", amount))
+    return found
+
+
 def odd_claims(draw: Draw) -> list[Claim]:
-    kinds: Any = ("asset", "version", "grant", "freeze")
+    kinds: Any = ("asset", "version", "grant", "freeze", "attestation")
     subject = disputes.Subject(draw.some(kinds), UNKNOWN, draw.some([0, 1]))
-    return [(draw.anyone(), subject, draw.some(["refund", "payment", "lift", "freeze_sales"]), 1)]
+    return [(draw.anyone(), subject, draw.some(["refund", "payment", "lift", "freeze_sales", "refute"]), 1)]
 
 
 def file(draw: Draw) -> Draft:
@@ -83,7 +98,7 @@ def file(draw: Draw) -> Draft:
     opened = [row for row in draw.state.disputes.values() if row["state"] != "closed"]
     if len(opened) > 4 and not draw.rarely():
         raise Nothing
-    makers = [refunds, refunds, payments, payments, about_assets, about_assets, lifts]
+    makers = [refunds, refunds, payments, payments, about_assets, about_assets, lifts, refutations]
     rows = odd_claims(draw) if draw.rarely(4) else draw.some(makers)(draw)
     sender, (_, subject, relief, amount) = draw.subject(rows, lambda row: row[0])
     grounds = [ground for (kind, ground), reliefs in RELIEFS.items() if kind == subject.kind and relief in reliefs]

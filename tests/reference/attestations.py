@@ -12,9 +12,10 @@ from ledger.modules.assets.operations import Metric
 from ledger.modules.attestations import operations as ops
 from ledger.modules.governance import operations as governance
 from primitives.digest import tagged_hash
+from tests.reference import reputation
 from tests.reference.credits import add, give_back, move, take_from
 from tests.reference.grants import known_grant
-from tests.reference.state import Call, drop_deadline, is_cid, is_party, need, organization_of, set_deadline
+from tests.reference.state import BPS, Call, drop_deadline, is_cid, is_party, need, organization_of, set_deadline
 
 LONGEST_MS = 5 * 366 * 86_400_000
 LESS_IS_BETTER = ("accuracy-gap", "mean-absolute-error")
@@ -303,6 +304,7 @@ def refute(state: Any, statement: bytes, dispute: bytes, recipient: bytes, amoun
     taken = 0 if row["kind"] == "review" else min(amount, posted(state, row["attestor"]))
     if taken:
         move(state, take_from(state, bond_name(row["attestor"]), taken), recipient, taken)
+        reputation.paid(state, row["attestor"], {recipient: BPS}, taken)
     return taken
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ledger.modules.disputes import operations as ops
 from primitives.digest import tagged_hash
-from tests.reference import assets, licenses, reputation, royalties, things
+from tests.reference import assets, attestations, licenses, reputation, royalties, things
 from tests.reference.credits import escrow_name, give_back, hold, move
 from tests.reference.grants import known_grant, live, unopposed
 from tests.reference.locks import lock_of, locked_bps
@@ -28,6 +28,7 @@ RELIEFS = {
     ("grant", "wrong-content"): {"refund"},
     ("grant", "unpaid"): {"payment"},
     ("freeze", "settled"): {"lift"},
+    ("attestation", "false-statement"): {"refute"},
 }
 Parts = tuple[tuple[bytes, int], ...]
 """(account, bps) in order of account, all together the whole."""
@@ -48,7 +49,7 @@ def file(call: Call, operation: ops.File) -> None:
     need(operation.bond <= max(least, min(operation.amount, AMOUNT_MAX // 2)), "disputes.bond_too_high")
     asset, against = respondents_to(call, operation)
     need(all(organization_of(state, one) != call.organization for one in against), "disputes.same_organization")
-    about = subject.id if subject.kind in ("grant", "freeze") else asset
+    about = subject.id if subject.kind in ("grant", "freeze", "attestation") else asset
     known = [row for row in state.disputes.values() if row["state"] != "closed" and row["about"] == about]
     need(all(row["organization"] != call.organization for row in known), "disputes.open_dispute")
     need(len(known) < OPEN_MAX, "disputes.too_many_disputes")
@@ -102,6 +103,9 @@ def respondents_to(call: Call, claim: ops.File) -> tuple[bytes, dict[bytes, int]
         need(frozen is not None and frozen["freezing"], "disputes.not_freezing")
         need(call.sender in state.assets[frozen["asset"]]["shares"], "disputes.not_a_party")
         return frozen["asset"], {frozen["claim"][0]: BPS}
+    if subject.kind == "attestation":
+        asset, attestor = attestations.respondent(state, subject.id, claim.amount)
+        return asset, {attestor: BPS}
     need(subject.id in state.assets, "assets.unknown_asset")
     if subject.kind == "version":
         assets.version_of(state.assets[subject.id], subject.version)
@@ -257,6 +261,8 @@ def conclude(call: Call, identifier: bytes, outcome: str, second: str) -> None:
         release_grant(call, dispute["subject"][1])
     if outcome != "upheld" or dispute["relief"] != "transfer_back":
         close(dispute)
+    if dispute["relief"] == "refute":
+        attestations.dispute_closed(call.state, dispute["subject"][1])
 
 
 def close(dispute: dict[str, Any]) -> None:
@@ -341,6 +347,13 @@ def refund(call: Call, identifier: bytes) -> None:
     owe(state, identifier, dispute["amount"] - dispute["refunded"], None)
 
 
+def refute(call: Call, identifier: bytes) -> None:
+    """The statement counts no more, and its attestor's bond pays what there is of the amount."""
+    dispute = call.state.disputes[identifier]
+    statement, claimant = dispute["subject"][1], dispute["claim"][0]
+    dispute["owed"] = attestations.refute(call.state, statement, identifier, claimant, dispute["amount"])
+
+
 def payment(call: Call, identifier: bytes) -> None:
     dispute = call.state.disputes[identifier]
     owe(call.state, identifier, dispute["amount"], dispute["asset"])
@@ -392,6 +405,7 @@ UPHELD = {
     "refund": refund,
     "payment": payment,
     "transfer_back": take_back,
+    "refute": refute,
 }
 
 

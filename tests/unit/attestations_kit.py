@@ -30,7 +30,7 @@ class Bench(Court):
         claim = Metric("accuracy", CLAIMED_PPM, TOLERANCE_PPM, self.dataset, 1)
         self.model = self.register("alice", "model", "model", provenance=Provenance(metrics=(claim,)))
 
-    def decide(self, change: AccreditationChange) -> None:
+    def settle(self, change: AccreditationChange) -> None:
         """Bring about what the consortium has decided. That it decides so, tests of governance show."""
         view = self.view.child()
         context = self.context(view, self.accounts["alice"], b"decision")
@@ -50,7 +50,7 @@ class Bench(Court):
     def accredit(self, *names: str, **fields: Any) -> None:
         """Let accounts evaluate and audit, their bonds up."""
         for who in names:
-            self.decide(self.accreditation(who, **fields))
+            self.settle(self.accreditation(who, **fields))
             self.do(who, attestations.PostBond(self.accounts[who]))
 
     def evaluation(self, value_ppm: int = CLAIMED_PPM, **fields: Any) -> attestations.Evaluate:

@@ -88,14 +88,14 @@ def test_a_validators_account_is_not_accredited() -> None:
 
 def test_the_bond_is_put_up_once_by_the_own_organization() -> None:
     world = Bench()
-    world.decide(world.accreditation("alan"))
+    world.settle(world.accreditation("alan"))
     post = attestations.PostBond(world.accounts["alan"])
     world.refused("attestations.another_organization", "bob", post)
     world.refused("attestations.not_accredited", "bob", attestations.PostBond(world.accounts["bob"]))
     world.do("alice", post)  # of the same organization
     world.refused("attestations.bond_is_up", "alan", post)
     # More is asked for: who has paid what is up pays the rest.
-    world.decide(world.accreditation("alan", bond=BOND + 7))
+    world.settle(world.accreditation("alan", bond=BOND + 7))
     assert world.accredited("alan").state == "awaiting-bond"
     world.refused("attestations.another_payer", "alan", post)
     world.do("alice", post)
@@ -107,13 +107,13 @@ def test_the_bond_is_put_up_once_by_the_own_organization() -> None:
 @pytest.mark.parametrize("how", ["resigned", "ended", "expired"])
 def test_however_an_accreditation_ends_the_bond_stays_as_long_as_a_dispute_may_take(how: str) -> None:
     world = Bench()
-    world.decide(world.accreditation("carol", until_ms=world.now_ms + DAY_MS))
+    world.settle(world.accreditation("carol", until_ms=world.now_ms + DAY_MS))
     world.do("carol", attestations.PostBond(world.accounts["carol"]))
     world.evaluate("carol")
     if how == "resigned":
         world.do("carol", attestations.Resign())
     elif how == "ended":
-        world.decide(EndAccreditation(world.accounts["carol"]))
+        world.settle(EndAccreditation(world.accounts["carol"]))
     else:
         world.advance(DAY_MS)
     shown = world.accredited("carol")
@@ -135,7 +135,7 @@ def test_who_resigns_and_is_accredited_again_goes_on_with_the_same_bond() -> Non
     world = bench("carol")
     world.evaluate("carol")
     world.do("carol", attestations.Resign())
-    world.decide(world.accreditation("carol", tier=9))
+    world.settle(world.accreditation("carol", tier=9))
     assert (world.accredited("carol").state, world.accredited("carol").tier) == ("active", 9)
     assert world.standing() == (1, 0)
     world.advance(longest_dispute_ms(world.parameters))
@@ -146,7 +146,7 @@ def test_who_resigns_and_is_accredited_again_goes_on_with_the_same_bond() -> Non
 def test_time_ends_an_accreditation_before_its_deadline_is_swept() -> None:
     world = bench("carol")
     world.evaluate("carol")
-    world.decide(world.accreditation("carol", until_ms=world.now_ms + 5))
+    world.settle(world.accreditation("carol", until_ms=world.now_ms + 5))
     world.now_ms += 5
     assert (world.accredited("carol").state, world.accredited("carol").active) == ("expired", False)
     assert world.standing() == (0, 0)
@@ -159,12 +159,12 @@ def test_suspension_stops_statements_and_counts_until_it_ends() -> None:
         world.evaluate(name)
     assert world.standing() == (2, 0)
     carol = world.accounts["carol"]
-    world.decide(SuspendAccreditation(carol))
+    world.settle(SuspendAccreditation(carol))
     assert (world.standing(), world.accredited("carol").state) == ((1, 0), "suspended")
     world.refused("attestations.accreditation_suspended", "carol", world.evaluation(dataset_version=1))
     world.refused("attestations.already_suspended", "alice", Propose(SuspendAccreditation(carol), ""))
     world.refused("attestations.already_suspended", "alice", Propose(world.accreditation("carol"), ""))
-    world.decide(ReinstateAccreditation(carol))
+    world.settle(ReinstateAccreditation(carol))
     assert world.standing() == (2, 0)
     world.refused("attestations.not_suspended", "alice", Propose(ReinstateAccreditation(carol), ""))
 
@@ -236,7 +236,7 @@ def test_organizations_count_and_not_accounts() -> None:
     newest = world.evaluate("clara", 0)
     assert world.standing() == (1, 1)
     # And where it does not count, no older one takes its place.
-    world.decide(SuspendAccreditation(world.accounts["clara"]))
+    world.settle(SuspendAccreditation(world.accounts["clara"]))
     assert world.standing() == (1, 0)
     assert not world.statement(newest).counts
 
@@ -352,7 +352,7 @@ def test_audits_are_counted_by_verdict() -> None:
     assert verdicts(world.view, world.model, 1, at_ms=world.now_ms) == {"passed": 1, "failed": 1, "conditional": 1}
     world.audit("carol", "passed", supersedes=first)
     assert verdicts(world.view, world.model, 1, at_ms=world.now_ms) == {"passed": 2, "conditional": 1}
-    world.decide(SuspendAccreditation(world.accounts["erin"]))
+    world.settle(SuspendAccreditation(world.accounts["erin"]))
     assert verdicts(world.view, world.model, 1, at_ms=world.now_ms) == {"passed": 1, "conditional": 1}
 
 

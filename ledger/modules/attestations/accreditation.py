@@ -19,6 +19,7 @@ from ledger.modules.credits.records import ESCROWS
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import membership, require_party, sender_organization
+from ledger.modules.reputation import flows
 from ledger.parameters import DAY_MS, Parameters
 
 ACCREDITATION_MS_MAX: Final = 5 * 366 * DAY_MS
@@ -204,6 +205,7 @@ def forfeit(context: Context, account: bytes, dispute: bytes, recipient: bytes, 
     if taken:
         holder = accounting.draw(context, bond_escrow(account), taken)
         accounting.move(context, holder, recipient, taken)
+        flows.moved(context, account, recipient, taken)
         _store(context, account, msgspec.structs.replace(record, posted=record.posted - taken))
         context.emit(events.BondLost(account, dispute, recipient, taken))
     return taken

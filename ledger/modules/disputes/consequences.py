@@ -6,6 +6,7 @@ import msgspec
 
 from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.assets.records import ASSETS, OWNERS_MAX, SHARE_LOCKS, Asset
+from ledger.modules.attestations import statements
 from ledger.modules.disputes import events
 from ledger.modules.disputes.bonds import portions
 from ledger.modules.disputes.records import DISPUTES, Dispute, debt_id
@@ -34,14 +35,20 @@ def grant_relief(context: Context, identifier: bytes, dispute: Dispute) -> Dispu
         refunded = release_grant(context, dispute.subject.id, "refund")
         returned = msgspec.structs.replace(dispute, refunded=refunded)
         return _owe(context, identifier, returned, dispute.amount - refunded, into=None)
+    if dispute.relief == "refute":
+        paid = statements.refute(context, dispute.subject.id, identifier, dispute.claim.account, dispute.amount)
+        statements.release(context, dispute.subject.id)
+        return msgspec.structs.replace(dispute, owed=paid)
     assert dispute.relief == "payment"
     return _owe(context, identifier, dispute, dispute.amount, into=dispute.asset)
 
 
 def deny_relief(context: Context, dispute: Dispute) -> None:
-    """End what the filing held: a disputed grant goes on."""
+    """End what the filing held: a disputed grant goes on, a bond may return."""
     if dispute.relief == "refund":
         release_grant(context, dispute.subject.id, "settle")
+    elif dispute.relief == "refute":
+        statements.release(context, dispute.subject.id)
 
 
 def lift(context: Context, identifier: bytes, dispute: Dispute) -> None:

@@ -9,7 +9,7 @@ class Filed(Event, frozen=True, tag="disputes.filed"):
     dispute: bytes
     asset: bytes
     kind: str
-    """Of the subject: asset, version, grant or freeze."""
+    """Of the subject: asset, version, grant, freeze or attestation."""
     id: bytes
     ground: str
     relief: str

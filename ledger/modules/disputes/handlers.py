@@ -14,6 +14,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.reads import require_asset
 from ledger.modules.assets.records import Share
+from ledger.modules.attestations.statements import hold as hold_bond
 from ledger.modules.disputes import bonds, consequences, events
 from ledger.modules.disputes.operations import Answer, Appeal, Collect, File, Lift, Vote, dispute_id
 from ledger.modules.disputes.records import (
@@ -50,7 +51,7 @@ DUE: Final = "disputes.due"
 
 
 def file(context: Context, operation: File) -> None:
-    """Open a dispute. Nothing is locked but the disputed grant."""
+    """Open a dispute. Nothing is locked but the disputed grant, or the bond that answers for a disputed statement."""
     check_cid(operation.evidence, "disputes.evidence")
     _check_bond(context, operation)
     case = examine(context, operation)
@@ -84,6 +85,8 @@ def file(context: Context, operation: File) -> None:
     bonds.put_up(context, identifier, "claim", operation.bond)
     if operation.relief == "refund":
         hold_grant(context, operation.subject.id)
+    elif operation.relief == "refute":
+        hold_bond(context, operation.subject.id)
     context.emit(
         events.Filed(
             dispute=identifier,

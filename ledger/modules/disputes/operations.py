@@ -10,9 +10,9 @@ from ledger.modules.fields import Amount, Bytes32, CidText, Operation, Part, Pos
 from primitives.codec import encode
 from primitives.digest import Digest, tagged_hash
 
-SubjectKind = Literal["asset", "version", "grant", "freeze"]
-Ground = Literal["infringement", "wrong-content", "unpaid", "settled"]
-Relief = Literal["freeze_sales", "transfer_back", "refund", "payment", "lift"]
+SubjectKind = Literal["asset", "version", "grant", "freeze", "attestation"]
+Ground = Literal["infringement", "wrong-content", "unpaid", "settled", "false-statement"]
+Relief = Literal["freeze_sales", "transfer_back", "refund", "payment", "lift", "refute"]
 Statement = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
@@ -21,7 +21,7 @@ class Subject(Part, frozen=True):
 
     kind: SubjectKind
     id: Bytes32
-    """Of the asset, of the version's asset, of the grant, or of the dispute that froze sales."""
+    """Of the asset, of the version's asset, of the grant, of the dispute that froze sales, or of the statement."""
     version: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] = 0
     """Of a version: 1, 2, ...; 0 otherwise."""
 
@@ -33,7 +33,7 @@ class File(Operation, frozen=True, tag="disputes.file"):
     ground: Ground
     relief: Relief
     amount: Amount
-    """In dispute. Of a refund: the grant's price."""
+    """In dispute. Of a refund: the grant's price. Of a refutation: what is claimed of the attestor's bond."""
     bond: PositiveAmount
     """At least a tenth of the amount, rounded up, and the parameter `dispute_bond_min`."""
     evidence: CidText

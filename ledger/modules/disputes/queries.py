@@ -53,7 +53,7 @@ class DisputeResult(Result, frozen=True):
     due_ms: int | None
     """When the state ends by itself."""
     kind: str
-    """Of the subject: asset, version, grant or freeze."""
+    """Of the subject: asset, version, grant, freeze or attestation."""
     id: str
     version: int
     asset: str
@@ -80,7 +80,7 @@ class DisputeResult(Result, frozen=True):
     taken_bps: int
     """Of the asset, taken back."""
     owed: int
-    """Units that respondents had to pay beside bonds."""
+    """Units that respondents had to pay beside bonds of the dispute."""
 
 
 class DebtResult(Result, frozen=True):

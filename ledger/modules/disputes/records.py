@@ -20,7 +20,7 @@ from ledger.state.view import Table
 from primitives.digest import Digest, tagged_hash
 
 OPEN_MAX: Final = 8
-"""Open disputes about one asset, grant or freeze, each of another organization; a further one is refused."""
+"""Open disputes about one asset, grant, freeze or statement, each of another organization; a further one is refused."""
 BOND_PARTS: Final = 10
 """The bond is at least this part of the amount in dispute, rounded up."""
 APPEAL_FACTOR: Final = 2
@@ -92,7 +92,8 @@ class Dispute(Record, frozen=True):
     taken_bps: Annotated[int, msgspec.Meta(ge=0, le=BPS)] = 0
     """Of the asset, taken back."""
     owed: Amount = 0
-    """Units that respondents had to pay beside bonds, as debts where their balance did not cover it."""
+    """Units that respondents had to pay beside bonds, as debts where their balance did not cover it; of a refutation
+    what the attestor's bond has paid."""
 
 
 DISPUTES: Final = Table[Dispute](b"dispute/", Dispute)
@@ -104,7 +105,7 @@ LOST: Final = Table[Marker](b"~lost-dispute/", Marker)
 
 def about(subject: Subject, asset: bytes) -> bytes:
     """Return what the number of open disputes is limited for: all versions of an asset are one."""
-    return subject.id if subject.kind in ("grant", "freeze") else asset
+    return asset if subject.kind in ("asset", "version") else subject.id
 
 
 def parties(dispute: Dispute) -> tuple[bytes, ...]:

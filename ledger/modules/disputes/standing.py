@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from ledger.errors import OperationError
 from ledger.modules.assets.reads import ownership, require_asset, require_version
 from ledger.modules.assets.records import BOUGHT
+from ledger.modules.attestations.statements import require_refutable
 from ledger.modules.disputes.operations import File, Ground, Relief, Subject, SubjectKind
 from ledger.modules.disputes.records import DISPUTES, Respondent
 from ledger.modules.fields import BPS
@@ -25,6 +26,7 @@ RELIEFS: Final[Mapping[tuple[SubjectKind, Ground], tuple[Relief, ...]]] = {
     ("grant", "wrong-content"): ("refund",),
     ("grant", "unpaid"): ("payment",),
     ("freeze", "settled"): ("lift",),
+    ("attestation", "false-statement"): ("refute",),
 }
 """What may be asked for, by subject and ground."""
 
@@ -43,7 +45,7 @@ def examine(context: Context, claim: File) -> Case:
 
     Raises:
         OperationError: `disputes.*`, `assets.unknown_asset`, `assets.unknown_version`, `licenses.unknown_grant`,
-            `licenses.not_disputable`.
+            `licenses.not_disputable`, `attestations.*`.
     """
     subject, view = claim.subject, context.view
     if (subject.kind == "version") != (subject.version > 0):
@@ -58,6 +60,9 @@ def examine(context: Context, claim: File) -> Case:
         asset, shares = _about_grant(context, claim)
     elif subject.kind == "freeze":
         asset, shares = _about_freeze(context, subject)
+    elif subject.kind == "attestation":
+        statement = require_refutable(context, subject.id, claim.amount)
+        asset, shares = statement.asset, {statement.attestor: BPS}
     else:
         asset, shares = subject.id, _about_asset(view, claim)
     respondents = tuple(Respondent(account, shares[account]) for account in sorted(shares))

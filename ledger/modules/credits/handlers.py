@@ -10,7 +10,7 @@ from ledger.modules.credits.operations import Transfer
 from ledger.modules.credits.records import BALANCES, SUPPLY, Balance, Supply
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.module import Context
-from ledger.modules.organizations.accounts import require_party
+from ledger.modules.organizations.accounts import require_party, sender_organization
 from ledger.modules.reputation import flows
 
 
@@ -20,9 +20,9 @@ def transfer(context: Context, operation: Transfer) -> None:
         raise OperationError("credits.amount_invalid", f"an amount is an integer from 1 to {AMOUNT_MAX}")
     if operation.recipient == context.sender:
         raise OperationError("credits.self_transfer", "the recipient is the sender")
-    require_party(context.view, operation.recipient, "credits.invalid_recipient")
+    recipient = require_party(context.view, operation.recipient, "credits.invalid_recipient")
     move(context, context.sender, operation.recipient, operation.amount)
-    flows.moved(context, context.sender, operation.recipient, operation.amount)
+    flows.moved_between(context, sender_organization(context), recipient.organization, operation.amount)
     context.emit(Transferred(context.sender, operation.recipient, operation.amount))
 
 

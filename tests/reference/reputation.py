@@ -129,8 +129,11 @@ class Piece:
     """What one piece of evidence says about one account."""
 
     def __init__(self, entry: Any, subject: bytes, bps: int, weight: int) -> None:
-        _, self.id, self.at, self.rater, self.organization, _, self.rating, _, _, self.payees = entry
+        _, self.id, self.at, self.rater, self.organization, _, self.rating, _, self.paid, self.payees = entry
         self.subject, self.bps, self.weight, self.live = subject, bps, weight, True
+
+    def weighed(self) -> int:
+        return int(self.paid * self.bps * self.bps // BPS**2)
 
     def sides(self) -> Weights:
         in_favor = self.weight * self.rating // S
@@ -173,7 +176,9 @@ def change(mine: list[Piece], brought: dict[bytes, int], entry: Any) -> None:
     brought[identifier] = left
     for piece in mine:
         piece.live = kind == "returned" and left > 0
-        piece.weight = min(piece.weight, review_weight(left) * piece.bps // BPS) if piece.live else piece.weight
+        if piece.live:
+            piece.paid = left
+            piece.weight = min(piece.weight, review_weight(left) * piece.bps // BPS)
 
 
 def arrival(state: Any, before: list[Piece], entry: Any, subject: bytes, bps: int) -> Piece:
@@ -185,6 +190,13 @@ def arrival(state: Any, before: list[Piece], entry: Any, subject: bytes, bps: in
         piece.weight = 0
         return piece
     live = [other for other in before if other.live and other.subject == subject]
+    reviews = [other for other in live if other.organization == piece.organization and other.paid and other.weight]
+    if piece.paid and reviews:
+        # Many small payments weigh no more than one of their sum.
+        units = sum(grid(other.weighed(), other.at) for other in (*reviews, piece))
+        given = sum(grid(other.weight, other.at) for other in reviews)
+        together = isqrt(int(units * decay(piece.at))) * 1_000
+        piece.weight = min(piece.weight, max(0, together - int(given * decay(piece.at))))
     for most, same in (
         (30 * S, [other for other in live if other.rater == piece.rater]),
         (60 * S, [other for other in live if other.organization == piece.organization]),

@@ -189,6 +189,23 @@ def test_an_organization_weighs_at_most_60_s_about_another() -> None:
     assert market.organization_weights("org-alice") == (40 * S + 10 * S, 20 * S)
 
 
+def test_many_small_payments_weigh_no_more_than_one_of_their_sum() -> None:
+    market = Market()
+    asset = market.register("alice", "A")
+    for _ in range(9):
+        market.bought_and_reviewed("bob", asset, 1)
+    assert market.weights("alice") == (3 * S, 0)
+    pieces = market.evidence_about("alice")
+    rules = [[step.rule for step in piece.steps] for piece in pieces]  # type: ignore[attr-defined]
+    assert rules == [[]] + [["payments_together"]] * 8
+    dust = terms(0, price=1)
+    for _ in range(20):
+        market.review("carol", market.license("alice", asset, "carol", dust), asset)
+    assert market.weights("alice")[0] - 3 * S == 1_000
+    market.bought_and_reviewed("dave", asset, 1)
+    assert market.weights("alice")[0] - 3 * S == 1_000 + S
+
+
 def test_praise_in_both_directions_counts_half_and_criticism_in_full() -> None:
     market = Market()
     market.state("alice", "bob", 10)

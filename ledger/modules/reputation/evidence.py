@@ -20,7 +20,14 @@ from ledger.modules.organizations.accounts import organization_of
 from ledger.modules.organizations.records import organization_part
 from ledger.modules.reputation import flows
 from ledger.modules.reputation.decay import from_grid, narrow, to_grid, wide
-from ledger.modules.reputation.formula import LOST_DISPUTE, ORGANIZATION_MAX, RATER_MAX, S, review_weight
+from ledger.modules.reputation.formula import (
+    LOST_DISPUTE,
+    ORGANIZATION_MAX,
+    RATER_MAX,
+    S,
+    review_weight,
+    weight_together,
+)
 from ledger.modules.reputation.records import (
     ABOUT,
     EVIDENCE,
@@ -151,7 +158,7 @@ def rate_anew(context: Context, identifier: bytes, source: bytes, rating_ppm: in
         before = _about(context.view, identifier, evidence, subject)
         weight_for, weight_against = _sides(before.weight, rating_ppm)
         after = msgspec.structs.replace(before, weight_for=weight_for, weight_against=weight_against)
-        _change(context, identifier, evidence, subject, (before, after))
+        _change(context, identifier, (evidence, again), subject, (before, after))
     quota.store(context, evidence.keeper, EVIDENCE, again, identifier)
 
 
@@ -165,14 +172,14 @@ def paid_back(context: Context, grant: bytes, paid: int) -> None:
         end(context, grant, "refunded")
         return
     weight = review_weight(paid)
+    reduced = msgspec.structs.replace(evidence, paid=paid, weight=weight)
     for subject in evidence.subjects:
         before = _about(context.view, grant, evidence, subject)
         less = min(before.weight, weight * before.bps // BPS)
         weight_for, weight_against = _sides(less, evidence.rating_ppm)
         after = About(before.bps, less, weight_for, weight_against, before.cuts)
-        _change(context, grant, evidence, subject, (before, after))
+        _change(context, grant, (evidence, reduced), subject, (before, after))
     _claim_back(context, evidence, evidence.paid, paid)
-    reduced = msgspec.structs.replace(evidence, paid=paid, weight=weight)
     quota.store(context, evidence.keeper, EVIDENCE, reduced, grant, enforced=False)
 
 
@@ -196,12 +203,17 @@ def _arrived(context: Context, evidence: Evidence, share: Share) -> About:
     if target == evidence.organization:
         return About(share.bps, 0, 0, 0, ("own_organization",))
     cuts: list[Cut] = []
+    if evidence.kind == "review":
+        together = _room_of_payments(context, evidence, share)
+        if together is not None and weight > together:
+            weight = together
+            cuts.append("payments_together")
     limits: tuple[tuple[Table[Given], bytes, int, Cut], ...] = (
         (GIVEN, evidence.rater, RATER_MAX, "rater_maximum"),
         (GIVEN_BY_ORGANIZATION, organization_part(evidence.organization), ORGANIZATION_MAX, "organization_maximum"),
     )
     for table, giver, most, cut in limits:
-        room = max(0, most - from_grid(_given(context.view, table, subject, giver), now_ms))
+        room = max(0, most - from_grid(narrow(_given(context.view, table, subject, giver).weight), now_ms))
         if weight > room:
             weight = room
             cuts.append(cut)
@@ -217,9 +229,25 @@ def _sides(weight: int, rating_ppm: int) -> tuple[int, int]:
     return weight_for, weight - weight_for
 
 
-def _given(view: Readable, table: Table[Given], subject: bytes, giver: bytes) -> int:
-    record = table.get(view, subject, giver)
-    return 0 if record is None else narrow(record.weight)
+def _room_of_payments(context: Context, evidence: Evidence, share: Share) -> int | None:
+    """Return what a review may weigh beside those that its organization has given about the same account, so that all
+    of them weigh what one payment of the sum would; None where it is the only one."""
+    giver = organization_part(evidence.organization)
+    given = _given(context.view, GIVEN_BY_ORGANIZATION, share.account, giver)
+    if not given.reviews:
+        return None
+    now_ms = context.block_time_ms
+    paid = from_grid(narrow(given.paid) + to_grid(_weighed(evidence.paid, share.bps), now_ms), now_ms)
+    return max(0, weight_together(paid) - from_grid(narrow(given.reviews), now_ms))
+
+
+def _weighed(paid: int, bps: int) -> int:
+    """Return the units by which a part of a review weighs: its weight, part of the root, is the root of these."""
+    return paid * bps * bps // (BPS * BPS)
+
+
+def _given(view: Readable, table: Table[Given], subject: bytes, giver: bytes) -> Given:
+    return table.get(view, subject, giver) or Given(b"")
 
 
 def _about(view: Readable, identifier: bytes, evidence: Evidence, subject: bytes) -> About:
@@ -229,13 +257,18 @@ def _about(view: Readable, identifier: bytes, evidence: Evidence, subject: bytes
 
 
 def _change(
-    context: Context, identifier: bytes, evidence: Evidence, subject: bytes, change: tuple[About, About]
+    context: Context,
+    identifier: bytes,
+    evidence: tuple[Evidence, Evidence],
+    subject: bytes,
+    about: tuple[About, About],
 ) -> None:
-    before, after = change
-    _add(context, evidence, subject, before, -1)
-    _add(context, evidence, subject, after, 1)
-    key = subject, height_part(evidence.height), identifier
-    quota.store(context, evidence.keeper, ABOUT, after, *key, enforced=False)
+    """Replace (before, after) what a piece says of one account."""
+    (earlier, later), (before, after) = evidence, about
+    _add(context, earlier, subject, before, -1)
+    _add(context, later, subject, after, 1)
+    key = subject, height_part(later.height), identifier
+    quota.store(context, later.keeper, ABOUT, after, *key, enforced=False)
 
 
 def _claim_back(context: Context, evidence: Evidence, before: int, after: int = 0) -> None:
@@ -261,6 +294,14 @@ def _add(context: Context, evidence: Evidence, subject: bytes, about: About, sig
         quota.store(context, keeper, SUMS, Sum(wide(weight_for), wide(against)), *key, enforced=False)
     if evidence.rater is None:
         return
-    for table, giver in ((GIVEN, evidence.rater), (GIVEN_BY_ORGANIZATION, rater)):
-        total = _given(context.view, table, subject, giver) + sign * to_grid(about.weight, at_ms)
-        quota.store(context, keeper, table, Given(wide(total)), subject, giver, enforced=False)
+    entered = sign * to_grid(about.weight, at_ms)
+    before_rater = _given(context.view, GIVEN, subject, evidence.rater)
+    given = Given(wide(narrow(before_rater.weight) + entered))
+    quota.store(context, keeper, GIVEN, given, subject, evidence.rater, enforced=False)
+    before_all = _given(context.view, GIVEN_BY_ORGANIZATION, subject, rater)
+    reviews, paid = narrow(before_all.reviews), narrow(before_all.paid)
+    if evidence.kind == "review":
+        reviews += entered
+        paid += sign * to_grid(_weighed(evidence.paid, about.bps), at_ms)
+    given = Given(wide(narrow(before_all.weight) + entered), wide(reviews), wide(paid))
+    quota.store(context, keeper, GIVEN_BY_ORGANIZATION, given, subject, rater, enforced=False)

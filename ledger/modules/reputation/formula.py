@@ -25,6 +25,12 @@ def review_weight(paid: int) -> int:
     return min(isqrt(paid) * 1_000, REVIEW_MAX)
 
 
+def weight_together(paid: int) -> int:
+    """Return what reviews weigh at most that so many units were paid for together: many small payments weigh no more
+    than one of their sum."""
+    return isqrt(paid) * 1_000
+
+
 def attestation_weight(tier: int) -> int:
     """Return the weight of what an accredited account of a tier from 1 to TIER_MAX states."""
     assert 1 <= tier <= TIER_MAX

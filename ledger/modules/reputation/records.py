@@ -36,7 +36,7 @@ EvidenceKind = Literal["review", "evaluation", "audit", "agreement", "dispute"]
 Ended = Literal["refunded", "superseded", "refuted"]
 """Why evidence counts no more: its payment went back, who gave it said something else since, or a dispute found it
 false."""
-Cut = Literal["own_organization", "rater_maximum", "organization_maximum"]
+Cut = Literal["own_organization", "payments_together", "rater_maximum", "organization_maximum"]
 """What made evidence weigh less when it arrived."""
 Weight = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Millionths of S."""
@@ -102,7 +102,13 @@ class Sum(Record, frozen=True):
 
 
 class Given(Record, frozen=True):
+    """What one account, or one organization, has said about an account."""
+
     weight: Grid
+    reviews: Grid = b""
+    """Of an organization: the weight of its reviews among that."""
+    paid: Grid = b""
+    """Of an organization: the units that these weigh by, times the square of the account's parts."""
 
 
 FLOWS: Final = Table[Flow](b"flow/", Flow)

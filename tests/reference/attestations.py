@@ -15,6 +15,7 @@ from primitives.digest import tagged_hash
 from tests.reference import reputation
 from tests.reference.credits import add, give_back, move, take_from
 from tests.reference.grants import known_grant
+from tests.reference.reputation import S
 from tests.reference.state import BPS, Call, drop_deadline, is_cid, is_party, need, organization_of, set_deadline
 
 LONGEST_MS = 5 * 366 * 86_400_000
@@ -195,6 +196,7 @@ def evaluate(call: Call, operation: ops.Evaluate) -> None:
     enter(
         call, operation, kind="evaluation", about=about, said=operation.value_ppm, until=operation.until_ms, tier=tier
     )
+    weigh_evaluation(call, ops.statement_id(call.id, operation))
 
 
 def audit(call: Call, operation: ops.Audit) -> None:
@@ -204,6 +206,11 @@ def audit(call: Call, operation: ops.Audit) -> None:
     check_until(call, operation.until_ms)
     about = (operation.asset, operation.version)
     enter(call, operation, kind="audit", about=about, said=operation.verdict, until=operation.until_ms, tier=tier)
+    key = ops.statement_id(call.id, operation)
+    for other in earlier(call.state, key):
+        reputation.ended(call.state, other)
+    rating = {"passed": S, "conditional": S // 2, "failed": 0}[operation.verdict]
+    reputation.stated(call.state, key, call.sender, call.state.assets[operation.asset]["creators"], rating, tier)
 
 
 def review(call: Call, operation: ops.Review) -> None:
@@ -219,6 +226,10 @@ def review(call: Call, operation: ops.Review) -> None:
     check_text(operation.text)
     said = (grant["asset"], operation.version, operation.rating_ppm)
     enter(call, operation, kind="review", about=(operation.grant,), said=said, until=None, tier=0)
+    if operation.supersedes is None:
+        reputation.reviewed(state, operation.grant, call.sender, operation.rating_ppm, paid)
+    else:
+        reputation.rated_anew(state, operation.grant, operation.rating_ppm)
 
 
 def answer(call: Call, operation: ops.Answer) -> None:
@@ -284,6 +295,70 @@ def check_claims(state: Any, metrics: tuple[Metric, ...]) -> None:
         known_version(state, metric.dataset, metric.dataset_version)
 
 
+# --- what it is evidence of
+
+
+def earlier(state: Any, key: bytes) -> list[bytes]:
+    """What the same organization has stated about the same thing before, by whichever account."""
+    row = state.statements[key]
+    same = ("kind", "about", "organization")
+    return [
+        other
+        for other, one in state.statements.items()
+        if other != key and all(one[name] == row[name] for name in same)
+    ]
+
+
+def agreement(one: bytes, other: bytes) -> bytes:
+    return tagged_hash("evaluation-agreement", one + other)
+
+
+def end_evaluation(state: Any, key: bytes) -> None:
+    """It speaks of nobody any more, and nobody speaks of it."""
+    reputation.ended(state, key)
+    for other, row in state.statements.items():
+        if (row["kind"], row["about"]) == ("evaluation", state.statements[key]["about"]):
+            reputation.ended(state, agreement(key, other))
+            reputation.ended(state, agreement(other, key))
+
+
+def weigh_evaluation(call: Call, key: bytes) -> None:
+    """Of the creators where it is what the owner claims that was measured; of up to four others who measured it, and
+    they of it: two values agree within twice the tolerance."""
+    state, row = call.state, call.state.statements[key]
+    for other in earlier(state, key):
+        end_evaluation(state, other)
+    asset, number, *measured = row["about"]
+    claims = state.assets[asset]["versions"][number - 1]["claims"]
+    mine = [(claim[1], claim[2]) for claim in claims if [claim[0], *claim[3:]] == measured]
+    if not mine:
+        return
+    near = sum(value - tolerance <= row["said"] <= value + tolerance for value, tolerance in mine)
+    rating = S * near // len(mine)
+    reputation.stated(state, key, call.sender, state.assets[asset]["creators"], rating, row["tier"])
+    latest: dict[str, bytes] = {}
+    for other, one in state.statements.items():
+        if (one["kind"], one["about"]) == ("evaluation", row["about"]):
+            latest[one["organization"]] = other
+    names = sorted(set(latest) - {row["organization"]} - interested(state, asset))
+    for other in [latest[name] for name in names if holds(state, latest[name])][:4]:
+        one = state.statements[other]
+        agree = S if abs(one["said"] - row["said"]) <= 2 * max(tolerance for _, tolerance in mine) else 0
+        reputation.stated(state, agreement(key, other), call.sender, {one["attestor"]: BPS}, agree, row["tier"])
+        reputation.stated(state, agreement(other, key), one["attestor"], {call.sender: BPS}, agree, one["tier"])
+
+
+def unweigh(state: Any, statement: bytes) -> None:
+    """What was found to be false is evidence of nothing."""
+    row = state.statements[statement]
+    if row["kind"] == "evaluation":
+        end_evaluation(state, statement)
+    elif row["kind"] == "audit":
+        reputation.ended(state, statement)
+    elif [key for key, one in state.statements.items() if one["about"] == row["about"]][-1] == statement:
+        reputation.ended(state, row["about"][0])
+
+
 # --- disputes about statements
 
 
@@ -300,6 +375,8 @@ def respondent(state: Any, statement: bytes, amount: int) -> tuple[bytes, bytes]
 def refute(state: Any, statement: bytes, dispute: bytes, recipient: bytes, amount: int) -> int:
     """The statement counts no more; return what the claimant gets of the bond."""
     row = state.statements[statement]
+    if row["refuted"] is None:
+        unweigh(state, statement)
     row["refuted"] = row["refuted"] or dispute
     taken = 0 if row["kind"] == "review" else min(amount, posted(state, row["attestor"]))
     if taken:

@@ -93,11 +93,11 @@ def returned(state: Any, grant_id: bytes) -> None:
 
 def paid_units(state: Any, grant_id: bytes) -> int:
     grant = state.grants[grant_id]
-    if grant["state"] != "active":
-        return 0
-    waiting = state.escrows.get(grant_id, (b"", 0))[1]
-    prices = grant["price"] * grant["terms_paid"] - waiting - grant["refunded"]
-    return int(max(0, prices) + grant["used"] * state.terms[grant["terms"]]["usage_price"])
+    units = grant["used"] * state.terms[grant["terms"]]["usage_price"]
+    if grant["state"] == "active":
+        waiting = grant["disputed"] or grant["due"] is not None
+        units += grant["price"] * (grant["terms_paid"] - waiting) - grant["refunded"]
+    return max(0, int(units))
 
 
 def brought_owners(state: Any, asset_id: bytes, units: int) -> int:

@@ -443,8 +443,8 @@ def test_a_closed_dispute_takes_up_its_record_only() -> None:
     assert usage(court.view, "org-bob").deadlines == before.deadlines + 1
     court.conclude(identifier, uphold=True)
     after = usage(court.view, "org-bob")
-    # The dispute, its asset, its two parties, who lost, and what that says about who lost: once, about it, and its sum.
-    assert (after.deadlines, after.records) == (before.deadlines, before.records + 8)
+    # The dispute, its asset, its two parties, who lost, and what that says about them. The sum is on the loser's quota.
+    assert (after.deadlines, after.records) == (before.deadlines, before.records + 7)
 
 
 def test_a_full_quota_keeps_nobody_from_voting_and_appealing() -> None:

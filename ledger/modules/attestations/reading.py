@@ -89,7 +89,7 @@ def claims_of(view: Readable, asset: bytes, version: int, *, at_ms: int) -> tupl
         reproduced = contradicted = 0
         if claim.dataset is not None and claim.dataset_version is not None and claim.name in METRICS:
             subject = (asset, version, claim.name, claim.dataset, claim.dataset_version)
-            for _, said in _evaluations(view, subject, concerned, at_ms):
+            for _, said in counting_evaluations(view, subject, concerned, at_ms):
                 if reproduces(claim, said.value_ppm):
                     reproduced += 1
                 else:
@@ -123,7 +123,7 @@ def confirming(
     most that, where less is better."""
     concerned = interested(view, asset)
     subject = (asset, version, metric, dataset, dataset_version)
-    found = _evaluations(view, subject, concerned, at_ms)
+    found = counting_evaluations(view, subject, concerned, at_ms)
     return sum(1 for _, said in found if reaches(metric, said.value_ppm, at_least_ppm))
 
 
@@ -177,7 +177,7 @@ def latest_of(view: Readable, statement: Statement) -> bytes:
     return head.statement
 
 
-def _evaluations(
+def counting_evaluations(
     view: Readable, subject: tuple[bytes, int, MetricName, bytes, int], concerned: frozenset[str], at_ms: int
 ) -> Iterator[tuple[bytes, Evaluated]]:
     for key, said in EVALUATED.items(view, *measured_parts(*subject)):

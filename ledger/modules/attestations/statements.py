@@ -11,7 +11,7 @@ from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.reads import ownership, require_asset, require_version
 from ledger.modules.assets.records import Version, version_part
 from ledger.modules.assets.takedowns import require_up
-from ledger.modules.attestations import accreditation, events
+from ledger.modules.attestations import accreditation, events, weighing
 from ledger.modules.attestations.operations import Answer, Audit, Evaluate, Review, statement_id
 from ledger.modules.attestations.reading import organizations_interested
 from ledger.modules.attestations.records import (
@@ -68,6 +68,7 @@ def evaluate(context: Context, operation: Evaluate) -> None:
         accredited.tier,
         context.block_time_ms,
     )
+    weighing.evaluated(context, identifier, statement, operation)
     latest = Evaluated(identifier, context.sender, operation.value_ppm, operation.until_ms)
     _enter(
         context,
@@ -111,6 +112,7 @@ def audit(context: Context, operation: Audit) -> None:
         accredited.tier,
         context.block_time_ms,
     )
+    weighing.audited(context, identifier, statement, operation)
     latest = Audited(identifier, context.sender, operation.verdict, operation.until_ms)
     _enter(
         context,
@@ -151,6 +153,7 @@ def review(context: Context, operation: Review) -> None:
         context.sender, organization, grant.asset, operation.version, operation, 0, context.block_time_ms
     )
     _enter(context, identifier, statement, (REVIEW_HEADS, ReviewHead(identifier, context.sender), (operation.grant,)))
+    weighing.reviewed(context, identifier, grant.asset, operation)
     context.emit(
         events.Reviewed(
             identifier,
@@ -228,6 +231,7 @@ def refute(context: Context, identifier: bytes, dispute: bytes, recipient: bytes
     if statement.refuted_by is None:
         refuted = msgspec.structs.replace(statement, refuted_by=dispute)
         quota.store(context, statement.organization, STATEMENTS, refuted, identifier, enforced=False)
+        weighing.refuted(context, identifier, statement)
         _count_no_more(context, identifier, statement)
         context.emit(events.Refuted(identifier, statement.asset, statement.attestor, dispute))
     if not _is_bonded(statement):

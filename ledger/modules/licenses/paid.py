@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.modules.credits import accounting
-from ledger.modules.licenses.grants import require_grant, require_terms
+from ledger.modules.licenses.grants import paid, require_grant, require_terms
 from ledger.modules.module import Context
 from ledger.modules.reputation import evidence
 from ledger.modules.reputation.payments import brought
@@ -11,13 +10,9 @@ from ledger.state.view import Readable
 
 
 def paid_units(view: Readable, grant_id: bytes) -> int:
-    """Return what was paid out for a grant and has not come back: its terms and its use, without what is in escrow."""
+    """Return what was paid out for a grant and has not come back: for its terms and its use."""
     grant = require_grant(view, grant_id)
-    if grant.state != "active":
-        return 0
-    terms = require_terms(view, grant.terms)
-    prices = grant.price * grant.terms_paid - accounting.held(view, grant_id) - grant.refunded
-    return max(0, prices) + grant.used * terms.usage_price
+    return paid(grant, require_terms(view, grant.terms))
 
 
 def on_returned(context: Context, grant_id: bytes) -> None:

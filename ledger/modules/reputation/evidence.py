@@ -1,8 +1,8 @@
 """Entering evidence, and taking it back. Every step costs the same however much there is.
 
 Whoever makes a statement calls `state`, whoever loses a dispute is entered by `lose`; what is superseded, refuted or
-refunded is taken out of the sums to the unit, and stays readable. The records are kept on the quota of who gives the
-evidence.
+refunded is taken out of the sums to the unit, and stays readable. Evidence is kept on the quota of whose operation
+brings it about, what is added up on that of the rater's organization (of a lost dispute, the loser's).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ledger.modules.assets.records import Share
 from ledger.modules.fields import BPS, MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import organization_of
+from ledger.modules.organizations.accounts import organization_of, sender_organization
 from ledger.modules.organizations.records import organization_part
 from ledger.modules.reputation import flows
 from ledger.modules.reputation.decay import from_grid, narrow, to_grid, wide
@@ -82,7 +82,7 @@ def state(context: Context, testimony: Testimony) -> None:
     Raises:
         OperationError: the quota's codes.
     """
-    organization = organization_of(context.view, testimony.rater)
+    organization, keeper = organization_of(context.view, testimony.rater), sender_organization(context)
     payees: tuple[Payee, ...] = ()
     if testimony.kind == "review":
         payees = _payees(context.view, testimony.asset, organization)
@@ -94,7 +94,7 @@ def state(context: Context, testimony: Testimony) -> None:
         source=testimony.source,
         rater=testimony.rater,
         organization=organization,
-        keeper=organization,
+        keeper=keeper,
         asset=testimony.asset,
         height=context.height,
         at_ms=context.block_time_ms,
@@ -104,10 +104,10 @@ def state(context: Context, testimony: Testimony) -> None:
         paid=testimony.paid,
         payees=payees,
     )
-    quota.store(context, organization, EVIDENCE, evidence, testimony.id)
+    quota.store(context, keeper, EVIDENCE, evidence, testimony.id)
     for share in testimony.subjects:
         about = _arrived(context, evidence, share)
-        quota.store(context, organization, ABOUT, about, share.account, height_part(evidence.height), testimony.id)
+        quota.store(context, keeper, ABOUT, about, share.account, height_part(evidence.height), testimony.id)
         _add(context, evidence, share.account, about, 1)
 
 
@@ -218,7 +218,7 @@ def _arrived(context: Context, evidence: Evidence, share: Share) -> About:
             weight = room
             cuts.append(cut)
     pair = organization_part(evidence.organization), organization_part(target)
-    quota.store(context, evidence.keeper, RATED, MARKER, *pair)
+    quota.store(context, evidence.organization, RATED, MARKER, *pair)
     weight_for, weight_against = _sides(weight, evidence.rating_ppm)
     return About(share.bps, weight, weight_for, weight_against, tuple(cuts))
 
@@ -282,8 +282,10 @@ def _add(context: Context, evidence: Evidence, subject: bytes, about: About, sig
     """Enter a part into the sums, or take it out, as of when the evidence arrived."""
     if about.weight == 0:
         return
-    keeper, at_ms = evidence.keeper, evidence.at_ms
-    target = organization_part(organization_of(context.view, subject))
+    at_ms, name = evidence.at_ms, organization_of(context.view, subject)
+    # Sums last: who keeps them follows from their keys, whoever adds to them or takes away.
+    keeper = evidence.organization or name
+    target = organization_part(name)
     rater = organization_part(evidence.organization)
     payees = evidence.payees if evidence.kind == "review" else (Payee("", BPS),)
     for payee in payees:

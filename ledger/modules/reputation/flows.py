@@ -52,7 +52,7 @@ def moved_to_holders(context: Context, payer: bytes, shares: Sequence[Share], am
         moved_between(context, source, target, amount * bps // BPS)
 
 
-def moved_from_holders(context: Context, shares: Iterable[Share], recipient: bytes, amount: int) -> None:
+def moved_from_holders(context: Context, shares: Sequence[Share], recipient: bytes, amount: int) -> None:
     """Count that `amount` units went to an account from what others have together, shared like this."""
     target = organization_of(context.view, recipient)
     parts: dict[str, int] = {}
@@ -60,7 +60,7 @@ def moved_from_holders(context: Context, shares: Iterable[Share], recipient: byt
         source = organization_of(context.view, share.account)
         parts[source] = parts.get(source, 0) + share.bps
     for source, bps in parts.items():
-        _add(context, source, target, amount * bps // BPS)
+        moved_between(context, source, target, amount * bps // BPS)
 
 
 def claim(context: Context, payer: str, payee: str, amount: int, at_ms: int, sign: int) -> None:

@@ -1,0 +1,139 @@
+"""What statements are evidence of: about the creators of what they are about, and about others who measured the same.
+
+An evaluation speaks of the creators where it measures what the owner claims, and where others have measured the same,
+each of them and it speak of one another's attestors. What an organization said before about the same is taken out.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Final
+
+from ledger.modules.assets.operations import Metric
+from ledger.modules.assets.reads import require_asset, require_version
+from ledger.modules.assets.records import Share
+from ledger.modules.attestations.operations import Audit, Evaluate, Review, Verdict
+from ledger.modules.attestations.reading import counting_evaluations, interested, reproduces
+from ledger.modules.attestations.records import AUDITED, EVALUATED, STATEMENTS, Statement, subject_parts
+from ledger.modules.fields import BPS
+from ledger.modules.licenses.paid import paid_units
+from ledger.modules.module import Context
+from ledger.modules.reputation import evidence
+from ledger.modules.reputation.evidence import Testimony
+from ledger.modules.reputation.formula import S, attestation_weight
+from ledger.modules.reputation.payments import brought
+from ledger.modules.reputation.records import EVIDENCE, Ended, EvidenceKind
+from primitives.digest import Digest, tagged_hash
+
+AGREEMENTS_MAX: Final = 4
+"""Other organizations that an evaluation is compared with, in order of their ids; what further ones measured says
+nothing about its attestor."""
+_RATINGS: Final[dict[Verdict, int]] = {"passed": S, "conditional": S // 2, "failed": 0}
+
+
+def agreement_id(statement: bytes, other: bytes) -> Digest:
+    """Name what a statement says about the attestor of another."""
+    return tagged_hash("evaluation-agreement", statement + other)
+
+
+def evaluated(context: Context, identifier: bytes, statement: Statement, said: Evaluate) -> None:
+    """Weigh an evaluation, before it takes the place of what its organization said last."""
+    own, subject = statement.organization.encode("ascii"), subject_parts(said)
+    previous = EVALUATED.get(context.view, *subject, own)
+    if previous is not None:
+        _take_out(context, previous.statement, said, "superseded")
+    claims = _claims(context, said)
+    if not claims:
+        return
+    near = sum(reproduces(claim, said.value_ppm) for claim in claims)
+    _state(context, "evaluation", identifier, statement, S * near // len(claims))
+    tolerance = max(claim.tolerance_ppm for claim in claims)
+    concerned = interested(context.view, said.asset)
+    measured = (said.asset, said.version, said.metric, said.dataset, said.dataset_version)
+    others = counting_evaluations(context.view, measured, concerned, context.block_time_ms)
+    for _, other in list(islice((row for row in others if row[0] != own), AGREEMENTS_MAX)):
+        record = STATEMENTS.get(context.view, other.statement)
+        assert record is not None  # what counts was stated
+        # Either may be off by the tolerance.
+        rating = S if abs(other.value_ppm - said.value_ppm) <= 2 * tolerance else 0
+        for source, by, target, about in (
+            (identifier, statement, other.statement, record),
+            (other.statement, record, identifier, statement),
+        ):
+            evidence.state(
+                context,
+                Testimony(
+                    kind="agreement",
+                    id=agreement_id(source, target),
+                    source=source,
+                    rater=by.attestor,
+                    asset=said.asset,
+                    rating_ppm=rating,
+                    weight=attestation_weight(by.tier),
+                    subjects=(Share(about.attestor, BPS),),
+                ),
+            )
+
+
+def audited(context: Context, identifier: bytes, statement: Statement, said: Audit) -> None:
+    """Weigh an audit, before it takes the place of what its organization said last."""
+    previous = AUDITED.get(context.view, *subject_parts(said), statement.organization.encode("ascii"))
+    if previous is not None:
+        evidence.end(context, previous.statement, "superseded")
+    _state(context, "audit", identifier, statement, _RATINGS[said.verdict])
+
+
+def reviewed(context: Context, identifier: bytes, asset: bytes, said: Review) -> None:
+    """Weigh a review by what has been paid for its grant; one that supersedes another weighs what that one does."""
+    if said.supersedes is None:
+        paid = brought(context, asset, paid_units(context.view, said.grant))
+        evidence.review(context, said.grant, identifier, asset, said.rating_ppm, paid)
+    else:
+        evidence.rate_anew(context, said.grant, identifier, said.rating_ppm)
+
+
+def refuted(context: Context, identifier: bytes, statement: Statement) -> None:
+    """Take out what was found to be false. Cannot fail."""
+    said = statement.said
+    if isinstance(said, Evaluate):
+        _take_out(context, identifier, said, "refuted")
+    elif isinstance(said, Audit):
+        evidence.end(context, identifier, "refuted")
+    else:
+        known = EVIDENCE.get(context.view, said.grant)
+        if known is not None and known.source == identifier:
+            evidence.end(context, said.grant, "refuted")
+
+
+def _claims(context: Context, said: Evaluate) -> list[Metric]:
+    """Return what the owner claims of the very thing that was measured."""
+    version = require_version(context.view, said.asset, said.version)
+    measured = (said.metric, said.dataset, said.dataset_version)
+    return [
+        claim for claim in version.provenance.metrics if (claim.name, claim.dataset, claim.dataset_version) == measured
+    ]
+
+
+def _state(context: Context, kind: EvidenceKind, identifier: bytes, statement: Statement, rating_ppm: int) -> None:
+    """Enter what an accredited account says about an asset's creators."""
+    evidence.state(
+        context,
+        Testimony(
+            kind=kind,
+            id=identifier,
+            source=identifier,
+            rater=statement.attestor,
+            asset=statement.asset,
+            rating_ppm=rating_ppm,
+            weight=attestation_weight(statement.tier),
+            subjects=require_asset(context.view, statement.asset).creators,
+        ),
+    )
+
+
+def _take_out(context: Context, identifier: bytes, said: Evaluate, why: Ended) -> None:
+    """End an evaluation's evidence, and what it and others said of one another."""
+    evidence.end(context, identifier, why)
+    for _, other in list(EVALUATED.items(context.view, *subject_parts(said))):
+        evidence.end(context, agreement_id(identifier, other.statement), why)
+        evidence.end(context, agreement_id(other.statement, identifier), why)

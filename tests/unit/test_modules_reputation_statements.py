@@ -1,0 +1,102 @@
+"""What the operations of attestations are evidence of: reviews, evaluations, audits, and what attestors say of one
+another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.modules.attestations.statements import refute
+from ledger.modules.credits.operations import Transfer
+from ledger.modules.licenses.operations import Terms
+from ledger.modules.reputation.formula import S
+from ledger.modules.reputation.returns import read_flows
+from primitives.identifiers import account_to_text
+from tests.unit.attestations_kit import BOND, CLAIMED_PPM, TOLERANCE_PPM, Bench
+
+CREDIT = 1_000_000
+PRICE = Terms(rights=("download", "inference"), price=4 * CREDIT)
+
+
+class Scored(Bench):
+    """Without a fee."""
+
+    def __init__(self) -> None:
+        super().__init__(fee_bps=0)
+
+    def weights(self, who: str) -> tuple[int, int]:
+        found = self.query("reputation.score", account=account_to_text(self.accounts[who]))
+        return found.weight_for, found.weight_against
+
+    def pieces(self, who: str) -> list[Any]:
+        return list(self.query("reputation.evidence", account=account_to_text(self.accounts[who])))
+
+
+def test_a_review_weighs_by_what_its_grant_cost() -> None:
+    scored = Scored()
+    grant = scored.license("alice", scored.model, "bob", PRICE)
+    first = scored.review("bob", grant, 750_000)
+    assert scored.weights("alice") == (1_500_000, 500_000)
+    (piece,) = scored.pieces("alice")
+    assert (piece.kind, piece.evidence, piece.source, piece.paid) == ("review", grant.hex(), first.hex(), 4 * CREDIT)
+    second = scored.review("bob", grant, 0, supersedes=first)
+    assert scored.weights("alice") == (0, 2 * S)
+    (piece,) = scored.pieces("alice")
+    assert piece.source == second.hex()
+    scored.do("alice", Transfer(scored.accounts["bob"], 4 * CREDIT))
+    assert scored.weights("alice") == (0, 0)
+    scored.check_laws()
+
+
+def test_an_evaluation_speaks_of_the_creators_where_the_owner_claims_what_it_measures() -> None:
+    scored = Scored()
+    scored.accredit("bob", "carol", tier=8)
+    scored.evaluate("bob", CLAIMED_PPM + TOLERANCE_PPM)
+    assert scored.weights("alice") == (8 * S, 0)
+    scored.evaluate("carol", CLAIMED_PPM - TOLERANCE_PPM - 1)
+    assert scored.weights("alice") == (8 * S, 8 * S)
+    scored.evaluate("bob", 5, metric="f1-macro")
+    assert scored.weights("alice") == (8 * S, 8 * S)
+
+
+def test_who_measured_the_same_speaks_of_one_another() -> None:
+    """Both ways; two values agree within twice the claim's tolerance. Praise in both directions counts half."""
+    scored = Scored()
+    scored.accredit("bob", tier=4)
+    scored.accredit("carol", tier=6)
+    scored.evaluate("bob")
+    assert scored.weights("bob") == (0, 0)
+    first = scored.evaluate("carol", CLAIMED_PPM + 2 * TOLERANCE_PPM)
+    assert (scored.weights("bob"), scored.weights("carol")) == ((3 * S, 0), (2 * S, 0))
+    assert [piece.kind for piece in scored.pieces("bob")] == ["agreement"]
+    scored.evaluate("carol", CLAIMED_PPM + 2 * TOLERANCE_PPM + 1, supersedes=first)
+    assert (scored.weights("bob"), scored.weights("carol")) == ((0, 6 * S), (0, 4 * S))
+    assert [piece.weight_against for piece in scored.pieces("bob")] == [0, 6 * S]
+    scored.check_laws()
+
+
+def test_what_an_organization_says_last_replaces_what_it_said() -> None:
+    """By whichever account: two accounts do not weigh twice."""
+    scored = Scored()
+    scored.accredit("bob", tier=5)
+    first = scored.audit("bob", "conditional")
+    assert scored.weights("alice") == (2_500_000, 2_500_000)
+    scored.audit("bob", "failed", supersedes=first)
+    assert scored.weights("alice") == (0, 5 * S)
+    ended = {piece.source: [step.rule for step in piece.steps] for piece in scored.pieces("alice")}
+    assert ended[first.hex()] == ["superseded"]
+
+
+def test_a_refuted_statement_speaks_of_nobody_and_its_bond_is_a_flow() -> None:
+    scored = Scored()
+    scored.accredit("bob", "carol", tier=5)
+    scored.evaluate("carol")
+    false = scored.evaluate("bob", 1)
+    assert scored.weights("alice") == (5 * S, 5 * S)
+    assert scored.weights("carol") == (0, 5 * S)
+    context = scored.context(scored.view, b"", b"")
+    assert refute(context, false, bytes(32), scored.accounts["alice"], BOND) == BOND
+    assert scored.weights("alice") == (5 * S, 0)
+    assert scored.weights("carol") == (0, 0)
+    assert {step.rule for piece in scored.pieces("carol") for step in piece.steps} == {"refuted"}
+    assert read_flows(scored.view)[0]["org-bob"]["org-alice"] > 0
+    scored.check_laws()

@@ -252,6 +252,8 @@ class AsyncAssets:
         ancestor: str | bytes | None = None,
         available: bool | None = None,
         retired: bool | None = False,
+        reproduced: int | None = None,
+        contradicted: bool | None = None,
         offered: bool | None = None,
         sells: str | None = None,
         rights: Sequence[str] = (),
@@ -271,7 +273,8 @@ class AsyncAssets:
         All words of `text` stand in name, tags, metadata or description; `wor*` is the beginning of one. What is said
         of rights, terms and prices holds of one open offer, listing or auction; `sells` says of what: license, asset,
         share, or grant (a license that its holder passes on). An item's `price` is the least at the answer's block
-        time, and `sells`, `format` and `offer` say for what, how, and where. None asks for nothing, also as `retired`.
+        time, and `sells`, `format` and `offer` say for what, how, and where. `reproduced` asks that at least so many
+        organizations have reproduced what the latest version claims. None asks for nothing, also as `retired`.
         Who has seen a transaction committed at a height finds what it did with that height as `at_least`.
 
         Raises:
@@ -289,6 +292,8 @@ class AsyncAssets:
             "ancestor": None if ancestor is None else asset_bytes(ancestor).hex(),
             "available": _choice(available),
             "retired": _choice(retired),
+            "reproduced": reproduced,
+            "contradicted": _choice(contradicted),
             "offered": _choice(offered),
             "sells": sells,
             "right": ",".join(rights) or None,

@@ -276,7 +276,7 @@ def versions(session: Session, asset: str) -> None:
     """List an asset's versions."""
     with session.client() as client:
         rows = client.assets.versions(asset)
-    emit_table(rows, ("version", "cid", "size_bytes", "available"), json=session.json)
+    emit_table(rows, ("version", "cid", "size_bytes", "available", "reproduced", "contradicted"), json=session.json)
 
 
 @click.command("upload")

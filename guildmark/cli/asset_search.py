@@ -30,6 +30,12 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @click.option("--ancestor", metavar="ASSET", help="That it derives from in any number of generations.")
     @click.option("--available/--not-available", default=None, help="Whether a quorum of validators holds it.")
     @click.option("--retired", is_flag=True, help="Retired ones only.")
+    @click.option(
+        "--reproduced", type=click.IntRange(min=0), help="So many organizations at least reproduce its claims."
+    )
+    @click.option(
+        "--contradicted/--not-contradicted", default=None, help="Whether an organization contradicts a claim."
+    )
     @click.option("--offered/--not-offered", default=None, help="Whether something of it can be bought.")
     @click.option("--sells", type=click.Choice(SELLS), help="What can be bought; a grant is a license passed on.")
     @click.option("--right", "rights", multiple=True, help="That one offer gives; may be repeated: all of them.")
@@ -55,7 +61,9 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
             click.echo(encode(page))
             return
         emit_table(
-            page["items"], ("asset", "kind", "name", "organization", "price", "sells", "format", "offer"), json=False
+            page["items"],
+            ("asset", "kind", "name", "organization", "reproduced", "price", "sells", "format", "offer"),
+            json=False,
         )
         if page["cursor"]:
             note(f"there are more: --cursor {page['cursor']}")

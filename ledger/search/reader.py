@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.errors import LedgerError
+from ledger.search.attested import CONTRADICTED, REPRODUCED
 from ledger.search.request import Position, Search, write_cursor
 from ledger.search.schema import FORMAT
 from ledger.search.sources import LICENSE, rights_mask
@@ -48,6 +49,11 @@ class AssetFound(msgspec.Struct, frozen=True):
     available: bool
     """A quorum of validators holds the latest version."""
     retired: bool
+    reproduced: int
+    """By how many organizations the least reproduced claim of the latest version is that names a data set; 0 where none
+    does."""
+    contradicted: int
+    """By how many organizations the most contradicted one is."""
     price: int | None
     """The least for which something of it can be bought that fits the search, at the answer's block time; of what is in
     an English auction, the least bid that can win. None where nothing fits."""
@@ -138,6 +144,7 @@ def _item(database: sqlite3.Connection, statement: _Statement, row: tuple[Any, .
     )
     price = row[len(_COLUMNS)]
     owners = database.execute("SELECT account, bps FROM owners WHERE asset = ? ORDER BY account", (asset,))
+    standing = database.execute(_STANDING, {"item": asset, "now": statement.values["now"]}).fetchone()
     cheapest = None
     if price is not None:
         cheapest = database.execute(statement.cheapest(), statement.values | {"item": asset}).fetchone()
@@ -155,6 +162,8 @@ def _item(database: sqlite3.Connection, statement: _Statement, row: tuple[Any, .
         registered_at_ms=registered_at_ms,
         available=bool(available),
         retired=bool(retired),
+        reproduced=standing[0],
+        contradicted=standing[1],
         price=price,
         sells=sells,
         format=kind_of_price,
@@ -162,6 +171,7 @@ def _item(database: sqlite3.Connection, statement: _Statement, row: tuple[Any, .
     )
 
 
+_STANDING: Final = f"SELECT {REPRODUCED}, {CONTRADICTED} FROM assets AS a WHERE a.asset = :item"
 _COLUMNS: Final = (
     "asset",
     "kind",
@@ -270,10 +280,14 @@ class _Statement:
                 " UNION SELECT child FROM parents JOIN family ON parent = member) SELECT member FROM family)",
                 ancestor=search.ancestor,
             )
-        if search.available is not None:
-            self._want("a.available = :available", available=search.available)
-        if search.retired is not None:
-            self._want("a.retired = :retired", retired=search.retired)
+        for name, condition in (
+            ("available", "a.available = :available"),
+            ("retired", "a.retired = :retired"),
+            ("reproduced", f"{REPRODUCED} >= :reproduced"),
+            ("contradicted", f"({CONTRADICTED} > 0) = :contradicted"),
+        ):
+            if (value := getattr(search, name)) is not None:
+                self._want(condition, **{name: value})
 
     def cheapest(self) -> str:
         """Whose price it is: (sells, format, id) of one asset, `:item`, that has a price."""

@@ -49,6 +49,10 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     ancestor: bytes | None = None
     available: bool | None = None
     retired: bool | None = False
+    reproduced: int | None = None
+    """By how many organizations each claim of the latest version must be, at least."""
+    contradicted: bool | None = None
+    """Whether a claim of the latest version is."""
     offered: bool | None = None
     """Whether a price must be asked for it; what follows is about one such offer, and demands one."""
     sells: str | None = None
@@ -236,6 +240,8 @@ PARAMETERS: Final[Mapping[str, tuple[str, Any]]] = {
     "ancestor": ("ancestor", _identifier),
     "available": ("available", _choice),
     "retired": ("retired", _choice),
+    "reproduced": ("reproduced", _amount),
+    "contradicted": ("contradicted", _choice),
     "offered": ("offered", _choice),
     "sells": ("sells", _sells),
     "right": ("rights", _rights),

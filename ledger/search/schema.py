@@ -5,16 +5,32 @@ format is made anew.
     assets      one row an asset; `row` is the database's own number, everything else follows from the state
     texts       full text over four of its columns, words without regard to case and diacritics
     owners, creators, tags, parents, prices, sold_out, standing
+    claims, interests, evaluations, attestors, departed
+                what is claimed of each asset's latest version, and who has found what about it
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 TEXT_COLUMNS: Final = ("name", "tags", "metadata", "description")
-TABLES: Final = ("assets", "owners", "creators", "tags", "parents", "prices", "sold_out", "standing")
+TABLES: Final = (
+    "assets",
+    "owners",
+    "creators",
+    "tags",
+    "parents",
+    "prices",
+    "sold_out",
+    "standing",
+    "claims",
+    "interests",
+    "evaluations",
+    "attestors",
+    "departed",
+)
 """Those whose content is a function of the state; `texts` indexes `assets`."""
 
 STATEMENTS: Final = (
@@ -71,6 +87,19 @@ STATEMENTS: Final = (
     """CREATE TABLE standing (
         sells TEXT NOT NULL, thing BLOB NOT NULL, condition BLOB NOT NULL, PRIMARY KEY (sells, thing)
     ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE claims (
+        asset BLOB NOT NULL, number INTEGER NOT NULL, measured BLOB NOT NULL,
+        value_ppm INTEGER NOT NULL, tolerance_ppm INTEGER NOT NULL, PRIMARY KEY (asset, number)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE interests (
+        asset BLOB NOT NULL, organization TEXT NOT NULL, PRIMARY KEY (asset, organization)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE evaluations (
+        measured BLOB NOT NULL, organization TEXT NOT NULL, attestor BLOB NOT NULL,
+        value_ppm INTEGER NOT NULL, until_ms INTEGER, PRIMARY KEY (measured, organization)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE attestors (account BLOB NOT NULL PRIMARY KEY, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE departed (organization TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
 )
 """`prices` has a row for everything that can be bought or bid for, whoever `source` says asks for it:
 
@@ -93,4 +122,9 @@ commercial, exclusivity, spdx
 
 `assets.licensable` says whether license offers of an asset can be bought, `assets.sellable` whether anything of it may
 be sold in the market; `standing` what of that can be, as far as it has been put up.
+
+`claims` holds the claims that name a data set, of the latest version alone; what `measured` names is the version, the
+metric and the data set, as the key of an `evaluated/` record does. How often a claim is reproduced follows at the time
+of a search, from the evaluations of organizations that have no interest in the asset and have not left, by `attestors`
+whose accreditation holds until `until_ms`.
 """

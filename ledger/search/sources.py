@@ -18,6 +18,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from ledger.modules.assets.records import ASSETS, LINKS, OWNERSHIP, VERSIONS, Asset, version_part
+from ledger.modules.attestations.records import ACCREDITATIONS, EVALUATED
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.grants import require_grant, require_terms
 from ledger.modules.licenses.operations import Right, Terms
@@ -32,8 +33,10 @@ from ledger.modules.market.records import (
     Dutch,
     Sale,
 )
+from ledger.modules.organizations.records import ORGANIZATIONS
 from ledger.modules.royalties.records import STACKS
 from ledger.modules.transfers.operations import Thing
+from ledger.search import attested
 from ledger.search.schema import TEXT_COLUMNS
 from ledger.state.view import Readable, Table
 from primitives.codec import encode
@@ -76,7 +79,7 @@ def _write_asset(database: sqlite3.Connection, state: Readable, subject: bytes) 
     asset = ASSETS.get(state, subject)
     texts = None if asset is None else _texts(asset)
     row = _settle_texts(database, subject, texts)
-    for table in ("owners", "creators", "tags"):
+    for table in ("owners", "creators", "tags", "claims", "interests"):
         database.execute(f"DELETE FROM {table} WHERE asset = ?", (subject,))
     if asset is None or texts is None:
         database.execute("DELETE FROM assets WHERE asset = ?", (subject,))
@@ -115,6 +118,7 @@ def _write_asset(database: sqlite3.Connection, state: Readable, subject: bytes) 
     shares = [(subject, share.account, share.bps) for share in asset.creators]
     database.executemany("INSERT INTO creators VALUES (?, ?, ?)", shares)
     database.executemany("INSERT INTO tags VALUES (?, ?)", [(subject, tag) for tag in asset.tags])
+    attested.write_claims(database, state, subject, asset, latest)
 
 
 def _texts(asset: Asset) -> dict[str, str]:
@@ -278,4 +282,7 @@ SOURCES: Final = (
     Source(AUCTIONS, _write_auction),
     Source(ASSETS, _write_asset_standing, (VERSIONS, STACKS, EDITIONS, LISTINGS_BY_ASSET, AUCTIONS_BY_ASSET)),
     Source(GRANTS, _write_grant_standing),
+    Source(EVALUATED, attested.write_evaluation, key_bytes=attested.EVALUATED_KEY_BYTES_MAX),
+    Source(ACCREDITATIONS, attested.write_attestor),
+    Source(ORGANIZATIONS, attested.write_departure, key_bytes=attested.ORGANIZATION_BYTES_MAX),
 )

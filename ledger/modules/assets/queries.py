@@ -31,6 +31,7 @@ from ledger.modules.assets.records import (
     kind_part,
     version_part,
 )
+from ledger.modules.assets.standing import AuditsResult, StandingResult, found_by_others
 from ledger.modules.assets.takedowns import taken_down
 from ledger.modules.fields import Result
 from ledger.modules.organizations.accounts import validators
@@ -82,6 +83,13 @@ class VersionResult(Result, frozen=True):
     preprocessing: tuple[str, ...]
     metrics_ppm: dict[str, int]
     """Name -> parts per million."""
+    claims: tuple[StandingResult, ...]
+    """The same with data set and tolerance, and what others have found."""
+    reproduced: int
+    """By how many organizations the least reproduced one of the claims that name a data set; 0 without such claims."""
+    contradicted: int
+    """By how many organizations the most contradicted one of them."""
+    audits: AuditsResult
     code_version: str
     notes: str
     registered_at_ms: int
@@ -164,7 +172,7 @@ class ClaimResult(Result, frozen=True):
     name: str
 
 
-def get_asset(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str) -> AssetResult:
+def get_asset(view: Readable, _network_id: bytes, block_time_ms: int, *, asset: str) -> AssetResult:
     """An asset with owners, latest version, links and aliases."""
     asset_id, record = _asset(view, asset)
     owners = ownership(view, asset_id)
@@ -186,7 +194,7 @@ def get_asset(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset:
         gifts=record.transfer_terms.gifts,
         registered_at_ms=record.registered_at_ms,
         versions=record.versions,
-        latest=_version(view, asset_id, record.versions),
+        latest=_version(view, asset_id, record.versions, block_time_ms),
         contributors=tuple(account_to_text(account) for account in contributors_of(view, asset_id)),
         aliases={key.decode("ascii"): target.version for key, target in ALIASES.items(view, asset_id)},
         parents=tuple(_link(view, parent, link) for parent, link in links(view, asset_id).items()),
@@ -236,24 +244,24 @@ def by_tensors(view: Readable, _network_id: bytes, _block_time_ms: int, *, diges
 
 
 def get_version(
-    view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str, version: str | int = ""
+    view: Readable, _network_id: bytes, block_time_ms: int, *, asset: str, version: str | int = ""
 ) -> VersionResult:
     """A version by number or alias; the latest when none is named, or `latest`."""
     asset_id, record = _asset(view, asset)
     if version in ("", LATEST):
-        return _version(view, asset_id, record.versions)
+        return _version(view, asset_id, record.versions, block_time_ms)
     text = str(version)
     alias = ALIASES.get(view, asset_id, text.encode()) if not text.isdigit() else None
     number = texts.number(version) if alias is None else alias.version
     if not 1 <= number <= record.versions:
         raise texts.not_found("version")
-    return _version(view, asset_id, number)
+    return _version(view, asset_id, number, block_time_ms)
 
 
 def list_versions(
     view: Readable,
     _network_id: bytes,
-    _block_time_ms: int,
+    block_time_ms: int,
     *,
     asset: str,
     after: int | str = 0,
@@ -262,7 +270,7 @@ def list_versions(
     """The versions of an asset, oldest first, beginning behind the number `after`."""
     asset_id, record = _asset(view, asset)
     numbers = iter(range(texts.number(after) + 1, record.versions + 1))
-    return [_version(view, asset_id, number) for number in texts.page(numbers, limit)]
+    return [_version(view, asset_id, number, block_time_ms) for number in texts.page(numbers, limit)]
 
 
 def get_holders(
@@ -344,7 +352,7 @@ def _holders(view: Readable, asset_id: bytes, version: int) -> tuple[HolderResul
     )
 
 
-def _version(view: Readable, asset_id: bytes, number: int) -> VersionResult:
+def _version(view: Readable, asset_id: bytes, number: int, at_ms: int) -> VersionResult:
     record: Version = _require(VERSIONS.get(view, asset_id, version_part(number)))
     artifact, provenance = record.artifact, record.provenance
     decision = taken_down(view, artifact.cid)
@@ -362,6 +370,7 @@ def _version(view: Readable, asset_id: bytes, number: int) -> VersionResult:
         hyperparameters=dict(provenance.hyperparameters),
         preprocessing=provenance.preprocessing,
         metrics_ppm={metric.name: metric.value_ppm for metric in provenance.metrics},
+        **found_by_others(view, asset_id, number, at_ms),
         code_version=provenance.code_version,
         notes=record.notes,
         registered_at_ms=record.registered_at_ms,

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from ledger.modules.charters.fair_price import fair_price
-from ledger.modules.charters.records import CHARTERS, PROPOSALS, SHARE_PRICES, Proposal
+from ledger.modules.charters.records import CHARTERS, PROPOSALS, SALES, SHARE_PRICES, Proposal
+from ledger.modules.market.conditions import condition_digest
+from ledger.modules.market.operations import Condition
 from ledger.modules.royalties.records import POOLS
 from ledger.state.view import StateView
 from tests.reference import charters
@@ -20,6 +22,10 @@ def reference_charters(state: Any) -> Tables:
     return {
         "charters": dict(state.charters),
         "owners' proposals": dict(state.proposals),
+        "decided sales": {
+            asset: row | {"condition": condition_digest(Condition(**row["condition"]))}
+            for asset, row in state.sales.items()
+        },
         "treasuries": {
             asset: (charter["treasury_bps"], state.treasury_rests.get(asset, 0))
             for asset, charter in state.charters.items()
@@ -37,6 +43,16 @@ def seen_charters(view: StateView, now_ms: int) -> Tables:
             for asset, row in CHARTERS.items(view)
         },
         "owners' proposals": {key: _proposal(row) for key, row in PROPOSALS.items(view)},
+        "decided sales": {
+            asset: {
+                "proposal": row.proposal,
+                "offer": row.offer,
+                "buyer": row.buyer,
+                "condition": row.condition,
+                "decided": row.decided_at_ms,
+            }
+            for asset, row in SALES.items(view)
+        },
         "treasuries": {
             asset: (row.treasury_bps, row.treasury_remainder)
             for asset, row in POOLS.items(view)

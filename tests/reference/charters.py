@@ -17,7 +17,7 @@ from ledger.modules.charters import operations as ops
 from ledger.modules.licenses.operations import Offer
 from tests.reference import assets, licenses, market, royalties
 from tests.reference.charter_rules import KINDS, adopt, check_charter, plain_charter
-from tests.reference.credits import move
+from tests.reference.credits import give_back, move
 from tests.reference.locks import locked_bps
 from tests.reference.reputation import paid_in
 from tests.reference.state import (
@@ -36,7 +36,8 @@ from tests.reference.state import (
 from tests.reference.things import Move
 
 OPEN_MAX = 4
-WEEK = 7 * 24 * 3_600_000
+DAY = 24 * 3_600_000
+WEEK = 7 * DAY
 WEEKS = 27
 
 
@@ -178,6 +179,8 @@ def decide(call: Call, identifier: bytes, accepted: bool) -> None:
             return_to(state, before)
             code = refused.code
     decided = "failed" if code else "executed" if accepted else "rejected"
+    if any(sale["proposal"] == identifier for sale in state.sales.values()):
+        decided = "selling"
     state.proposals[identifier] |= {"state": decided, "code": code, "decided": call.now}
 
 
@@ -198,7 +201,7 @@ def perform(call: Call, identifier: bytes, asset: bytes, action: Any) -> None:
         ops.PointAlias: lambda: assets.point_alias(call, SetAlias(asset, action.alias, action.version)),
         ops.NameManager: lambda: assets.replace_manager(call, SetManager(asset, action.manager)),
         ops.Pay: lambda: pay(call, asset, action),
-        ops.SellWhole: lambda: sell_whole(call, asset, action),
+        ops.SellWhole: lambda: sell_whole(call, asset, action, identifier),
         ops.ChangeCharter: lambda: change(call, asset, action),
         ops.Dissolve: lambda: dissolve(call, asset),
     }
@@ -230,19 +233,50 @@ def whole_offer(state: Any, asset: bytes, identifier: bytes) -> dict[str, Any]:
     return row
 
 
-def sell_whole(call: Call, asset: bytes, action: ops.SellWhole) -> None:
-    """At the fair price or above, all shares; nobody's frozen value stands in the way."""
+def sell_whole(call: Call, asset: bytes, action: ops.SellWhole, identifier: bytes) -> None:
+    """At the fair price or above, all shares, as soon as none is in another sale; nobody's frozen value stands in the
+    way."""
     state = call.state
     offer = whole_offer(state, asset, action.offer)
     least = max(action.price_min, state.charters[asset]["least_price"], fair_price(state, asset))
     need(offer["price"] >= least, "charters.price_too_low")
+    need(asset not in state.sales, "charters.sale_pending")
     assets.manageable(state, asset)
-    need(not locked_bps(state, asset), "transfers.shares_locked")
-    seller = min(state.assets[asset]["shares"])
-    market.check_stranger(state, offer["thing"], seller, offer["buyer"])
+    market.check_stranger(state, offer["thing"], min(state.assets[asset]["shares"]), offer["buyer"])
     market.check_condition(state, offer["thing"], offer["condition"])
     market.close_offer(call, action.offer)
-    market.sell_from_escrow(state, action.offer, Move(offer["thing"], seller, offer["buyer"]), voted=True)
+    bound = {"proposal": identifier, "offer": action.offer, "buyer": offer["buyer"], "condition": offer["condition"]}
+    if locked_bps(state, asset):
+        state.sales[asset] = bound | {"decided": call.now}
+        set_deadline(state, call.now + DAY, "charters.sale_due", asset, state.assets[asset]["organization"])
+    else:
+        conclude(state, asset, bound)
+
+
+def conclude(state: Any, asset: bytes, sale: dict[str, Any]) -> None:
+    thing, seller = ("asset", asset, 0), min(state.assets[asset]["shares"])
+    market.check_stranger(state, thing, seller, sale["buyer"])
+    market.check_condition(state, thing, sale["condition"])
+    assets.manageable(state, asset)
+    market.sell_from_escrow(state, sale["offer"], Move(thing, seller, sale["buyer"]), voted=True)
+
+
+def try_sale(call: Call, asset: bytes) -> None:
+    """Conclude what was decided, or give the price back; or wait for another day."""
+    state = call.state
+    if locked_bps(state, asset):
+        set_deadline(state, call.now + DAY, "charters.sale_due", asset, state.assets[asset]["organization"])
+        return
+    sale = state.sales.pop(asset)
+    before, code = copy_of(state), ""
+    try:
+        conclude(state, asset, sale)
+    except Refused as refused:
+        return_to(state, before)
+        give_back(state, sale["offer"])
+        code = refused.code
+    ended = {"state": "failed" if code else "executed", "code": code, "decided": call.now}
+    state.proposals[sale["proposal"]] |= ended
 
 
 def change(call: Call, asset: bytes, action: ops.ChangeCharter) -> None:
@@ -257,4 +291,4 @@ def dissolve(call: Call, asset: bytes) -> None:
 
 
 OPERATIONS = {ops.Propose: propose, ops.Vote: vote, ops.Withdraw: withdraw}
-DEADLINES = {"charters.voting_end": count}
+DEADLINES = {"charters.voting_end": count, "charters.sale_due": try_sale}

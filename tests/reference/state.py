@@ -50,6 +50,7 @@ TABLES = (
     "received",
     "recoveries",
     "reserved",
+    "sales",
     "seats",
     "share_sales",
     "statements",

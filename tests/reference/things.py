@@ -49,7 +49,8 @@ def check_offerable(call: Call, thing: Thing, operation: Any, for_price: bool) -
     if kind == "grant":
         known_grant(state, subject)
         need(lock_of(state, "grant", subject) is None, "transfers.locked")
-    elif kind == "asset":
+    need(kind == "grant" or subject not in state.sales, "charters.sale_pending")
+    if kind == "asset":
         assets.manageable(state, subject)
         need(not locked_bps(state, subject), "transfers.shares_locked")
         assets.check_all_agree(call, subject, operation)

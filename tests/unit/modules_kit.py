@@ -425,6 +425,7 @@ def check_escrows(world: World) -> None:
     Deposits and disputed payments are looked at elsewhere."""
     from ledger.modules.attestations.records import ACCREDITATIONS
     from ledger.modules.attestations.records import bond_escrow as bond_name
+    from ledger.modules.charters.records import SALES
     from ledger.modules.contributions.records import BOUNTIES
     from ledger.modules.disputes.records import DISPUTES, bond_escrow
     from ledger.modules.licenses.records import GRANTS
@@ -457,5 +458,10 @@ def check_escrows(world: World) -> None:
     for account, record in ACCREDITATIONS.items(view):
         assert accounting.held(view, bond_name(account)) == record.posted
         assert (account in ends) == (record.ended is None or record.bond_until_ms is not None)
+    for asset, sale in SALES.items(view):
+        assert asset in ends
+        bound = ESCROWS.get(view, sale.offer)
+        assert bound is not None
+        expected.append((sale.offer, sale.buyer, bound.amount))
     others = [(key, row) for key, row in ESCROWS.items(view) if key not in deposits | disputed | bonds.keys()]
     assert sorted(expected) == sorted((key, row.payer, row.amount) for key, row in others)

@@ -175,3 +175,51 @@ def test_the_charter_holds_the_buyer_to_nothing() -> None:
     world.vote(proposal, "dave")
     assert world.fate(proposal)[0] == "executed"
     world.check_laws()
+
+
+# --- shares that are in other sales
+
+
+def test_a_share_that_is_listed_delays_the_sale_of_the_whole_and_does_not_stop_it() -> None:
+    """The attack: one of the few keeps its share listed at a price that nobody pays, so that the whole cannot be
+    sold."""
+    world = Owners()
+    listing = market.List(world.share(500), PRICE * 10, world.now_ms + 10 * DAY_MS)
+    world.do("carol", listing)
+    offer = world.bid("dave", PRICE)
+    proposal = world.propose("alice", charters.SellWhole(offer))
+    events = world.vote(proposal, "alice", "bob")
+    assert world.fate(proposal) == ("selling", "")
+    assert type(events[-1]).__name__ == "SaleWaiting"
+    assert world.query("charters.proposal", proposal=proposal.hex()).state == "selling"
+    again = market.List(world.share(500), PRICE, world.now_ms + 20 * DAY_MS)
+    world.refused("charters.sale_pending", "carol", again)
+    world.refused("market.unknown_offer", "dave", market.WithdrawOffer(offer))
+    world.check_laws()
+    for _ in range(9):
+        world.advance(DAY_MS)
+    assert world.fate(proposal)[0] == "selling"
+    for _ in range(2):
+        world.advance(DAY_MS)
+    assert world.fate(proposal) == ("executed", "")
+    assert [share.account for share in ownership(world.view, world.asset).shares] == [world.accounts["dave"]]
+    world.check_laws()
+
+
+def test_a_decided_sale_that_cannot_be_done_any_more_returns_its_price() -> None:
+    world = Owners()
+    world.do("carol", market.List(world.share(500), PRICE, world.now_ms + 2 * DAY_MS))
+    held = world.balance("dave")
+    offer = world.bid("dave", PRICE)
+    proposal = world.propose("alice", charters.SellWhole(offer))
+    world.vote(proposal, "alice", "bob")
+    other = world.bid("dave", PRICE)
+    world.refused("charters.sale_pending", "alice", charters.Propose(world.asset, charters.SellWhole(other)))
+    world.do("dave", market.WithdrawOffer(other))
+    world.add_version("alice", world.asset, "another version")
+    for _ in range(3):
+        world.advance(DAY_MS)
+    assert world.fate(proposal) == ("failed", "market.condition_changed")
+    assert world.balance("dave") == held
+    assert len(ownership(world.view, world.asset).shares) == 3
+    world.check_laws()

@@ -7,6 +7,7 @@ from typing import Final
 from ledger.modules.charters import handlers, operations
 from ledger.modules.charters.queries import QUERIES
 from ledger.modules.charters.records import INDEXES, VOTING_END
+from ledger.modules.charters.sales import SALE_DUE
 from ledger.modules.module import OWNERS, Module, Rule
 
 MODULE: Final = Module(
@@ -21,7 +22,7 @@ MODULE: Final = Module(
         operations.Vote: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=False),
         operations.Withdraw: Rule(signers=OWNERS, while_suspended=True, after_removal=True, while_frozen=True),
     },
-    deadlines={VOTING_END: handlers.on_voting_end},
+    deadlines={VOTING_END: handlers.on_voting_end, SALE_DUE: handlers.on_sale_due},
     indexes=INDEXES,
 )
 

@@ -1,6 +1,7 @@
-"""The charters in force.
+"""The charters in force, and the sales that wait under them.
 
-charter/ + asset (32)    Adopted
+charter/      + asset (32)    Adopted
+charter-sale/ + asset (32)    PendingSale
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.modules.assets.charter import Charter
-from ledger.modules.fields import Record, TimeMs
+from ledger.modules.fields import Bytes32, Record, TimeMs
 from ledger.state.view import Table
 
 
@@ -21,4 +22,17 @@ class Adopted(Record, frozen=True):
     since_ms: TimeMs
 
 
+class PendingSale(Record, frozen=True):
+    """A sale of the whole that the owners have decided on, while shares are still in transfers, listings or auctions.
+    The price is in the escrow of the offer's id."""
+
+    proposal: Bytes32
+    offer: Bytes32
+    buyer: Bytes32
+    condition: Bytes32
+    """Digest of what the buyer looked at."""
+    decided_at_ms: TimeMs
+
+
 CHARTERS: Final = Table[Adopted](b"charter/", Adopted)
+SALES: Final = Table[PendingSale](b"charter-sale/", PendingSale)

@@ -34,6 +34,13 @@ class Voted(Event, frozen=True, tag="charters.voted"):
     approve: bool
 
 
+class SaleWaiting(Event, frozen=True, tag="charters.sale_waiting"):
+    """The owners have decided to sell the whole; it is done as soon as no share is in another sale."""
+
+    proposal: bytes
+    asset: bytes
+
+
 class Executed(Event, frozen=True, tag="charters.executed"):
     """The owners have decided, and it is done."""
 

@@ -9,7 +9,6 @@ from ledger.modules.assets.operations import SetAlias, SetManager
 from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.charters import adoption, events
 from ledger.modules.charters.adopted import CHARTERS, Adopted
-from ledger.modules.charters.fair_price import fair_price
 from ledger.modules.charters.operations import (
     Action,
     ChangeCharter,
@@ -21,11 +20,11 @@ from ledger.modules.charters.operations import (
     WithdrawTerms,
 )
 from ledger.modules.charters.records import Proposal
+from ledger.modules.charters.sales import sell_whole
 from ledger.modules.credits import accounting
 from ledger.modules.credits.records import treasury_holder
 from ledger.modules.licenses import offers as licenses
 from ledger.modules.licenses.operations import Offer
-from ledger.modules.market import offers as market
 from ledger.modules.module import Context
 from ledger.modules.organizations.accounts import require_party
 from ledger.modules.reputation import flows
@@ -83,7 +82,7 @@ def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted,
             flows.moved_from_holders(context, ownership(context.view, asset).shares, action.recipient, action.amount)
             context.emit(events.TreasuryPaid(asset, action.recipient, action.amount))
         case SellWhole():
-            _sell_whole(context, asset, adopted, action)
+            sell_whole(context, identifier, asset, adopted, action)
         case ChangeCharter():
             adoption.check_charter(action.charter)
             adoption.replace(context, asset, adopted, action.charter)
@@ -96,14 +95,6 @@ def _withdraw_terms(context: Context, asset: bytes, action: WithdrawTerms) -> No
     if record.asset != asset:
         raise OperationError("charters.another_asset", "the offer is on another asset")
     licenses.end_offer(context, action.offer, record)
-
-
-def _sell_whole(context: Context, asset: bytes, adopted: Adopted, action: SellWhole) -> None:
-    offer = market.require_whole(context, action.offer, asset)
-    fair = max(adopted.rules.least_price, fair_price(context.view, asset, context.block_time_ms))
-    if offer.price < max(action.price_min, fair):
-        raise OperationError("charters.price_too_low", f"the offer is {offer.price}, the fair price {fair}")
-    market.sell_by_vote(context, action.offer, offer)
 
 
 def _acting(context: Context, account: bytes, identifier: bytes) -> Context:

@@ -13,6 +13,7 @@ from ledger.modules.charters.counting import outcome, required
 from ledger.modules.charters.execution import carry_out, perform, require_charter
 from ledger.modules.charters.operations import Action, Pay, Propose, SellWhole, Vote, Withdraw, proposal_id
 from ledger.modules.charters.records import BY_ASSET, OPEN, OPEN_MAX, PROPOSALS, VOTING_END, Proposal, State, Voter
+from ledger.modules.charters.sales import try_again, waits
 from ledger.modules.fields import MARKER
 from ledger.modules.market import offers as market
 from ledger.modules.module import Context
@@ -119,6 +120,25 @@ def _decide(context: Context, identifier: bytes, proposal: Proposal, *, accepted
         context.emit(events.Rejected(identifier, proposal.asset))
         return
     code = attempt(context, lambda inner: carry_out(inner, identifier, proposal))
+    if not code and waits(context.view, proposal.asset, identifier):
+        _close(context, identifier, proposal, "selling")
+    else:
+        _finish(context, identifier, proposal, code)
+
+
+def on_sale_due(context: Context, subject: bytes) -> None:
+    """Deadline: conclude a decided sale as soon as no share is locked any more."""
+    organization = require_asset(context.view, subject).organization
+    quota.swept(context, organization)
+    ended = try_again(context, subject, organization)
+    if ended is not None:
+        identifier, code = ended
+        proposal = PROPOSALS.get(context.view, identifier)
+        assert proposal is not None  # proposals are kept
+        _finish(context, identifier, proposal, code)
+
+
+def _finish(context: Context, identifier: bytes, proposal: Proposal, code: str) -> None:
     if code:
         _close(context, identifier, proposal, "failed", code)
         context.emit(events.Failed(identifier, proposal.asset, code))

@@ -96,7 +96,8 @@ class ProposalResult(Result, frozen=True):
     proposal: str
     asset: str
     state: str
-    """`open`, `executed`, `failed` (decided, but not done), `rejected` or `withdrawn`."""
+    """`open`, `selling` (decided; shares are still locked), `executed`, `failed` (decided, but not done), `rejected` or
+    `withdrawn`."""
     code: str
     """Why it failed."""
     title: str

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from ledger.modules.assets.records import OWNERS_MAX
-from ledger.modules.charters.adopted import CHARTERS, Adopted
+from ledger.modules.charters.adopted import CHARTERS, SALES, Adopted, PendingSale
 from ledger.modules.charters.fair_price import SHARE_PRICES, Highs
 from ledger.modules.charters.operations import Action
 from ledger.modules.fields import BPS, Bytes32, Marker, Part, Rate, Record, TimeMs
@@ -25,8 +25,9 @@ another organization from making its own."""
 VOTING_END: Final = "charters.voting_end"
 """The deadline at which a proposal is counted; its subject is the proposal's id."""
 
-State: TypeAlias = Literal["open", "executed", "failed", "rejected", "withdrawn"]
-"""failed: decided, but it could not be done, or it lapsed; `code` says why."""
+State: TypeAlias = Literal["open", "selling", "executed", "failed", "rejected", "withdrawn"]
+"""selling: decided, and waiting for locked shares. failed: decided, but it could not be done, or it lapsed; `code` says
+why."""
 
 
 class Voter(Part, frozen=True):
@@ -82,10 +83,12 @@ __all__ = [
     "OPEN",
     "OPEN_MAX",
     "PROPOSALS",
+    "SALES",
     "SHARE_PRICES",
     "VOTING_END",
     "Adopted",
     "Highs",
+    "PendingSale",
     "Proposal",
     "Required",
     "State",

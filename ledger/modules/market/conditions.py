@@ -64,6 +64,11 @@ def require_condition(view: Readable, thing: Thing, condition: Condition) -> Non
         raise OperationError("market.condition_changed", f"it has changed since the price was named: {changed}")
 
 
+def condition_digest(condition: Condition) -> Digest:
+    """Name a condition, where only its being the same matters."""
+    return tagged_hash("market-condition", encode(condition))
+
+
 def _duties(view: Readable, asset_id: bytes, asset: Asset) -> Digest:
     """Return a digest of what lowers every later income: the ancestors' rates, caps and least royalties, which only
     grow, without what has been paid of them; and the denied uses."""

@@ -10,7 +10,7 @@ from ledger.modules.credits import accounting
 from ledger.modules.fields import MARKER
 from ledger.modules.licenses.grants import require_grant
 from ledger.modules.market import events
-from ledger.modules.market.conditions import require_condition
+from ledger.modules.market.conditions import condition_digest, condition_of, require_condition
 from ledger.modules.market.escrows import pay_from_escrow
 from ledger.modules.market.operations import AcceptOffer, MakeOffer, WithdrawOffer, offer_id
 from ledger.modules.market.records import OFFERS, OFFERS_BY_BUYER, OFFERS_BY_THING, MarketOffer
@@ -86,7 +86,11 @@ def accept_offer(context: Context, operation: AcceptOffer) -> None:
     if offer.holder is not None and offer.holder != seller:
         raise OperationError("market.not_the_holder", "the offer is on another account's share")
     require_offerable(context, thing, operation, for_price=True)
-    _conclude(context, identifier, offer, seller)
+    require_stranger(context, thing, seller, offer.buyer)
+    require_condition(context.view, thing, offer.condition)
+    _remove(context, identifier, offer)
+    pay_from_escrow(context, identifier, Conveyance(thing, seller, offer.buyer))
+    context.emit(events.OfferAccepted(identifier, offer.asset, seller, offer.buyer, offer.price))
 
 
 def require_whole(context: Context, identifier: bytes, asset: bytes) -> MarketOffer:
@@ -104,24 +108,34 @@ def require_whole(context: Context, identifier: bytes, asset: bytes) -> MarketOf
     return offer
 
 
-def sell_by_vote(context: Context, identifier: bytes, offer: MarketOffer) -> None:
-    """Sell the whole of an asset as its owners have decided together: those who did not agree, and those whose value is
-    frozen, sell with the others, and are paid with them.
+def bind(context: Context, identifier: bytes, offer: MarketOffer) -> None:
+    """End an offer on the whole of an asset whose owners have decided to take it: its price stays in escrow, for
+    `sell_bound`, and its buyer cannot take it back.
 
     Raises:
-        OperationError: `assets.*`, `transfers.*`, `market.*`, `royalties.uncovered`.
+        OperationError: `market.own_organization`, `market.condition_changed`.
     """
-    require_free(context.view, offer.asset)
-    _conclude(context, identifier, offer, ownership(context.view, offer.asset).shares[0].account, voted=True)
-
-
-def _conclude(context: Context, identifier: bytes, offer: MarketOffer, seller: bytes, *, voted: bool = False) -> None:
-    thing = offer.thing
-    require_stranger(context, thing, seller, offer.buyer)
-    require_condition(context.view, thing, offer.condition)
+    require_stranger(context, offer.thing, ownership(context.view, offer.asset).shares[0].account, offer.buyer)
+    require_condition(context.view, offer.thing, offer.condition)
     _remove(context, identifier, offer)
-    pay_from_escrow(context, identifier, Conveyance(thing, seller, offer.buyer), voted=voted)
-    context.emit(events.OfferAccepted(identifier, offer.asset, seller, offer.buyer, offer.price))
+
+
+def sell_bound(context: Context, identifier: bytes, asset: bytes, buyer: bytes, condition: bytes) -> None:
+    """Sell the whole of an asset to the buyer whose offer is bound, in the condition of that digest. Those who did not
+    agree, and those whose value is frozen, sell with the others, and are paid with them.
+
+    Raises:
+        OperationError: `market.own_organization`, `market.condition_changed`, `assets.*`, `transfers.*`,
+            `royalties.uncovered`.
+    """
+    thing, seller = Thing("asset", asset), ownership(context.view, asset).shares[0].account
+    require_stranger(context, thing, seller, buyer)
+    if condition_digest(condition_of(context.view, thing)) != condition:
+        raise OperationError("market.condition_changed", "it has changed since the price was named")
+    require_free(context.view, asset)
+    price = accounting.held(context.view, identifier)
+    pay_from_escrow(context, identifier, Conveyance(thing, seller, buyer), voted=True)
+    context.emit(events.OfferAccepted(identifier, asset, seller, buyer, price))
 
 
 def withdraw_offer(context: Context, operation: WithdrawOffer) -> None:

@@ -17,6 +17,7 @@ from ledger.modules.assets.reads import (
     require_version,
 )
 from ledger.modules.assets.records import ASSETS, SHARE_LOCKS, Asset, ShareLock
+from ledger.modules.charters.reading import require_no_sale
 from ledger.modules.fields import BPS, Operation
 from ledger.modules.licenses.grants import require_grant, require_terms, state_at
 from ledger.modules.licenses.operations import Terms
@@ -65,7 +66,9 @@ def require_offerable(context: Context, thing: Thing, operation: Operation, *, f
         grant = require_grant(context.view, thing.id)
         if grant.locked_by is not None:
             raise OperationError("transfers.locked", f"the grant is locked by {grant.locked_by.hex()}")
-    elif thing.kind == "asset":
+    else:
+        require_no_sale(context.view, thing.id)
+    if thing.kind == "asset":
         require_free(context.view, thing.id)
         require_all_owners(context, thing.id, operation)
     require_conveyable(context, thing, context.sender, for_price=for_price)

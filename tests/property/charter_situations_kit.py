@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.modules.assets.charter import Charter, Majority
 from ledger.modules.charters import operations as charters
+from tests.property.contribution_situations_kit import reward, waiting
 from tests.property.drawing_kit import UNKNOWN, Draft, Draw, Nothing
 from tests.property.license_situations_kit import terms_for
 from tests.reference.locks import locked_bps
@@ -84,10 +85,22 @@ def random_action(draw: Draw, asset_id: bytes) -> Any:
         lambda: charters.Pay(draw.other(UNKNOWN), max(1, held // 2)),
         lambda: charters.SellWhole(draw.some([*bids, UNKNOWN] if draw.rarely(9) else bids), draw.some([0, 0, 600])),
         lambda: charters.SellWhole(draw.some(bids)),
+        lambda: contribution(draw, asset_id),
+        lambda: contribution(draw, asset_id),
         lambda: charters.ChangeCharter(changed(draw, asset_id)),
         charters.Dissolve,
     ]
     return draw.some(makers)()
+
+
+def contribution(draw: Draw, asset_id: bytes) -> charters.AcceptContribution:
+    """One that waits, rarely one to another asset."""
+    known = draw.state.contributions
+    rows = [key for key in waiting(draw) if known[key]["asset"] == asset_id or draw.rarely(3)]
+    if draw.rarely(2):
+        return charters.AcceptContribution(UNKNOWN)
+    key = draw.some(rows)
+    return charters.AcceptContribution(key, reward(draw, known[key]))
 
 
 def changed(draw: Draw, asset_id: bytes) -> Charter:

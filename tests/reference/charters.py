@@ -15,7 +15,7 @@ import msgspec
 from ledger.modules.assets.operations import SetAlias, SetManager
 from ledger.modules.charters import operations as ops
 from ledger.modules.licenses.operations import Offer
-from tests.reference import assets, licenses, market, royalties
+from tests.reference import assets, contributions, licenses, market, royalties
 from tests.reference.charter_rules import KINDS, adopt, check_charter, plain_charter
 from tests.reference.credits import give_back, move
 from tests.reference.locks import locked_bps
@@ -64,6 +64,9 @@ def required(charter: dict[str, Any], action: ops.Action) -> tuple[int, int, int
             weaker = [after[name] < charter[name] for name in ("drag_along_bps", "least_price")]
             quorum, threshold = (max(one[part] for one in touched) for part in (0, 1))
             return (quorum, threshold, BPS if any(weaker) else 5_001)
+        case ops.AcceptContribution():
+            from_all = action.reward.share_bps > 0 and action.reward.giver is None
+            return (*charter["contributions"], BPS if from_all else 0)
         case ops.Pay():
             return (*charter["payments"], 0)
         case ops.NameManager():
@@ -109,6 +112,8 @@ def propose(call: Call, operation: ops.Propose) -> None:
     closes = call.now + charter["voting_period_ms"]
     if isinstance(action, ops.SellWhole):
         need(whole_offer(state, asset_id, action.offer)["expires"] > closes, "charters.offer_too_short")
+    if isinstance(action, ops.AcceptContribution):
+        need(action.reward.giver in (None, call.sender), "charters.giver")
     before = copy_of(state)
     perform(call, identifier, asset_id, action)
     return_to(state, before)
@@ -132,11 +137,18 @@ def propose(call: Call, operation: ops.Propose) -> None:
 
 
 def electorate(state: Any, shares: dict[bytes, int], action: ops.Action) -> dict[bytes, int]:
-    """Who is paid does not vote, where there is anybody else."""
-    if not isinstance(action, ops.Pay):
+    """Who gets something does not vote, where there is anybody else; of who gives a part of each share only the
+    contributor itself."""
+    if isinstance(action, ops.Pay):
+        one = action.recipient
+    elif isinstance(action, ops.AcceptContribution):
+        one = state.contributions[action.contribution]["maker"]
+        if action.reward.share_bps and action.reward.giver is None:
+            return {owner: bps for owner, bps in shares.items() if owner != one} or dict(shares)
+    else:
         return dict(shares)
-    paid = organization_of(state, action.recipient)
-    return {one: bps for one, bps in shares.items() if organization_of(state, one) != paid} or dict(shares)
+    own = organization_of(state, one)
+    return {owner: bps for owner, bps in shares.items() if organization_of(state, owner) != own} or dict(shares)
 
 
 def open_proposal(call: Call, identifier: bytes) -> dict[str, Any]:
@@ -200,6 +212,7 @@ def perform(call: Call, identifier: bytes, asset: bytes, action: Any) -> None:
         ops.WithdrawTerms: lambda: withdraw_terms(call, asset, action),
         ops.PointAlias: lambda: assets.point_alias(call, SetAlias(asset, action.alias, action.version)),
         ops.NameManager: lambda: assets.replace_manager(call, SetManager(asset, action.manager)),
+        ops.AcceptContribution: lambda: accept(call, asset, action),
         ops.Pay: lambda: pay(call, asset, action),
         ops.SellWhole: lambda: sell_whole(call, asset, action, identifier),
         ops.ChangeCharter: lambda: change(call, asset, action),
@@ -212,6 +225,13 @@ def offer_terms(call: Call, identifier: bytes, asset: bytes, action: ops.OfferTe
     """In the manager's name, and known by the proposal's id."""
     acting = Call(call.state, call.state.assets[asset]["manager"], identifier)
     licenses.open_offer(acting, Offer(asset, action.terms, action.expires_at_ms, action.version, action.buyer))
+
+
+def accept(call: Call, asset: bytes, action: ops.AcceptContribution) -> None:
+    known = call.state.contributions
+    need(action.contribution in known, "contributions.unknown_contribution")
+    need(known[action.contribution]["asset"] == asset, "charters.another_asset")
+    contributions.take(call, action.contribution, action.reward, None)
 
 
 def withdraw_terms(call: Call, asset: bytes, action: ops.WithdrawTerms) -> None:

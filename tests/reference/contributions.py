@@ -145,6 +145,13 @@ def accept(call: Call, operation: ops.Accept) -> None:
     need(2 * sum(agreeing.values()) > BPS, "assets.not_majority_owner")
     given = parts_of(asset["shares"], row["maker"], reward)
     need(set(given) <= set(agreeing), "assets.consent_missing")
+    take(call, identifier, reward, call.sender)
+
+
+def take(call: Call, identifier: bytes, reward: ops.Reward, payer: bytes | None) -> None:
+    """Make it the next version and give the reward; by a vote nobody signs, and pays, for it."""
+    state, row = call.state, opened(call, identifier)
+    asset = assets.manageable(state, row["asset"])
     need(row["transfers"] == asset["transfers"], "contributions.asset_changed_hands")
     need(reward.share_bps >= row["least"], "contributions.reward_too_low")
     need(reward.bounty == row["bounty"], "contributions.wrong_bounty")
@@ -155,9 +162,9 @@ def accept(call: Call, operation: ops.Accept) -> None:
     artifact = asset_ops.Artifact(*row["artifact"])
     assets.write_version(call, row["asset"], artifact, metrics, (row["maker"], identifier))
     if row["bounty"] is not None:
-        pay_bounty(call, identifier, row)
+        pay_bounty(call, identifier, row, payer)
     drop_deadline(state, row["expires"], "contributions.expiry", identifier)
-    give_share(call, row["asset"], row["maker"], given)
+    give_share(call, row["asset"], row["maker"], parts_of(asset["shares"], row["maker"], reward), payer)
     version = len(asset["versions"])
     row.update(
         version=version, given=reward.share_bps, accepted=call.now, comments=[], parents=(), metrics=(), message=""
@@ -181,11 +188,14 @@ def parts_of(shares: dict[bytes, int], maker: bytes, reward: ops.Reward) -> dict
     return {owner: bps for owner, bps in sorted(given.items()) if bps and owner != maker}
 
 
-def give_share(call: Call, asset_id: bytes, maker: bytes, given: dict[bytes, int]) -> None:
-    """As a gift of the givers', whose royalty the sender pays."""
+def give_share(call: Call, asset_id: bytes, maker: bytes, given: dict[bytes, int], payer: bytes | None) -> None:
+    """As a gift of the givers', whose royalty the payer pays; without one there must be none."""
     state, asset = call.state, call.state.assets[asset_id]
     if not given:
         return
+    inside = {organization_of(state, owner) for owner in given} == {organization_of(state, maker)}
+    due = Due("share", asset_id, asset["resale"], asset["least"], inside)
+    need(payer is not None or not royalties.gift_royalty(state, due), "contributions.royalty_due")
     need(asset["recall"] is None, "assets.frozen")
     need(asset["gifts"], "transfers.gifts_forbidden")
     need(is_party(state, maker), "transfers.invalid_recipient")
@@ -195,8 +205,7 @@ def give_share(call: Call, asset_id: bytes, maker: bytes, given: dict[bytes, int
         need(bps <= free, "transfers.locked")
     after = {owner for owner, bps in asset["shares"].items() if bps > given.get(owner, 0)} | {maker}
     need(len(after) <= things.OWNERS_MAX, "transfers.too_many_owners")
-    inside = {organization_of(state, owner) for owner in given} == {organization_of(state, maker)}
-    royalties.pay_gift(state, Due("share", asset_id, asset["resale"], asset["least"], inside), call.sender)
+    royalties.pay_gift(state, due, maker if payer is None else payer)
     for owner, bps in given.items():
         things.move_share(state, asset_id, owner, maker, bps, False)
 
@@ -281,12 +290,12 @@ def return_bounty(call: Call, identifier: bytes) -> None:
     give_back(call.state, identifier)
 
 
-def pay_bounty(call: Call, contribution: bytes, row: Any) -> None:
+def pay_bounty(call: Call, contribution: bytes, row: Any, payer: bytes | None) -> None:
     """All of it, once its opener has said that it is for this."""
     state, identifier = call.state, row["bounty"]
     bounty = known_bounty(state, identifier)
     need(call.now < bounty["closes"], "contributions.bounty_over")
-    need(call.sender == bounty["opener"] or bounty["awarded"] == contribution, "contributions.not_awarded")
+    need(payer == bounty["opener"] or bounty["awarded"] == contribution, "contributions.not_awarded")
     del state.bounties[identifier]
     drop_deadline(state, bounty["closes"], "contributions.bounty_due", identifier)
     _, amount = state.escrows.pop(identifier)

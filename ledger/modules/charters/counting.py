@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.modules.assets.charter import Charter, Majority
 from ledger.modules.charters.operations import (
+    AcceptContribution,
     Action,
     ChangeCharter,
     NameManager,
@@ -32,6 +33,9 @@ def required(charter: Charter, action: Action) -> Required:
             return _of(charter.aliases)
         case NameManager():
             return _of(charter.management)
+        case AcceptContribution():
+            given = action.reward.share_bps and action.reward.giver is None
+            return Required(charter.contributions.quorum_bps, charter.contributions.threshold_bps, BPS if given else 0)
         case Pay():
             return _of(charter.payments)
         case SellWhole():

@@ -10,6 +10,7 @@ from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.charters import adoption, events
 from ledger.modules.charters.adopted import CHARTERS, Adopted
 from ledger.modules.charters.operations import (
+    AcceptContribution,
     Action,
     ChangeCharter,
     NameManager,
@@ -21,6 +22,8 @@ from ledger.modules.charters.operations import (
 )
 from ledger.modules.charters.records import Proposal
 from ledger.modules.charters.sales import sell_whole
+from ledger.modules.contributions import acceptance
+from ledger.modules.contributions.reads import require_contribution
 from ledger.modules.credits import accounting
 from ledger.modules.credits.records import treasury_holder
 from ledger.modules.licenses import offers as licenses
@@ -76,6 +79,8 @@ def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted,
             management.point_alias(context, SetAlias(asset, action.alias, action.version))
         case NameManager():
             management.replace_manager(context, SetManager(asset, action.manager))
+        case AcceptContribution():
+            _accept_contribution(context, asset, action)
         case Pay():
             require_party(context.view, action.recipient, "charters.invalid_recipient")
             accounting.move(context, treasury_holder(asset), action.recipient, action.amount)
@@ -88,6 +93,13 @@ def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted,
             adoption.replace(context, asset, adopted, action.charter)
         case _:
             adoption.dissolve(context, asset, adopted)
+
+
+def _accept_contribution(context: Context, asset: bytes, action: AcceptContribution) -> None:
+    record = require_contribution(context.view, action.contribution)
+    if record.asset != asset:
+        raise OperationError("charters.another_asset", "the contribution is to another asset")
+    acceptance.accept(context, action.contribution, action.reward)
 
 
 def _withdraw_terms(context: Context, asset: bytes, action: WithdrawTerms) -> None:

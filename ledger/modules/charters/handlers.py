@@ -11,9 +11,19 @@ from ledger.modules.attempts import attempt
 from ledger.modules.charters import events
 from ledger.modules.charters.counting import outcome, required
 from ledger.modules.charters.execution import carry_out, perform, require_charter
-from ledger.modules.charters.operations import Action, Pay, Propose, SellWhole, Vote, Withdraw, proposal_id
+from ledger.modules.charters.operations import (
+    AcceptContribution,
+    Action,
+    Pay,
+    Propose,
+    SellWhole,
+    Vote,
+    Withdraw,
+    proposal_id,
+)
 from ledger.modules.charters.records import BY_ASSET, OPEN, OPEN_MAX, PROPOSALS, VOTING_END, Proposal, State, Voter
 from ledger.modules.charters.sales import try_again, waits
+from ledger.modules.contributions.reads import require_contribution
 from ledger.modules.fields import MARKER
 from ledger.modules.market import offers as market
 from ledger.modules.module import Context
@@ -44,6 +54,8 @@ def propose(context: Context, operation: Propose) -> None:
     closes_at_ms = context.block_time_ms + adopted.rules.voting_period_ms
     if isinstance(action, SellWhole):
         _require_lasting(context, asset_id, action, closes_at_ms)
+    if isinstance(action, AcceptContribution) and action.reward.giver not in (None, context.sender):
+        raise OperationError("charters.giver", "who gives a share of its own proposes that itself")
     perform(context.over(context.view.child()), identifier, asset_id, adopted, action)
     proposal = Proposal(
         asset=asset_id,
@@ -171,9 +183,15 @@ def _require_lasting(context: Context, asset: bytes, action: SellWhole, closes_a
 
 
 def _electorate(view: Readable, owners: tuple[Voter, ...], action: Action) -> tuple[Voter, ...]:
-    """Leave out who would be paid, unless nobody else is there who could lose by it."""
-    if not isinstance(action, Pay):
+    """Leave out who gets something by it, unless nobody else is there who could lose by it. Where all owners give a
+    share, each of them is asked."""
+    if isinstance(action, Pay):
+        recipient = action.recipient
+    elif isinstance(action, AcceptContribution):
+        recipient = require_contribution(view, action.contribution).contributor
+        if action.reward.share_bps and action.reward.giver is None:
+            return tuple(owner for owner in owners if owner.account != recipient) or owners
+    else:
         return owners
-    paid = organization_of(view, action.recipient)
-    others = tuple(owner for owner in owners if organization_of(view, owner.account) != paid)
-    return others or owners
+    own = organization_of(view, recipient)
+    return tuple(owner for owner in owners if organization_of(view, owner.account) != own) or owners

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.modules.assets.charter import Charter
+from ledger.modules.contributions.operations import Reward
 from ledger.modules.fields import (
     Alias,
     Amount,
@@ -49,6 +50,14 @@ class NameManager(Part, frozen=True, tag="name_manager"):
     manager: Bytes32
 
 
+class AcceptContribution(Part, frozen=True, tag="accept_contribution"):
+    """Make a contribution the asset's next version, for a reward. A share of all owners takes the votes of all of them;
+    one of a single owner is given by who proposes this. The contributor's organization does not vote on it."""
+
+    contribution: Bytes32
+    reward: Reward = Reward()
+
+
 class Pay(Part, frozen=True, tag="pay"):
     """Pay from the asset's treasury. Shares of the recipient's own organization do not vote on it, unless there are no
     others."""
@@ -74,7 +83,17 @@ class Dissolve(Part, frozen=True, tag="dissolve"):
     """End the charter and pay the treasury out by shares. The asset stays its owners'."""
 
 
-Action = OfferTerms | WithdrawTerms | PointAlias | NameManager | Pay | SellWhole | ChangeCharter | Dissolve
+Action = (
+    OfferTerms
+    | WithdrawTerms
+    | PointAlias
+    | NameManager
+    | AcceptContribution
+    | Pay
+    | SellWhole
+    | ChangeCharter
+    | Dissolve
+)
 
 
 class Propose(Operation, frozen=True, tag="charters.propose"):

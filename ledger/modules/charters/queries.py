@@ -11,6 +11,7 @@ from ledger.modules.charters import treasury
 from ledger.modules.charters.adopted import CHARTERS
 from ledger.modules.charters.fair_price import fair_price
 from ledger.modules.charters.operations import (
+    AcceptContribution,
     Action,
     ChangeCharter,
     NameManager,
@@ -78,6 +79,12 @@ class ActionResult(Result, frozen=True):
     offer: str | None = None
     alias: str | None = None
     manager: str | None = None
+    contribution: str | None = None
+    share_bps: int | None = None
+    """Of the asset, for the contributor."""
+    giver: str | None = None
+    """None: all owners, by their shares."""
+    bounty: str | None = None
     recipient: str | None = None
     amount: int | None = None
     price_min: int | None = None
@@ -198,6 +205,15 @@ def _action(action: Action) -> ActionResult:
             return ActionResult(kind, alias=action.alias, version=action.version)
         case NameManager():
             return ActionResult(kind, manager=_account(action.manager))
+        case AcceptContribution():
+            reward = action.reward
+            return ActionResult(
+                kind,
+                contribution=action.contribution.hex(),
+                share_bps=reward.share_bps,
+                giver=None if reward.giver is None else _account(reward.giver),
+                bounty=None if reward.bounty is None else reward.bounty.hex(),
+            )
         case Pay():
             return ActionResult(kind, recipient=_account(action.recipient), amount=action.amount)
         case SellWhole():

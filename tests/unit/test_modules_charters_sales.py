@@ -223,3 +223,12 @@ def test_a_decided_sale_that_cannot_be_done_any_more_returns_its_price() -> None
     assert world.balance("dave") == held
     assert len(ownership(world.view, world.asset).shares) == 3
     world.check_laws()
+
+
+def test_what_it_costs_to_stop_a_sale_with_a_friend_for_half_a_year() -> None:
+    """The figure of ADR 24: the fee on one percent of the price that the friends name, when the credits go back."""
+    world = Owners()
+    before = world.treasury
+    world.transfer("carol", world.share(100), "dave", PRICE // 100)
+    assert world.treasury - before == 250
+    assert world.query("charters.get", asset=world.asset.hex()).fair_price == PRICE

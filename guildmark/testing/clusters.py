@@ -103,6 +103,11 @@ class ClusterFactory:
             cluster.start()
         return cluster
 
+    @property
+    def made(self) -> tuple[TestCluster, ...]:
+        """All networks so far, those included that were stopped."""
+        return tuple(self._made)
+
     def close(self) -> None:
         """Stop all networks, and remove the directories of those that no failed test has used."""
         while self._made:

@@ -4,9 +4,9 @@ and a shell."""
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from forked_guildmark import ForkedGuildmark
 
 from guildmark import transactions
 from guildmark.client import AsyncClient
@@ -27,6 +28,9 @@ from ledger.modules.credits.operations import Transfer
 from ledger.operations import Operation
 
 GUILDMARK: Final = [sys.executable, "-m", "guildmark.cli.main"]
+COMMANDS: Final = ForkedGuildmark()
+"""For stories of many commands."""
+atexit.register(COMMANDS.close)
 FINAL: Final = ("committed", "rejected", "expired")
 
 
@@ -193,15 +197,7 @@ class Shell:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GUILDMARK_")}
 
     def __call__(self, *arguments: str, ends_with: int = 0) -> Any:
-        run = subprocess.run(
-            [*GUILDMARK, *arguments, "--json"],
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        run = COMMANDS.run([*arguments, "--json"], self.directory, self.environment)
         assert run.returncode == ends_with, (arguments, run.stdout, run.stderr)
         assert "Traceback" not in run.stderr
         return json.loads(run.stdout) if run.stdout else json.loads(run.stderr.splitlines()[-1])

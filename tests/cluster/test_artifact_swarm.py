@@ -17,7 +17,7 @@ from cluster_kit import wait
 from guildmark.cluster import probe, process
 from guildmark.errors import GuildmarkError
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("artifact-swarm"), pytest.mark.timeout(240)]
 
 MIB = 1 << 20
 LEAVES = 40

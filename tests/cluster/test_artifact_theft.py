@@ -9,7 +9,7 @@ import pytest
 from guildmark.errors import Denied
 from guildmark.testing.clusters import AccountFactory, TestCluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 
 
 def test_a_directory_around_a_foreign_artifact_does_not_open_it(

@@ -11,7 +11,7 @@ from benchmarks.running import real
 from guildmark.cli.main import run
 from guildmark.testing.clusters import TestCluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 
 SMALL = ["--validators", "4", "--duration", "2", "--warmup", "0.5", "--accounts", "50"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_kit import COMMANDS
 
 from guildmark.cluster import probe
 from guildmark.cluster.ports import choose_ports
@@ -42,15 +43,7 @@ class Member:
 
     def __call__(self, *arguments: str, ends_with: int = 0) -> Any:
         """Run `guildmark` in the member's directory; return what its JSON says."""
-        run = subprocess.run(
-            [sys.executable, "-m", "guildmark.cli.main", *arguments, "--json"],
-            cwd=self.directory,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        run = COMMANDS.run([*arguments, "--json"], self.directory, self._environment)
         assert run.returncode == ends_with, (arguments, run.stdout, run.stderr)
         assert "Traceback" not in run.stderr
         return json.loads(run.stdout or run.stderr.splitlines()[-1])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cluster_kit import Shell
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cli-story")]
 VERIFIER = Path(__file__).resolve().parents[2] / "examples" / "verify_certificate.py"
 NOBODYS = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 """A CID of nothing that is registered."""

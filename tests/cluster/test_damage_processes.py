@@ -17,7 +17,7 @@ from guildmark.cluster.interpreter import node_command, node_environment
 from node.failures import ExitCode
 from tests.unit.flip_kit import flip, flip_record, tables
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("damage"), pytest.mark.timeout(300)]
 
 HURT = 1
 SCRUBBING = {"storage": {"scrub_period_s": 1}}

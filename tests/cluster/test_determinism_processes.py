@@ -23,7 +23,7 @@ from ledger.modules.disputes.operations import Subject
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("determinism"), pytest.mark.timeout(300)]
 
 HOUR_MS: Final = 3_600_000
 SURROUNDINGS: Final[tuple[Mapping[str, str], ...]] = (

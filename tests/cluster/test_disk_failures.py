@@ -16,7 +16,7 @@ from cluster_kit import Load
 from guildmark.cluster.interpreter import node_environment
 from node.failures import ExitCode
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network"), pytest.mark.timeout(300)]
 
 ROOM_BYTES = 64 * 1024
 """What vote log or ledger may still grow by when a file's size is limited; the log for people must fit in it too."""

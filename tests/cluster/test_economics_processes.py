@@ -25,7 +25,7 @@ from ledger.modules.licenses.operations import Commit, Purchase, purchase_commit
 from ledger.operations import Operation
 from primitives.codec import decode, encode
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("economics")]
 
 BUYERS: Final = 200
 PURSE: Final = 10_000

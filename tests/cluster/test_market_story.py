@@ -13,7 +13,7 @@ from guildmark.sync import Client
 from guildmark.testing.clusters import AccountFactory, TestCluster
 from guildmark.transfers import share, whole
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 HOUR_MS = 3_600_000
 
 

@@ -17,7 +17,7 @@ from guildmark.cluster import probe
 from guildmark.cluster.interpreter import node_command, node_environment
 from guildmark.errors import Denied, Refused
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 
 
 def test_a_transfer_commits_and_every_node_agrees(guildmark_cluster: Any, guildmark_client: Any) -> None:

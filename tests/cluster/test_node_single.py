@@ -22,7 +22,7 @@ from guildmark.cluster.interpreter import node_command, node_environment
 from guildmark.cluster.local import LocalCluster
 from p2p.identity import make_identity
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-single")]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from guildmark.sync import Client
 from guildmark.testing.clusters import AccountFactory, ClusterFactory, TestCluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 
 
 def test_the_network_commits_and_all_nodes_agree(

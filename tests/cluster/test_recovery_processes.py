@@ -18,7 +18,7 @@ from guildmark.cluster.network import read_network_file
 from guildmark.cluster.ports import choose_ports
 from guildmark.cluster.process import NodeProcess
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network"), pytest.mark.timeout(300)]
 
 
 def credits_of(cluster: Any, client: Any, name: str) -> int:

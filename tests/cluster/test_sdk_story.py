@@ -19,7 +19,7 @@ from guildmark.transfers import whole
 from ledger.certificates.subjects import AssetSubject
 from ledger.modules.assets.operations import Derivation, Metric, Provenance
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 PRICE = 100_000
 HELD_TIMEOUT_S = 60
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cluster_kit import GUILDMARK, Load, wait
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network"), pytest.mark.timeout(300)]
 
 AWAY = 3
 

@@ -24,7 +24,7 @@ from guildmark.identity import Account
 from guildmark.testing.clusters import ClusterFactory, TestCluster
 from guildmark.transactions import Outcome
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("thieving-validator")]
 
 THIEF: Final = 0
 """The node that steals."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cluster_kit import Shell
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("trade-story")]
 METERED = """
 rights = ["inference-as-service"]
 price = 1000

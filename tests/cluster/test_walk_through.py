@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import tempfile
@@ -13,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import forked_guildmark
+from tests.cluster.forked_guildmark import ForkedGuildmark
 from tests.cluster.transcript import BLOCK, Transcript, rewritten, steps
 
+COMMANDS = ForkedGuildmark()
+atexit.register(COMMANDS.close)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "walk-through.md"
 
 
@@ -23,7 +28,9 @@ def transcript(directory: Path) -> Transcript:
     commands = directory / "bin"
     commands.mkdir()
     command = commands / "guildmark"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m guildmark.cli.main "$@"\n')
+    COMMANDS.start()
+    script = f'exec "{sys.executable}" -S -E "{forked_guildmark.__file__}" "{COMMANDS.path}" "$@"'
+    command.write_text(f"#!/bin/sh\n{script}\n")
     command.chmod(0o755)
     work = directory / "work"
     work.mkdir()

@@ -15,7 +15,7 @@ import pytest
 from guildmark.errors import OutcomeUnknown
 from ledger.modules.credits.operations import Transfer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("node-processes")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shared-network")]
 
 
 def ask(cluster: Any, index: int, *arguments: str) -> str:

@@ -73,6 +73,13 @@ ledger-campaign: $(VENV)/.dev ## Compare 100,000 random operations with the refe
 	@mkdir -p $(CAMPAIGN)
 	$(BIN)/python -m tests.property.ledger_campaign --operations $(OPERATIONS) --seed $(SEED) --table $(CAMPAIGN)/ledger-$(SEED).md
 
+# The tests that sample, with many times the seeds and examples of every run.
+THOROUGH ?= 10
+.PHONY: thorough
+thorough: $(VENV)/.dev ## Run the tests that sample with ten times their seeds and examples (an hour)
+	THOROUGH=$(THOROUGH) $(PYTEST) -n 2 -q --timeout 3600 \
+	  tests/property tests/simulation/test_simulation_hostile.py tests/unit/test_consensus_schedules.py
+
 GOSSIP_SEEDS ?= 100
 .PHONY: gossip-campaign
 gossip-campaign: $(VENV)/.dev ## Gossip to 50, 100 and 200 observers under churn and losses, 100 seeds each (minutes)

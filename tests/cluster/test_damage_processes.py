@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from cluster_kit import Load, wait
 
 from guildmark.cluster import probe
 from guildmark.cluster.interpreter import node_command, node_environment
+from ledger.state.store import LOCK_NAME
 from node.failures import ExitCode
 from tests.unit.flip_kit import flip, flip_record, tables
 
@@ -23,18 +26,45 @@ HURT = 1
 SCRUBBING = {"storage": {"scrub_period_s": 1}}
 
 
-@pytest.fixture
-def make(guildmark_cluster_factory: Any) -> Iterator[Callable[..., Any]]:
-    made = []
+@pytest.fixture(scope="module")
+def make(guildmark_cluster_factory: Any) -> Callable[..., Any]:
+    """Return a healthy network whose nodes have these settings: an earlier test's, where there was one with the same and
+    not a `fresh` one is asked for. One at a time runs."""
+    made: dict[str, Any] = {}
 
-    def make(**settings: Any) -> Any:
-        cluster = guildmark_cluster_factory(genesis={"window": 16, "rejoin_interval_ms": 0}, node=settings)
-        made.append(cluster)
-        return cluster
+    def make(*, fresh: bool = False, **settings: Any) -> Any:
+        name = json.dumps([settings, len(made) if fresh else None], sort_keys=True)
+        for other in set(made) - {name}:
+            made[other].stop()
+        if name not in made:
+            parameters = {"window": 16, "rejoin_interval_ms": 0}
+            made[name] = guildmark_cluster_factory(genesis=parameters, node=settings)
+        made[name].heal()
+        made[name].wait_same_head()
+        shutil.rmtree(made[name].nodes[HURT].directory / "chain.damaged", ignore_errors=True)
+        return made[name]
 
-    yield make
-    for cluster in made:
-        cluster.stop()
+    return make
+
+
+def kill(cluster: Any) -> Path:
+    """Kill the node that is to be hurt; return its ledger's directory once nobody has it open.
+
+    A ledger's process of its own notices a moment later that its node is gone.
+    """
+    cluster.kill(HURT)
+    chain: Path = cluster.nodes[HURT].directory / "chain"
+    with (chain / LOCK_NAME).open() as lock:
+
+        def free() -> bool:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait(free, 30)
+    return chain
 
 
 def pay(cluster: Any, times: int) -> None:
@@ -61,72 +91,13 @@ def verified(directory: Path) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("mode", ["thread", "process"])
-@pytest.mark.parametrize("prefix", [b"b", b"r"])
-def test_a_cold_flip_is_found_by_the_scrub_and_put_back(
-    make: Callable[..., Any], tmp_path: Path, prefix: bytes, mode: str
-) -> None:
-    """D1, D7: a block nobody asks for. The table is written anew, in the same process, and all of it verifies."""
-    cluster = make(**SCRUBBING, executor={"mode": mode})
-    pay(cluster, 400)
-    cluster.kill(HURT)
-    chain = cluster.nodes[HURT].directory / "chain"
-    found = flip_record(chain, prefix, tmp_path / "scratch")
-    assert found.physical
-    cluster.restart(HURT)
-    process = cluster.nodes[HURT].running()
-    damaged = cluster.nodes[HURT].directory / "chain.damaged"
-    wait(damaged.exists, 60)
-    cluster.wait_ready(60, [HURT])
-    wait(lambda: metric(cluster, "guildmark_scrub_passes_total") >= 1, 60)
-    before = metric(cluster, "guildmark_damage_found_total")
-    assert (before == 0) == (prefix == b"b"), "what a start needs is missed at once, and put back in the next life"
-    wait(lambda: metric(cluster, "guildmark_scrub_passes_total") >= 2, 60)
-    assert metric(cluster, "guildmark_damage_found_total") == before, "nothing is left to find"
-    assert cluster.nodes[HURT].running() == process
-    assert "records_put_back" in cluster.nodes[HURT].tail(400)
-    pay(cluster, 20)
-    cluster.wait_same_head()
-    said = verified(cluster.nodes[HURT].directory)
-    assert said["state_root"] == verified(cluster.nodes[0].directory)["state_root"]
-
-
-@pytest.mark.parametrize("on_damage", ["stop", "resync"])
-def test_what_cannot_be_mended_is_fetched_anew_or_said(
-    make: Callable[..., Any], tmp_path: Path, on_damage: str
-) -> None:
-    """D1, D3: records of the state at a start, when nobody can be asked yet."""
-    cluster = make(storage={"on_damage": on_damage})
-    pay(cluster, 100)
-    cluster.kill(HURT)
-    process = cluster.nodes[HURT]
-    flip_record(process.directory / "chain", b"s", tmp_path / "scratch", alone=False)
-    if on_damage == "stop":
-        process.start(exit_with_parent=True)
-        assert process._child.wait(60) == ExitCode.DAMAGED, process.tail()
-        command = f"guildmark node resync --directory {process.directory}"
-        assert process.tail(1_000).count("node resync") == process.tail().count(command) == 1
-        ran = subprocess.run(
-            node_command("resync", str(process.directory)), env=node_environment(), capture_output=True, check=False
-        )
-        assert ran.returncode == 0
-    cluster.restart(HURT, wait_ready=False)
-    wait(lambda: (probe.get_json(cluster.url(HURT), "/v1/status") or {"height": 0})["height"] > 0, 60)
-    cluster.wait_same_head(60)
-    cluster.wait_ready(60, [HURT])
-    pay(cluster, 20)
-    cluster.wait_same_head()
-    verified(process.directory)
-
-
 def test_a_wrong_record_is_written_over_without_more(make: Callable[..., Any]) -> None:
     """D1: decay that LevelDB wrote down itself. The record is put back in place, and the life goes on."""
     from ledger.state.store import LevelStore
 
     cluster = make(**SCRUBBING)
     pay(cluster, 60)
-    cluster.kill(HURT)
-    chain = cluster.nodes[HURT].directory / "chain"
+    chain = kill(cluster)
     store = LevelStore(chain)
     key = b"b" + (3).to_bytes(8, "big")
     stored = bytearray(store._db.get(key))
@@ -160,14 +131,70 @@ def test_a_rotten_block_of_an_artifact_is_found_and_fetched_again(make: Callable
     wait(lambda: block.is_file() and block.read_bytes() == sound, 60)
 
 
+@pytest.mark.parametrize("prefix", [b"b", b"r"])
+@pytest.mark.parametrize("mode", ["thread", "process"])
+def test_a_cold_flip_is_found_by_the_scrub_and_put_back(
+    make: Callable[..., Any], tmp_path: Path, prefix: bytes, mode: str
+) -> None:
+    """D1, D7: a block nobody asks for. The table is written anew, in the same process, and all of it verifies."""
+    cluster = make(fresh=True, **SCRUBBING, executor={"mode": mode})
+    pay(cluster, 400)
+    chain = kill(cluster)
+    found = flip_record(chain, prefix, tmp_path / "scratch")
+    assert found.physical
+    cluster.restart(HURT)
+    process = cluster.nodes[HURT].running()
+    damaged = cluster.nodes[HURT].directory / "chain.damaged"
+    wait(damaged.exists, 60)
+    cluster.wait_ready(60, [HURT])
+    wait(lambda: metric(cluster, "guildmark_scrub_passes_total") >= 1, 60)
+    before = metric(cluster, "guildmark_damage_found_total")
+    assert (before == 0) == (prefix == b"b"), "what a start needs is missed at once, and put back in the next life"
+    wait(lambda: metric(cluster, "guildmark_scrub_passes_total") >= 2, 60)
+    assert metric(cluster, "guildmark_damage_found_total") == before, "nothing is left to find"
+    assert cluster.nodes[HURT].running() == process
+    assert "records_put_back" in cluster.nodes[HURT].tail(400)
+    pay(cluster, 20)
+    cluster.wait_same_head()
+    said = verified(cluster.nodes[HURT].directory)
+    assert said["state_root"] == verified(cluster.nodes[0].directory)["state_root"]
+
+
+@pytest.mark.parametrize("on_damage", ["stop", "resync"])
+def test_what_cannot_be_mended_is_fetched_anew_or_said(
+    make: Callable[..., Any], tmp_path: Path, on_damage: str
+) -> None:
+    """D1, D3: records of the state at a start, when nobody can be asked yet."""
+    cluster = make(storage={"on_damage": on_damage})
+    pay(cluster, 100)
+    process = cluster.nodes[HURT]
+    flip_record(kill(cluster), b"s", tmp_path / "scratch", alone=False)
+    if on_damage == "stop":
+        process.start(exit_with_parent=True)
+        assert process._child.wait(60) == ExitCode.DAMAGED, process.tail()
+        command = f"guildmark node resync --directory {process.directory}"
+        assert process.tail(1_000).count("node resync") == process.tail().count(command) == 1
+        ran = subprocess.run(
+            node_command("resync", str(process.directory)), env=node_environment(), capture_output=True, check=False
+        )
+        assert ran.returncode == 0
+    cluster.restart(HURT, wait_ready=False)
+    wait(lambda: (probe.get_json(cluster.url(HURT), "/v1/status") or {"height": 0})["height"] > 0, 60)
+    cluster.wait_same_head(60)
+    cluster.wait_ready(60, [HURT])
+    pay(cluster, 20)
+    cluster.wait_same_head()
+    verified(process.directory)
+
+
 @pytest.mark.parametrize("name", ["CURRENT", "MANIFEST-*", "*.log"])
 def test_a_ledger_that_does_not_open_is_fetched_anew(make: Callable[..., Any], name: str) -> None:
     """D3"""
     cluster = make(storage={"on_damage": "resync"})
     pay(cluster, 40)
-    cluster.kill(HURT)
-    directory = cluster.nodes[HURT].directory
-    file = max((directory / "chain").glob(name), key=lambda path: path.stat().st_size)
+    chain = kill(cluster)
+    directory = chain.parent
+    file = max(chain.glob(name), key=lambda path: path.stat().st_size)
     flip(file, file.stat().st_size // 2)
     cluster.restart(HURT)
     cluster.wait_same_head(60)

@@ -116,6 +116,12 @@ def test_the_second_process_on_a_directory_ends_with_a_clear_message(guildmark_c
 THEIR_TEST = """
 import pathlib
 
+import pytest
+
+@pytest.fixture(scope="session")
+def guildmark_options():
+    return {{"validators": {validators}}}
+
 def test_theirs(guildmark_cluster, guildmark_client):
     pids = [str(node.record().pid) for node in guildmark_cluster.nodes]
     pathlib.Path("pids").write_text(" ".join(pids))
@@ -124,8 +130,9 @@ def test_theirs(guildmark_cluster, guildmark_client):
 """
 
 
-def their_run(tmp_path: Path, body: str) -> subprocess.Popen[str]:
-    (tmp_path / "test_theirs.py").write_text(textwrap.dedent(THEIR_TEST).format(body=body))
+def their_run(tmp_path: Path, body: str, validators: int = 2) -> subprocess.Popen[str]:
+    text = textwrap.dedent(THEIR_TEST).format(body=body, validators=validators)
+    (tmp_path / "test_theirs.py").write_text(text)
     for name in ("node", "consensus"):  # a foreign project's own packages of these names
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("theirs = True\n")
@@ -140,9 +147,9 @@ def their_run(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_gone(tmp_path: Path) -> None:
+def wait_gone(tmp_path: Path, validators: int = 2) -> None:
     pids = [int(text) for text in (tmp_path / "pids").read_text().split()]
-    assert len(pids) == 4
+    assert len(pids) == validators
     deadline = time.monotonic() + 20
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -157,11 +164,11 @@ def alive(pid: int) -> bool:
 
 
 def test_a_foreign_project_gets_a_cluster_and_nothing_stays(tmp_path: Path) -> None:
-    run = their_run(tmp_path, "assert guildmark_client.status()['validators'] == 4")
+    run = their_run(tmp_path, "assert guildmark_client.status()['validators'] == 4", validators=4)
     output, _ = run.communicate(timeout=90)
     assert run.returncode == 0, output
     assert "name clash" in output
-    wait_gone(tmp_path)
+    wait_gone(tmp_path, validators=4)
     assert not Path((tmp_path / "directory").read_text()).exists()
 
 

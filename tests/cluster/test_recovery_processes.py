@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,20 @@ def test_a_rolling_restart_stops_nothing(guildmark_cluster: Any, guildmark_clien
     assert all(probe.is_ready(url) for url in guildmark_cluster.urls)
 
 
-@pytest.fixture
-def rejoining(guildmark_cluster_factory: Any) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def short_epochs(guildmark_cluster_factory: Any) -> Any:
     """A network whose epochs end soon, and whose validators may rejoin as often as they must."""
-    cluster = guildmark_cluster_factory(genesis={"window": 16, "rejoin_interval_ms": 0})
-    yield cluster
-    cluster.stop()
+    return guildmark_cluster_factory(genesis={"window": 16, "rejoin_interval_ms": 0})
+
+
+@pytest.fixture
+def rejoining(short_epochs: Any) -> Any:
+    """All four of it vote."""
+    short_epochs.heal()
+    for url in short_epochs.urls:
+        wait(lambda at=url: (probe.get_json(at, "/v1/consensus") or {"voting": False})["voting"], 60)
+    short_epochs.wait_same_head()
+    return short_epochs
 
 
 DATA = ("chain", "journal", "artifacts")

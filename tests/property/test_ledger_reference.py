@@ -24,6 +24,7 @@ from tests.property.pairing_kit import FAULTS, OPERATIONS, PAUSES, Attempt, Pair
 from tests.property.situations_kit import SITUATIONS
 from tests.reference import ledger as reference
 from tests.reference.state import Call
+from tests.thoroughness import tries
 
 ATTEMPTS = st.builds(
     Attempt,
@@ -55,7 +56,7 @@ class Ledgers(RuleBasedStateMachine):
             self.pair.replay()
 
 
-Ledgers.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Ledgers.TestCase.settings = settings(max_examples=tries(25), stateful_step_count=30, deadline=None)
 TestLedgers = Ledgers.TestCase
 
 

@@ -26,6 +26,7 @@ from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS, HOUR_MS
 from primitives.identifiers import account_to_text
+from tests.thoroughness import tries
 from tests.unit.disputes_kit import BOND_MIN, EVIDENCE, TERMS, Court
 
 WHO = ("alice", "alan", "bob", "carol", "dave", "erin")
@@ -275,5 +276,5 @@ class Disputes(RuleBasedStateMachine):
             self.court.query("disputes.get", dispute=item.dispute)
 
 
-Disputes.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+Disputes.TestCase.settings = settings(max_examples=tries(75), stateful_step_count=60, deadline=None)
 TestDisputes = Disputes.TestCase

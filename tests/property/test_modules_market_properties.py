@@ -26,6 +26,7 @@ from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
+from tests.thoroughness import tries
 from tests.unit.market_kit import EXCLUSIVE, TOKEN, Bazaar, replaced
 from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, SUPPLY_EACH, World, make_genesis
 
@@ -294,7 +295,7 @@ class Trade(RuleBasedStateMachine):
         assert self.count_uncharged() == self.uncharged
 
 
-Trade.TestCase.settings = settings(max_examples=100, stateful_step_count=80, deadline=None)
+Trade.TestCase.settings = settings(max_examples=tries(50), stateful_step_count=80, deadline=None)
 TestTrade = Trade.TestCase
 
 
@@ -447,5 +448,5 @@ class AuctionLife(RuleBasedStateMachine):
             assert owners.get(who, 0) == self.won[who]
 
 
-AuctionLife.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+AuctionLife.TestCase.settings = settings(max_examples=tries(50), stateful_step_count=60, deadline=None)
 TestAuctionLife = AuctionLife.TestCase

@@ -25,6 +25,7 @@ from ledger.modules.organizations.operations import CompleteRecovery, Quota, Req
 from ledger.modules.organizations.records import ACCOUNTS, ORGANIZATIONS, RECOVERIES
 from ledger.modules.organizations.recovery import FREEZE_MS_MAX, is_waiting
 from ledger.parameters import DAY_MS, HOUR_MS
+from tests.thoroughness import tries
 from tests.unit.modules_kit import NAMES, World, make_genesis, seed_key
 
 MEMBERS = tuple(f"org-{name}" for name in (*NAMES, "erin", "finn"))
@@ -215,5 +216,5 @@ class Members(RuleBasedStateMachine):
         self.world.check_laws()
 
 
-Members.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+Members.TestCase.settings = settings(max_examples=tries(60), stateful_step_count=60, deadline=None)
 TestMembers = Members.TestCase

@@ -25,6 +25,7 @@ from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
+from tests.thoroughness import tries
 from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, World, cid, make_genesis, seed_key
 
 PEOPLE = st.sampled_from([*NAMES, "alan"])
@@ -372,5 +373,5 @@ class Market(RuleBasedStateMachine):
             self.world.query("royalties.stack", asset=summary.asset)
 
 
-Market.TestCase.settings = settings(max_examples=80, stateful_step_count=80, deadline=None)
+Market.TestCase.settings = settings(max_examples=tries(50), stateful_step_count=80, deadline=None)
 TestMarket = Market.TestCase

@@ -17,6 +17,7 @@ from ledger.modules.market.prices import open_prices
 from ledger.search.sources import SELLS
 from tests.property.test_modules_market_properties import Trade
 from tests.property.test_modules_state_machine import Market
+from tests.thoroughness import tries
 from tests.unit.modules_kit import World
 from tests.unit.search_kit import Searched, rebuilt
 
@@ -123,6 +124,6 @@ class SearchedTrade(Following, Trade):
 
 
 TestSearchedMarket = SearchedMarket.TestCase
-TestSearchedMarket.settings = settings(max_examples=40, stateful_step_count=80, deadline=None)
+TestSearchedMarket.settings = settings(max_examples=tries(20), stateful_step_count=80, deadline=None)
 TestSearchedTrade = SearchedTrade.TestCase
-TestSearchedTrade.settings = settings(max_examples=40, stateful_step_count=80, deadline=None)
+TestSearchedTrade.settings = settings(max_examples=tries(20), stateful_step_count=80, deadline=None)

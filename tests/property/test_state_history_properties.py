@@ -18,6 +18,7 @@ from ledger.state.proofs import StateProof, proof_along, verify_state_proof
 from ledger.state.records import STATE_PREFIX, StateRecords
 from ledger.state.store import MemoryStore
 from ledger.state.tree import StateTree
+from tests.thoroughness import tries
 
 KEYS = [b"key/%d" % number for number in range(60)]
 CHANGES = st.dictionaries(st.sampled_from(KEYS), st.none() | st.binary(max_size=6), max_size=25)
@@ -81,7 +82,7 @@ class World:
 
 @pytest.mark.parametrize("levels", [0, 1, 3])
 @given(st.lists(st.tuples(CHANGES, st.booleans()), min_size=1, max_size=12), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(30), deadline=None)
 def test_every_height_of_the_past_is_proven_as_it_was(
     levels: int, blocks: list[tuple[dict[bytes, bytes | None], bool]], rng: random.Random
 ) -> None:

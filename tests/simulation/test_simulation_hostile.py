@@ -13,6 +13,7 @@ from simulation.campaign import run_campaign
 from simulation.cluster import SimulatedCluster
 from simulation.hostile import DEFAULTS, Options, make_peace, run_hostile
 from simulation.network import NetworkFaults
+from tests.thoroughness import tries
 
 SEEDS_PER_TEST = 10
 
@@ -25,7 +26,7 @@ def run_all(n: int, seeds: range, options: Options = DEFAULTS) -> None:
     assert summary.decided >= len(seeds) * (100 if options.profile == "hostile" else 20)
 
 
-@pytest.mark.parametrize("first", range(0, 120, SEEDS_PER_TEST))
+@pytest.mark.parametrize("first", range(0, tries(50), SEEDS_PER_TEST))
 def test_four_nodes_agree_and_recover_through_every_fault(first: int) -> None:
     """L1, L12, N10, R1-R4, D4, D5, I1-I9, I11, I13-I15: crashes, torn disks, cut links, wrong clocks, liars."""
     run_all(4, range(first, first + SEEDS_PER_TEST))

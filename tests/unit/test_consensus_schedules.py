@@ -15,9 +15,10 @@ from consensus_harness import FAST, VERIFIER, Violation, World
 
 from consensus.messages import Message
 from consensus.pbft import ordering, recovery, standing
+from tests.thoroughness import tries
 
 SEEDS_PER_CASE = 20
-CASES = 16
+CASES = tries(8)
 
 
 def troubled_world(

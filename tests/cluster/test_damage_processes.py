@@ -28,8 +28,8 @@ SCRUBBING = {"storage": {"scrub_period_s": 1}}
 
 @pytest.fixture(scope="module")
 def make(guildmark_cluster_factory: Any) -> Callable[..., Any]:
-    """Return a healthy network whose nodes have these settings: an earlier test's, where there was one with the same and
-    not a `fresh` one is asked for. One at a time runs."""
+    """Return a healthy network whose nodes have these settings: an earlier test's, where there was one with the same,
+    and no `fresh` one is asked for. One at a time runs."""
     made: dict[str, Any] = {}
 
     def make(*, fresh: bool = False, **settings: Any) -> Any:

@@ -145,6 +145,8 @@ def register(client: guildmark.Client, dataset_path: Path, model_path: Path, acc
             },
             preprocessing=PREPROCESSING,
             metrics_ppm={"accuracy": accuracy_ppm},
+            # Whoever may download both can measure it again: `guildmark model evaluate MODEL --dataset DATASET`.
+            measured_on=(dataset.asset, dataset.version),
             code_version=code_version(Path(__file__)),
             # Both belong to this account. For someone else's data set, name the grant that allows training:
             # Derivation(parent, "train-on", grant=bytes.fromhex(...)).

@@ -30,5 +30,5 @@ def test_the_example_trains_a_model_whose_accuracy_is_reproduced(tmp_path: Path)
     said = re.search(r"(\d+) of (\d+) held-out digits are right", run.stdout)
     assert said is not None
     found = evaluate(tmp_path / "digits.keras", tmp_path / "digits.npz")
-    assert (found.correct, found.total) == (int(said[1]), int(said[2]))
+    assert (found.correct, found.samples) == (int(said[1]), int(said[2]))
     assert found.accuracy_ppm > 850_000

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import pytest
 
 from artifacts.tensors import tensor_index, tensors_digest
 from artifacts.unixfs import build
+from guildmark.cli.main import run
+from guildmark.cli.session import Session
+from guildmark.models import reevaluation
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
 from guildmark.models.evaluate import Evaluation, Settings, evaluate
 from guildmark.models.inspection import inspect_model
@@ -163,11 +168,12 @@ class Registered:
     """Stands for a client: one model and one data set are registered, and their bytes are to be had."""
 
     def __init__(self, trained: TrainedModel, claims: list[dict[str, Any]]) -> None:
-        self.assets = self.artifacts = self
+        self.assets = self.artifacts = self.attestations = self
         self.files = {"aa" * 32: trained.model, "bb" * 32: trained.dataset}
         self.tensors_digest = tensors_digest(tensor_index(trained.model)).hex()
         self.claims = claims
         self.downloaded: list[Path] = []
+        self.stated: list[tuple[Any, ...]] = []
 
     def get(self, asset: str) -> dict[str, Any]:
         return {"kind": "model" if asset == "aa" * 32 else "dataset"}
@@ -181,6 +187,10 @@ class Registered:
         source = next(path for path in self.files.values() if build(path).cid == cid)
         self.downloaded.append(target)
         return Path(shutil.copy(source, target))
+
+    def evaluate(self, *arguments: Any, **fields: Any) -> str:
+        self.stated.append((arguments, fields))
+        return "cc" * 32
 
 
 def test_a_registered_model_is_measured_against_its_claim(trained: Trained, tmp_path: Path) -> None:
@@ -202,6 +212,67 @@ def test_a_registered_model_is_measured_against_its_claim(trained: Trained, tmp_
     later = msgspec.structs.replace(found, evaluation=msgspec.structs.replace(found.evaluation, elapsed_ms=7))
     assert later.report() == found.report()
     assert json.loads(found.report())["report"]["verdict"] == "reproduced"
+
+
+def say(
+    client: Registered, measured: Measured, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], *more: str
+) -> int:
+    """Run the command on what the shared run measured, with the accuracy changed; nothing is loaded again."""
+    accuracy = msgspec.structs.replace(measured.result.metrics["accuracy"], **change)
+    found = msgspec.structs.replace(measured.result, metrics=measured.result.metrics | {"accuracy": accuracy})
+    monkeypatch.setattr(reevaluation, "evaluate", lambda *_, **__: found)
+    monkeypatch.setattr(Session, "client", lambda _, acting: nullcontext(client))
+    return run(["model", "evaluate", f"{'aa' * 32}:3", "--dataset", f"{'bb' * 32}:3", "--submit", "--json", *more])
+
+
+def test_the_command_states_what_it_found_and_says_by_its_code_whether_the_claim_holds(
+    trained: Trained, measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """M7: reproduced, contradicted, without a claim; and what no arithmetic decides is not stated."""
+    accuracy = trained.result.accuracy_ppm
+    claim = {"metric": "accuracy", "claimed_ppm": accuracy, "tolerance_ppm": 500}
+    client = Registered(trained.result, [claim | {"dataset": "bb" * 32, "dataset_version": 3}])
+    report = tmp_path / "report.json"
+    assert say(client, measured, monkeypatch, {}, "--report", str(report)) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["verdict"], shown["value_ppm"], shown["claimed_ppm"]) == ("reproduced", accuracy, accuracy)
+    assert shown["report"] == build(report).cid
+    assert set(shown["isolation"]) | set(shown["not_isolated"]) == {"network", "processes", "files"}
+    ((asset, version, metric, value), fields) = client.stated.pop()
+    assert (asset, version, metric, value) == ("aa" * 32, 3, "accuracy", accuracy)
+    assert fields == {
+        "samples": 364,
+        "dataset": "bb" * 32,
+        "dataset_version": 3,
+        "code": shown["code"],
+        "environment": shown["environment"],
+        "report": shown["report"],
+    }
+    far = {"value_ppm": accuracy - 501, "least_ppm": accuracy - 501, "greatest_ppm": accuracy - 501}
+    assert say(client, measured, monkeypatch, far) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "contradicted"
+    assert client.stated.pop()[0][3] == accuracy - 501
+    assert say(client, measured, monkeypatch, {"least_ppm": accuracy - 501}) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["verdict"] == "undecided"
+    assert json.loads(told.err.splitlines()[-1])["error"]["code"] == "evaluation.undecided"
+    client.claims.clear()
+    assert say(client, measured, monkeypatch, {"least_ppm": accuracy - 1}) == 1
+    assert client.stated == []
+    assert say(client, measured, monkeypatch, {"least_ppm": accuracy - 1}, "--spread", "1") == 0
+    assert len(client.stated) == 1
+
+
+def test_a_model_that_takes_too_long_is_stopped_and_nothing_is_left(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M6."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(ConfinedRunFailed) as caught:
+        evaluate(trained.result.model, trained.result.dataset, limits=Limits(wall_ms=500))
+    assert caught.value.code == "confined.timeout"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_the_registered_thing_is_not_measured(trained: Trained, tmp_path: Path) -> None:

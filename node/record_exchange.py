@@ -13,12 +13,18 @@ from typing import Any, Final
 
 from ledger.mending import Record
 from node.ports import Cancelable, Clock, ExecutorPort, Links
+from node.token_buckets import TokenBuckets
 from node.wire import RecordsAnswer, RecordsRequest, encode_sync
 from p2p.channels import Channel
 
 ANSWER_TIMEOUT_MS: Final = 2_000
 SERVED_AT_ONCE_MAX: Final = 2
 """Requests of one peer that wait for the ledger; more are dropped."""
+REQUESTS_PER_SECOND: Final = 100
+"""Requests of one peer that are heard; for further ones the ledger's thread has no time. A correct one waits for each
+answer, and asks somebody else when none comes."""
+PEERS_MAX: Final = 1_024
+"""Peers whose requests are counted."""
 
 Told = Callable[[list[Record] | None], None]
 """Hears what a peer has; None where it says nothing in time, or there is none to ask."""
@@ -32,6 +38,7 @@ class RecordExchange:
         self._links = links
         self._executor = executor
         self._serving: dict[str, int] = {}
+        self._rates = TokenBuckets(REQUESTS_PER_SECOND, PEERS_MAX)
         self._number = 0
         self._asked: tuple[str, int, bytes, bytes, Told] | None = None
         self._timer: Cancelable | None = None
@@ -67,6 +74,8 @@ class RecordExchange:
     def serve(self, peer: str, request: RecordsRequest) -> None:
         """Tell a peer what is here of a range."""
         if self._stopped or self._serving.get(peer, 0) >= SERVED_AT_ONCE_MAX or request.first >= request.behind:
+            return
+        if not self._rates.take(peer, self._clock.now_ms() / 1_000):
             return
         self._serving[peer] = self._serving.get(peer, 0) + 1
 

@@ -13,8 +13,9 @@ from ledger.mending import Record
 from ledger.scrubbing import STEP_BYTES_MAX, ScrubStep
 from node.executor import ThreadExecutor
 from node.mender import MENDS_MAX, PEERS_ASKED_MAX, USELESS_ANSWERS_MAX, Mender
-from node.record_exchange import ANSWER_TIMEOUT_MS, SERVED_AT_ONCE_MAX, RecordExchange
+from node.record_exchange import ANSWER_TIMEOUT_MS, REQUESTS_PER_SECOND, SERVED_AT_ONCE_MAX, RecordExchange
 from node.scrubber import INTERVAL_MS_MAX, INTERVAL_MS_MIN, Scrubber
+from node.token_buckets import BURST_FACTOR
 from node.wire import RecordsAnswer, RecordsRequest, decode_sync
 from p2p.channels import Channel
 
@@ -69,6 +70,24 @@ def test_a_peer_that_asks_without_end_waits(clock: Clock, links: Links) -> None:
     executor.go_on()
     exchange.serve("p1", RecordsRequest(99, HEIGHT, b"a", b"c"))
     assert len(executor.calls) == SERVED_AT_ONCE_MAX + 2
+
+
+def test_a_peer_that_asks_faster_than_any_correct_one_is_heard_now_and_then(clock: Clock, links: Links) -> None:
+    """N8: each of its requests is short, and all of them together would take the ledger's thread from consensus."""
+    exchange = RecordExchange(clock, links, Executor(Store()))
+
+    def flood() -> int:
+        before = len(links.sent)
+        for request in range(10 * REQUESTS_PER_SECOND):
+            exchange.serve("p1", RecordsRequest(request, HEIGHT, b"a", b"c"))
+        return len(links.sent) - before
+
+    assert flood() == BURST_FACTOR * REQUESTS_PER_SECOND
+    assert flood() == 0
+    exchange.serve("p2", RecordsRequest(1, HEIGHT, b"a", b"c"))
+    assert last(links)[0] == "p2", "others are heard"
+    clock.advance(1_000)
+    assert flood() == REQUESTS_PER_SECOND
 
 
 def test_one_peer_is_asked_and_its_answer_is_heard_once(exchange: RecordExchange, links: Links) -> None:

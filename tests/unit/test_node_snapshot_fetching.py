@@ -20,6 +20,7 @@ from node.snapshot_fetching import (
     AGAIN_DOUBLINGS_MAX,
     AGAIN_MS,
     PIECE_TIMEOUT_MS,
+    RATE_WINDOW_MS,
     STUCK_MS,
     TICK_MS,
     Phase,
@@ -281,6 +282,57 @@ def test_one_peer_that_invents_snapshots_cannot_keep_a_node_from_blocks(sources:
         pauses.append(node.clock.now_ms() - ended)
     assert pauses[0] == AGAIN_MS
     assert max(pauses) == AGAIN_MS << AGAIN_DOUBLINGS_MAX
+
+
+PIECE_EVERY_MS = 4_000
+"""So slow that four pieces asked for at once are just in time."""
+
+
+def trickle(node: Joining, waiting: list[bytes]) -> None:
+    """Hand a node the answers that wait, one now and then, until it is done."""
+    for _ in range(2_000):
+        node.turn()
+        if node.installed or not node.fetcher.busy:
+            break
+        if waiting and node.clock.now_ms() % PIECE_EVERY_MS == 0:
+            node.exchange.on_payload("a", waiting.pop(0))
+        node.clock.advance(TICK_MS)
+    node.workshop.close()
+
+
+def slow_holder(sources: Sources, path: Path) -> tuple[Joining, list[bytes]]:
+    """A node and its only peer, whose answers wait in the list."""
+    waiting: list[bytes] = []
+
+    def later(asked: SnapshotMessage, answer: SnapshotMessage) -> SnapshotMessage | None:
+        if isinstance(asked, PieceRequest):
+            waiting.append(encode_snapshot_message(answer))
+            return None
+        return answer
+
+    return joining(sources, path, later), waiting
+
+
+def test_a_sole_holder_that_trickles_cannot_keep_a_node_from_blocks(sources: Sources, tmp_path: Path) -> None:
+    """L6, L13: every piece is good, and in time; together they come too slowly to be worth the wait."""
+    node, waiting = slow_holder(sources, tmp_path)
+    began = node.clock.now_ms()
+    assert node.begin()
+    trickle(node, waiting)
+    assert (node.installed, node.resumed, node.fetcher.phase) == ([], 1, Phase.IDLE)
+    assert RATE_WINDOW_MS <= node.clock.now_ms() - began < 2 * RATE_WINDOW_MS
+    assert node.links.complaints == []  # it is no lie
+
+
+def test_a_sole_holder_that_trickles_is_put_up_with_where_nobody_has_the_blocks(
+    sources: Sources, tmp_path: Path
+) -> None:
+    node, waiting = slow_holder(sources, tmp_path)
+    began = node.clock.now_ms()
+    assert node.begin(height=1, target=sources.height, oldest=sources.height)
+    trickle(node, waiting)
+    assert node.chain().head_hash == sources.hash
+    assert node.clock.now_ms() - began > RATE_WINDOW_MS
 
 
 def test_a_manifest_that_is_cut_as_nobody_cuts_costs_its_sender_and_not_the_snapshot(

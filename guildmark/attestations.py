@@ -6,9 +6,9 @@ statement = await client.attestations.evaluate(asset, 1, "accuracy", 903_000, sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from guildmark.accounts import AnyAccount, account_bytes, account_text
+from guildmark.accounts import AnyAccount, account_text
 from guildmark.assets import asset_bytes
 from guildmark.errors import NotFound
 from ledger.modules.attestations.operations import (
@@ -16,8 +16,6 @@ from ledger.modules.attestations.operations import (
     Audit,
     Evaluate,
     MetricName,
-    PostBond,
-    Resign,
     Review,
     Statement,
     Verdict,
@@ -26,9 +24,6 @@ from ledger.modules.attestations.operations import (
 
 if TYPE_CHECKING:
     from guildmark.client import AsyncClient
-
-_PAGE: Final = 200
-"""What a node lists in one answer."""
 
 
 class AsyncAttestations:
@@ -153,37 +148,6 @@ class AsyncAttestations:
             limit=limit,
         )
         return result
-
-    async def accreditation(self, account: AnyAccount | None = None, *, at_least: int | None = None) -> dict[str, Any]:
-        """What the consortium lets an account state (the client's by default), and its bond. Raises NotFound."""
-        result: dict[str, Any] = await self._client.query(
-            "attestations.accreditation", at_least=at_least, account=account_text(account or self._client.signer())
-        )
-        return result
-
-    async def accreditations(self) -> list[dict[str, Any]]:
-        """All accreditations, ended ones too, in order of account."""
-        found: list[dict[str, Any]] = []
-        while len(found) % _PAGE == 0:
-            after = found[-1]["account"] if found else ""
-            page = await self._client.query("attestations.accreditations", after=after)
-            if not page:
-                break
-            found += page
-        return found
-
-    async def post_bond(self, account: AnyAccount | None = None) -> dict[str, Any]:
-        """Put up what is missing of the bond of an account of the client's organization, its own by default. Returns
-        the accreditation."""
-        chosen = account or self._client.signer()
-        outcome = await self._client.submit_and_wait(PostBond(account_bytes(chosen)))
-        return await self.accreditation(chosen, at_least=outcome.height)
-
-    async def resign(self) -> dict[str, Any]:
-        """Give the client's accreditation up. The bond returns when no dispute can be filed in time any more. Returns
-        the accreditation."""
-        outcome = await self._client.submit_and_wait(Resign())
-        return await self.accreditation(at_least=outcome.height)
 
     async def _state(self, operation: Statement) -> str:
         transaction = await self._client.prepare(operation)

@@ -3,10 +3,9 @@
     async with AsyncClient(["http://127.0.0.1:8080", "http://127.0.0.1:8081"], account) as client:
         await client.credits.transfer(other, 5_000)
 
-What belongs together is grouped: `assets`, `artifacts`, `licenses`, `credits`, `accounts`, `certificates`,
-`governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`, `disputes`, `attestations`. Every
-`contributions`, `disputes`, `governance`, `market`, `observers`, `organizations`, `reputation`, `transfers`. Every
-method that changes something waits until a certified block says what became of it.
+What belongs together is grouped: `accounts`, `accreditations`, `artifacts`, `assets`, `attestations`, `certificates`,
+`charters`, `contributions`, `credits`, `disputes`, `governance`, `licenses`, `market`, `observers`, `organizations`,
+`reputation`, `transfers`. Every method that changes something waits until a certified block says what became of it.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import msgspec
 
 from guildmark import transactions
 from guildmark.accounts import AsyncAccounts, AsyncCredits
+from guildmark.accreditations import AsyncAccreditations
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.attestations import AsyncAttestations
@@ -95,6 +95,7 @@ class AsyncClient:
         self.transport = network.transport
         self.account = account
         self.accounts = AsyncAccounts(self)
+        self.accreditations = AsyncAccreditations(self)
         self.artifacts = AsyncArtifacts(self)
         self.assets = AsyncAssets(self)
         self.attestations = AsyncAttestations(self)

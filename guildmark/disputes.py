@@ -35,6 +35,7 @@ _GROUNDS: Final[dict[Relief, Ground]] = {
     "refund": "wrong-content",
     "payment": "unpaid",
     "lift": "settled",
+    "refute": "false-statement",
 }
 """The ground of a claim where none is named."""
 
@@ -59,6 +60,11 @@ def freeze(dispute: str | bytes) -> Subject:
     return Subject("freeze", asset_bytes(dispute))
 
 
+def attestation(statement: str | bytes) -> Subject:
+    """A claim that an evaluation, an audit or a review is false."""
+    return Subject("attestation", asset_bytes(statement))
+
+
 class AsyncDisputes:
     """What an account claims and answers, and how its organization decides."""
 
@@ -78,8 +84,8 @@ class AsyncDisputes:
     ) -> str:
         """Claim `relief`; returns the dispute's id (hex). `evidence` is a CID.
 
-        The amount in dispute is a grant's price for a refund, else 0, unless it is given; the bond is the least that
-        the network asks for.
+        The amount in dispute is a grant's price for a refund, else 0, unless it is given: of a refutation it is what
+        the attestor's bond is to pay. The bond is the least that the network asks for.
 
         Raises:
             Refused: `disputes.*`, `licenses.not_disputable`, `credits.insufficient`. NotFound: no such grant.

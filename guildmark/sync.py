@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from guildmark.accounts import AsyncAccounts, AsyncCredits
+from guildmark.accreditations import AsyncAccreditations
 from guildmark.artifact_transfer import AsyncArtifacts
 from guildmark.assets import AsyncAssets
 from guildmark.attestations import AsyncAttestations
@@ -297,10 +298,17 @@ class Attestations(_Facade[AsyncAttestations]):
     answer = blocking(AsyncAttestations.answer)
     get = blocking(AsyncAttestations.get)
     find = blocking(AsyncAttestations.find)
-    accreditation = blocking(AsyncAttestations.accreditation)
-    accreditations = blocking(AsyncAttestations.accreditations)
-    post_bond = blocking(AsyncAttestations.post_bond)
-    resign = blocking(AsyncAttestations.resign)
+
+
+class Accreditations(_Facade[AsyncAccreditations]):
+    propose = blocking(AsyncAccreditations.propose)
+    propose_suspension = blocking(AsyncAccreditations.propose_suspension)
+    propose_reinstatement = blocking(AsyncAccreditations.propose_reinstatement)
+    propose_end = blocking(AsyncAccreditations.propose_end)
+    get = blocking(AsyncAccreditations.get)
+    all = blocking(AsyncAccreditations.all)
+    post_bond = blocking(AsyncAccreditations.post_bond)
+    resign = blocking(AsyncAccreditations.resign)
 
 
 class Organizations(_Facade[AsyncOrganizations]):
@@ -333,6 +341,7 @@ class Client(_Facade[AsyncClient]):
     def _bind(self, target: AsyncClient, thread: _LoopThread, *, owner: bool) -> None:
         super().__init__(target, thread)
         self._owner = owner
+        self.accreditations = Accreditations(target.accreditations, thread)
         self.accounts = Accounts(target.accounts, thread)
         self.artifacts = Artifacts(target.artifacts, thread)
         self.assets = Assets(target.assets, thread)

@@ -14,8 +14,8 @@ from guildmark.cli.session import Session, with_session
 if TYPE_CHECKING:
     from ledger.modules.disputes.operations import Subject
 
-_RELIEFS = ("freeze_sales", "transfer_back", "refund", "payment", "lift")
-_GROUNDS = ("infringement", "wrong-content", "unpaid", "settled")
+_RELIEFS = ("freeze_sales", "transfer_back", "refund", "payment", "lift", "refute")
+_GROUNDS = ("infringement", "wrong-content", "unpaid", "settled", "false-statement")
 _STATEMENT = click.option("--statement", default="", help="What everybody reads; at most 1024 characters.")
 _EVIDENCE = click.option(
     "--evidence", metavar="CID|FILE", callback=read_evidence, help="What proves it: its CID, or the file."
@@ -32,9 +32,10 @@ def dispute() -> None:
 @click.option("--version", metavar="ASSET:N", help="About one version.")
 @click.option("--grant", metavar="GRANT", help="About a license.")
 @click.option("--freeze", metavar="DISPUTE", help="About a freeze: that its asset may be sold again.")
+@click.option("--attestation", metavar="STATEMENT", help="About an evaluation, an audit or a review.")
 @click.option("--relief", type=click.Choice(_RELIEFS), required=True, help="What is asked for.")
 @click.option("--ground", type=click.Choice(_GROUNDS), help="Follows from the relief when it is not given.")
-@click.option("--amount", type=click.IntRange(min=0), help="In dispute; of a refund the price.")
+@click.option("--amount", type=click.IntRange(min=0), help="In dispute; of a refund the price, to refute of the bond.")
 @click.option(
     "--bond",
     type=click.IntRange(min=1),
@@ -55,10 +56,11 @@ def file(
     version: str | None,
     grant: str | None,
     freeze: str | None,
+    attestation: str | None,
     **claimed: Any,
 ) -> None:
     """File a claim with a bond. Nothing is carried out before the arbiters have decided."""
-    subject = _read_subject(asset, version, grant, freeze)
+    subject = _read_subject(asset, version, grant, freeze, attestation)
     with session.client(acting=True) as client:
         identifier = client.disputes.file(subject, **claimed)
         emit(client.disputes.get(identifier), json=session.json)
@@ -173,18 +175,22 @@ def collect(session: Session, debt_id: str) -> None:
         emit(client.disputes.collect(debt_id), json=session.json)
 
 
-def _read_subject(asset: str | None, version: str | None, grant: str | None, freeze: str | None) -> Subject:
+def _read_subject(
+    asset: str | None, version: str | None, grant: str | None, freeze: str | None, attestation: str | None
+) -> Subject:
     """Turn the options into a subject. Raises a usage error."""
     from guildmark import disputes
 
-    if [asset, version, grant, freeze].count(None) != 3:
-        raise click.UsageError("name exactly one of --asset, --version, --grant and --freeze")
+    if [asset, version, grant, freeze, attestation].count(None) != 4:
+        raise click.UsageError("name exactly one of --asset, --version, --grant, --freeze and --attestation")
     if asset is not None:
         return disputes.asset(asset)
     if grant is not None:
         return disputes.grant(grant)
     if freeze is not None:
         return disputes.freeze(freeze)
+    if attestation is not None:
+        return disputes.attestation(attestation)
     assert version is not None
     identifier, _, number = version.partition(":")
     if not (number.isascii() and number.isdigit() and 1 <= int(number[:11]) < 2**32):

@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from guildmark.cli import decisions
+from guildmark.cli import accreditation, decisions
 from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, with_session
@@ -31,7 +31,10 @@ def propose() -> None:
     """Propose a change to all organizations. More than two thirds of them must approve, if it is not a payment."""
 
 
-for _command in (decisions.propose_parameters, decisions.mint, decisions.burn, decisions.pay):
+for _command in (
+    *(decisions.propose_parameters, decisions.mint, decisions.burn, decisions.pay),
+    *accreditation.PROPOSALS,
+):
     propose.add_command(_command)
 governance.add_command(decisions.object_)
 

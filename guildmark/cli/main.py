@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "license": "guildmark.cli.license:license_group",
     "transfer": "guildmark.cli.transfer:transfer",
     "market": "guildmark.cli.market:market",
+    "attestation": "guildmark.cli.attestation:attestation",
+    "accreditation": "guildmark.cli.accreditation:accreditation",
     "contribution": "guildmark.cli.contribution:contribution",
     "bounty": "guildmark.cli.contribution:bounty",
     "dispute": "guildmark.cli.dispute:dispute",

@@ -31,7 +31,9 @@ ELSEWHERE: Final = {
 COMMANDS: Final = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "cli").glob("*.py")))
 FACADES: Final = [
     sync.Accounts,
+    sync.Accreditations,
     sync.Assets,
+    sync.Attestations,
     sync.Certificates,
     sync.Charters,
     sync.Contributions,

@@ -1,0 +1,111 @@
+"""`guildmark accreditation`, and `guildmark governance propose accredit` with what halts or ends an accreditation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.output import emit, emit_table
+from guildmark.cli.proposals import show_proposal
+from guildmark.cli.session import Session, with_session
+
+_TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
+_WHO = click.argument("who")
+_DAY_MS = 24 * 3_600_000
+
+
+@click.group("accreditation")
+def accreditation() -> None:
+    """Show who may state something about versions, put a bond up for it, and resign."""
+
+
+@accreditation.command("list")
+@with_session(nodes=True)
+def list_accreditations(session: Session) -> None:
+    """List all accreditations, ended ones too."""
+    with session.client() as client:
+        found = client.accreditations.all()
+    rows = [{**row, "roles": "+".join(row["roles"])} for row in found]
+    columns = ("account", "organization", "roles", "tier", "state", "bond", "posted")
+    emit_table(found if session.json else rows, columns, json=session.json)
+
+
+@accreditation.command("show")
+@click.argument("who", required=False)
+@with_session(nodes=True, account=True)
+def show(session: Session, who: str | None) -> None:
+    """Show the accreditation of WHO (gm1... or a key's name), of the acting account by default."""
+    with session.client() as client:
+        account = session.resolve(who or session.account_name())
+        emit(client.accreditations.get(account), json=session.json, dates=True)
+
+
+@accreditation.command("post-bond")
+@click.argument("who", required=False)
+@with_session(nodes=True, account=True)
+def post_bond(session: Session, who: str | None) -> None:
+    """Put up what is missing of the bond of WHO, an account of the same organization; of the acting one by default."""
+    with session.client(acting=True) as client:
+        account = None if who is None else session.resolve(who)
+        emit(client.accreditations.post_bond(account), json=session.json, dates=True)
+
+
+@accreditation.command("resign")
+@with_session(nodes=True, account=True)
+def resign(session: Session) -> None:
+    """Give the acting account's accreditation up. Its statements count no more; the bond stays for a while."""
+    with session.client(acting=True) as client:
+        emit(client.accreditations.resign(), json=session.json, dates=True)
+
+
+@click.command("accredit")
+@_WHO
+@click.option("--role", "roles", type=click.Choice(("evaluate", "audit")), multiple=True, required=True)
+@click.option(
+    "--tier", type=click.IntRange(1, 10), default=1, show_default=True, help="How far the account is trusted."
+)
+@click.option("--bond", type=click.IntRange(min=1), required=True, help="Units, within the parameters of the chain.")
+@click.option("--days", type=click.IntRange(1, 1830), default=365, show_default=True, help="From now.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def accredit(session: Session, who: str, roles: tuple[Any, ...], days: int, **decided: Any) -> None:
+    """Let WHO (gm1... or a key's name) state what versions reach, or what an audit came to."""
+    with session.client(acting=True) as client:
+        until_ms = client.network_time_ms() + days * _DAY_MS
+        account = session.resolve(who)
+        show_proposal(client.accreditations.propose(account, roles, until_ms=until_ms, **decided), json=session.json)
+
+
+@click.command("suspend-accreditation")
+@_WHO
+@_TITLE
+@with_session(nodes=True, account=True)
+def suspend(session: Session, who: str, title: str) -> None:
+    """Let WHO state nothing new, and nothing count that it has stated, until it is reinstated."""
+    with session.client(acting=True) as client:
+        show_proposal(client.accreditations.propose_suspension(session.resolve(who), title), json=session.json)
+
+
+@click.command("reinstate-accreditation")
+@_WHO
+@_TITLE
+@with_session(nodes=True, account=True)
+def reinstate(session: Session, who: str, title: str) -> None:
+    """End the suspension of the accreditation of WHO."""
+    with session.client(acting=True) as client:
+        show_proposal(client.accreditations.propose_reinstatement(session.resolve(who), title), json=session.json)
+
+
+@click.command("end-accreditation")
+@_WHO
+@_TITLE
+@with_session(nodes=True, account=True)
+def end(session: Session, who: str, title: str) -> None:
+    """End the accreditation of WHO for good."""
+    with session.client(acting=True) as client:
+        show_proposal(client.accreditations.propose_end(session.resolve(who), title), json=session.json)
+
+
+PROPOSALS = (accredit, suspend, reinstate, end)
+"""What `guildmark governance propose` takes over."""

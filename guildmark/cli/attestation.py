@@ -1,0 +1,136 @@
+"""`guildmark attestation`: what accredited accounts state of versions, what licensees think, what owners answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from guildmark.cli.evidence import read_evidence
+from guildmark.cli.output import emit, emit_table
+from guildmark.cli.session import Session, with_session
+
+METRICS = (
+    "accuracy",
+    "top5-accuracy",
+    "precision-macro",
+    "recall-macro",
+    "f1-macro",
+    "balanced-accuracy",
+    "accuracy-gap",
+    "mean-absolute-error",
+)
+_MILLIONTHS = click.IntRange(0, 1_000_000)
+_VERSION = click.IntRange(1, 2**32 - 1)
+_SUPERSEDES = click.option(
+    "--supersedes", metavar="STATEMENT", help="The account's latest about the same, which is found by itself."
+)
+_UNTIL = click.option("--until-ms", type=click.IntRange(min=1), help="Unix ms from which it counts no more.")
+_REPORT: dict[str, Any] = {"metavar": "CID|FILE", "callback": read_evidence}
+
+
+@click.group("attestation")
+def attestation() -> None:
+    """State what versions reach, audit and review them, and answer what others have stated."""
+
+
+@attestation.command("evaluate")
+@click.argument("asset")
+@click.argument("version", type=_VERSION)
+@click.option("--metric", type=click.Choice(METRICS), required=True)
+@click.option("--value-ppm", type=_MILLIONTHS, required=True, help="Parts per million.")
+@click.option("--samples", type=click.IntRange(1, 2**31), required=True, help="On which it was measured.")
+@click.option("--dataset", metavar="ASSET:N", required=True, help="The registered data set, and its version.")
+@click.option("--code", metavar="DIGEST", required=True, help="Of the evaluating program: 64 hex digits.")
+@click.option("--environment", metavar="DIGEST", required=True, help="Of interpreter, packages and settings.")
+@click.option("--report", **_REPORT, help="A longer explanation: its CID, or the file.")
+@_SUPERSEDES
+@_UNTIL
+@with_session(nodes=True, account=True)
+def evaluate(session: Session, asset: str, version: int, **stated: Any) -> None:
+    """State what VERSION of ASSET reaches; `guildmark model evaluate` measures it."""
+    dataset, _, number = stated.pop("dataset").partition(":")
+    if not (number.isascii() and number.isdigit() and 1 <= int(number[:11]) < 2**32):
+        raise click.UsageError("--dataset: write ASSET:N with a version's number")
+    with session.client(acting=True) as client:
+        metric, value_ppm = stated.pop("metric"), stated.pop("value_ppm")
+        identifier = client.attestations.evaluate(
+            asset, version, metric, value_ppm, dataset=dataset, dataset_version=int(number), **stated
+        )
+        emit(client.attestations.get(identifier), json=session.json)
+
+
+@attestation.command("audit")
+@click.argument("asset")
+@click.argument("version", type=_VERSION)
+@click.option("--verdict", type=click.Choice(("passed", "failed", "conditional")), required=True)
+@click.option("--report", required=True, **_REPORT, help="What was found: its CID, or the file.")
+@_SUPERSEDES
+@_UNTIL
+@with_session(nodes=True, account=True)
+def audit(session: Session, asset: str, version: int, verdict: Any, report: str, **stated: Any) -> None:
+    """State what an audit of VERSION of ASSET came to."""
+    with session.client(acting=True) as client:
+        identifier = client.attestations.audit(asset, version, verdict, report, **stated)
+        emit(client.attestations.get(identifier), json=session.json)
+
+
+@attestation.command("review")
+@click.argument("grant")
+@click.option("--version", type=_VERSION, default=1, show_default=True, help="That was used.")
+@click.option("--rating-ppm", type=_MILLIONTHS, required=True, help="0 to 1000000.")
+@click.option("--text", **_REPORT, help="The review: its CID, or the file.")
+@_SUPERSEDES
+@with_session(nodes=True, account=True)
+def review(session: Session, grant: str, version: int, rating_ppm: int, **stated: Any) -> None:
+    """Rate what the license GRANT was paid for. One review a license; the license stays."""
+    with session.client(acting=True) as client:
+        identifier = client.attestations.review(grant, version, rating_ppm, **stated)
+        emit(client.attestations.get(identifier), json=session.json)
+
+
+@attestation.command("answer")
+@click.argument("statement")
+@click.option("--text", required=True, **_REPORT, help="The answer: its CID, or the file.")
+@with_session(nodes=True, account=True)
+def answer(session: Session, statement: str, text: str) -> None:
+    """Answer STATEMENT, which is about an asset of the acting account. Once; nothing is deleted."""
+    with session.client(acting=True) as client:
+        emit(client.attestations.answer(statement, text), json=session.json)
+
+
+@attestation.command("show")
+@click.argument("statement")
+@with_session(nodes=True)
+def show(session: Session, statement: str) -> None:
+    """Show STATEMENT, whether it counts, and what was answered."""
+    with session.client() as client:
+        emit(client.attestations.get(statement), json=session.json)
+
+
+@attestation.command("list")
+@click.option("--asset", help="About a version of an asset.")
+@click.option("--version", type=_VERSION, help="The latest by default.")
+@click.option("--by", "author", help="Of an account: gm1... or a key's name.")
+@click.option("--after", metavar="STATEMENT", help="The last of the page before.")
+@with_session(nodes=True, wallet=True)
+def list_statements(
+    session: Session, asset: str | None, version: int | None, author: str | None, after: str | None
+) -> None:
+    """List what was stated about a version, or by an account."""
+    if (asset is None) == (author is None):
+        raise click.UsageError("name an asset with --asset, or an account with --by")
+    with session.client() as client:
+        who = None if author is None else session.resolve(author)
+        found = client.attestations.find(asset=asset, version=version, account=who, after=after)
+    if session.json:
+        emit(found, json=True)
+        return
+    rows = [{**row, "value": _value(row), "of": row["asset"][:16]} for row in found]
+    emit_table(rows, ("statement", "kind", "organization", "of", "version", "value", "counts"), json=False)
+
+
+def _value(row: dict[str, Any]) -> str:
+    if row["kind"] == "evaluation":
+        return f"{row['metric']} {row['value_ppm']}"
+    return str(row["verdict"] if row["kind"] == "audit" else row["rating_ppm"])

@@ -1,0 +1,203 @@
+"""Attestations by the command line and the SDK, from the proposal to the answer, against the real ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from epochs_kit import Consortium, key, make_genesis
+from guildmark_kit import FakeNode, fake_node
+from ledger_node_kit import LedgerNode
+from modules_kit import cid
+
+from guildmark import Client, InvalidArgument, NotFound
+from guildmark.cli import main
+from guildmark.identity import Account
+from guildmark.wallet import Cost, Wallet
+from ledger.modules.assets import operations as assets
+from ledger.modules.assets.operations import ReportHeld
+from ledger.modules.licenses import operations as licenses
+from ledger.modules.licenses.operations import Terms
+from ledger.parameters import HOUR_MS
+from ledger.transaction import transaction_id
+
+TEXT = cid("text")
+BOND = 1_000
+DIGEST = "ab" * 32
+
+
+@pytest.fixture
+def world() -> Consortium:
+    genesis = make_genesis(4, 5, development=True, commitment_age_ms=0, attestation_bond_min=BOND, dispute_bond_min=10)
+    return Consortium(genesis)
+
+
+@pytest.fixture(autouse=True)
+def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
+    """A wallet with a key for each organization, and a node."""
+    wallet = Wallet(tmp_path / "wallet")
+    for organization in world.organizations:
+        account = account_of(world, organization)
+        wallet.create(organization, "secret", key=key(organization), account=account.text, cost=Cost(1, 8192, 1))
+    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
+    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
+    monkeypatch.chdir(tmp_path)
+    with fake_node(world.genesis) as fake:
+        LedgerNode(fake, world)
+        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+        yield fake
+
+
+def account_of(world: Consortium, organization: str) -> Account:
+    return Account.first_of(world.network_id, organization, key(organization), bytes(16))
+
+
+def register(world: Consortium, label: str, *claims: assets.Metric) -> str:
+    """An asset of org-0 that a quorum holds."""
+    account, artifact = world.accounts["org-0"], assets.Artifact(cid(label), 10)
+    commitment = assets.Commit(assets.commitment(artifact.cid, account, bytes(16)))
+    provenance = assets.Provenance(metrics=claims)
+    made = assets.Register(artifact, bytes(16), "dataset", label, provenance=provenance)
+    assert world.code(world.by("org-0", commitment, made)) == ""
+    identifier = assets.asset_id(world.network_id, account, artifact.cid)
+    for name in ("v0", "v1", "v2"):
+        assert world.code(world.by_validator(name, ReportHeld(identifier, 1))) == ""
+    return identifier.hex()
+
+
+@pytest.fixture
+def dataset(world: Consortium) -> str:
+    return register(world, "pictures")
+
+
+@pytest.fixture
+def asset(world: Consortium, dataset: str) -> str:
+    return register(world, "A", assets.Metric("accuracy", 900_000, 5_000, bytes.fromhex(dataset), 1))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
+    """Run a command with `--json`; return what it printed, or its error."""
+    code = main.run([*arguments, "--json"])
+    captured = capsys.readouterr()
+    assert code == expect, captured.err
+    return json.loads(captured.out) if expect == 0 else json.loads(captured.err).get("error", {})
+
+
+def decide(capsys: pytest.CaptureFixture[str], *change: str) -> dict[str, Any]:
+    """Propose something, and let everybody approve it."""
+    proposal = run(capsys, "governance", "propose", *change, "--account", "org-0")
+    for organization in ("org-0", "org-1", "org-2", "org-3"):
+        proposal = run(capsys, "governance", "vote", proposal["proposal"], "--approve", "--account", organization)
+    assert proposal["state"] == "approved"
+    return proposal
+
+
+def accredit(capsys: pytest.CaptureFixture[str], *organizations: str) -> None:
+    for organization in organizations:
+        roles = ("--role", "evaluate", "--role", "audit")
+        decide(capsys, "accredit", organization, *roles, "--tier", "3", "--bond", str(BOND))
+        assert run(capsys, "accreditation", "post-bond", "--account", organization)["active"]
+
+
+def evaluation(asset: str, dataset: str, value_ppm: int) -> tuple[str, ...]:
+    measured = ("--metric", "accuracy", "--value-ppm", str(value_ppm), "--samples", "100")
+    return (
+        *("attestation", "evaluate", asset, "1", *measured, "--dataset", f"{dataset}:1"),
+        *("--code", DIGEST, "--environment", DIGEST),
+    )
+
+
+def test_an_accreditation_from_the_proposal_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    change = ("accredit", "org-2", "--role", "evaluate", "--tier", "7", "--bond", str(BOND), "--days", "30")
+    shown = decide(capsys, *change)["change"]
+    assert (shown["kind"], shown["roles"], shown["tier"], shown["bond"]) == ("accredit", ["evaluate"], 7, BOND)
+    assert run(capsys, "accreditation", "show", "org-2")["state"] == "awaiting-bond"
+    assert run(capsys, "accreditation", "post-bond", "org-2", "--account", "org-2")["posted"] == BOND
+    decide(capsys, "suspend-accreditation", "org-2")
+    assert run(capsys, "accreditation", "show", "--account", "org-2")["state"] == "suspended"
+    decide(capsys, "reinstate-accreditation", "org-2")
+    assert main.run(["accreditation", "list"]) == 0
+    assert "evaluate  7     active" in capsys.readouterr().out
+    assert run(capsys, "accreditation", "resign", "--account", "org-2")["state"] == "resigned"
+    refused = run(capsys, "governance", "propose", "end-accreditation", "org-2", "--account", "org-0", expect=1)
+    assert refused["code"] == "attestations.not_accredited"
+    decide(capsys, *change)
+    decide(capsys, "end-accreditation", "org-2")
+    assert [row["state"] for row in run(capsys, "accreditation", "list")] == ["ended"]
+
+
+def test_claims_are_evaluated_audited_answered_and_refuted(
+    asset: str, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accredit(capsys, "org-1", "org-2")
+    first = run(capsys, *evaluation(asset, dataset, 0), "--account", "org-1")
+    assert (first["kind"], first["counts"], first["tier"]) == ("evaluation", True, 3)
+    run(capsys, *evaluation(asset, dataset, 903_000), "--account", "org-2")
+    claim = run(capsys, "asset", "show", asset)["latest"]["claims"][0]
+    assert claim["standing"] == "contradicted by 1, reproduced 1 time"
+    # What it supersedes is found by itself.
+    second = run(capsys, *evaluation(asset, dataset, 900_000), "--account", "org-1")
+    assert second["supersedes"] == first["statement"]
+    assert run(capsys, "asset", "show", asset)["latest"]["reproduced"] == 2
+    assert main.run(["asset", "versions", asset]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[-2:] == ["2", "0"]
+    audited = run(
+        capsys, "attestation", "audit", asset, "1", "--verdict", "failed", "--report", TEXT, "--account", "org-1"
+    )
+    assert run(capsys, "attestation", "answer", audited["statement"], "--text", TEXT, "--account", "org-0")["answers"]
+    assert main.run(["attestation", "list", "--asset", asset]) == 0
+    out = capsys.readouterr().out
+    assert "accuracy 903000" in out
+    assert "failed" in out
+    mine = run(capsys, "attestation", "list", "--by", "org-1")
+    assert {row["statement"] for row in mine} == {one["statement"] for one in (first, second, audited)}
+    claimed = run(
+        capsys, "dispute", "file", "--attestation", second["statement"], "--relief", "refute", "--amount", str(BOND),
+        "--evidence", TEXT, "--account", "org-3",
+    )  # fmt: skip
+    assert (claimed["kind"], claimed["ground"]) == ("attestation", "false-statement")
+    assert run(capsys, "accreditation", "show", "org-1")["disputes"] == 1
+    assert run(capsys, "attestation", "show", second["statement"])["refuted_by"] is None
+
+
+def test_a_review_needs_a_paid_license(world: Consortium, asset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    terms = Terms(rights=("download",), price=400)
+    offered = world.by("org-0", licenses.Offer(bytes.fromhex(asset), terms, world.now_ms + HOUR_MS))
+    assert world.code(offered) == ""
+    digest = licenses.terms_digest(terms)
+    offer = licenses.offer_id(transaction_id(offered), bytes.fromhex(asset), digest)
+    bought = world.by("org-1", licenses.Purchase(offer, digest, terms.price))
+    assert world.code(bought) == ""
+    grant = licenses.grant_id(transaction_id(bought), offer).hex()
+    review = ("attestation", "review", grant, "--rating-ppm")
+    assert run(capsys, *review, "1", "--account", "org-2", expect=1)["code"] == "attestations.not_licensee"
+    first = run(capsys, *review, "800000", "--text", TEXT, "--account", "org-1")
+    second = run(capsys, *review, "900000", "--account", "org-1")
+    assert (first["rating_ppm"], second["supersedes"]) == (800_000, first["statement"])
+
+
+def test_wrong_usage_is_said_before_anything_is_sent(asset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, *evaluation(asset, "no-number", 0)[:-7], "--dataset", "x", "--code", DIGEST,
+        "--environment", DIGEST, "--account", "org-1", expect=2)  # fmt: skip
+    run(capsys, "attestation", "list", expect=2)
+    run(capsys, "attestation", "list", "--asset", asset, "--by", "org-1", expect=2)
+    run(capsys, "governance", "propose", "accredit", "org-1", "--bond", "5", "--account", "org-0", expect=2)
+    assert run(capsys, "accreditation", "show", "org-1", expect=3)["code"] == "query.not_found"
+    assert run(capsys, "attestation", "show", DIGEST, expect=3)["code"] == "query.not_found"
+
+
+def test_the_sdk_says_what_it_cannot_send(world: Consortium, node: FakeNode) -> None:
+    with Client(node.url, account_of(world, "org-0")) as client:
+        for arguments in ({"tier": 0}, {"tier": 11}):
+            with pytest.raises(InvalidArgument, match="tier"):
+                client.accreditations.propose("gm1", ("audit",), bond=1, until_ms=1, **arguments)
+        for roles in ((), ("judge",), ("audit", "audit", "audit")):
+            with pytest.raises(InvalidArgument, match="roles"):
+                client.accreditations.propose("gm1", roles, tier=1, bond=1, until_ms=1)  # type: ignore[arg-type]
+        with pytest.raises(NotFound):
+            client.accreditations.get()

@@ -8,6 +8,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.charter_proposals import show_proposal
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
 
@@ -37,7 +38,7 @@ def show(session: Session, asset: str) -> None:
 def proposal(session: Session, proposal_id: str) -> None:
     """Show a proposal, who may vote on it, and the votes."""
     with session.client() as client:
-        emit(client.charters.proposal(proposal_id), json=session.json)
+        show_proposal(client.charters.proposal(proposal_id), json=session.json)
 
 
 @charter.command("proposals")
@@ -74,7 +75,7 @@ def vote(session: Session, proposal_id: str, approve: bool | None) -> None:
     if approve is None:
         raise click.UsageError("say --approve or --reject")
     with session.client(acting=True) as client:
-        emit(client.charters.vote(proposal_id, approve), json=session.json)
+        show_proposal(client.charters.vote(proposal_id, approve), json=session.json)
 
 
 @charter.command("withdraw")
@@ -83,7 +84,7 @@ def vote(session: Session, proposal_id: str, approve: bool | None) -> None:
 def withdraw(session: Session, proposal_id: str) -> None:
     """Take back what the acting account has proposed."""
     with session.client(acting=True) as client:
-        emit(client.charters.withdraw(proposal_id), json=session.json)
+        show_proposal(client.charters.withdraw(proposal_id), json=session.json)
 
 
 @charter.group("propose")
@@ -111,7 +112,7 @@ def terms(session: Session, asset: str, terms_file: Path, buyer: str | None, ope
             lifetime_ms=open_days * DAY_MS,
             **said,
         )
-    emit(made, json=session.json)
+    show_proposal(made, json=session.json)
 
 
 @propose.command("withdrawal")
@@ -122,7 +123,7 @@ def terms(session: Session, asset: str, terms_file: Path, buyer: str | None, ope
 def withdrawal(session: Session, asset: str, offer: str, title: str) -> None:
     """Withdraw the OFFER of licenses on ASSET."""
     with session.client(acting=True) as client:
-        emit(client.charters.propose_withdrawal(asset, offer, title=title), json=session.json)
+        show_proposal(client.charters.propose_withdrawal(asset, offer, title=title), json=session.json)
 
 
 @propose.command("alias")
@@ -134,7 +135,7 @@ def withdrawal(session: Session, asset: str, offer: str, title: str) -> None:
 def alias(session: Session, asset: str, name: str, version: int | None, title: str) -> None:
     """Point the alias NAME of ASSET to VERSION; without one it is removed."""
     with session.client(acting=True) as client:
-        emit(client.charters.propose_alias(asset, name, version, title=title), json=session.json)
+        show_proposal(client.charters.propose_alias(asset, name, version, title=title), json=session.json)
 
 
 @propose.command("manager")
@@ -145,7 +146,7 @@ def alias(session: Session, asset: str, name: str, version: int | None, title: s
 def manager(session: Session, asset: str, who: str, title: str) -> None:
     """Make WHO (gm1... or a key's name) the manager of ASSET."""
     with session.client(acting=True) as client:
-        emit(client.charters.propose_manager(asset, session.resolve(who), title=title), json=session.json)
+        show_proposal(client.charters.propose_manager(asset, session.resolve(who), title=title), json=session.json)
 
 
 @propose.command("payment")
@@ -157,7 +158,9 @@ def manager(session: Session, asset: str, who: str, title: str) -> None:
 def payment(session: Session, asset: str, who: str, amount: int, title: str) -> None:
     """Pay AMOUNT from the treasury of ASSET to WHO, whose organization does not vote on it."""
     with session.client(acting=True) as client:
-        emit(client.charters.propose_payment(asset, session.resolve(who), amount, title=title), json=session.json)
+        show_proposal(
+            client.charters.propose_payment(asset, session.resolve(who), amount, title=title), json=session.json
+        )
 
 
 @propose.command("sale")
@@ -169,7 +172,7 @@ def payment(session: Session, asset: str, who: str, amount: int, title: str) -> 
 def sale(session: Session, asset: str, offer: str, **said: Any) -> None:
     """Sell all of ASSET for the OFFER that a buyer has put into escrow (`guildmark market offer`)."""
     with session.client(acting=True) as client:
-        emit(client.charters.propose_sale(asset, offer, **said), json=session.json)
+        show_proposal(client.charters.propose_sale(asset, offer, **said), json=session.json)
 
 
 @propose.command("change")
@@ -182,7 +185,7 @@ def change(session: Session, asset: str, file: Path, title: str) -> None:
     from guildmark.charters import read_charter
 
     with session.client(acting=True) as client:
-        emit(client.charters.propose_change(asset, read_charter(file), title=title), json=session.json)
+        show_proposal(client.charters.propose_change(asset, read_charter(file), title=title), json=session.json)
 
 
 @propose.command("dissolution")
@@ -192,7 +195,7 @@ def change(session: Session, asset: str, file: Path, title: str) -> None:
 def dissolution(session: Session, asset: str, title: str) -> None:
     """End the charter of ASSET and pay its treasury out by shares."""
     with session.client(acting=True) as client:
-        emit(client.charters.propose_dissolution(asset, title=title), json=session.json)
+        show_proposal(client.charters.propose_dissolution(asset, title=title), json=session.json)
 
 
 def _when(time_ms: int) -> str:

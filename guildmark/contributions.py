@@ -20,7 +20,9 @@ from ledger.modules.contributions.operations import (
     Accept,
     AwardBounty,
     CancelBounty,
+    ClaimBounty,
     Comment,
+    Condition,
     OpenBounty,
     Propose,
     Refuse,
@@ -32,6 +34,7 @@ from ledger.modules.contributions.operations import (
 
 if TYPE_CHECKING:
     from guildmark.client import AsyncClient
+__all__ = ["AsyncContributions", "Condition"]
 
 CONTRIBUTION_LIFETIME_MS: Final = 14 * 24 * 3_600_000
 """How long a contribution waits for a decision when nothing else is said; the network's own limit wins."""
@@ -143,20 +146,32 @@ class AsyncContributions:
         asset: str | bytes,
         amount: int,
         *,
+        condition: Condition | None = None,
         description: str | None = None,
         lifetime_ms: int = BOUNTY_LIFETIME_MS,
     ) -> str:
-        """Put `amount` into escrow for a contribution to `asset`; return the bounty's id (hex). `description` is a
-        CID.
+        """Put `amount` into escrow for a contribution to `asset`; return the bounty's id (hex). With a `condition` it
+        is paid by what evaluators state, else with the acceptance, by the client's word. `description` is a CID.
 
         Raises:
             Refused: `contributions.*`, `assets.*`, `credits.insufficient`.
         """
         closes_at_ms = await open_until(self._client, lifetime_ms, BOUNTY_LIFETIME_MS)
-        operation = OpenBounty(asset_bytes(asset), amount, closes_at_ms, description)
+        operation = OpenBounty(asset_bytes(asset), amount, closes_at_ms, description, condition)
         transaction = await self._client.prepare(operation)
         await self._client.deliver(transaction)
         return bounty_id(bytes.fromhex(transaction.id), operation).hex()
+
+    async def claim_bounty(self, bounty: str | bytes, contribution: str | bytes) -> dict[str, Any]:
+        """Have a bounty paid to the contributor of an accepted contribution that fulfils its condition; return the
+        contribution.
+
+        Raises:
+            Refused: `contributions.condition_unmet`, `contributions.*`.
+        """
+        operation = ClaimBounty(asset_bytes(bounty), asset_bytes(contribution))
+        outcome = await self._client.submit_and_wait(operation)
+        return await self.get(contribution, at_least=outcome.height)
 
     async def award_bounty(self, bounty: str | bytes, contribution: str | bytes | None) -> dict[str, Any]:
         """Say which open contribution the client's bounty is paid for once it is accepted, or with None that it is for

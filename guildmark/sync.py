@@ -267,6 +267,7 @@ class Contributions(_Facade[AsyncContributions]):
     accept = blocking(AsyncContributions.accept)
     refuse = blocking(AsyncContributions.refuse)
     open_bounty = blocking(AsyncContributions.open_bounty)
+    claim_bounty = blocking(AsyncContributions.claim_bounty)
     award_bounty = blocking(AsyncContributions.award_bounty)
     cancel_bounty = blocking(AsyncContributions.cancel_bounty)
     get = blocking(AsyncContributions.get)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from benchmarks.micro.operation_entry import TRAINING, Ready, entry
 from benchmarks.micro.operation_world import SALT, World
 from ledger.modules.assets import operations as assets
+from ledger.modules.attestations import accreditation
+from ledger.modules.attestations import operations as attestations
 from ledger.modules.contributions import operations as contributions
 from ledger.parameters import DAY_MS
 
@@ -99,3 +101,24 @@ def _award_bounty(world: World) -> Ready:
 @entry("contributions.cancel_bounty")
 def _cancel_bounty(world: World) -> Ready:
     return Ready(world.accounts["alder"], contributions.CancelBounty(_opened(world)[0]))
+
+
+@entry("contributions.claim_bounty", "of one evaluator")
+def _claim_bounty(world: World) -> Ready:
+    """dogwood has measured what was accepted on cedar's data set."""
+    dataset = world.register("cedar", "measured")
+    wanted = contributions.Condition("accuracy", 900_000, dataset, 1, 1)
+    opening = contributions.OpenBounty(world.register("alder", "work"), AMOUNT, world.now_ms + DAY_MS, None, wanted)
+    bounty = contributions.bounty_id(world.do("alder", opening), opening)
+    grant = world.license("alder", opening.asset, "birch", TRAINING)
+    world.commit("birch", "better")
+    artifact, ends = world.artifact("better"), world.now_ms + DAY_MS
+    proposal = contributions.Propose(opening.asset, 1, "train-on", artifact, SALT, ends, grant, bounty=bounty)
+    contribution = contributions.contribution_id(world.do("birch", proposal), opening.asset, artifact.cid)
+    world.do("alder", contributions.Accept(contribution, contributions.Reward(bounty=bounty)))
+    account, context = world.accounts["dogwood"], world.context(world.view, world.accounts["alder"], world.fresh_id())
+    terms = accreditation.Terms(account, ("evaluate",), 5, 1_000_000, world.now_ms + 30 * DAY_MS)
+    accreditation.accredit(context, terms, bytes(32))
+    stated = attestations.Evaluate(opening.asset, 2, "accuracy", 900_000, 100, dataset, 1, bytes(32), bytes(32))
+    world.do("dogwood", attestations.PostBond(account), stated)
+    return Ready(world.accounts["birch"], contributions.ClaimBounty(bounty, contribution))

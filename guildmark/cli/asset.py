@@ -133,16 +133,17 @@ def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | 
         if not (number.isascii() and number.isdigit() and 1 <= int(number[:10]) < 2**31):
             raise click.UsageError(f"--measured-on: write ASSET:VERSION, not {measured_on!r}")
         dataset, version = asset_bytes(asset), int(number)
-    around = 0 if tolerance is None else _millionths("--tolerance", tolerance)
+    around = 0 if tolerance is None else millionths("--tolerance", tolerance)
     if not 0 <= around <= 1_000_000:
         raise click.UsageError("--tolerance is from 0 to 1")
     return tuple(
-        Metric(name, _millionths(f"--metric {name}", text), around, dataset, version)
+        Metric(name, millionths(f"--metric {name}", text), around, dataset, version)
         for name, text in pairs(metrics, "--metric").items()
     )
 
 
-def _millionths(what: str, text: str) -> int:
+def millionths(what: str, text: str) -> int:
+    """Read a decimal number as parts per million. Raises a usage error that names the option `what`."""
     from decimal import Decimal, InvalidOperation
 
     try:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, provenance_options, read_digest, read_provenance
+from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, millionths, provenance_options, read_digest, read_provenance
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.output import emit, emit_table, note
-from guildmark.cli.session import Session, with_session
+from guildmark.cli.session import Session, pairs, with_session
+
+if TYPE_CHECKING:
+    from guildmark.contributions import Condition
 
 HOUR_MS = 3_600_000
 AMOUNT = click.IntRange(min=1)
@@ -173,12 +176,40 @@ def bounty() -> None:
 @click.argument("amount", type=AMOUNT)
 @click.option("--description", metavar="CID|FILE", callback=read_evidence, help="What is wanted.")
 @click.option("--hours", type=AMOUNT, default=672, show_default=True, help="How long it stays open.")
+@click.option("--metric", metavar="NAME=NUMBER", help="Paid for a version that reaches it, by what evaluators state.")
+@click.option("--on", "dataset", metavar="DATASET[:VERSION]", help="The data set that it is measured on.")
+@click.option("--evaluators", type=click.IntRange(1, 16), default=1, show_default=True, help="So many organizations.")
 @with_session(nodes=True, account=True)
-def open_bounty(session: Session, asset: str, amount: int, description: str | None, hours: int) -> None:
-    """Put AMOUNT units into escrow for a contribution to ASSET."""
+def open_bounty(
+    session: Session,
+    asset: str,
+    amount: int,
+    metric: str | None,
+    dataset: str | None,
+    evaluators: int,
+    description: str | None,
+    hours: int,
+) -> None:
+    """Put AMOUNT units into escrow for a contribution to ASSET.
+
+    With --metric and --on accredited evaluators decide whom it is paid to, else you do.
+    """
+    condition = read_condition(metric, dataset, evaluators)
     with session.client(acting=True) as client:
-        made = client.contributions.open_bounty(asset, amount, description=description, lifetime_ms=hours * HOUR_MS)
+        made = client.contributions.open_bounty(
+            asset, amount, condition=condition, description=description, lifetime_ms=hours * HOUR_MS
+        )
         emit(client.contributions.bounty(made), json=session.json)
+
+
+@bounty.command("claim")
+@click.argument("bounty_id")
+@click.argument("contribution_id")
+@with_session(nodes=True, account=True)
+def claim(session: Session, bounty_id: str, contribution_id: str) -> None:
+    """Have a bounty paid for an accepted contribution that fulfils its condition. Anyone may ask for it."""
+    with session.client(acting=True) as client:
+        emit(client.contributions.claim_bounty(bounty_id, contribution_id), json=session.json)
 
 
 @bounty.command("award")
@@ -224,6 +255,28 @@ def list_bounties(session: Session, asset: str | None, opener: str | None) -> No
         return
     rows = [{**item, "until": _time(item["closes_at_ms"])} for item in found]
     emit_table(rows, ("bounty", "asset", "amount", "named", "until"), json=False)
+
+
+def read_condition(metric: str | None, dataset: str | None, evaluators: int) -> Condition | None:
+    """Turn the options into a condition. Raises a usage error."""
+    from guildmark.assets import asset_bytes
+    from guildmark.contributions import Condition
+    from ledger.modules.attestations.operations import METRICS
+
+    if metric is None and dataset is None:
+        return None
+    if metric is None or dataset is None:
+        raise click.UsageError("a condition takes --metric and --on")
+    ((name, number),) = pairs((metric,), "--metric").items()
+    if name not in METRICS:
+        raise click.UsageError(f"--metric: one of {', '.join(METRICS)}, not {name!r}")
+    bound_ppm = millionths("--metric", number)
+    if not 0 <= bound_ppm <= 1_000_000:
+        raise click.UsageError(f"--metric {name}: from 0 to 1, not {number}")
+    identifier, _, version = dataset.partition(":")
+    if version and not (version.isascii() and version.isdigit() and 1 <= int(version[:11]) < 2**32):
+        raise click.UsageError(f"--on: write DATASET:VERSION, not {dataset!r}")
+    return Condition(name, bound_ppm, asset_bytes(identifier), int(version or 1), evaluators)
 
 
 def _asks(item: dict[str, Any]) -> str:

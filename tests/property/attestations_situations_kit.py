@@ -141,13 +141,30 @@ def superseded(draw: Draw, sender: bytes, kind: str, about: tuple[Any, ...]) -> 
     return None if not mine or draw.rarely(4) else mine[-1]
 
 
+def bounties_for(draw: Draw) -> list[tuple[bytes, int, Any, int, bytes, int]]:
+    """What was accepted for a bounty that waits for evaluators: (asset, version, metric, value, data set, its version),
+    the value at the bound or beside it."""
+    state = draw.state
+    found = []
+    for row in state.contributions.values():
+        bounty = state.bounties.get(row["bounty"])
+        if bounty is not None and bounty["condition"] is not None and row["version"] is not None:
+            metric, bound, dataset, dataset_version, _ = bounty["condition"]
+            value = min(max(bound + draw.some([0, 0, 1, -1]), 0), 10**6)
+            found.append((row["asset"], row["version"], metric, value, dataset, dataset_version))
+    return found
+
+
 def evaluate(draw: Draw) -> Draft:
     sender = draw.actor or draw.some(attestors(draw, "evaluate"))
     asset, version = subject(draw, sender)
     known = draw.state.assets.get(asset, {"versions": []})["versions"]
     claimed = [row for row in known[version - 1]["claims"] if row[3] is not None] if version <= len(known) else []
     datasets = [key for key, one in draw.state.assets.items() if one["kind"] == "dataset"]
-    if claimed and draw.rarely(80):
+    waiting = bounties_for(draw) if draw.rarely(60) else []
+    if waiting:
+        asset, version, metric, value, dataset, dataset_version = draw.some(waiting)
+    elif claimed and draw.rarely(80):
         name, value, _, dataset, dataset_version = draw.some(claimed)
         metric: Any = name if name in attestations.METRICS else "accuracy"
         value = draw.some([min(max(value, 0), 10**6), draw.some(VALUES)])

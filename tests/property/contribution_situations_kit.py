@@ -171,8 +171,35 @@ def open_bounty(draw: Draw) -> Draft:
     sender = draw.actor or (draw.some(owners) if owners and draw.rarely(70) else draw.anyone())
     held = state.balances.get(sender, 0)
     amount = draw.some([1, 500, 12_345, max(1, held // 50), held + 1 if draw.rarely() else 7])
-    operation = contributions.OpenBounty(asset, amount, draw.expiry(), text(draw) if draw.rarely(20) else None)
+    wanted = condition(draw) if draw.rarely(50) else None
+    described = text(draw) if draw.rarely(20) else None
+    operation = contributions.OpenBounty(asset, amount, draw.expiry(), described, wanted)
     return sender, [operation] * (2 if draw.rarely(2) else 1)
+
+
+def condition(draw: Draw) -> contributions.Condition:
+    """What one or two evaluators may say some day."""
+    assets_known = draw.state.assets
+    datasets = [key for key, asset in assets_known.items() if asset["kind"] == "dataset"]
+    if draw.rarely(6):
+        datasets = [UNKNOWN, *assets_known]
+    metrics: Any = draw.some(["accuracy", "accuracy", "accuracy-gap"])
+    bound = draw.some([0, 500_000, 900_000, 1_000_000])
+    return contributions.Condition(metrics, bound, draw.some(datasets), 9 if draw.rarely() else 1, draw.some([1, 1, 2]))
+
+
+def claim_bounty(draw: Draw) -> Draft:
+    state = draw.state
+    known = state.contributions.items()
+    pairs = [
+        (row["bounty"], key)
+        for key, row in known
+        if row["bounty"] in state.bounties and (row["version"] is not None or draw.rarely())
+    ]
+    if draw.rarely(4):
+        pairs = [(bounty, key) for bounty in (UNKNOWN, *state.bounties) for key in (UNKNOWN, *state.contributions)]
+    bounty, key = draw.some(pairs)
+    return draw.anyone(), [contributions.ClaimBounty(bounty, key)]
 
 
 def of_opener(draw: Draw, key: bytes) -> bytes:

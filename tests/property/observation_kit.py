@@ -49,7 +49,7 @@ from ledger.state.view import StateView
 from tests.property.attestations_observation_kit import Seen, attestations_in_chain, attestations_in_reference
 from tests.property.charter_observation_kit import reference_charters, seen_charters
 from tests.reference import reputation
-from tests.reference.contributions import named
+from tests.reference.contributions import accepted_for, named
 from tests.reference.grants import state_of
 from tests.reference.locks import Thing, lock_of, open_things
 
@@ -70,7 +70,12 @@ def seen_in_reference(state: Any) -> Seen:
         "reserved": {_key_bytes(key): reserved for key, reserved in state.reserved.items()},
         "contributions": dict(state.contributions),
         "bounties": {
-            key: {**row, "amount": state.escrows[key][1], "named": named(state, key)}
+            key: {
+                **row,
+                "amount": state.escrows[key][1],
+                "named": named(state, key),
+                "accepted": accepted_for(state, key),
+            }
             for key, row in state.bounties.items()
         },
         "recoveries": dict(state.recoveries),
@@ -307,6 +312,9 @@ def _chain_contributions(view: StateView) -> Seen:
                 "awarded": row.awarded,
                 "amount": row.amount,
                 "named": row.named,
+                "due": row.due_ms,
+                "condition": row.condition and msgspec.structs.astuple(row.condition),
+                "accepted": row.accepted,
             }
             for key, row in BOUNTIES.items(view)
         },
@@ -335,6 +343,7 @@ def _contribution(view: StateView, key: bytes, row: Contribution) -> dict[str, A
         "version": row.version,
         "given": row.share_bps,
         "accepted": row.accepted_at_ms,
+        "manager": row.manager,
     }
 
 

@@ -439,6 +439,7 @@ SITUATIONS: dict[type, Situation] = {
     contributions.Refuse: Situation(2, contributing.refuse),
     contributions.Withdraw: Situation(2, contributing.withdraw),
     contributions.OpenBounty: Situation(8, contributing.open_bounty),
+    contributions.ClaimBounty: Situation(8, contributing.claim_bounty),
     contributions.AwardBounty: Situation(5, contributing.award_bounty),
     contributions.CancelBounty: Situation(2, contributing.cancel_bounty),
 }

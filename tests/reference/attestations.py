@@ -249,13 +249,14 @@ def asset_of(statement: dict[str, Any]) -> bytes:
 # --- what counts
 
 
-def counting(state: Any, kind: str, about: tuple[Any, ...]) -> list[Any]:
-    """What organizations without an interest have said last about one thing, where it holds."""
+def counting(state: Any, kind: str, about: tuple[Any, ...], apart: set[str] | None = None) -> list[Any]:
+    """What organizations without an interest, or beside those `apart`, have said last about one thing, where it
+    holds."""
     latest: dict[str, bytes] = {}
     for key, row in state.statements.items():
         if (row["kind"], row["about"]) == (kind, about):
             latest[row["organization"]] = key
-    concerned = interested(state, about[0])
+    concerned = interested(state, about[0]) if apart is None else apart
     return [
         state.statements[key]["said"] for name, key in latest.items() if name not in concerned and holds(state, key)
     ]

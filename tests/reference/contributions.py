@@ -31,6 +31,8 @@ from tests.reference.state import (
 
 ON_ASSET, OF_ORGANIZATION, OF_MAKER = 32, 8, 64
 COMMENTS, COMMENTS_OF_ONE = 32, 8
+EVALUATION_MS = 14 * 86_400_000
+LESS_IS_BETTER = ("accuracy-gap", "mean-absolute-error")
 MANAGED_BY = "assets.not_manager"
 
 
@@ -91,6 +93,7 @@ def propose(call: Call, operation: ops.Propose) -> None:
         "version": None,
         "given": 0,
         "accepted": None,
+        "manager": None,
     }
     for claimed in (artifact.cid, artifact.tensors_digest):
         if claimed is not None:
@@ -123,12 +126,20 @@ def check_room(call: Call, asset_id: bytes) -> None:
 def comment(call: Call, operation: ops.Comment) -> None:
     row = opened(call, operation.contribution)
     asset = call.state.assets[row["asset"]]
-    need(call.sender in {row["maker"], asset["manager"], *asset["shares"]}, "contributions.not_a_party")
+    parties = {row["maker"], asset["manager"], *asset["shares"]}
+    need(call.sender in parties or evaluates(call.state, call.sender), "contributions.not_a_party")
     need(is_cid(operation.text), "contributions.text")
     said = [account for account, *_ in row["comments"]]
     room = len(said) < COMMENTS and said.count(call.sender) < COMMENTS_OF_ONE
     need(room, "contributions.too_many_comments")
     row["comments"].append((call.sender, operation.text, call.now))
+
+
+def evaluates(state: Any, account: bytes) -> bool:
+    known = state.accreditations.get(account)
+    if known is None or "evaluate" not in known["roles"] or known["ended"] is not None or known["suspended"]:
+        return False
+    return bool(state.now < known["until"] and attestations.posted(state, account) >= known["bond"])
 
 
 # --- deciding
@@ -167,7 +178,14 @@ def take(call: Call, identifier: bytes, reward: ops.Reward, payer: bytes | None)
     give_share(call, row["asset"], row["maker"], parts_of(asset["shares"], row["maker"], reward), payer)
     version = len(asset["versions"])
     row.update(
-        version=version, given=reward.share_bps, accepted=call.now, comments=[], parents=(), metrics=(), message=""
+        manager=asset["manager"],
+        version=version,
+        given=reward.share_bps,
+        accepted=call.now,
+        comments=[],
+        parents=(),
+        metrics=(),
+        message="",
     )
 
 
@@ -247,12 +265,19 @@ def open_bounty(call: Call, operation: ops.OpenBounty) -> None:
     known_asset(state, operation.asset)
     assets.check_expiry(call, operation.closes_at_ms, "contributions.expiry_out_of_range")
     need(operation.description is None or is_cid(operation.description), "contributions.text")
+    wanted = operation.condition
+    if wanted is not None:
+        need(wanted.dataset in state.assets, "assets.unknown_asset")
+        need(state.assets[wanted.dataset]["kind"] == "dataset", "contributions.not_a_dataset")
+        assets.version_of(state.assets[wanted.dataset], wanted.dataset_version)
     identifier = ops.bounty_id(call.id, operation)
     need(identifier not in state.bounties, "contributions.bounty_exists")
     state.bounties[identifier] = {
         "asset": operation.asset,
         "opener": call.sender,
         "closes": operation.closes_at_ms,
+        "due": operation.closes_at_ms,
+        "condition": None if wanted is None else astuple(wanted),
         "awarded": None,
     }
     set_deadline(state, operation.closes_at_ms, "contributions.bounty_due", identifier, call.organization)
@@ -267,6 +292,7 @@ def own_bounty(call: Call, identifier: bytes) -> Any:
 
 def award_bounty(call: Call, operation: ops.AwardBounty) -> None:
     bounty = own_bounty(call, operation.bounty)
+    need(bounty["condition"] is None, "contributions.by_condition")
     if operation.contribution is not None:
         row = opened(call, operation.contribution)
         need(row["bounty"] == operation.bounty, "contributions.wrong_bounty")
@@ -278,11 +304,28 @@ def named(state: Any, identifier: bytes) -> int:
     return sum(row["bounty"] == identifier and row["version"] is None for row in state.contributions.values())
 
 
+def accepted_for(state: Any, identifier: bytes) -> int:
+    """Accepted contributions that a bounty may still be paid for: those that it has not been paid for."""
+    return sum(row["bounty"] == identifier and row["version"] is not None for row in state.contributions.values())
+
+
 def cancel_bounty(call: Call, operation: ops.CancelBounty) -> None:
     bounty = own_bounty(call, operation.bounty)
-    need(not named(call.state, operation.bounty), "contributions.bounty_named")
-    drop_deadline(call.state, bounty["closes"], "contributions.bounty_due", operation.bounty)
+    waits = named(call.state, operation.bounty) + accepted_for(call.state, operation.bounty)
+    need(not waits, "contributions.bounty_named")
+    drop_deadline(call.state, bounty["due"], "contributions.bounty_due", operation.bounty)
     return_bounty(call, operation.bounty)
+
+
+def bounty_due(call: Call, identifier: bytes) -> None:
+    """It closes, and returns then, or when the evaluators' time is over."""
+    bounty = call.state.bounties[identifier]
+    if bounty["due"] == bounty["closes"] and accepted_for(call.state, identifier):
+        bounty["due"] += EVALUATION_MS
+        organization = organization_of(call.state, bounty["opener"])
+        set_deadline(call.state, bounty["due"], "contributions.bounty_due", identifier, organization)
+    else:
+        return_bounty(call, identifier)
 
 
 def return_bounty(call: Call, identifier: bytes) -> None:
@@ -291,16 +334,47 @@ def return_bounty(call: Call, identifier: bytes) -> None:
 
 
 def pay_bounty(call: Call, contribution: bytes, row: Any, payer: bytes | None) -> None:
-    """All of it, once its opener has said that it is for this."""
-    state, identifier = call.state, row["bounty"]
-    bounty = known_bounty(state, identifier)
+    """With the acceptance, once its opener has said that it is for this; one with a condition waits."""
+    bounty = known_bounty(call.state, row["bounty"])
     need(call.now < bounty["closes"], "contributions.bounty_over")
-    need(payer == bounty["opener"] or bounty["awarded"] == contribution, "contributions.not_awarded")
-    del state.bounties[identifier]
-    drop_deadline(state, bounty["closes"], "contributions.bounty_due", identifier)
+    if bounty["condition"] is None:
+        agreed = payer == bounty["opener"] or bounty["awarded"] == contribution
+        need(agreed, "contributions.not_awarded")
+        pay_out(call, row)
+
+
+def pay_out(call: Call, row: Any) -> None:
+    """All of it."""
+    state, identifier = call.state, row["bounty"]
+    bounty = state.bounties.pop(identifier)
+    drop_deadline(state, bounty["due"], "contributions.bounty_due", identifier)
     _, amount = state.escrows.pop(identifier)
     move(state, escrow_name(identifier), row["maker"], amount)
     reputation.paid(state, bounty["opener"], {row["maker"]: BPS}, amount)
+
+
+def claim_bounty(call: Call, operation: ops.ClaimBounty) -> None:
+    bounty = known_bounty(call.state, operation.bounty)
+    need(operation.contribution in call.state.contributions, "contributions.unknown_contribution")
+    row = call.state.contributions[operation.contribution]
+    need(bounty["condition"] is not None, "contributions.no_condition")
+    for_it = row["version"] is not None and row["bounty"] == operation.bounty
+    need(for_it, "contributions.not_accepted")
+    need(call.now < bounty["closes"] + EVALUATION_MS, "contributions.bounty_over")
+    need(confirmed(call.state, bounty, row) >= bounty["condition"][4], "contributions.condition_unmet")
+    pay_out(call, row)
+
+
+def confirmed(state: Any, bounty: Any, row: Any) -> int:
+    """Organizations that state it, but those of owners, creators, registrant, contributor, opener, and of who was the
+    manager when it was accepted."""
+    metric, bound, dataset, dataset_version, _ = bounty["condition"]
+    asset = state.assets[row["asset"]]
+    involved = {*asset["shares"], *asset["creators"], row["manager"], row["maker"], bounty["opener"]}
+    apart = {organization_of(state, one) for one in involved} | {asset["organization"]}
+    about = (row["asset"], row["version"], metric, dataset, dataset_version)
+    said = attestations.counting(state, "evaluation", about, apart)
+    return sum(one <= bound if metric in LESS_IS_BETTER else one >= bound for one in said)
 
 
 OPERATIONS = {
@@ -310,10 +384,11 @@ OPERATIONS = {
     ops.Refuse: refuse,
     ops.Withdraw: withdraw,
     ops.OpenBounty: open_bounty,
+    ops.ClaimBounty: claim_bounty,
     ops.AwardBounty: award_bounty,
     ops.CancelBounty: cancel_bounty,
 }
 DEADLINES = {
     "contributions.expiry": lambda call, identifier: end(call, identifier, swept=True),
-    "contributions.bounty_due": return_bounty,
+    "contributions.bounty_due": bounty_due,
 }

@@ -35,6 +35,7 @@ SIGNED_BY_OPERATORS = {
     "contributions.comment",
     "contributions.refuse",
     "contributions.withdraw",
+    "contributions.claim_bounty",
 }
 GIVES_AWAY = {
     # What pays, hands on, gives up or grants to others what an account has: not while its recovery freezes that.

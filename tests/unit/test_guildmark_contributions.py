@@ -133,6 +133,27 @@ def test_a_bounty_and_a_contribution_for_it(asset: str, grant: str, capsys: pyte
     assert run(capsys, "bounty", "show", bounty["bounty"], expect=3)["code"] == "query.not_found"
 
 
+def test_a_bounty_with_a_condition(
+    world: Consortium, asset: str, grant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("bounty", "open", asset, "300", "--metric", "accuracy=0.95", "--account", "org-2")
+    assert "--on" in run(capsys, *words, expect=2)["message"]
+    assert "one of" in run(capsys, *words, "--on", asset, "--metric", "speed=1", expect=2)["message"]
+    assert "from 0 to 1" in run(capsys, *words, "--on", asset, "--metric", "accuracy=2", expect=2)["message"]
+    bounty = run(capsys, *words, "--on", f"{asset}:1", "--evaluators", "1")
+    assert bounty["condition"] == {
+        "metric": "accuracy",
+        "bound_ppm": 950_000,
+        "dataset": asset,
+        "dataset_version": 1,
+        "evaluators": 1,
+    }
+    identifier = propose(capsys, asset, grant, "better.csv", "--bounty", bounty["bounty"])["contribution"]
+    assert run(capsys, "contribution", "accept", identifier, "--account", "org-0")["confirmed"] == 0
+    claim = ("bounty", "claim", bounty["bounty"], identifier, "--account", "org-1")
+    assert run(capsys, *claim, expect=1)["code"] == "contributions.condition_unmet"
+
+
 def test_what_is_refused_or_withdrawn(asset: str, grant: str, capsys: pytest.CaptureFixture[str]) -> None:
     first = propose(capsys, asset, grant, "first.csv")["contribution"]
     second = propose(capsys, asset, grant, "second.csv")["contribution"]

@@ -42,6 +42,7 @@ OPERATOR_OPERATIONS = {
     "contributions.comment",
     "contributions.refuse",
     "contributions.withdraw",
+    "contributions.claim_bounty",
 }
 
 

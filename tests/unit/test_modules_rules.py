@@ -82,6 +82,7 @@ GOES_ON: Final = {
     "contributions.refuse": (True, True, True),
     "contributions.withdraw": (True, True, True),
     "contributions.open_bounty": (False, False, False),
+    "contributions.claim_bounty": (True, True, True),
     "contributions.award_bounty": (False, False, False),
     "contributions.cancel_bounty": (True, True, True),
     "governance.propose": (True, False, True),

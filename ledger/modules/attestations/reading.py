@@ -118,10 +118,11 @@ def confirming(
     at_least_ppm: int,
     *,
     at_ms: int,
+    concerned: frozenset[str] | None = None,
 ) -> int:
     """Return how many organizations state that an existing asset's version reaches `at_least_ppm` on a data set; at
-    most that, where less is better."""
-    concerned = interested(view, asset)
+    most that, where less is better. Those in `concerned` do not count, without it those that have an interest."""
+    concerned = interested(view, asset) if concerned is None else concerned
     subject = (asset, version, metric, dataset, dataset_version)
     found = counting_evaluations(view, subject, concerned, at_ms)
     return sum(1 for _, said in found if reaches(metric, said.value_ppm, at_least_ppm))

@@ -67,7 +67,7 @@ def accept(context: Context, contribution: bytes, reward: Reward, payer: bytes |
         raise OperationError("contributions.giver", "who gives no share is not named")
     number = _add_version(context, contribution, record, asset)
     if record.bounty is not None:
-        bounties.pay_accepted(context, record.bounty, contribution, record, payer)
+        bounties.on_acceptance(context, record.bounty, contribution, record, payer)
     ending.close(context, contribution, record)
     if reward.share_bps:
         _give_share(context, record, reward, payer)
@@ -80,6 +80,7 @@ def accept(context: Context, contribution: bytes, reward: Reward, payer: bytes |
         version=number,
         share_bps=reward.share_bps,
         accepted_at_ms=context.block_time_ms,
+        manager=asset.manager,
     )
     organization = organization_of(context.view, record.contributor)
     quota.store(context, organization, CONTRIBUTIONS, accepted, contribution, enforced=False)

@@ -58,6 +58,14 @@ class BountyAwarded(Event, frozen=True, tag="contributions.bounty_awarded"):
     contribution: bytes | None
 
 
+class BountyClosed(Event, frozen=True, tag="contributions.bounty_closed"):
+    """Nothing more is accepted for it; what was can still fulfil its condition."""
+
+    bounty: bytes
+    asset: bytes
+    until_ms: int
+
+
 class BountyPaid(Event, frozen=True, tag="contributions.bounty_paid"):
     bounty: bytes
     asset: bytes

@@ -16,7 +16,7 @@ from ledger.modules.assets.registration import check_artifact, reveal
 from ledger.modules.charters.reading import require_unguarded
 from ledger.modules.contributions import bounties, ending, events
 from ledger.modules.contributions.operations import Comment, Propose, Refuse, Withdraw, contribution_id
-from ledger.modules.contributions.reads import decides, require_contribution, require_open
+from ledger.modules.contributions.reads import concerned, require_contribution, require_open
 from ledger.modules.contributions.records import (
     BY_ASSET,
     BY_MAKER,
@@ -100,8 +100,8 @@ def comment(context: Context, operation: Comment) -> None:
     """Note what somebody has said who has to do with it."""
     identifier = operation.contribution
     record = require_open(context, identifier)
-    if context.sender != record.contributor and not decides(context.view, context.sender, record.asset):
-        raise OperationError("contributions.not_a_party", "contributor, owners and manager talk about a contribution")
+    if not concerned(context, record):
+        raise OperationError("contributions.not_a_party", "contributor, owners, manager and evaluators talk about it")
     check_cid(operation.text, "contributions.text")
     own = sum(said.account == context.sender for _, said in COMMENTS.items(context.view, identifier))
     if record.comments >= COMMENTS_MAX or own >= COMMENTS_ACCOUNT_MAX:

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.modules.assets.operations import Artifact, DerivingRight, Provenance
+from ledger.modules.attestations.operations import MetricName, Millionths
 from ledger.modules.fields import (
     BPS,
     Bytes32,
@@ -28,6 +29,22 @@ from primitives.digest import Digest, tagged_hash
 Message = Annotated[str, msgspec.Meta(max_length=1024)]
 Given = Annotated[int, msgspec.Meta(ge=0, le=BPS - 1)]
 """Basis points of an asset; never the whole of it."""
+
+
+Evaluators = Annotated[int, msgspec.Meta(ge=1, le=16)]
+
+
+class Condition(Part, frozen=True):
+    """What a contribution must reach for a bounty, by what accredited evaluators state."""
+
+    metric: MetricName
+    bound_ppm: Millionths
+    """At least; at most, where less is better."""
+    dataset: Bytes32
+    """Asset id of a data set."""
+    dataset_version: VersionNumber
+    evaluators: Evaluators
+    """So many organizations must state it."""
 
 
 class Reward(Part, frozen=True):
@@ -100,6 +117,15 @@ class OpenBounty(Operation, frozen=True, tag="contributions.open_bounty"):
     closes_at_ms: TimeMs
     """Contributions that name it must be accepted before."""
     description: CidText | None = None
+    condition: Condition | None = None
+    """Which version it is paid for; without one it is paid with the acceptance, by its opener's word."""
+
+
+class ClaimBounty(Operation, frozen=True, tag="contributions.claim_bounty"):
+    """Have a bounty paid to the contributor whose accepted contribution fulfils its condition. By anyone."""
+
+    bounty: Bytes32
+    contribution: Bytes32
 
 
 class AwardBounty(Operation, frozen=True, tag="contributions.award_bounty"):

@@ -8,6 +8,8 @@ from typing import Any, Final
 from ledger.errors import LedgerError
 from ledger.modules import pages, texts
 from ledger.modules.assets.records import ASSETS
+from ledger.modules.contributions.fulfilment import confirmations
+from ledger.modules.contributions.operations import Condition
 from ledger.modules.contributions.records import (
     BOUNTIES,
     BOUNTIES_BY_ASSET,
@@ -68,6 +70,18 @@ class ContributionResult(Result, frozen=True):
     share_bps: int
     """Of the asset, given for it."""
     accepted_at_ms: int | None
+    confirmed: int | None
+    """Organizations that state that it fulfils the condition of its bounty, while that waits for them."""
+
+
+class ConditionResult(Result, frozen=True):
+    metric: str
+    bound_ppm: int
+    """At least; at most, where less is better."""
+    dataset: str
+    dataset_version: int
+    evaluators: int
+    """So many organizations must state it."""
 
 
 class BountyResult(Result, frozen=True):
@@ -80,8 +94,14 @@ class BountyResult(Result, frozen=True):
     """CID."""
     opened_at_ms: int
     closes_at_ms: int
+    due_ms: int
+    """When it returns, as things stand: later than it closes where what was accepted may still fulfil its condition."""
+    condition: ConditionResult | None
+    """Without one its opener decides."""
     named: int
     """Open contributions that name it."""
+    accepted: int
+    """Accepted ones that wait for what evaluators say."""
     awarded: str | None
     """The contribution that it is paid for as soon as it is accepted, where its opener has said so."""
 
@@ -179,10 +199,29 @@ def _contribution(view: Readable, identifier: bytes, record: Contribution, block
         version=record.version,
         share_bps=record.share_bps,
         accepted_at_ms=record.accepted_at_ms,
+        confirmed=_confirmed(view, record, block_time_ms),
+    )
+
+
+def _confirmed(view: Readable, record: Contribution, at_ms: int) -> int | None:
+    bounty = None if record.bounty is None or record.version is None else BOUNTIES.get(view, record.bounty)
+    if bounty is None or bounty.condition is None:
+        return None
+    return confirmations(view, bounty, bounty.condition, record, at_ms)
+
+
+def _condition(condition: Condition) -> ConditionResult:
+    return ConditionResult(
+        condition.metric,
+        condition.bound_ppm,
+        condition.dataset.hex(),
+        condition.dataset_version,
+        condition.evaluators,
     )
 
 
 def _bounty(identifier: bytes, record: Bounty) -> BountyResult:
+    condition = record.condition
     return BountyResult(
         bounty=identifier.hex(),
         asset=record.asset.hex(),
@@ -191,7 +230,10 @@ def _bounty(identifier: bytes, record: Bounty) -> BountyResult:
         description=record.description,
         opened_at_ms=record.opened_at_ms,
         closes_at_ms=record.closes_at_ms,
+        due_ms=record.due_ms,
+        condition=None if condition is None else _condition(condition),
         named=record.named,
+        accepted=record.accepted,
         awarded=_hex(record.awarded),
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ledger.errors import OperationError
 from ledger.modules.assets.reads import ownership, require_asset
+from ledger.modules.attestations.accreditation import is_active
+from ledger.modules.attestations.records import ACCREDITATIONS
 from ledger.modules.contributions.records import BOUNTIES, CONTRIBUTIONS, Bounty, Contribution
 from ledger.modules.module import Context
 from ledger.state.view import Readable
@@ -37,8 +39,17 @@ def require_bounty(view: Readable, bounty: bytes) -> Bounty:
     return record
 
 
-def decides(view: Readable, account: bytes, asset: bytes) -> bool:
-    """Tell whether an account has a say in an asset: it owns a share, or manages it."""
-    if require_asset(view, asset).manager == account:
+def concerned(context: Context, record: Contribution) -> bool:
+    """Tell whether the sender has to do with a contribution: as its contributor, as an owner or the manager of the
+    asset, or as who is accredited to evaluate."""
+    return is_concerned(context.view, record, context.sender, context.block_time_ms)
+
+
+def is_concerned(view: Readable, record: Contribution, account: bytes, at_ms: int) -> bool:
+    """Tell the same of an account at a block time."""
+    if account in (record.contributor, require_asset(view, record.asset).manager):
         return True
-    return any(share.account == account for share in ownership(view, asset).shares)
+    if any(share.account == account for share in ownership(view, record.asset).shares):
+        return True
+    accredited = ACCREDITATIONS.get(view, account)
+    return accredited is not None and "evaluate" in accredited.roles and is_active(accredited, at_ms)

@@ -17,7 +17,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from ledger.modules.assets.operations import Artifact, DerivingRight, Provenance
+from ledger.modules.contributions.operations import Condition
 from ledger.modules.fields import Amount, Bytes32, Marker, Rate, Record, TimeMs
+from ledger.parameters import DAY_MS
 from ledger.state.indexes import Index
 from ledger.state.view import Table
 
@@ -31,6 +33,9 @@ COMMENTS_MAX: Final = 32
 """Comments on one contribution; a further one is refused."""
 COMMENTS_ACCOUNT_MAX: Final = 8
 """Of these by one account."""
+
+EVALUATION_MS: Final = 14 * DAY_MS
+"""How long after a bounty has closed it can be claimed for what was accepted before."""
 
 State = Literal["open", "accepted"]
 STATES: Final[dict[State, bytes]] = {"open": b"\x00", "accepted": b"\x01"}
@@ -62,6 +67,8 @@ class Contribution(Record, frozen=True):
     share_bps: Rate = 0
     """What was given for it."""
     accepted_at_ms: TimeMs | None = None
+    manager: Bytes32 | None = None
+    """The asset's when it was accepted."""
 
 
 class Said(Record, frozen=True):
@@ -83,10 +90,15 @@ class Bounty(Record, frozen=True):
     description: str | None
     """CID."""
     opened_at_ms: TimeMs
+    condition: Condition | None
+    due_ms: TimeMs
+    """When it returns: when it closes, and later where something was accepted that may still fulfil the condition."""
     named: int = 0
     """Open contributions that name it."""
+    accepted: int = 0
+    """Accepted ones that wait for what evaluators say."""
     awarded: Bytes32 | None = None
-    """The contribution that the opener means it for."""
+    """The contribution that the opener means it for, where there is no condition."""
 
 
 CONTRIBUTIONS: Final = Table[Contribution](b"contribution/", Contribution)

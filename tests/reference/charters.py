@@ -100,7 +100,7 @@ def propose(call: Call, operation: ops.Propose) -> None:
     state, asset_id, action = call.state, operation.asset, operation.action
     need(asset_id in state.assets, "assets.unknown_asset")
     need(asset_id in state.charters, "charters.no_charter")
-    shares = state.assets[asset_id]["shares"]
+    shares = dict(state.assets[asset_id]["shares"])
     need(call.sender in shares, "charters.not_an_owner")
     need(operation.text is None or is_cid(operation.text), "charters.text")
     identifier = ops.proposal_id(call.id, asset_id, action)

@@ -75,7 +75,7 @@ class Stage(Bench):
         self.had = self.wealth()
 
     def wealth(self) -> int:
-        """What the attackers have, second accounts included, what is theirs in escrow, and what their works owe them."""
+        """What the attackers and their second accounts have, also in escrow, and what their works owe them."""
         total = 0
         for name in self.accounts:
             if name.removesuffix(" 2") in ATTACKERS:

@@ -17,9 +17,11 @@ from guildmark.errors import Refused
 from guildmark.open_until import open_until
 from ledger.modules.assets.charter import Charter
 from ledger.modules.charters.operations import (
+    AcceptContribution,
     Action,
     ChangeCharter,
     Dissolve,
+    ListWhole,
     NameManager,
     OfferTerms,
     Pay,
@@ -31,6 +33,7 @@ from ledger.modules.charters.operations import (
     WithdrawTerms,
     proposal_id,
 )
+from ledger.modules.contributions.operations import Reward
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,6 +161,29 @@ class AsyncCharters:
     ) -> dict[str, Any]:
         """Propose to sell the whole asset for what a buyer has put into escrow (`market.make_offer`)."""
         return await self._propose(asset, SellWhole(asset_bytes(offer), price_min), title)
+
+    async def propose_listing(
+        self, asset: str | bytes, price: int, *, lifetime_ms: int = OFFER_LIFETIME_MS, title: str = ""
+    ) -> dict[str, Any]:
+        """Propose to put the whole asset up for sale in the market, for `lifetime_ms` from now on."""
+        expires_at_ms = await open_until(self._client, lifetime_ms, OFFER_LIFETIME_MS)
+        return await self._propose(asset, ListWhole(price, expires_at_ms), title)
+
+    async def propose_contribution(
+        self,
+        asset: str | bytes,
+        contribution: str | bytes,
+        *,
+        share_bps: int = 0,
+        giver: AnyAccount | None = None,
+        bounty: str | bytes | None = None,
+        title: str = "",
+    ) -> dict[str, Any]:
+        """Propose to accept a contribution: for credit, a share of all owners or of the proposer (`giver`), a
+        bounty."""
+        named = None if giver is None else account_bytes(giver)
+        reward = Reward(share_bps, named, None if bounty is None else asset_bytes(bounty))
+        return await self._propose(asset, AcceptContribution(asset_bytes(contribution), reward), title)
 
     async def propose_change(self, asset: str | bytes, rules: Charter, *, title: str = "") -> dict[str, Any]:
         """Propose another charter."""

@@ -286,6 +286,8 @@ class Charters(_Facade[AsyncCharters]):
     propose_manager = blocking(AsyncCharters.propose_manager)
     propose_payment = blocking(AsyncCharters.propose_payment)
     propose_sale = blocking(AsyncCharters.propose_sale)
+    propose_listing = blocking(AsyncCharters.propose_listing)
+    propose_contribution = blocking(AsyncCharters.propose_contribution)
     propose_change = blocking(AsyncCharters.propose_change)
     propose_dissolution = blocking(AsyncCharters.propose_dissolution)
     vote = blocking(AsyncCharters.vote)

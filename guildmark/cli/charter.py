@@ -175,6 +175,37 @@ def sale(session: Session, asset: str, offer: str, **said: Any) -> None:
         show_proposal(client.charters.propose_sale(asset, offer, **said), json=session.json)
 
 
+@propose.command("listing")
+@_ASSET
+@click.argument("price", type=click.IntRange(min=1))
+@click.option("--open-days", type=click.IntRange(min=1), default=14, show_default=True, help="From now on.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def listing(session: Session, asset: str, price: int, open_days: int, title: str) -> None:
+    """Put all of ASSET up for sale in the market at PRICE."""
+    with session.client(acting=True) as client:
+        made = client.charters.propose_listing(asset, price, lifetime_ms=open_days * DAY_MS, title=title)
+    emit(made, json=session.json)
+
+
+@propose.command("contribution")
+@_ASSET
+@click.argument("contribution_id")
+@click.option("--share-bps", type=click.IntRange(0, 9_999), default=0, help="For the contributor: of the asset.")
+@click.option("--own-share", is_flag=True, help="It is taken from the acting account's share, not from all.")
+@click.option("--bounty", help="The bounty that the contribution names.")
+@_TITLE
+@with_session(nodes=True, account=True)
+def contribution(
+    session: Session, asset: str, contribution_id: str, share_bps: int, own_share: bool, **said: Any
+) -> None:
+    """Make a contribution the next version of ASSET."""
+    with session.client(acting=True) as client:
+        giver = client.signer() if own_share else None
+        made = client.charters.propose_contribution(asset, contribution_id, share_bps=share_bps, giver=giver, **said)
+    emit(made, json=session.json)
+
+
 @propose.command("change")
 @_ASSET
 @click.argument("file", type=_FILE, metavar="CHARTER.toml")

@@ -62,9 +62,11 @@ def chartered(draw: Draw) -> list[bytes]:
     """Assets with a charter, those of several owners first, and rarely others."""
     state = draw.state
     rows = list(state.charters)
-    several = [key for key in rows if len(state.assets[key]["shares"]) > 1]
     if draw.rarely(4):
         return [UNKNOWN, *state.assets]
+    in_trade = draw.tradable()
+    rows = [key for key in rows if key in in_trade or draw.rarely(15)]
+    several = [key for key in rows if len(state.assets[key]["shares"]) > 1]
     return several if several and draw.rarely(70) else rows
 
 
@@ -72,6 +74,7 @@ def random_action(draw: Draw, asset_id: bytes) -> Any:
     state = draw.state
     asset = state.assets[asset_id]
     held = state.balances.get(treasury_name(asset_id), 0)
+    paying = held or draw.rarely(10)
     offers = [key for key, row in state.offers.items() if row["asset"] == asset_id or draw.rarely(3)]
     bids = [key for key, row in state.buyers_offers.items() if row["thing"] == ("asset", asset_id, 0) or draw.rarely(2)]
     makers = [
@@ -81,16 +84,24 @@ def random_action(draw: Draw, asset_id: bytes) -> Any:
             draw.some(["stable", "next", "latest", *asset["aliases"]]), draw.some([None, 1, 1, 1, 2])
         ),
         lambda: charters.NameManager(draw.other(UNKNOWN)),
-        lambda: charters.Pay(draw.other(UNKNOWN), max(1, draw.some([1, held // 3, held // 2, held, held + 1]))),
-        lambda: charters.Pay(draw.other(UNKNOWN), max(1, held // 2)),
+        lambda: charters.Pay(payee(draw, paying), max(1, draw.some([1, held // 3, held // 2, held, held + 1]))),
+        lambda: charters.Pay(payee(draw, paying), max(1, held // 2)),
         lambda: charters.SellWhole(draw.some([*bids, UNKNOWN] if draw.rarely(9) else bids), draw.some([0, 0, 600])),
         lambda: charters.SellWhole(draw.some(bids)),
+        lambda: charters.ListWhole(draw.some([400, 12_345, 10**6]), draw.expiry()),
         lambda: contribution(draw, asset_id),
         lambda: contribution(draw, asset_id),
         lambda: charters.ChangeCharter(changed(draw, asset_id)),
         charters.Dissolve,
     ]
     return draw.some(makers)()
+
+
+def payee(draw: Draw, paying: object) -> bytes:
+    """Whom to pay, where there is something to pay with."""
+    if not paying:
+        raise Nothing
+    return draw.other(UNKNOWN)
 
 
 def contribution(draw: Draw, asset_id: bytes) -> charters.AcceptContribution:

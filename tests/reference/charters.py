@@ -15,6 +15,8 @@ import msgspec
 from ledger.modules.assets.operations import SetAlias, SetManager
 from ledger.modules.charters import operations as ops
 from ledger.modules.licenses.operations import Offer
+from ledger.modules.market.operations import List
+from ledger.modules.transfers.operations import Thing
 from tests.reference import assets, contributions, licenses, market, royalties
 from tests.reference.charter_rules import KINDS, adopt, check_charter, plain_charter
 from tests.reference.credits import give_back, move
@@ -54,7 +56,7 @@ def fair_price(state: Any, asset: bytes) -> int:
 def required(charter: dict[str, Any], action: ops.Action) -> tuple[int, int, int]:
     """What it takes: (quorum, threshold of the votes, least of all)."""
     match action:
-        case ops.SellWhole():
+        case ops.SellWhole() | ops.ListWhole():
             return (0, 0, charter["drag_along_bps"])
         case ops.Dissolve():
             return (*charter["dissolution"], 5_001)
@@ -115,7 +117,7 @@ def propose(call: Call, operation: ops.Propose) -> None:
     if isinstance(action, ops.AcceptContribution):
         need(action.reward.giver in (None, call.sender), "charters.giver")
     before = copy_of(state)
-    perform(call, identifier, asset_id, action)
+    perform(Call(state, call.sender, identifier), identifier, asset_id, action)
     return_to(state, before)
     state.proposals[identifier] = {
         "asset": asset_id,
@@ -203,7 +205,12 @@ def carry_out(call: Call, identifier: bytes, row: dict[str, Any]) -> None:
     state, asset = call.state, row["asset"]
     need(asset in state.charters and state.charters[asset]["revision"] == row["revision"], "charters.lapsed")
     need(state.assets[asset]["transfers"] == row["transfers"], "charters.lapsed")
-    perform(call, identifier, asset, msgspec.msgpack.decode(row["action"], type=ops.Action))
+    perform(
+        Call(state, row["proposer"], identifier),
+        identifier,
+        asset,
+        msgspec.msgpack.decode(row["action"], type=ops.Action),
+    )
 
 
 def perform(call: Call, identifier: bytes, asset: bytes, action: Any) -> None:
@@ -215,6 +222,7 @@ def perform(call: Call, identifier: bytes, asset: bytes, action: Any) -> None:
         ops.AcceptContribution: lambda: accept(call, asset, action),
         ops.Pay: lambda: pay(call, asset, action),
         ops.SellWhole: lambda: sell_whole(call, asset, action, identifier),
+        ops.ListWhole: lambda: list_whole(call, asset, action),
         ops.ChangeCharter: lambda: change(call, asset, action),
         ops.Dissolve: lambda: dissolve(call, asset),
     }
@@ -271,6 +279,12 @@ def sell_whole(call: Call, asset: bytes, action: ops.SellWhole, identifier: byte
         set_deadline(state, call.now + DAY, "charters.sale_due", asset, state.assets[asset]["organization"])
     else:
         conclude(state, asset, bound)
+
+
+def list_whole(call: Call, asset: bytes, action: ops.ListWhole) -> None:
+    fair = max(call.state.charters[asset]["least_price"], fair_price(call.state, asset))
+    need(action.price >= fair, "charters.price_too_low")
+    market.list_by_vote(call, List(Thing("asset", asset), action.price, action.expires_at_ms))
 
 
 def conclude(state: Any, asset: bytes, sale: dict[str, Any]) -> None:

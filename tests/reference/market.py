@@ -7,10 +7,10 @@ from typing import Any
 from ledger.modules.market import operations as ops
 from primitives.codec import encode
 from primitives.digest import tagged_hash
-from tests.reference.assets import check_expiry
+from tests.reference.assets import check_expiry, manageable
 from tests.reference.credits import escrow_name, give_back, hold
 from tests.reference.grants import end_of, outstanding
-from tests.reference.locks import Thing
+from tests.reference.locks import Thing, locked_bps
 from tests.reference.state import (
     Call,
     Refused,
@@ -53,18 +53,19 @@ def condition_of(state: Any, thing: Thing) -> dict[str, Any]:
     asset = state.assets[subject]
     licensed = [grant["terms"] for grant in state.grants.values() if grant["asset"] == subject]
     condition["transfers"] = asset["transfers"]
-    condition["duties"] = duties_of(asset)
+    revision = state.charters[subject]["revision"] if subject in state.charters else None
+    condition["duties"] = duties_of(asset, revision)
     condition["reserved"] = sum(state.terms[terms]["exclusivity"] != "none" for terms in licensed)
     if kind == "asset":
         condition |= {"versions": len(asset["versions"]), "terms": len(set(licensed))}
     return condition
 
 
-def duties_of(asset: dict[str, Any]) -> bytes:
+def duties_of(asset: dict[str, Any], revision: int | None) -> bytes:
     owed = tuple(
         (ancestor, entry["rate"], entry["cap"], entry["least"]) for ancestor, entry in sorted(asset["stack"].items())
     )
-    return bytes(tagged_hash("market-duties", encode((owed, tuple(sorted(asset["denied"]))))))
+    return bytes(tagged_hash("market-duties", encode((owed, tuple(sorted(asset["denied"])), revision))))
 
 
 def check_condition(state: Any, thing: Thing, condition: dict[str, Any]) -> None:
@@ -138,8 +139,24 @@ def reveal_purchase(call: Call, sale: bytes, thing: Thing, salt: bytes | None) -
 
 def list_for_sale(call: Call, operation: ops.List) -> None:
     check_expiry(call, operation.expires_at_ms, "market.end_out_of_range")
+    check_sellable(call, plain(operation.thing), operation)
+    open_listing(call, operation)
+
+
+def list_by_vote(call: Call, operation: ops.List) -> None:
+    """A whole asset, in the name of who has proposed it."""
+    state, thing = call.state, plain(operation.thing)
+    check_expiry(call, operation.expires_at_ms, "market.end_out_of_range")
+    need(thing[1] not in state.sales, "charters.sale_pending")
+    manageable(state, thing[1])
+    need(not locked_bps(state, thing[1]), "transfers.shares_locked")
+    check_movable(state, thing, call.sender, True)
+    check_available(state, thing)
+    open_listing(call, operation)
+
+
+def open_listing(call: Call, operation: ops.List) -> None:
     thing = plain(operation.thing)
-    check_sellable(call, thing, operation)
     identifier = ops.listing_id(call.id, operation.thing)
     put_up(call, "listings", identifier, thing, operation.expires_at_ms, {"price": operation.price})
 

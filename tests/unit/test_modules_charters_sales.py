@@ -11,6 +11,7 @@ from ledger.modules.organizations.operations import RequestRecovery
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.royalties.pools import received
 from ledger.modules.royalties.records import creators_pool
+from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
 from tests.unit.charters_kit import PERIOD_MS, Owners, a_charter
 from tests.unit.modules_kit import seed_key
@@ -232,3 +233,33 @@ def test_what_it_costs_to_stop_a_sale_with_a_friend_for_half_a_year() -> None:
     world.transfer("carol", world.share(100), "dave", PRICE // 100)
     assert world.treasury - before == 250
     assert world.query("charters.get", asset=world.asset.hex()).fair_price == PRICE
+
+
+def test_the_whole_is_put_up_in_the_market_at_the_fair_price_or_above() -> None:
+    """No consents: the vote is what all of them would be. The listing is in the proposer's name."""
+    world = Owners(least_price=PRICE)
+    ends = world.now_ms + 20 * DAY_MS
+    world.refused("charters.price_too_low", "bob", charters.Propose(world.asset, charters.ListWhole(PRICE - 1, ends)))
+    proposal = world.propose("bob", charters.ListWhole(PRICE, ends))
+    world.vote(proposal, "alice")
+    assert world.fate(proposal)[0] == "open"
+    world.vote(proposal, "bob")
+    assert world.fate(proposal) == ("executed", "")
+    listing = market.listing_id(proposal, Thing("asset", world.asset))
+    salt = bytes(16)
+    world.do("dave", market.Commit(market.commitment(listing, world.accounts["dave"], salt)))
+    world.advance(world.parameters.commitment_age_ms)
+    world.do("dave", market.Buy(listing, PRICE, salt))
+    assert [share.account for share in ownership(world.view, world.asset).shares] == [world.accounts["dave"]]
+    assert world.owed("carol", world.asset) == (PRICE - PRICE * 250 // 10_000) // 5
+    world.check_laws()
+
+
+def test_a_share_is_not_bought_under_another_charter_than_the_buyer_saw() -> None:
+    """The attack: list a share, and change the charter to the buyer's disadvantage before it is bought."""
+    world = Owners()
+    listed = market.List(world.share(500), 1_000, world.now_ms + 20 * DAY_MS)
+    world.do("carol", listed)
+    listing = market.listing_id(world.transaction_id, world.share(500))
+    assert world.decide(charters.ChangeCharter(a_charter(treasury_bps=5_000)), "alice", "bob").state == "executed"
+    world.refused("market.condition_changed", "dave", market.Buy(listing, 1_000))

@@ -10,6 +10,7 @@ from ledger.modules.charters.operations import (
     AcceptContribution,
     Action,
     ChangeCharter,
+    ListWhole,
     NameManager,
     OfferTerms,
     Pay,
@@ -38,7 +39,7 @@ def required(charter: Charter, action: Action) -> Required:
             return Required(charter.contributions.quorum_bps, charter.contributions.threshold_bps, BPS if given else 0)
         case Pay():
             return _of(charter.payments)
-        case SellWhole():
+        case SellWhole() | ListWhole():
             return Required(0, 0, charter.drag_along_bps)
         case ChangeCharter():
             return _of_change(charter, action.charter)

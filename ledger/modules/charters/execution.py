@@ -13,6 +13,7 @@ from ledger.modules.charters.operations import (
     AcceptContribution,
     Action,
     ChangeCharter,
+    ListWhole,
     NameManager,
     OfferTerms,
     Pay,
@@ -21,7 +22,7 @@ from ledger.modules.charters.operations import (
     WithdrawTerms,
 )
 from ledger.modules.charters.records import Proposal
-from ledger.modules.charters.sales import sell_whole
+from ledger.modules.charters.sales import list_whole, sell_whole
 from ledger.modules.contributions import acceptance
 from ledger.modules.contributions.reads import require_contribution
 from ledger.modules.credits import accounting
@@ -59,11 +60,20 @@ def carry_out(context: Context, identifier: bytes, proposal: Proposal) -> None:
         raise OperationError("charters.lapsed", "the charter has changed since it was proposed")
     if require_asset(context.view, proposal.asset).transfers != proposal.transfers:
         raise OperationError("charters.lapsed", "the asset has changed hands since it was proposed")
-    perform(context, identifier, proposal.asset, adopted, proposal.action)
+    perform(_acting(context, proposal.proposer, identifier), proposal.asset, adopted, proposal.action)
 
 
-def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted, action: Action) -> None:
-    """Do an action, for the proposal of that id.
+def rehearse(context: Context, identifier: bytes, asset: bytes, adopted: Adopted, action: Action) -> None:
+    """Do what the sender proposes as it could be done now, and take all of it back.
+
+    Raises:
+        OperationError: as what is done.
+    """
+    perform(_acting(context.over(context.view.child()), context.sender, identifier), asset, adopted, action)
+
+
+def perform(context: Context, asset: bytes, adopted: Adopted, action: Action) -> None:
+    """Do an action. The sender is the proposer, and the transaction's id that of the proposal.
 
     Raises:
         OperationError: as what is done.
@@ -72,7 +82,7 @@ def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted,
         case OfferTerms():
             manager = require_asset(context.view, asset).manager
             operation = Offer(asset, action.terms, action.expires_at_ms, action.version, action.buyer)
-            licenses.open_offer(_acting(context, manager, identifier), operation)
+            licenses.open_offer(_acting(context, manager, context.transaction_id), operation)
         case WithdrawTerms():
             _withdraw_terms(context, asset, action)
         case PointAlias():
@@ -87,7 +97,9 @@ def perform(context: Context, identifier: bytes, asset: bytes, adopted: Adopted,
             flows.moved_from_holders(context, ownership(context.view, asset).shares, action.recipient, action.amount)
             context.emit(events.TreasuryPaid(asset, action.recipient, action.amount))
         case SellWhole():
-            sell_whole(context, identifier, asset, adopted, action)
+            sell_whole(context, context.transaction_id, asset, adopted, action)
+        case ListWhole():
+            list_whole(context, asset, adopted, action)
         case ChangeCharter():
             adoption.check_charter(action.charter)
             adoption.replace(context, asset, adopted, action.charter)

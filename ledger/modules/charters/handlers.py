@@ -10,7 +10,7 @@ from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.attempts import attempt
 from ledger.modules.charters import events
 from ledger.modules.charters.counting import outcome, required
-from ledger.modules.charters.execution import carry_out, perform, require_charter
+from ledger.modules.charters.execution import carry_out, rehearse, require_charter
 from ledger.modules.charters.operations import (
     AcceptContribution,
     Action,
@@ -56,7 +56,7 @@ def propose(context: Context, operation: Propose) -> None:
         _require_lasting(context, asset_id, action, closes_at_ms)
     if isinstance(action, AcceptContribution) and action.reward.giver not in (None, context.sender):
         raise OperationError("charters.giver", "who gives a share of its own proposes that itself")
-    perform(context.over(context.view.child()), identifier, asset_id, adopted, action)
+    rehearse(context, identifier, asset_id, adopted, action)
     proposal = Proposal(
         asset=asset_id,
         organization=organization,

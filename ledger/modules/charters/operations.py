@@ -73,6 +73,13 @@ class SellWhole(Part, frozen=True, tag="sell_whole"):
     price_min: Amount = 0
 
 
+class ListWhole(Part, frozen=True, tag="list_whole"):
+    """Put the whole asset up for sale in the market, in the name of who proposes this."""
+
+    price: PositiveAmount
+    expires_at_ms: TimeMs
+
+
 class ChangeCharter(Part, frozen=True, tag="change_charter"):
     """Put another charter in the place of the present one."""
 
@@ -91,6 +98,7 @@ Action = (
     | AcceptContribution
     | Pay
     | SellWhole
+    | ListWhole
     | ChangeCharter
     | Dissolve
 )

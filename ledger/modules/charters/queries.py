@@ -14,6 +14,7 @@ from ledger.modules.charters.operations import (
     AcceptContribution,
     Action,
     ChangeCharter,
+    ListWhole,
     NameManager,
     OfferTerms,
     Pay,
@@ -73,6 +74,7 @@ class ActionResult(Result, frozen=True):
     terms_digest: str | None = None
     terms: dict[str, Any] | None = None
     """Of the licenses that are to be offered."""
+    price: int | None = None
     expires_at_ms: int | None = None
     version: int | None = None
     buyer: str | None = None
@@ -218,6 +220,8 @@ def _action(action: Action) -> ActionResult:
             return ActionResult(kind, recipient=_account(action.recipient), amount=action.amount)
         case SellWhole():
             return ActionResult(kind, offer=action.offer.hex(), price_min=action.price_min)
+        case ListWhole():
+            return ActionResult(kind, price=action.price, expires_at_ms=action.expires_at_ms)
         case ChangeCharter():
             return ActionResult(kind, charter=_rules(action.charter))
         case _:

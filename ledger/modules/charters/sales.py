@@ -16,13 +16,16 @@ from ledger.modules.attempts import attempt
 from ledger.modules.charters import events
 from ledger.modules.charters.adopted import SALES, Adopted, PendingSale
 from ledger.modules.charters.fair_price import fair_price
-from ledger.modules.charters.operations import SellWhole
+from ledger.modules.charters.operations import ListWhole, SellWhole
 from ledger.modules.charters.reading import require_no_sale
 from ledger.modules.credits import accounting
+from ledger.modules.market import listings
 from ledger.modules.market import offers as market
 from ledger.modules.market.conditions import condition_digest
+from ledger.modules.market.operations import List
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
+from ledger.modules.transfers.operations import Thing
 from ledger.state.view import Readable
 
 SALE_DUE: Final = "charters.sale_due"
@@ -37,9 +40,9 @@ def sell_whole(context: Context, identifier: bytes, asset: bytes, adopted: Adopt
         OperationError: `charters.price_too_low`, `charters.sale_pending`, `assets.*`, `market.*`, `transfers.*`.
     """
     offer = market.require_whole(context, action.offer, asset)
-    fair = max(adopted.rules.least_price, fair_price(context.view, asset, context.block_time_ms))
-    if offer.price < max(action.price_min, fair):
-        raise OperationError("charters.price_too_low", f"the offer is {offer.price}, the fair price {fair}")
+    if offer.price < action.price_min:
+        raise OperationError("charters.price_too_low", f"the offer is {offer.price}")
+    _require_fair(context, asset, adopted, offer.price)
     require_no_sale(context.view, asset)
     require_manageable(context.view, asset)
     market.bind(context, action.offer, offer)
@@ -52,6 +55,16 @@ def sell_whole(context: Context, identifier: bytes, asset: bytes, adopted: Adopt
     organization = adopted.organization
     quota.schedule(context, organization, context.block_time_ms + RETRY_MS, SALE_DUE, asset, enforced=False)
     context.emit(events.SaleWaiting(identifier, asset))
+
+
+def list_whole(context: Context, asset: bytes, adopted: Adopted, action: ListWhole) -> None:
+    """Put the whole up at the fair price or above, in the name of the sender.
+
+    Raises:
+        OperationError: `charters.price_too_low`, else as `market.listings.list_by_vote`.
+    """
+    _require_fair(context, asset, adopted, action.price)
+    listings.list_by_vote(context, List(Thing("asset", asset), action.price, action.expires_at_ms))
 
 
 def waits(view: Readable, asset: bytes, proposal: bytes) -> bool:
@@ -74,6 +87,12 @@ def try_again(context: Context, asset: bytes, organization: str) -> tuple[bytes,
     if code:
         accounting.refund(context, sale.offer)
     return sale.proposal, code
+
+
+def _require_fair(context: Context, asset: bytes, adopted: Adopted, price: int) -> None:
+    fair = max(adopted.rules.least_price, fair_price(context.view, asset, context.block_time_ms))
+    if price < fair:
+        raise OperationError("charters.price_too_low", f"{price} is below the fair price of {fair}")
 
 
 def _conclude(context: Context, asset: bytes, sale: PendingSale) -> None:

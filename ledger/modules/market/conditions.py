@@ -17,6 +17,7 @@ from typing import Final
 from ledger.errors import OperationError
 from ledger.modules.assets.reads import require_asset
 from ledger.modules.assets.records import Asset
+from ledger.modules.charters.adopted import CHARTERS
 from ledger.modules.licenses.grants import ends_ms, require_grant, require_terms
 from ledger.modules.licenses.records import EDITIONS
 from ledger.modules.market.operations import Condition
@@ -71,9 +72,11 @@ def condition_digest(condition: Condition) -> Digest:
 
 def _duties(view: Readable, asset_id: bytes, asset: Asset) -> Digest:
     """Return a digest of what lowers every later income: the ancestors' rates, caps and least royalties, which only
-    grow, without what has been paid of them; and the denied uses."""
+    grow, without what has been paid of them; the denied uses; and under which charter the owners decide."""
     owed = tuple((entry.ancestor, entry.rate_bps, entry.cap, entry.least) for entry in stack_of(view, asset_id).entries)
-    return tagged_hash("market-duties", encode((owed, asset.denied_uses)))
+    adopted = CHARTERS.get(view, asset_id)
+    revision = None if adopted is None else adopted.revision
+    return tagged_hash("market-duties", encode((owed, asset.denied_uses, revision)))
 
 
 def _licensed(view: Readable, asset: bytes) -> tuple[int, int]:

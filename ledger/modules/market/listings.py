@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.errors import OperationError
+from ledger.modules.charters.reading import require_no_sale
 from ledger.modules.market import events
 from ledger.modules.market.conditions import condition_of
 from ledger.modules.market.operations import Buy, List, WithdrawListing, listing_id
@@ -19,14 +20,34 @@ from ledger.modules.market.sales import (
 from ledger.modules.module import Context
 from ledger.modules.transfers import conveyance
 from ledger.modules.transfers.conveyance import Conveyance
-from ledger.modules.transfers.things import asset_of
+from ledger.modules.transfers.things import asset_of, require_available, require_conveyable, require_free
 
 
 def list_for_sale(context: Context, operation: List) -> None:
     """Put something up at a price, locked."""
     require_end(context, operation.expires_at_ms)
+    require_sellable(context, operation.thing, operation)
+    _open(context, operation)
+
+
+def list_by_vote(context: Context, operation: List) -> None:
+    """Put a whole asset up as its owners have decided together, in the name of the sender.
+
+    Raises:
+        OperationError: `market.end_out_of_range`, `market.sale_exists`, `assets.*`, `transfers.*`,
+            `charters.sale_pending`, `organizations.frozen`, or the quota.
+    """
     thing = operation.thing
-    require_sellable(context, thing, operation)
+    require_end(context, operation.expires_at_ms)
+    require_no_sale(context.view, thing.id)
+    require_free(context.view, thing.id)
+    require_conveyable(context, thing, context.sender, for_price=True)
+    require_available(context.view, thing)
+    _open(context, operation)
+
+
+def _open(context: Context, operation: List) -> None:
+    thing = operation.thing
     listing = Listing(
         thing=thing,
         asset=asset_of(context.view, thing),

@@ -22,7 +22,16 @@ CREDITS_EACH: Final = 1_000_000
 """Minor units."""
 ACCOUNTS: Final = tuple(AccountPlan(name, name, CREDITS_EACH) for name, _ in ORGANIZATIONS)
 
-GENESIS: Final[dict[str, Any]] = {"name": "demo", "commitment_age_ms": 4_000}
+EVALUATOR_BOND: Final = 50_000
+EVALUATOR_TIER: Final = 3
+ACCREDITED_FOR_MS: Final = 30 * 86_400_000
+"""Whom the consortium accredits puts a bond up, for as long as it may state something and a dispute may take."""
+
+GENESIS: Final[dict[str, Any]] = {
+    "name": "demo",
+    "commitment_age_ms": 4_000,
+    "attestation_bond_min": EVALUATOR_BOND,
+}
 NODE: Final[dict[str, dict[str, Any]]] = {"consensus": {"suspicion_timeout_ms": 1_000, "turn_ms": 2_000}}
 
 DENIED_USE: Final = "surveillance"

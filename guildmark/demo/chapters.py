@@ -1,4 +1,4 @@
-"""The eight chapters. Each checks what it tells, and raises `StepFailed` where it does not hold."""
+"""The chapters. Each checks what it tells, and raises `StepFailed` where it does not hold."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from guildmark.artifact_transfer import LocalArtifact, authorization
 from guildmark.certificates import verify_ownership
 from guildmark.demo import cast
-from guildmark.demo.narrator import Bar, StepFailed
+from guildmark.demo.narrator import Bar, StepFailed, percent
 from guildmark.demo.stage import Stage, http_status
+from guildmark.demo.trust import evaluation
 from guildmark.errors import VerificationFailed
 from guildmark.licenses import terms
-from guildmark.models.evaluate import evaluate
 from guildmark.models.provenance import provenance, provenance_of
 from guildmark.models.training import train_digits
 from guildmark.transfers import whole
@@ -66,10 +66,6 @@ def epochs_of(bar: Bar) -> Callable[[dict[str, Any]], None]:
     return on_event
 
 
-def percent(ppm: int) -> str:
-    return f"{ppm / 10_000:.2f} %"
-
-
 def registration(stage: Stage) -> None:
     """Data set, training license, model: committed, revealed, and only then uploaded through validator 1."""
     tell = stage.narrator
@@ -100,7 +96,7 @@ def registration(stage: Stage) -> None:
                 name="Digit reader",
                 description="A small CNN that reads handwritten digits",
                 tags=("digits", "cnn"),
-                provenance=provenance_of(trained, [derivation]),
+                provenance=provenance_of(trained, [derivation], (stage.dataset.asset, 1)),
             )
             bar.reach(2, "model registered, bytes uploaded")
         tell.check(grant.state == "active", f"{cast.NAMES[cast.MAKER]} holds a license to train on the data set")
@@ -183,7 +179,7 @@ def failover(stage: Stage) -> None:
         version = maker.assets.add_version(
             stage.model.asset,
             second.model,
-            provenance=provenance_of(second, [derivation]),
+            provenance=provenance_of(second, [derivation], (stage.dataset_asset(), 1)),
             notes="another seed",
         )
         bar.reach(1)
@@ -198,7 +194,7 @@ def highest_view(stage: Stage) -> int:
 
 
 def download(stage: Stage) -> None:
-    """The buyer reproduces the accuracy; others get nothing."""
+    """The buyer gets every byte, checked; others get nothing."""
     tell = stage.narrator
     assert stage.model is not None
     node = stage.alive()[-1]
@@ -210,17 +206,8 @@ def download(stage: Stage) -> None:
             stage.model.asset, target / "model.keras", version=1, progress=lambda done, _: bar.reach(done)
         )
         bar.reach(stage.model.size_bytes)
-    data = buyer.assets.download(stage.dataset_asset(), target / "dataset.npz")
-    registered = buyer.assets.version(stage.model.asset, 1)["metrics_ppm"]
-    with tell.bar("loading the model in a confined child process", 1) as bar:
-        measured = evaluate(model, data)
-        bar.reach(1)
-    tell.check(
-        measured.accuracy_ppm == registered["accuracy"],
-        f"the registered accuracy is reproduced: {percent(measured.accuracy_ppm)}",
-    )
+    stage.bought = model, buyer.assets.download(stage.dataset_asset(), target / "dataset")
     refusals(stage, node)
-    tell.fact(reproduced_ppm=measured.accuracy_ppm)
 
 
 def evaluation_offer(stage: Stage) -> str:
@@ -331,6 +318,7 @@ CHAPTERS: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ("A license is sold", sale),
     ("The primary is killed", failover),
     ("The buyer downloads, others do not", download),
+    ("The accuracy is measured again", evaluation),
     ("The dead validator returns", recovery),
     ("Ownership changes hands", handover),
 )

@@ -20,6 +20,11 @@ class StepFailed(Exception):
     """Something that the story promises did not hold."""
 
 
+def percent(ppm: int) -> str:
+    """Parts per million as people read them, to the hundredth of a percent; the rest is cut off."""
+    return f"{ppm // 10_000}.{ppm % 10_000 // 100:02} %"
+
+
 class Bar:
     """One running progress bar."""
 

@@ -39,6 +39,8 @@ class Stage:
         self.dataset: RegisteredVersion | None = None
         self.model: RegisteredVersion | None = None
         self.training_grant = ""
+        self.bought: tuple[Path, Path] | None = None
+        """The buyer's copies of the model and of the data set."""
         self.killed: int | None = None
         self._clients: dict[tuple[str, int | None], Client] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="training")

@@ -130,38 +130,28 @@ def test_threads_kernels_and_batches_do_not_change_the_integers(trained: Trained
 
 
 def test_images_of_the_same_pixels_give_the_same_integers(trained: Trained, measured: Measured, tmp_path: Path) -> None:
-    """M7: PNG and JPEG files in the layout of Open Images, some larger and in color, against arrays of what another
-    decoder reads in them."""
+    """M7: PNG and JPEG files in the layout of Open Images, some larger and in color, against the arrays."""
     image = pytest.importorskip("PIL.Image")
     pixels, labels = dataset.read_arrays(trained.result.dataset, ("x_test", "y_test"))
     root = tmp_path / "set"
     (root / "images" / "more").mkdir(parents=True)
     rows = ["ImageID,Source,LabelName,Confidence,Group"]
-    decoded = []
-    for index, (pixel, label) in enumerate(zip(pixels, labels, strict=True)):
-        name = f"{index:04}"
+    for index, (pixel, label) in enumerate(zip(pixels[..., 0], labels, strict=True)):
+        place = root / "images" / "more" / f"{index:04}"
         if index % 3 == 0:
-            path, drawn = root / "images" / f"{name}.png", image.fromarray(pixel[..., 0])
-        elif index % 3 == 1:  # four times the pixels, each four times there
-            path = root / "images" / "more" / f"{name}.png"
-            drawn = image.fromarray(pixel[..., 0].repeat(2, axis=0).repeat(2, axis=1)).convert("RGB")
-        else:
-            path, drawn = root / "images" / "more" / f"{name}.jpg", image.fromarray(pixel[..., 0])
-        drawn.save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
-        with image.open(path) as read:
-            gray = np.asarray(read.convert("L"))
-        decoded.append(gray[:: gray.shape[0] // 8, :: gray.shape[1] // 8, None])
-        rows.append(f"{name},verification,/m/{label},1,{'odd' if index % 2 else 'even'}")
+            image.fromarray(pixel).save(root / "images" / f"{index:04}.png")
+        elif index % 3 == 1:
+            image.fromarray(pixel.repeat(2, axis=0).repeat(3, axis=1)).convert("RGB").save(f"{place}.png")
+        else:  # each pixel is a block of its own, which JPEG keeps as it is
+            image.fromarray(pixel.repeat(8, axis=0).repeat(8, axis=1)).save(f"{place}.jpg", quality=100)
+        rows.append(f"{index:04},verification,/m/{label},1,{'odd' if index % 2 else 'even'}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
     (root / "class-descriptions.csv").write_text("\n".join(f"/m/{n},The digit {n}" for n in range(10)))
-    dataset.write_dataset(
-        tmp_path / "d.npz",
-        {"x_test": np.stack(decoded), "y_test": labels, "group_test": np.arange(len(labels)) % 2},
-    )
-    from_files, from_arrays = (evaluate(trained.result.model, place) for place in (root, tmp_path / "d.npz"))
-    assert from_files.metrics == from_arrays.metrics
-    assert (from_files.samples, from_files.groups, from_files.left_out) == (364, 2, 0)
-    assert from_files.metrics["accuracy-gap"] != measured.result.metrics["accuracy-gap"]
+    found = evaluate(trained.result.model, root)
+    gap = found.metrics["accuracy-gap"]
+    assert found.metrics | {"accuracy-gap": 0} == measured.result.metrics | {"accuracy-gap": 0}
+    assert (found.samples, found.groups, found.left_out) == (364, 2, 0)
+    assert gap.value_ppm < measured.result.metrics["accuracy-gap"].value_ppm, "between halves, and not between digits"
 
 
 class Registered:
@@ -193,12 +183,16 @@ class Registered:
         return "cc" * 32
 
 
-def test_a_registered_model_is_measured_against_its_claim(trained: Trained, tmp_path: Path) -> None:
+def test_a_registered_model_is_measured_against_its_claim(
+    trained: Trained, measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The data set is downloaded, the model taken from a copy; equal runs give equal reports."""
     facts = {"metric": "accuracy", "claimed_ppm": trained.result.accuracy_ppm, "tolerance_ppm": 0}
     claim = facts | {"dataset": "bb" * 32, "dataset_version": 3}
     other = claim | {"dataset_version": 2, "claimed_ppm": 1}
     client = Registered(trained.result, [other, claim])
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(reevaluation, "evaluate", lambda *files, **_: asked.append(files) or measured.result)
     found = reevaluate(
         client,  # type: ignore[arg-type]  # stands for one
         "aa" * 32,
@@ -206,12 +200,17 @@ def test_a_registered_model_is_measured_against_its_claim(trained: Trained, tmp_
         directory=tmp_path,
         model_copy=trained.result.model,
     )
+    assert asked == [(trained.result.model, tmp_path / "dataset")]
+    assert client.downloaded == [tmp_path / "dataset"]
     assert (found.verdict, found.measured.value_ppm) == ("reproduced", trained.result.accuracy_ppm)
     assert (found.model.version, found.dataset.version) == (3, 3)
-    assert client.downloaded == [tmp_path / "dataset"]
     later = msgspec.structs.replace(found, evaluation=msgspec.structs.replace(found.evaluation, elapsed_ms=7))
     assert later.report() == found.report()
     assert json.loads(found.report())["report"]["verdict"] == "reproduced"
+    client.tensors_digest = "dd" * 32
+    with pytest.raises(ModelRefused) as caught:
+        reevaluate(client, "aa" * 32, "bb" * 32, directory=tmp_path)  # type: ignore[arg-type]
+    assert caught.value.code == "evaluation.tensors"
 
 
 def say(

@@ -21,8 +21,8 @@ class StepFailed(Exception):
 
 
 def percent(ppm: int) -> str:
-    """Parts per million as people read them, to the hundredth of a percent; the rest is cut off."""
-    return f"{ppm // 10_000}.{ppm % 10_000 // 100:02} %"
+    """Parts per million as people read them, to the hundredth of a percent."""
+    return f"{ppm / 10_000:.2f} %"
 
 
 class Bar:

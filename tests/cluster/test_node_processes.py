@@ -70,7 +70,7 @@ def test_sigterm_ends_a_node_cleanly_and_it_comes_back(guildmark_cluster: Any, g
     running, child = process.running(), process._child
     assert running is not None
     process.signal(signal.SIGTERM)
-    assert process.wait_ended(time.monotonic() + 10)
+    assert process.wait_ended(time.monotonic() + 30)
     assert child.wait(10) == 0, process.tail()
     guildmark_client.credits.transfer(guildmark_cluster.account(guildmark_cluster.accounts[1]), 1)
     guildmark_cluster.restart(3)

@@ -81,7 +81,8 @@ THOROUGH ?= 10
 .PHONY: thorough
 thorough: $(VENV)/.dev ## Run the tests that sample with ten times their seeds and examples (an hour)
 	THOROUGH=$(THOROUGH) $(PYTEST) -n 2 -q --timeout 3600 \
-	  tests/property tests/simulation/test_simulation_hostile.py tests/unit/test_consensus_schedules.py
+	  tests/property tests/simulation/test_simulation_hostile.py tests/simulation/test_byzantine_replicas.py \
+	  tests/unit/test_consensus_schedules.py tests/unit/test_consensus_hostile.py
 
 GOSSIP_SEEDS ?= 100
 .PHONY: gossip-campaign

@@ -1,15 +1,14 @@
-"""What holds for the whole suite."""
+"""What holds for all tests."""
 
 from __future__ import annotations
+
+import gc
 
 import pytest
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse to run where tests of one group would be spread over workers: they share networks and follow each other.
-
-    pytest-xdist keeps a group by the ending that it gives the ids of its tests, and says nothing where that fails.
-    """
-    grouped = item.get_closest_marker("xdist_group") is not None
-    if grouped and getattr(item.config.option, "loadgroup", False) and "@" not in item.nodeid:
-        pytest.fail("this pytest-xdist does not keep groups of tests with this pytest", pytrace=False)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep the thousands of tests that were collected out of every later collection of garbage: they stay to the end,
+    and looking through them again and again is a tenth of the time of tests that only compute."""
+    gc.collect()
+    gc.freeze()

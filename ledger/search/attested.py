@@ -13,7 +13,7 @@ from ledger.modules.assets.operations import Metric
 from ledger.modules.assets.records import Asset, Version
 from ledger.modules.attestations.accreditation import is_active
 from ledger.modules.attestations.operations import METRICS
-from ledger.modules.attestations.reading import organizations_interested
+from ledger.modules.attestations.reading import interest_in
 from ledger.modules.attestations.records import ACCREDITATIONS, EVALUATED, measured_parts
 from ledger.modules.organizations.records import ORGANIZATIONS
 from ledger.state.view import Readable
@@ -27,13 +27,17 @@ EVALUATED_KEY_BYTES_MAX: Final = MEASURED_BYTES + ORGANIZATION_BYTES_MAX
 _COUNTS: Final = (
     "(SELECT count(*) FROM evaluations AS e JOIN attestors AS t ON t.account = e.attestor"
     " WHERE e.measured = c.measured AND t.until_ms > :now AND (e.until_ms IS NULL OR e.until_ms > :now)"
-    " AND e.organization NOT IN (SELECT organization FROM interests AS i WHERE i.asset = c.asset)"
+    " AND e.organization NOT IN (SELECT organization FROM interests AS i WHERE i.asset = c.asset AND i.own >= {own})"
     " AND e.organization NOT IN (SELECT organization FROM departed)"
     " AND (abs(e.value_ppm - c.value_ppm) <= c.tolerance_ppm) = {within})"
 )
-REPRODUCED: Final = f"ifnull((SELECT min({_COUNTS.format(within=1)}) FROM claims AS c WHERE c.asset = a.asset), 0)"
+REPRODUCED: Final = (
+    f"ifnull((SELECT min({_COUNTS.format(within=1, own=0)}) FROM claims AS c WHERE c.asset = a.asset), 0)"
+)
 """By how many organizations the least reproduced claim of asset `a` is, at `:now`; 0 where it claims nothing."""
-CONTRADICTED: Final = f"ifnull((SELECT max({_COUNTS.format(within=0)}) FROM claims AS c WHERE c.asset = a.asset), 0)"
+CONTRADICTED: Final = (
+    f"ifnull((SELECT max({_COUNTS.format(within=0, own=1)}) FROM claims AS c WHERE c.asset = a.asset), 0)"
+)
 """By how many organizations the most contradicted one is."""
 
 
@@ -41,14 +45,17 @@ def write_claims(database: sqlite3.Connection, state: Readable, subject: bytes, 
     """Write the claims of an asset's latest version, and who has an interest in the asset; the rows from before are
     gone. What has no claims needs neither."""
     claims = [claim for claim in latest.provenance.metrics if claim.dataset is not None]
-    rows = [
+    claimed = [
         (subject, number, _measured(subject, asset.versions, claim), claim.value_ppm, claim.tolerance_ppm)
         for number, claim in enumerate(claims)
     ]
-    database.executemany("INSERT INTO claims VALUES (?, ?, ?, ?, ?)", rows)
+    database.executemany("INSERT INTO claims VALUES (?, ?, ?, ?, ?)", claimed)
     if claims:
-        names = sorted(organizations_interested(state, subject, asset))
-        database.executemany("INSERT INTO interests VALUES (?, ?)", [(subject, name) for name in names])
+        concerned = interest_in(state, subject, asset, asset.versions)
+        interests = [
+            (subject, name, own) for own, names in enumerate((concerned.named, concerned.own)) for name in names
+        ]
+        database.executemany("INSERT INTO interests VALUES (?, ?, ?)", sorted(interests))
 
 
 def _measured(asset: bytes, version: int, claim: Metric) -> bytes:

@@ -92,7 +92,7 @@ STATEMENTS: Final = (
         value_ppm INTEGER NOT NULL, tolerance_ppm INTEGER NOT NULL, PRIMARY KEY (asset, number)
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE interests (
-        asset BLOB NOT NULL, organization TEXT NOT NULL, PRIMARY KEY (asset, organization)
+        asset BLOB NOT NULL, organization TEXT NOT NULL, own INTEGER NOT NULL, PRIMARY KEY (asset, organization)
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE evaluations (
         measured BLOB NOT NULL, organization TEXT NOT NULL, attestor BLOB NOT NULL,
@@ -126,5 +126,6 @@ be sold in the market; `standing` what of that can be, as far as it has been put
 `claims` holds the claims that name a data set, of the latest version alone; what `measured` names is the version, the
 metric and the data set, as the key of an `evaluated/` record does. How often a claim is reproduced follows at the time
 of a search, from the evaluations of organizations that have no interest in the asset and have not left, by `attestors`
-whose accreditation holds until `until_ms`.
+whose accreditation holds until `until_ms`. What those of `interests` say counts against a claim where `own` is 0: they
+were made creators or manager.
 """

@@ -115,7 +115,11 @@ def subject(draw: Draw, attestor: bytes) -> tuple[bytes, int]:
     if draw.rarely(2):
         return UNKNOWN, 1
     organization = state.accounts[attestor]["organization"]
-    foreign = [key for key in state.assets if organization not in interested(state, key) or draw.rarely(4)]
+    foreign = [
+        key
+        for key, asset in state.assets.items()
+        if draw.rarely(4) or organization not in interested(state, key, len(asset["versions"]))
+    ]
     claiming = [key for key in foreign if any(version["claims"] for version in state.assets[key]["versions"])]
     asset = draw.some(claiming if claiming and draw.rarely(80) else foreign)
     versions = state.assets[asset]["versions"]

@@ -145,16 +145,24 @@ def known_version(state: Any, asset: bytes, number: int) -> Any:
     return versions[number - 1]
 
 
-def interested(state: Any, asset: bytes) -> set[str]:
-    """The organizations of owners, creators, manager and registrant."""
+def interested(state: Any, asset: bytes, number: int) -> set[str]:
+    """The organizations of owners, of who registered it, and of who made the version for the owners."""
     record = state.assets[asset]
-    accounts = {*record["shares"], *record["creators"], record["manager"]}
+    made = record["versions"][number - 1]["maker"]
+    accounts = {*record["shares"], *([made[0]] if made else [])}
     return {organization_of(state, one) for one in accounts} | {record["organization"]}
+
+
+def named(state: Any, asset: bytes, number: int) -> set[str]:
+    """Those who were made creators or manager, and have no other interest."""
+    record = state.assets[asset]
+    accounts = {*record["creators"], record["manager"]}
+    return {organization_of(state, one) for one in accounts} - interested(state, asset, number)
 
 
 def check_subject(call: Call, asset: bytes, version: int) -> None:
     known_version(call.state, asset, version)
-    need(call.organization not in interested(call.state, asset), "attestations.interested")
+    need(call.organization not in interested(call.state, asset, version), "attestations.interested")
 
 
 def check_text(cid: str | None) -> None:
@@ -249,17 +257,17 @@ def asset_of(statement: dict[str, Any]) -> bytes:
 # --- what counts
 
 
-def counting(state: Any, kind: str, about: tuple[Any, ...], apart: set[str] | None = None) -> list[Any]:
-    """What organizations without an interest, or beside those `apart`, have said last about one thing, where it
-    holds."""
+def counting(state: Any, kind: str, about: tuple[Any, ...], apart: set[str] | None = None) -> list[tuple[bool, Any]]:
+    """What organizations without an interest, or beside those `apart`, have said last about one thing, where it holds:
+    (whether also what is good counts of it, what was said)."""
     latest: dict[str, bytes] = {}
     for key, row in state.statements.items():
         if (row["kind"], row["about"]) == (kind, about):
             latest[row["organization"]] = key
-    concerned = interested(state, about[0]) if apart is None else apart
-    return [
-        state.statements[key]["said"] for name, key in latest.items() if name not in concerned and holds(state, key)
-    ]
+    concerned = interested(state, *about[:2]) if apart is None else apart
+    partial = named(state, *about[:2]) if apart is None else set()
+    heard = {name: key for name, key in latest.items() if name not in concerned and holds(state, key)}
+    return [(name not in partial, state.statements[key]["said"]) for name, key in heard.items()]
 
 
 def holds(state: Any, key: bytes) -> bool:
@@ -278,8 +286,8 @@ def standing_of(state: Any, asset: bytes, number: int) -> list[tuple[int, int]]:
     found = []
     for name, value, tolerance, dataset, version in claims:
         said = counting(state, "evaluation", (asset, number, name, dataset, version)) if dataset is not None else []
-        near = sum(value - tolerance <= one <= value + tolerance for one in said)
-        found.append((near, len(said) - near))
+        near = [impartial for impartial, one in said if value - tolerance <= one <= value + tolerance]
+        found.append((sum(near), len(said) - len(near)))
     return found
 
 
@@ -341,7 +349,7 @@ def weigh_evaluation(call: Call, key: bytes) -> None:
     for other, one in state.statements.items():
         if (one["kind"], one["about"]) == ("evaluation", row["about"]):
             latest[one["organization"]] = other
-    names = sorted(set(latest) - {row["organization"]} - interested(state, asset))
+    names = sorted(set(latest) - {row["organization"]} - interested(state, asset, number))
     for other in [latest[name] for name in names if holds(state, latest[name])][:4]:
         one = state.statements[other]
         agree = S if abs(one["said"] - row["said"]) <= 2 * max(tolerance for _, tolerance in mine) else 0

@@ -374,7 +374,7 @@ def confirmed(state: Any, bounty: Any, row: Any) -> int:
     apart = {organization_of(state, one) for one in involved} | {asset["organization"]}
     about = (row["asset"], row["version"], metric, dataset, dataset_version)
     said = attestations.counting(state, "evaluation", about, apart)
-    return sum(one <= bound if metric in LESS_IS_BETTER else one >= bound for one in said)
+    return sum(one <= bound if metric in LESS_IS_BETTER else one >= bound for _, one in said)
 
 
 OPERATIONS = {

@@ -277,12 +277,30 @@ def test_nobody_evaluates_what_its_organization_has_an_interest_in() -> None:
     world.transfer("alice", Thing("share", world.model, 1), "bob")
     assert world.standing() == (0, 0), "what was said before counts no more"
     world.refused("attestations.interested", "bob", world.evaluation())
-    world.do("alice", SetManager(world.model, world.accounts["carol"]))
-    world.refused("attestations.interested", "carol", world.evaluation())
-    # Creators have an interest for ever: they earn by resales.
-    made = world.register("dave", "made", "model", creators=((world.accounts["erin"], 10_000),))
-    world.transfer("dave", made, "frank")
-    world.refused("attestations.interested", "erin", world.evaluation(asset=made))
+
+
+def test_naming_a_critic_creator_or_manager_does_not_silence_it() -> None:
+    """Nobody asks those who are named. What they say for the asset does not count, what they say against it does."""
+    world = Bench()
+    world.accredit("carol", "erin", "frank")
+    creators = tuple((world.accounts[name], 2_500) for name in ("alice", "carol", "erin", "frank"))
+    claim = Metric("accuracy", CLAIMED_PPM, TOLERANCE_PPM, world.dataset, 1)
+    model = world.register("alice", "m", "model", creators=creators, provenance=Provenance(metrics=(claim,)))
+    world.model = model
+    assert world.evaluate("carol")
+    world.audit("carol", "passed")
+    assert (world.standing(), verdicts(world.view, model, 1, at_ms=world.now_ms)) == ((0, 0), {})
+    assert confirming(world.view, model, 1, "accuracy", world.dataset, 1, 0, at_ms=world.now_ms) == 0
+    world.evaluate("erin", 0)
+    world.audit("erin", "failed")
+    assert (world.standing(), verdicts(world.view, model, 1, at_ms=world.now_ms)) == ((0, 1), {"failed": 1})
+    world.accredit("bob")
+    contradiction = world.evaluate("bob", 0)
+    assert world.standing() == (0, 2)
+    world.do("alice", SetManager(model, world.accounts["bob"]))
+    assert world.standing() == (0, 2)
+    world.evaluate("bob", supersedes=contradiction)
+    assert world.standing() == (0, 1)
 
 
 def test_what_is_measured_and_on_what_is_registered_and_not_taken_down() -> None:

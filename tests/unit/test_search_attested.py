@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from ledger.errors import OperationError
-from ledger.modules.assets.operations import Metric, Provenance
+from ledger.modules.assets.operations import Metric, Provenance, SetManager
 from ledger.modules.attestations import operations as attestations
 from ledger.modules.attestations.records import EVALUATION_HEADS, measured_parts
 from ledger.modules.governance.operations import EndAccreditation, ReinstateAccreditation, SuspendAccreditation
@@ -104,6 +104,7 @@ def act(world: Bench, random: Random) -> None:
         lambda: world.accredit(who, until_ms=world.now_ms + random.choice((1_000, DAY_MS))),
         lambda: world.advance(random.choice((1, 600, DAY_MS))),
         lambda: world.transfer("alice", Thing("share", world.model, 1), who),
+        lambda: world.do("alice", SetManager(world.model, account)),
         lambda: depart(world, f"org-{who}"),
     ]
     with contextlib.suppress(OperationError):

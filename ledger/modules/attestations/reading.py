@@ -3,6 +3,9 @@
 A statement counts while it is its organization's newest about the same thing, has neither expired nor been refuted, and
 its attestor's accreditation holds; and only if the organization has no interest in the asset. Where the newest does not
 count, nothing of its organization does: no older one takes its place.
+
+Others can make somebody a creator or the manager of an asset without being asked. Such a one's word for the asset does
+not count, and its word against it does: else an owner could keep whoever it likes from speaking.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ledger.modules.assets.operations import Metric
 from ledger.modules.assets.reads import ownership
-from ledger.modules.assets.records import ASSETS, VERSIONS, Asset, version_part
+from ledger.modules.assets.records import ASSETS, CONTRIBUTORS, VERSIONS, Asset, version_part
 from ledger.modules.attestations.accreditation import is_active
 from ledger.modules.attestations.operations import LESS_IS_BETTER, METRICS, Evaluate, MetricName, Review, Verdict
 from ledger.modules.attestations.records import (
@@ -33,8 +36,6 @@ from ledger.modules.attestations.records import (
 from ledger.modules.organizations.accounts import membership, organization_of
 from ledger.state.view import Readable
 
-NOBODY: Final[frozenset[str]] = frozenset()
-
 
 class ClaimStanding(NamedTuple):
     """What an owner claims of a version, and what others have found."""
@@ -51,18 +52,37 @@ class ClaimStanding(NamedTuple):
     """Organizations whose statement is not."""
 
 
-def interested(view: Readable, asset: bytes) -> frozenset[str]:
-    """Return the organizations that have an interest in an existing asset: of its owners, however small their shares,
-    of its creators, who earn by resales, of its manager, and of who registered it. Nobody there attests it."""
+class Interest(NamedTuple):
+    """Organizations that have something of an asset."""
+
+    own: frozenset[str]
+    """Of its owners, however small their shares, of who registered it, and of who contributed the version: they have
+    agreed to that. They state nothing about it."""
+    named: frozenset[str]
+    """Of its creators and its manager, and not above. They may state what they like, and only what speaks against the
+    asset counts."""
+
+
+NOBODY: Final = Interest(frozenset(), frozenset())
+
+
+def interest(view: Readable, asset: bytes, version: int) -> Interest:
+    """Return who has an interest in an existing version."""
     record = ASSETS.get(view, asset)
     assert record is not None
-    return organizations_interested(view, asset, record)
+    return interest_in(view, asset, record, version)
 
 
-def organizations_interested(view: Readable, asset: bytes, record: Asset) -> frozenset[str]:
+def interest_in(view: Readable, asset: bytes, record: Asset, version: int) -> Interest:
     """Return the same where the asset's record is at hand."""
-    accounts = {share.account for share in (*ownership(view, asset).shares, *record.creators)} | {record.manager}
-    return frozenset({organization_of(view, account) for account in accounts} | {record.organization})
+    made = CONTRIBUTORS.get(view, asset, version_part(version))
+    accounts = {share.account for share in ownership(view, asset).shares}
+    own = {record.organization} | {organization_of(view, account) for account in accounts}
+    if made is not None:
+        own.add(organization_of(view, made.account))
+    others = {share.account for share in record.creators} | {record.manager}
+    named = {organization_of(view, account) for account in others - accounts}
+    return Interest(frozenset(own), frozenset(named - own))
 
 
 def reproduces(claim: Metric, value_ppm: int) -> bool:
@@ -83,17 +103,17 @@ def claims_of(view: Readable, asset: bytes, version: int, *, at_ms: int) -> tupl
     record = VERSIONS.get(view, asset, version_part(version))
     assert record is not None
     claims = record.provenance.metrics
-    concerned = interested(view, asset) if any(claim.dataset is not None for claim in claims) else NOBODY
+    concerned = interest(view, asset, version) if any(claim.dataset is not None for claim in claims) else NOBODY
     standings = []
     for claim in claims:
         reproduced = contradicted = 0
         if claim.dataset is not None and claim.dataset_version is not None and claim.name in METRICS:
             subject = (asset, version, claim.name, claim.dataset, claim.dataset_version)
-            for _, said in counting_evaluations(view, subject, concerned, at_ms):
-                if reproduces(claim, said.value_ppm):
-                    reproduced += 1
-                else:
+            for name, said in counting_evaluations(view, subject, concerned, at_ms):
+                if not reproduces(claim, said.value_ppm):
                     contradicted += 1
+                elif name not in concerned.named:
+                    reproduced += 1
         standings.append(
             ClaimStanding(
                 claim.name,
@@ -122,20 +142,23 @@ def confirming(
 ) -> int:
     """Return how many organizations state that an existing asset's version reaches `at_least_ppm` on a data set; at
     most that, where less is better. Those in `concerned` do not count, without it those that have an interest."""
-    concerned = interested(view, asset) if concerned is None else concerned
+    apart = interest(view, asset, version) if concerned is None else Interest(concerned, frozenset())
     subject = (asset, version, metric, dataset, dataset_version)
-    found = counting_evaluations(view, subject, concerned, at_ms)
-    return sum(1 for _, said in found if reaches(metric, said.value_ppm, at_least_ppm))
+    found = counting_evaluations(view, subject, apart, at_ms)
+    return sum(1 for name, said in found if name not in apart.named and reaches(metric, said.value_ppm, at_least_ppm))
 
 
 def verdicts(view: Readable, asset: bytes, version: int, *, at_ms: int) -> Mapping[Verdict, int]:
     """Return how many organizations' audits of an existing asset's version came to each verdict."""
-    concerned = interested(view, asset)
-    counts: Counter[Verdict] = Counter()
+    concerned = interest(view, asset, version)
+    counted: Counter[Verdict] = Counter()
     for key, said in AUDITED.items(view, asset, version_part(version)):
-        if _counts(view, key, said, "audit", concerned, at_ms):
-            counts[said.verdict] += 1
-    return counts
+        name = key.decode("ascii")
+        if _holds(view, name, said, "audit", concerned, at_ms) and (
+            name not in concerned.named or said.verdict == "failed"
+        ):
+            counted[said.verdict] += 1
+    return counted
 
 
 def reproductions(claims: tuple[ClaimStanding, ...]) -> tuple[int, int]:
@@ -148,7 +171,8 @@ def reproductions(claims: tuple[ClaimStanding, ...]) -> tuple[int, int]:
 
 
 def counts(view: Readable, identifier: bytes, statement: Statement, *, at_ms: int) -> bool:
-    """Tell whether a statement counts at block time `at_ms`."""
+    """Tell whether a statement counts at block time `at_ms`; what speaks for an asset whose creator or manager has said
+    so counts for nothing all the same."""
     said = statement.said
     if isinstance(said, Review):
         return statement.refuted_by is None and latest_of(view, statement) == identifier
@@ -161,7 +185,8 @@ def counts(view: Readable, identifier: bytes, statement: Statement, *, at_ms: in
         role, latest = "audit", AUDITED.get(view, *subject_parts(said), organization)
     if latest is None or latest.statement != identifier:
         return False
-    return _counts(view, organization, latest, role, interested(view, statement.asset), at_ms)
+    concerned = interest(view, statement.asset, statement.version)
+    return _holds(view, statement.organization, latest, role, concerned, at_ms)
 
 
 def latest_of(view: Readable, statement: Statement) -> bytes:
@@ -179,26 +204,26 @@ def latest_of(view: Readable, statement: Statement) -> bytes:
 
 
 def counting_evaluations(
-    view: Readable, subject: tuple[bytes, int, MetricName, bytes, int], concerned: frozenset[str], at_ms: int
-) -> Iterator[tuple[bytes, Evaluated]]:
+    view: Readable, subject: tuple[bytes, int, MetricName, bytes, int], concerned: Interest, at_ms: int
+) -> Iterator[tuple[str, Evaluated]]:
     for key, said in EVALUATED.items(view, *measured_parts(*subject)):
-        if _counts(view, key, said, "evaluate", concerned, at_ms):
-            yield key, said
+        name = key.decode("ascii")
+        if _holds(view, name, said, "evaluate", concerned, at_ms):
+            yield name, said
 
 
-def _counts(
+def _holds(
     view: Readable,
-    organization: bytes,
+    organization: str,
     said: Evaluated | Audited,
     role: AttestorRole,
-    concerned: frozenset[str],
+    concerned: Interest,
     at_ms: int,
 ) -> bool:
-    """Tell whether what an organization said last counts now."""
-    name = organization.decode("ascii")
-    if name in concerned or (said.until_ms is not None and at_ms >= said.until_ms):
+    """Tell whether what an organization said last is worth anything now."""
+    if organization in concerned.own or (said.until_ms is not None and at_ms >= said.until_ms):
         return False
     record = ACCREDITATIONS.get(view, said.attestor)
     if record is None or role not in record.roles or not is_active(record, at_ms):
         return False
-    return membership(view, name) != "removed"
+    return membership(view, organization) != "removed"

@@ -13,7 +13,7 @@ from ledger.modules.assets.records import Version, version_part
 from ledger.modules.assets.takedowns import require_up
 from ledger.modules.attestations import accreditation, events, weighing
 from ledger.modules.attestations.operations import Answer, Audit, Evaluate, Review, statement_id
-from ledger.modules.attestations.reading import organizations_interested
+from ledger.modules.attestations.reading import interest_in
 from ledger.modules.attestations.records import (
     ANSWERS,
     AUDIT_HEADS,
@@ -247,7 +247,7 @@ def _require_subject(context: Context, organization: str, asset: bytes, number: 
     of."""
     record = require_asset(context.view, asset)
     version = require_version(context.view, asset, number)
-    if organization in organizations_interested(context.view, asset, record):
+    if organization in interest_in(context.view, asset, record, number).own:
         raise OperationError("attestations.interested", f"{organization} has an interest in the asset")
     return version
 

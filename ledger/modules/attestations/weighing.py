@@ -13,7 +13,7 @@ from ledger.modules.assets.operations import Metric
 from ledger.modules.assets.reads import require_asset, require_version
 from ledger.modules.assets.records import Share
 from ledger.modules.attestations.operations import Audit, Evaluate, Review, Verdict
-from ledger.modules.attestations.reading import counting_evaluations, interested, reproduces
+from ledger.modules.attestations.reading import counting_evaluations, interest, reproduces
 from ledger.modules.attestations.records import AUDITED, EVALUATED, STATEMENTS, Statement, subject_parts
 from ledger.modules.fields import BPS
 from ledger.modules.licenses.paid import paid_units
@@ -48,10 +48,10 @@ def evaluated(context: Context, identifier: bytes, statement: Statement, said: E
     near = sum(reproduces(claim, said.value_ppm) for claim in claims)
     _state(context, "evaluation", identifier, statement, S * near // len(claims))
     tolerance = max(claim.tolerance_ppm for claim in claims)
-    concerned = interested(context.view, said.asset)
+    concerned = interest(context.view, said.asset, said.version)
     measured = (said.asset, said.version, said.metric, said.dataset, said.dataset_version)
     others = counting_evaluations(context.view, measured, concerned, context.block_time_ms)
-    for _, other in list(islice((row for row in others if row[0] != own), AGREEMENTS_MAX)):
+    for _, other in list(islice((row for row in others if row[0] != statement.organization), AGREEMENTS_MAX)):
         record = STATEMENTS.get(context.view, other.statement)
         assert record is not None  # what counts was stated
         # Either may be off by the tolerance.

@@ -18,10 +18,11 @@ from ledger.errors import LedgerError, StorageError
 from ledger.rewriting import rewrite_store
 from ledger.snapshot.store_building import switch_stores
 from node import memory
-from node.assembly import Node, NodeFiles
+from node.assembly import Node
 from node.configuration import Configuration, P2p
 from node.disk_space import POLL_PERIOD_S, RETRY_DELAY_MAX_S, DiskSpace, is_full
 from node.failures import DirectoryUnusable, LedgerDamaged, NodeFailure
+from node.node_files import NodeFiles
 from node.offline import set_aside
 from node.snapshot_exchange import SnapshotInstalled
 

@@ -20,10 +20,10 @@ import uvloop
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis, LedgerError
 from node import configuration, keys, logs, seeds
-from node.assembly import NodeFiles
 from node.data_directory import DataDirectory
 from node.failures import ConfigurationError, ExitCode, NodeFailure
 from node.lives import Lives
+from node.node_files import NodeFiles
 from node.parents import end_with_parent
 from primitives.quorum import weak_quorum
 

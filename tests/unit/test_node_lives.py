@@ -14,13 +14,13 @@ import node.lives
 from ledger.errors import LedgerError, StorageError
 from ledger.state.store import LevelStore
 from node import disk_space
-from node.assembly import NodeFiles
 from node.configuration import Configuration, Storage
 from node.data_directory import DataDirectory
 from node.disk_space import ROOM_BYTES_MIN, DiskSpace, is_full
 from node.failures import DirectoryUnusable, ExitCode, LedgerDamaged
 from node.journal import JournalFailed, JournalFull
 from node.lives import RESYNCS_MAX, Lives
+from node.node_files import NodeFiles
 
 FULL = StorageError("storage.full", "No space left on device")
 DAMAGED = StorageError("storage.damaged", "a record does not match its hash")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -73,10 +73,17 @@ class AssetBlocks:
         with self._lock:
             return set(self._cids)
 
+    def add(self, brought: Set[str]) -> None:
+        """Count stored blocks as brought for this asset. Raises `ChunkStoreFailure`."""
+        self._replace(lambda own: own | brought)
+
     def drop(self, dropped: Set[str]) -> None:
         """Count blocks as brought for this asset no more; they stay stored. Raises `ChunkStoreFailure`."""
+        self._replace(lambda own: own - dropped)
+
+    def _replace(self, change: Callable[[set[str]], set[str]]) -> None:
         with self._lock:
-            left = self._cids - dropped
+            left = change(self._cids)
             temporary = self._path.with_name(f".{self._path.name}.new")
             try:
                 with temporary.open("wb") as file:
@@ -132,6 +139,23 @@ class Claims:
             return sorted(path.name for path in self._directory.iterdir() if not path.name.startswith("."))
         except OSError as error:
             raise ChunkStoreFailure(f"cannot list {self._directory}: {error}") from error
+
+    def adopt(self, asset: str, source: str) -> None:
+        """Count what was brought for `source` as brought for `asset`, and forget the list of `source`. After a crash in
+        between it is done again. Raises ChunkStoreFailure."""
+        if not (self._directory / source).exists():
+            return
+        self.of(asset).add(self.of(source).cids())
+        self.forget(source)
+
+    def forget(self, asset: str) -> None:
+        """Forget a list; the blocks stay stored. Raises ChunkStoreFailure."""
+        self.of(asset).drop(self.of(asset).cids())
+        try:
+            (self._directory / asset).unlink(missing_ok=True)
+            _sync_directory(self._directory)
+        except OSError as error:
+            raise ChunkStoreFailure(f"cannot forget {self._directory / asset}: {error}") from error
 
     def discard(self, cid: str) -> bool:
         """Delete a block that no asset's list names; tell whether it was there. Raises as `ChunkStore.delete`."""

@@ -42,6 +42,20 @@ def erase_blocks(claims: Claims, asset: str, down: Sequence[Sized], kept: Sequen
     return sum(claims.discard(cid) for cid in sorted(gone - others))
 
 
+def erase_all(claims: Claims, asset: str) -> int:
+    """Delete all that was brought for `asset` and for nothing else, and forget its list; return how many blocks were
+    deleted.
+
+    Raises:
+        ChunkStoreFailure: as `erase_blocks`.
+    """
+    gone = claims.of(asset).cids()
+    claims.forget(asset)
+    for other in claims.assets():
+        gone -= claims.of(other).cids()
+    return sum(claims.discard(cid) for cid in sorted(gone))
+
+
 def held_blocks(versions: Sequence[Sized], store: BlockStore) -> set[str]:
     """The blocks that are held of some versions. One whose manifest is refused has none."""
     found: set[str] = set()

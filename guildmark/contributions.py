@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
-from guildmark.artifact_transfer import LocalArtifact
+from guildmark.artifact_transfer import LocalArtifact, Progress
 from guildmark.assets import Committed, asset_bytes, model_digest, opened, reveal
 from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
@@ -65,8 +65,10 @@ class AsyncContributions:
         lifetime_ms: int = CONTRIBUTION_LIFETIME_MS,
         tensors_digest: bytes | None = None,
         committed: Committed | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Commit to an artifact, reveal it as a version that is proposed to `asset`; return the contribution.
+        """Commit to an artifact, reveal it as a version that is proposed to `asset`, and upload its bytes for those who
+        decide; return the contribution.
 
         `grant` gives the right to derive, unless the client's account owns a share. `parent_version` is the latest one
         when nothing else is said.
@@ -93,6 +95,7 @@ class AsyncContributions:
             )
             await self._client.wait_until(ready.ready_at_ms)
             outcome = await reveal(self._client, operation, "assets.commitment_too_young")
+            await self._client.artifacts.upload(artifact, progress)
         identifier = contribution_id(bytes.fromhex(outcome.id), operation.asset, ready.cid)
         return await self.get(identifier, at_least=outcome.height)
 
@@ -106,6 +109,25 @@ class AsyncContributions:
         return await self.get(contribution, at_least=outcome.height)
 
     # Deciding
+
+    async def download(
+        self,
+        contribution: str | bytes,
+        destination: Path | str,
+        *,
+        progress: Progress | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Fetch what a contribution proposes, as its contributor, as an owner or the manager of the asset, or as an
+        accredited evaluator.
+
+        Raises:
+            Denied: `artifact.proposed`. Others as `artifacts.download`.
+        """
+        shown = await self.get(contribution)
+        return await self._client.artifacts.download(
+            shown["cid"], shown["size_bytes"], destination, progress=progress, overwrite=overwrite
+        )
 
     async def acceptance(
         self, contribution: str | bytes, *, share_bps: int | None = None, giver: AnyAccount | None = None

@@ -262,6 +262,7 @@ class Contributions(_Facade[AsyncContributions]):
     propose = blocking(AsyncContributions.propose)
     withdraw = blocking(AsyncContributions.withdraw)
     comment = blocking(AsyncContributions.comment)
+    download = blocking(AsyncContributions.download)
     acceptance = blocking(AsyncContributions.acceptance)
     accept_for_all = blocking(AsyncContributions.accept_for_all)
     accept = blocking(AsyncContributions.accept)

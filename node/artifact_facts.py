@@ -40,7 +40,7 @@ class Takedown(msgspec.Struct, frozen=True):
 
 
 class VersionFacts(msgspec.Struct, frozen=True):
-    """A registered version, as far as its bytes go."""
+    """A registered version, or what a contribution proposes (version 0), as far as its bytes go."""
 
     asset: str
     version: int
@@ -49,6 +49,19 @@ class VersionFacts(msgspec.Struct, frozen=True):
     holders: tuple[Holder, ...]
     held_quorum: int
     taken_down: Takedown | None = None
+    contribution: str | None = None
+    """That proposes it; of a version that has brought it."""
+
+    @property
+    def space(self) -> str:
+        """For what its blocks are brought: the asset, or while it is proposed the contribution. Whoever proposes a
+        directory that names blocks of the asset must not read these."""
+        return self.contribution if self.version == 0 and self.contribution is not None else self.asset
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Names it among all."""
+        return self.space, self.version
 
     def held_by(self, node_id: str) -> bool:
         """Whether the node's statement is in the ledger."""
@@ -60,19 +73,37 @@ class _Claim(msgspec.Struct, frozen=True):
     version: int
 
 
+class _Proposed(msgspec.Struct, frozen=True):
+    contribution: str
+    asset: str
+    cid: str
+    size_bytes: int
+
+    def facts(self) -> VersionFacts:
+        """What is proposed is held by whoever can, and stated by nobody."""
+        return VersionFacts(self.asset, 0, self.cid, self.size_bytes, (), 1, None, self.contribution)
+
+
 class _Summary(msgspec.Struct, frozen=True):
     asset: str
 
 
 async def version_of(queries: Queries, root: str) -> VersionFacts | None:
-    """The first version that has the artifact `root`; None when no version registers it."""
+    """The first version that has the artifact `root`, or what an open contribution proposes; None when there is
+    neither."""
     try:
         claim = _read((await queries.query("assets.by_artifact", {"cid": root})).result, _Claim)
         return await version(queries, claim.asset, claim.version)
     except LedgerError as error:
+        if error.code != "query.not_found":
+            raise
+    try:
+        answer = await queries.query("contributions.by_artifact", {"cid": root})
+    except LedgerError as error:
         if error.code == "query.not_found":
             return None
         raise
+    return _read(answer.result, _Proposed).facts()
 
 
 async def version(queries: Queries, asset: str, number: int) -> VersionFacts:
@@ -97,6 +128,33 @@ async def all_versions(queries: Queries) -> AsyncIterator[VersionFacts]:
         if len(page) < PAGE:
             return
         last = page[-1].asset
+
+
+async def all_proposed(queries: Queries) -> AsyncIterator[VersionFacts]:
+    """What every open contribution proposes, a page at a time."""
+    last = ""
+    while True:
+        arguments: dict[str, str | int] = {"limit": PAGE, **({"after": last} if last else {})}
+        page = _read((await queries.query("contributions.list", arguments)).result, list[_Proposed])
+        for proposed in page:
+            yield proposed.facts()
+        if len(page) < PAGE:
+            return
+        last = page[-1].contribution
+
+
+async def is_known(queries: Queries, space: str) -> bool:
+    """Whether blocks may be kept for this: an asset, or a contribution that is open, or whose version takes them
+    over."""
+    for name, argument in (("assets.get", "asset"), ("contributions.get", "contribution")):
+        try:
+            await queries.query(name, {argument: space})
+        except LedgerError as error:
+            if error.code != "query.not_found":
+                raise
+            continue
+        return True
+    return False
 
 
 async def versions_of(queries: Queries, asset: str) -> list[VersionFacts]:

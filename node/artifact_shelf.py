@@ -13,7 +13,7 @@ from typing import Final
 
 from artifacts.chunk_store import ChunkStore
 from artifacts.claims import AssetBlocks, Claims
-from artifacts.erasing import erase_blocks
+from artifacts.erasing import erase_all, erase_blocks
 from artifacts.errors import ArtifactTakenDown, ChunkDamaged, ChunkMissing
 from artifacts.holdings import Holding
 from node import artifact_facts
@@ -78,7 +78,9 @@ class ArtifactShelf:
             raise UnknownArtifact(f"no executed block registers {root}")
         if facts.taken_down is not None:
             raise ArtifactTakenDown(root)
-        blocks = await asyncio.to_thread(self._claims.of, facts.asset)
+        if facts.version and facts.contribution is not None:
+            await asyncio.to_thread(self._claims.adopt, facts.asset, facts.contribution)
+        blocks = await asyncio.to_thread(self._claims.of, facts.space)
         holding = await asyncio.to_thread(Holding, root, facts.size_bytes, blocks)
         opened = self._open[root] = OpenArtifact(facts, blocks, holding)
         while len(self._open) > ARTIFACTS_OPEN_MAX:
@@ -161,13 +163,24 @@ class ArtifactShelf:
         """
         return await asyncio.to_thread(erase_blocks, self._claims, asset, down, kept)
 
+    async def erase_all(self, space: str) -> int:
+        """Delete what was brought for a contribution that came to nothing; return how many blocks were deleted. Raises
+        ArtifactError."""
+        return await asyncio.to_thread(erase_all, self._claims, space)
+
+    async def spaces(self) -> list[str]:
+        """For what there are blocks: assets and contributions (hex). Raises ArtifactError."""
+        return await asyncio.to_thread(self._claims.assets)
+
     async def status(self, root: str) -> ArtifactStatus:
         """Tell what is held here, and which validators' statements the ledger has."""
         try:
             opened = await self.open(root)
         except ArtifactTakenDown:
             return await self._status_down(root)
-        facts = await artifact_facts.version(self._queries, opened.facts.asset, opened.facts.version)
+        facts = opened.facts
+        if facts.version:
+            facts = await artifact_facts.version(self._queries, facts.asset, facts.version)
         return ArtifactStatus(
             root=root,
             size_bytes=facts.size_bytes,

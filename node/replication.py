@@ -61,7 +61,7 @@ REPORT_PERIOD_S: Final = 5.0
 log: Final = structlog.get_logger("node.replication")
 
 Key = tuple[str, int]
-"""(asset in hex, version)"""
+"""(asset in hex, version), or (contribution in hex, 0)"""
 
 
 class Reporter(Protocol):
@@ -104,6 +104,8 @@ class Replication:
         self._slots = asyncio.Semaphore(ARTIFACTS_AT_ONCE_MAX)
         self._pending: OrderedDict[Key, str] = OrderedDict()
         """Version -> root, of all that is not yet held and stated."""
+        self._proposed: set[str] = set()
+        """Roots of those pending that contributions propose."""
         self._working: set[Key] = set()
         self._again: set[Key] = set()
         """Pending versions to be looked at once more when they are done."""
@@ -143,14 +145,36 @@ class Replication:
     def on_versions(self, records: Iterable[ArtifactRecord]) -> None:
         """A block registered these versions, or took their artifacts down, or restored them."""
         for record in records:
-            if record.taken_down:
+            if record.contribution is not None and record.taken_down:
+                self._end_proposed(record.contribution.hex(), record.cid)
+            elif record.taken_down:
                 self._take_down(record)
             else:
                 self._shelf.restore(record.cid)
                 key = (record.asset.hex(), record.version)
+                if record.contribution is not None:
+                    key = (record.contribution.hex(), 0)
+                elif record.cid in self._proposed and (fetch := self._fetches.get(record.cid)) is not None:
+                    fetch.end()  # what is brought now is brought for the asset
                 if key in self._pending:
                     self._again.add(key)  # what was done before a takedown may just be ending
                 self._add(key, record.cid)
+
+    def _end_proposed(self, contribution: str, root: str) -> None:
+        """A contribution came to nothing: its bytes go at once, and whoever brings them again brings all of them."""
+        self._shelf.forget(root)
+        self._serving.news.finished(root)
+        if (fetch := self._fetches.get(root)) is not None:
+            fetch.end()
+        self._spawn(self._erase(contribution))
+
+    async def _erase(self, space: str) -> None:
+        try:
+            blocks = await self._shelf.erase_all(space)
+        except ArtifactError as error:
+            log.error("what was proposed cannot be deleted", contribution=space, code=error.code, reason=error.message)
+            return  # the next start tries it again
+        log.info("blocks of what was proposed are deleted", contribution=space, blocks=blocks)
 
     def _take_down(self, record: ArtifactRecord) -> None:
         self._shelf.take_down(record.cid)
@@ -178,7 +202,7 @@ class Replication:
 
     def on_damaged(self, facts: VersionFacts) -> None:
         """A block that was held is not any more: fetch it again."""
-        key = (facts.asset, facts.version)
+        key = facts.key
         if key in self._pending:
             self._again.add(key)  # what is done now may have counted it
         self._add(key, facts.cid)
@@ -217,6 +241,8 @@ class Replication:
             self._scan_again = True
             return
         self._pending[key] = root
+        if not key[1]:
+            self._proposed.add(root)
         self._wake.set()
 
     # --- holding
@@ -242,7 +268,22 @@ class Replication:
                 continue
             if self._reporter is not None and facts.held_by(self._node_id) and await self._is_complete(facts):
                 continue
-            self._add((facts.asset, facts.version), facts.cid)
+            self._add(facts.key, facts.cid)
+        async for facts in artifact_facts.all_proposed(self._queries):
+            if not await self._is_complete(facts):
+                self._add(facts.key, facts.cid)
+        await self._erase_strays()
+
+    async def _erase_strays(self) -> None:
+        """Delete what was brought for contributions that ended while this node was away."""
+        try:
+            spaces = await self._shelf.spaces()
+        except ArtifactError as error:
+            log.error("the chunk store cannot be listed", code=error.code, reason=error.message)
+            return
+        for space in spaces:
+            if not await artifact_facts.is_known(self._queries, space):
+                await self._erase(space)
 
     async def _is_complete(self, facts: VersionFacts) -> bool:
         try:
@@ -275,7 +316,7 @@ class Replication:
             await self._fetch(root)
             await self._report(key)
         except ArtifactTakenDown:
-            log.info("an artifact was taken down", root=root)
+            log.info("an artifact is not to be held any more", root=root)
         except ChunkStoreError as error:
             log.error("the chunk store cannot be used", root=root, code=error.code, reason=error.message)
             await asyncio.sleep(STORE_RETRY_S)
@@ -287,10 +328,13 @@ class Replication:
             while len(self._refused) > REFUSED_MAX:
                 self._refused.popitem(last=False)
         except UnknownArtifact:
-            log.error("a registered artifact is unknown to the ledger", root=root)
+            if key[1]:
+                log.error("a registered artifact is unknown to the ledger", root=root)
         finally:
             self._working.discard(key)
             self._pending.pop(key, None)
+            if not key[1]:
+                self._proposed.discard(root)
             if key in self._again:
                 self._again.discard(key)
                 self._pending[key] = root
@@ -353,6 +397,8 @@ class Replication:
         if self._reporter is None:
             return
         asset, number = key
+        if not number:
+            return  # what is proposed nobody states to hold
         while not (facts := await artifact_facts.version(self._queries, asset, number)).held_by(self._node_id):
             if facts.taken_down is not None:
                 return

@@ -10,7 +10,7 @@ import rich_click as click
 
 from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, millionths, provenance_options, read_digest, read_provenance
 from guildmark.cli.evidence import read_evidence
-from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.session import Session, pairs, with_session
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def propose(session: Session, asset: str, path: Path, **options: Any) -> None:
     hours, share_bps = options.pop("hours"), options.pop("share_bps")
     digest = read_digest(options.pop("tensors_digest"))
     provenance = read_provenance(**options)
-    with session.client(acting=True) as client:
+    with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
         note("committing, then waiting until the commitment is old enough ...")
         made = client.contributions.propose(
             asset,
@@ -57,9 +57,22 @@ def propose(session: Session, asset: str, path: Path, **options: Any) -> None:
             share_bps_min=share_bps,
             lifetime_ms=hours * HOUR_MS,
             tensors_digest=digest,
+            progress=bar,
             **chosen,
         )
         emit(made, json=session.json)
+
+
+@contribution.command("download")
+@click.argument("contribution_id")
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@with_session(nodes=True, account=True)
+def download(session: Session, contribution_id: str, destination: Path, overwrite: bool) -> None:
+    """Fetch what a contribution proposes to DESTINATION, to judge it: as an owner, the manager or an evaluator."""
+    with session.client(acting=True) as client, progress("downloading", quiet=session.json) as bar:
+        path = client.contributions.download(contribution_id, destination, progress=bar, overwrite=overwrite)
+        emit({"path": str(path)}, json=session.json)
 
 
 @contribution.command("comment")

@@ -20,7 +20,8 @@ from primitives.identifiers import AccountId
 
 
 class ArtifactRecord(msgspec.Struct, frozen=True):
-    """An asset's version whose artifact validators should hold from now on, or not any more."""
+    """An artifact that validators should hold from now on, or not any more: of an asset's version, or proposed to be
+    one."""
 
     asset: bytes
     version: int
@@ -28,7 +29,10 @@ class ArtifactRecord(msgspec.Struct, frozen=True):
     """The artifact's root, CIDv1 in text."""
     size_bytes: int
     taken_down: bool = False
-    """The consortium has taken the artifact down: nobody serves, fetches or keeps its bytes."""
+    """Nobody serves, fetches or keeps its bytes any more: the consortium has taken the artifact down, or the
+    contribution has come to nothing."""
+    contribution: bytes | None = None
+    """The contribution that proposes it, where it is no version's; `version` is then 0."""
 
 
 class ChainFacts(NamedTuple):

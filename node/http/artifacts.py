@@ -9,7 +9,12 @@ from aiohttp import web
 from artifacts import cid as cids
 from artifacts.chunk_store import BLOCK_BYTES_MAX
 from node.http.application import Api, bytes_response, json_response
-from node.http.authorization import asset_of_root, require_download
+from node.http.authorization import (
+    asset_of_root,
+    contribution_of_root,
+    require_download,
+    require_review,
+)
 from node.http.problems import Problem
 from node.http.routing import Request, Route
 from node.http.services import ArtifactMissing, ArtifactStatus, BlockUpload, UnknownArtifact
@@ -34,8 +39,7 @@ async def get_block(api: Api, request: Request) -> web.StreamResponse:
     """Return a block to whoever may download the artifact."""
     root, cid = _cid(request, "root"), _cid(request, "cid")
     _require_keeping(api)
-    asset = await api.services.artifacts.owner_asset(root)
-    await require_download(api.services, asset, request.authorization, root, "GET")
+    asset = await _require_read(api, request, root)
     other = await asset_of_root(api.services, cid) if cid != root else None
     if other not in (None, asset):
         # Anybody may register a directory that names somebody else's artifact: that must not open it.
@@ -46,6 +50,17 @@ async def get_block(api: Api, request: Request) -> web.StreamResponse:
 async def show(api: Api, request: Request) -> web.StreamResponse:
     """Tell what this node holds of an artifact, and who says to hold all of it."""
     return json_response(await api.services.artifacts.status(_cid(request, "root")))
+
+
+async def _require_read(api: Api, request: Request, root: str) -> str | None:
+    """Let pass who may read an artifact; return the asset (hex) that it belongs to, None while it is proposed only."""
+    contribution = await contribution_of_root(api.services, root)
+    if contribution is not None:
+        await require_review(api.services, contribution, request.authorization, root, "GET")
+        return None
+    asset = await api.services.artifacts.owner_asset(root)
+    await require_download(api.services, asset, request.authorization, root, "GET")
+    return asset
 
 
 def _require_keeping(api: Api) -> None:
@@ -60,9 +75,8 @@ async def missing(api: Api, request: Request) -> web.StreamResponse:
     """Tell who may read the artifact which of its blocks this node lacks, for an upload to go on."""
     _require_keeping(api)
     root = _cid(request, "root")
-    asset = await api.services.artifacts.owner_asset(root)
     # The names of blocks tell what is in them to whoever has the same blocks: not for everybody.
-    await require_download(api.services, asset, request.authorization, root, "GET")
+    await _require_read(api, request, root)
     return json_response(await api.services.artifacts.missing(root))
 
 

@@ -67,6 +67,19 @@ def verify_signed_read(header: str, *, network_id: bytes, root: str, method: str
     return SignedRead(match["account"], match["key"])
 
 
+async def require_review(services: Services, contribution: str, header: str, root: str, method: str) -> None:
+    """Let pass who has to do with a contribution, by a signed request: its bytes are for those who decide on it.
+
+    Raises:
+        Problem: 401 as `require_download`; 403 `artifact.proposed`.
+    """
+    read = await _signed_read(services, header, root, method)
+    arguments: dict[str, str | int] = {"contribution": contribution, "account": read.account}
+    if not _field((await services.query("contributions.may_read", arguments)).result, "allowed"):
+        detail = "what is proposed may be read by its contributor, the asset's owners and manager, and evaluators"
+        raise Problem(403, "artifact.proposed", detail)
+
+
 async def require_download(services: Services, asset: str, header: str, root: str, method: str) -> None:
     """Let pass who may download the asset's artifact: anyone where it is public, else by a signed request.
 
@@ -76,13 +89,7 @@ async def require_download(services: Services, asset: str, header: str, root: st
     record = await services.query("assets.get", {"asset": asset})
     if _field(record.result, "visibility") == "public":
         return
-    head = await services.query("chain.head", {})
-    network_time_ms = services.now_ms() + int(_field(head.result, "clock_offset_ms"))
-    read = verify_signed_read(
-        header, network_id=services.network_id, root=root, method=method, network_time_ms=network_time_ms
-    )
-    if not await _key_belongs(services, read):
-        raise _unauthorized("artifact.unknown_key", "the key is not one of the account's keys")
+    read = await _signed_read(services, header, root, method)
     answer = (
         await services.query("licenses.check", {"account": read.account, "asset": asset, "right": "download"})
     ).result
@@ -101,6 +108,29 @@ async def asset_of_root(services: Services, cid: str) -> str | None:
             return None
         raise
     return str(_field(claim, "asset"))
+
+
+async def contribution_of_root(services: Services, cid: str) -> str | None:
+    """Return the open contribution (hex) that proposes the artifact with this root; None where there is none."""
+    try:
+        proposed = (await services.query("contributions.by_artifact", {"cid": cid})).result
+    except LedgerError as error:
+        if error.code == "query.not_found":
+            return None
+        raise
+    return str(_field(proposed, "contribution"))
+
+
+async def _signed_read(services: Services, header: str, root: str, method: str) -> SignedRead:
+    """Check the header, and that the key is the account's. Raises Problem."""
+    head = await services.query("chain.head", {})
+    network_time_ms = services.now_ms() + int(_field(head.result, "clock_offset_ms"))
+    read = verify_signed_read(
+        header, network_id=services.network_id, root=root, method=method, network_time_ms=network_time_ms
+    )
+    if not await _key_belongs(services, read):
+        raise _unauthorized("artifact.unknown_key", "the key is not one of the account's keys")
+    return read
 
 
 async def _key_belongs(services: Services, read: SignedRead) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import FakeNode, fake_node
+from guildmark_kit import Answer, Asked, FakeNode, fake_node, problem
 from ledger_node_kit import LedgerNode
 from modules_kit import cid
 
@@ -26,6 +26,7 @@ from ledger.parameters import HOUR_MS
 from ledger.transaction import transaction_id
 
 TEXT = cid("text")
+ROWS = b"rows of judged.csv"
 TERMS = Terms(rights=("train-on",), price=0, derivatives="yes")
 
 
@@ -74,8 +75,15 @@ def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     with fake_node(world.genesis) as fake:
         LedgerNode(fake, world)
+        fake.routes[("PUT", "/v1/artifacts/")] = lambda _: (204, b"")
+        fake.routes[("GET", "/v1/artifacts/")] = block_or_nothing
         monkeypatch.setenv("GUILDMARK_NODE", fake.url)
         yield fake
+
+
+def block_or_nothing(asked: Asked) -> Answer:
+    """Blocks for who asks; what lacks is not told, so all of it is sent."""
+    return problem(404, "artifact.not_kept_here") if asked.path.endswith("/missing") else (200, ROWS)
 
 
 def account_of(world: Consortium, organization: str) -> Account:
@@ -152,6 +160,16 @@ def test_a_bounty_with_a_condition(
     assert run(capsys, "contribution", "accept", identifier, "--account", "org-0")["confirmed"] == 0
     claim = ("bounty", "claim", bounty["bounty"], identifier, "--account", "org-1")
     assert run(capsys, *claim, expect=1)["code"] == "contributions.condition_unmet"
+
+
+def test_what_is_proposed_is_fetched_and_judged(
+    asset: str, grant: str, node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = propose(capsys, asset, grant, "judged.csv")
+    assert [asked.body for asked in node.calls("PUT", f"/v1/artifacts/{made['cid']}/blocks/")] == [ROWS]
+    words = ("contribution", "download", made["contribution"], "copy.csv", "--account", "org-0")
+    assert run(capsys, *words)["path"] == "copy.csv"
+    assert Path("copy.csv").read_bytes() == ROWS
 
 
 def test_what_is_refused_or_withdrawn(asset: str, grant: str, capsys: pytest.CaptureFixture[str]) -> None:

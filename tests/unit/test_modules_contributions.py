@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.errors import OperationError
+from ledger.errors import LedgerError, OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.assets.operations import Derivation
 from ledger.modules.assets.reservations import RESERVED
@@ -428,6 +428,33 @@ def test_one_account_has_so_many_open() -> None:
     shop.refused("contributions.too_many_of_contributor", "bob", shop.proposal("one more"))
 
 
+def test_nodes_hold_what_is_proposed_for_those_who_decide() -> None:
+    shop = Workshop()
+    identifier = shop.propose("B")
+    (told,) = shop.artifacts
+    assert (told.contribution, told.version, told.cid, told.taken_down) == (identifier, 0, cid("B"), False)
+    found = shop.query("contributions.by_artifact", cid=cid("B"))
+    assert (found.contribution, found.asset) == (identifier.hex(), shop.asset.hex())
+
+    def may_read(who: str) -> bool:
+        account = account_to_text(shop.accounts[who])
+        return bool(shop.query("contributions.may_read", contribution=identifier.hex(), account=account).allowed)
+
+    shop.license("alice", shop.asset, "carol", Terms(rights=("download",), price=0))
+    assert [may_read(who) for who in ("alice", "bob", "carol", "dave")] == [True, True, False, False]
+    shop.do("alice", contributions.Refuse(identifier))
+    (told,) = shop.artifacts
+    assert (told.contribution, told.taken_down) == (identifier, True)
+    with pytest.raises(LedgerError, match="no such proposed artifact"):
+        shop.query("contributions.by_artifact", cid=cid("B"))
+    again = shop.propose("B")
+    shop.do("alice", shop.accept(again))
+    (told,) = shop.artifacts
+    assert (told.asset, told.version, told.contribution) == (shop.asset, 2, None)
+    with pytest.raises(LedgerError, match="no such proposed artifact"):
+        shop.query("contributions.by_artifact", cid=cid("B"))
+
+
 def test_lists_are_by_asset_and_contributor_and_state() -> None:
     shop = Workshop()
     first, second = shop.propose("B"), shop.propose("C")
@@ -437,7 +464,7 @@ def test_lists_are_by_asset_and_contributor_and_state() -> None:
         return [row.contribution for row in shop.query("contributions.list", **arguments)]
 
     bob = account_to_text(shop.accounts["bob"])
-    assert listed(asset=shop.asset.hex()) == listed(contributor=bob) == [second.hex()]
+    assert listed() == listed(asset=shop.asset.hex()) == listed(contributor=bob) == [second.hex()]
     assert (
         listed(asset=shop.asset.hex(), state="accepted") == listed(contributor=bob, state="accepted") == [first.hex()]
     )

@@ -137,6 +137,29 @@ def test_public_assets_are_read_unsigned() -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize(("allowed", "status", "code"), [(True, 200, ""), (False, 403, "artifact.proposed")])
+def test_what_is_proposed_is_read_by_those_who_decide_on_it(allowed: bool, status: int, code: str) -> None:
+    """Also of a public asset, and by nobody who only holds a license."""
+
+    async def check() -> None:
+        async with served() as api, aiohttp.ClientSession() as session:
+            prepare(api, visibility="public")
+            contribution = "cc" * 32
+            answers = api.services.answers
+            answers["contributions.by_artifact", (("cid", ROOT),)] = {"contribution": contribution}
+            asked = (("account", ACCOUNT), ("contribution", contribution))
+            answers["contributions.may_read", asked] = {"allowed": allowed}
+            url = f"{api.url}/v1/artifacts/{ROOT}/blocks/{ROOT}"
+            unsigned = await session.get(url)
+            assert problem(await unsigned.read())["code"] == "artifact.unsigned"
+            answer = await session.get(url, headers={"Authorization": header()})
+            body = await answer.read()
+            assert answer.status == status
+            assert body == DATA if allowed else problem(body)["code"] == code
+
+    asyncio.run(check())
+
+
 def test_blocks_are_taken_for_registered_artifacts_only() -> None:
     async def check() -> None:
         async with served() as api, aiohttp.ClientSession() as session:

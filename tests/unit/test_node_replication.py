@@ -15,7 +15,9 @@ import pytest
 from artifacts import cid as cids
 from artifacts.chunk_store import ChunkStore
 from artifacts.claims import Claims
-from artifacts.errors import ArtifactTakenDown, ChunkDamaged, ManifestRefused
+from artifacts.dag_pb import Link
+from artifacts.errors import ArtifactTakenDown, ChunkDamaged, ChunkMissing, ManifestRefused
+from artifacts.nodes import encode_directory_node
 from artifacts.unixfs import build
 from ledger.errors import LedgerError
 from ledger.modules.module import ArtifactRecord
@@ -39,6 +41,10 @@ class Ledger:
         self.down: dict[str, int] = {}
         """Root -> since when it is taken down, ms."""
         self.now_ms = 0
+        self.proposals: dict[str, dict[str, Any]] = {}
+        """Root -> what an open contribution proposes."""
+        self.made_by: dict[str, str] = {}
+        """Root -> the contribution that has brought it."""
         self.same_asset = False
         """Whether further artifacts are versions of the first asset."""
 
@@ -80,6 +86,7 @@ class Ledger:
             "size_bytes": self.versions[root][1],
             "holders": [{"node_id": node} for node in self.held[root]],
             "held_quorum": 3,
+            "contribution": self.made_by.get(root),
             "taken_down": {"reason": "other", "since_ms": self.down[root]} if root in self.down else None,
         }
 
@@ -93,6 +100,19 @@ class Ledger:
             if root not in self.versions:
                 raise LedgerError("query.not_found", "no such artifact")
             return QueryAnswer(1, 1, {"asset": self.versions[root][0], "version": self.number(root)})
+        if name == "contributions.list":
+            proposed = self.proposals.values()
+            return QueryAnswer(1, 1, [row for row in proposed if row["contribution"] > str(arguments.get("after", ""))])
+        if name == "contributions.by_artifact":
+            if (found := self.proposals.get(str(arguments["cid"]))) is None:
+                raise LedgerError("query.not_found", "no such proposal")
+            return QueryAnswer(1, 1, found)
+        if name in ("assets.get", "contributions.get"):
+            wanted = str(arguments.get("asset") or arguments["contribution"])
+            known = name == "assets.get" and any(asset == wanted for asset, _ in self.versions.values())
+            if not known and not any(row["contribution"] == wanted for row in self.proposals.values()):
+                raise LedgerError("query.not_found", "nobody knows it")
+            return QueryAnswer(1, 1, {"state": "open"})
         roots = self.roots_of(str(arguments["asset"]))
         if name == "assets.version":
             return QueryAnswer(1, 1, self.version(roots[int(arguments["version"]) - 1]))
@@ -623,5 +643,115 @@ def test_a_full_store_is_no_refusal_and_the_fetch_goes_on_when_there_is_room(
             late.store._capacity_bytes = 1 << 40
             await held(ledger, root, 2)
             assert late.accused == []
+
+    asyncio.run(check())
+
+
+CONTRIBUTION = "c0" * 32
+
+
+def proposed(root: str, size_bytes: int, contribution: str) -> dict[str, Any]:
+    return {"contribution": contribution, "asset": ASSET.hex(), "cid": root, "size_bytes": size_bytes}
+
+
+def propose(
+    ledger: Ledger, members: list[Member], root: str, size_bytes: int, contribution: str = CONTRIBUTION
+) -> None:
+    ledger.proposals[root] = {
+        "contribution": contribution,
+        "asset": ASSET.hex(),
+        "cid": root,
+        "size_bytes": size_bytes,
+    }
+    record = ArtifactRecord(ASSET, 0, root, size_bytes, contribution=bytes.fromhex(contribution))
+    for member in members:
+        member.replication.on_versions([record])
+
+
+async def complete(members: list[Member], root: str) -> None:
+    async with asyncio.timeout(20):
+        for member in members:
+            while not (await member.shelf.status(root)).complete:  # noqa: ASYNC110 - the shelf tells nobody else
+                await asyncio.sleep(0.01)
+
+
+def test_what_is_proposed_is_held_by_all_and_is_the_versions_once_it_is_accepted(tmp_path: Path) -> None:
+    """Those who decide can fetch it from any node before, and nobody has to bring it again after."""
+
+    async def check() -> None:
+        data = os.urandom((2 << 20) + 5)
+        root, blocks = blocks_of(tmp_path, data)
+        async with network(tmp_path) as (ledger, members):
+            propose(ledger, members, root, len(data))
+            await upload(members[1], root, blocks)
+            await complete(members, root)
+            status = await members[0].shelf.status(root)
+            assert (status.state, status.holders, status.held_quorum) == ("complete", (), False)
+            assert members[0].shelf._claims.assets() == [CONTRIBUTION]
+            del ledger.proposals[root]
+            ledger.made_by[root] = CONTRIBUTION
+            register(ledger, members, root, len(data))
+            await all_held(ledger, 4)
+            for member in members:
+                assert {cid: await member.shelf.read(root, cid) for cid in blocks} == blocks
+                assert member.shelf._claims.assets() == [ASSET.hex()]
+
+    asyncio.run(check())
+
+
+def test_what_came_to_nothing_is_deleted_at_once(tmp_path: Path) -> None:
+    async def check() -> None:
+        data = os.urandom(2 << 20)
+        root, blocks = blocks_of(tmp_path, data)
+        async with network(tmp_path, count=2) as (ledger, members):
+            propose(ledger, members, root, len(data))
+            await upload(members[0], root, blocks)
+            await complete(members, root)
+            del ledger.proposals[root]
+            ended = ArtifactRecord(ASSET, 0, root, len(data), taken_down=True, contribution=bytes.fromhex(CONTRIBUTION))
+            for member in members:
+                member.replication.on_versions([ended])
+            for member in members:
+                await erased(member, set(blocks))
+                with pytest.raises(UnknownArtifact):
+                    await member.shelf.open(root)
+                assert member.shelf._claims.assets() == []
+
+    asyncio.run(check())
+
+
+def test_what_came_to_nothing_while_the_node_was_away_is_deleted_at_its_start(tmp_path: Path) -> None:
+    async def check() -> None:
+        data = os.urandom(1 << 20)
+        root, blocks = blocks_of(tmp_path, data)
+        store = ChunkStore(tmp_path / "n0")
+        for cid, block in blocks.items():
+            Claims(store).of(CONTRIBUTION).put(cid, block)
+            Claims(store).of("c1" * 32).put(cid, block)
+        async with network(tmp_path, count=1) as (ledger, [member]):
+            ledger.proposals[root] = proposed(root, len(data), "c1" * 32)
+            async with asyncio.timeout(20):
+                while member.shelf._claims.assets() != ["c1" * 32]:  # noqa: ASYNC110 - the disk tells nobody
+                    await asyncio.sleep(0.01)
+            assert set(member.store.iterate()) == set(blocks)  # the other contribution has brought them too
+
+    asyncio.run(check())
+
+
+def test_a_proposal_that_names_blocks_of_the_asset_does_not_get_them(tmp_path: Path) -> None:
+    """M1: the contributor may read what it proposes, and the asset it may not."""
+
+    async def check() -> None:
+        secret = b"weights" * 1_000
+        leaf = cids.raw_cid(secret)
+        naming = encode_directory_node((Link(cids.to_bytes(leaf), b"mine.bin", len(secret)),))
+        namer = cids.dag_pb_cid(naming)
+        async with network(tmp_path, count=1) as (ledger, [member]):
+            register(ledger, [member], leaf, len(secret))
+            await upload(member, leaf, {leaf: secret})
+            propose(ledger, [member], namer, len(secret))
+            assert not (await member.shelf.store(namer, namer, naming)).complete
+            with pytest.raises(ChunkMissing):
+                await member.shelf.read(namer, leaf)
 
     asyncio.run(check())

@@ -18,7 +18,7 @@ from ledger.modules.contributions.records import (
     Contribution,
     comment_part,
 )
-from ledger.modules.module import Context
+from ledger.modules.module import ArtifactRecord, Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of
 
@@ -32,7 +32,14 @@ def end(context: Context, identifier: bytes, record: Contribution, reason: event
     close(context, identifier, record, swept=reason == "expired")
     reservations.keep(context, record.artifact)
     quota.remove(context, organization, CONTRIBUTIONS, identifier)
+    context.announce_artifact(proposed(identifier, record, gone=True))
     context.emit(events.Ended(identifier, record.asset, reason, said))
+
+
+def proposed(identifier: bytes, record: Contribution, *, gone: bool = False) -> ArtifactRecord:
+    """Return what nodes are told of a contribution's artifact."""
+    artifact = record.artifact
+    return ArtifactRecord(record.asset, 0, artifact.cid, artifact.size_bytes, taken_down=gone, contribution=identifier)
 
 
 def close(context: Context, identifier: bytes, record: Contribution, *, swept: bool = False) -> None:

@@ -84,6 +84,7 @@ def propose(context: Context, operation: Propose) -> None:
     )
     reservations.reserve(context, operation.artifact, identifier)
     quota.schedule(context, organization, operation.expires_at_ms, EXPIRY, identifier)
+    context.announce_artifact(ending.proposed(identifier, record))
     context.emit(
         events.Proposed(
             contribution=identifier,

@@ -8,8 +8,10 @@ from typing import Any, Final
 from ledger.errors import LedgerError
 from ledger.modules import pages, texts
 from ledger.modules.assets.records import ASSETS
+from ledger.modules.assets.reservations import RESERVED
 from ledger.modules.contributions.fulfilment import confirmations
 from ledger.modules.contributions.operations import Condition
+from ledger.modules.contributions.reads import is_concerned
 from ledger.modules.contributions.records import (
     BOUNTIES,
     BOUNTIES_BY_ASSET,
@@ -74,6 +76,17 @@ class ContributionResult(Result, frozen=True):
     """Organizations that state that it fulfils the condition of its bounty, while that waits for them."""
 
 
+class ProposedResult(Result, frozen=True):
+    contribution: str
+    asset: str
+    cid: str
+    size_bytes: int
+
+
+class MayReadResult(Result, frozen=True):
+    allowed: bool
+
+
 class ConditionResult(Result, frozen=True):
     metric: str
     bound_ppm: int
@@ -126,18 +139,40 @@ def list_contributions(
     after: str = "",
     limit: int | str = texts.PAGE_MAX,
 ) -> list[ContributionResult]:
-    """The contributions to an asset, or of a contributor, that are `open` or `accepted`; in order of id, beginning
+    """The contributions to an asset, of a contributor, or all, that are `open` or `accepted`; in order of id, beginning
     behind the contribution `after`."""
-    if bool(asset) == bool(contributor):
-        raise LedgerError("query.argument", "name an asset or a contributor")
+    if asset and contributor:
+        raise LedgerError("query.argument", "name an asset or a contributor, not both")
     if state not in STATES:
         raise LedgerError("query.argument", f"no state {state[:80]!r}; there are {', '.join(STATES)}")
     part = STATES[state]
     if asset:
         keys = pages.behind(view, BY_ASSET, texts.identifier(asset), part, after=after)
-    else:
+    elif contributor:
         keys = pages.behind(view, BY_MAKER, texts.account(contributor), part, after=after)
+    else:
+        start = texts.identifier(after) if after else b""
+        keys = (key for key, record in CONTRIBUTIONS.items(view, after=start) if record.state == state)
     return [_contribution(view, *row, block_time_ms) for row in pages.page(view, CONTRIBUTIONS, keys, limit)]
+
+
+def by_artifact(view: Readable, _network_id: bytes, _block_time_ms: int, *, cid: str) -> ProposedResult:
+    """The open contribution that proposes an artifact."""
+    reserved = RESERVED.get(view, cid.encode("ascii", "replace"))
+    if reserved is None or reserved.contribution is None:
+        raise texts.not_found("proposed artifact")
+    record = CONTRIBUTIONS.get(view, reserved.contribution)
+    assert record is not None  # the reservation names it while it is open
+    return ProposedResult(reserved.contribution.hex(), record.asset.hex(), cid, record.artifact.size_bytes)
+
+
+def may_read(
+    view: Readable, _network_id: bytes, block_time_ms: int, *, contribution: str, account: str
+) -> MayReadResult:
+    """Whether an account may download what a contribution proposes: its contributor, the owners and the manager of the
+    asset, and accredited evaluators."""
+    record = pages.found(view, CONTRIBUTIONS, texts.identifier(contribution), "contribution")
+    return MayReadResult(is_concerned(view, record, texts.account(account), block_time_ms))
 
 
 def get_bounty(view: Readable, _network_id: bytes, _block_time_ms: int, *, bounty: str) -> BountyResult:
@@ -245,6 +280,8 @@ def _hex(value: bytes | None) -> str | None:
 QUERIES: Final[dict[str, Callable[..., Any]]] = {
     "contributions.get": get_contribution,
     "contributions.list": list_contributions,
+    "contributions.by_artifact": by_artifact,
+    "contributions.may_read": may_read,
     "contributions.bounty": get_bounty,
     "contributions.bounties": list_bounties,
 }

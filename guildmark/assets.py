@@ -262,6 +262,7 @@ class AsyncAssets:
         spdx: str | None = None,
         price_min: int | None = None,
         price_max: int | None = None,
+        reputation_min: int | None = None,
         buyer: AnyAccount | None = None,
         sort: str | None = None,
         limit: int | None = None,
@@ -274,7 +275,8 @@ class AsyncAssets:
         of rights, terms and prices holds of one open offer, listing or auction; `sells` says of what: license, asset,
         share, or grant (a license that its holder passes on). An item's `price` is the least at the answer's block
         time, and `sells`, `format` and `offer` say for what, how, and where. `reproduced` asks that at least so many
-        organizations have reproduced what the latest version claims. None asks for nothing, also as `retired`.
+        organizations have reproduced what the latest version claims, `reputation_min` for the least mean score of the
+        creators in millionths, and an item says both. None asks for nothing, also as `retired`.
         Who has seen a transaction committed at a height finds what it did with that height as `at_least`.
 
         Raises:
@@ -302,6 +304,7 @@ class AsyncAssets:
             "spdx": spdx,
             "price_min": price_min,
             "price_max": price_max,
+            "reputation_min": reputation_min,
             "buyer": None if buyer is None else account_text(buyer),
             "sort": sort,
             "limit": limit,

@@ -11,7 +11,7 @@ from guildmark.cli.output import emit, emit_table, encode, note
 from guildmark.cli.session import Session, with_session
 
 EXCLUSIVITIES = ("none", "sole", "exclusive")
-SORTS = ("relevance", "newest", "name", "price")
+SORTS = ("relevance", "newest", "name", "price", "reputation")
 SELLS = ("license", "asset", "share", "grant")
 DIRECTIONS = ("up", "down", "both")
 
@@ -44,6 +44,9 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @click.option("--spdx", help="SPDX id of the offer's terms.")
     @click.option("--price-min", type=click.IntRange(min=0), help="At the answer's block time.")
     @click.option("--price-max", type=click.IntRange(min=0), help="At the answer's block time.")
+    @click.option(
+        "--min-reputation", "reputation_min", type=click.IntRange(0, 10**6), help="Of its creators, in millionths."
+    )
     @click.option("--buyer", help="gm1... or a key's name: offers to it alone count as well.")
     @click.option("--sort", type=click.Choice(SORTS), help="Default: relevance with TEXT, else newest.")
     @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
@@ -60,11 +63,10 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
         if session.json:
             click.echo(encode(page))
             return
-        emit_table(
-            page["items"],
-            ("asset", "kind", "name", "organization", "reproduced", "price", "sells", "format", "offer"),
-            json=False,
-        )
+        columns = ["asset", "kind", "name", "organization", "reproduced", "price", "sells", "format", "offer"]
+        if options["sort"] == "reputation" or options["reputation_min"] is not None:
+            columns[5:5] = ["reputation_ppm", "confidence_ppm"]
+        emit_table(page["items"], columns, json=False)
         if page["cursor"]:
             note(f"there are more: --cursor {page['cursor']}")
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.search.attested import CONTRADICTED, REPRODUCED
+from ledger.search.reputed import CONFIDENCE, SCORE, Scores
 from ledger.search.request import Position, Search, write_cursor
 from ledger.search.schema import FORMAT
 from ledger.search.sources import LICENSE, rights_mask
@@ -49,6 +50,10 @@ class AssetFound(msgspec.Struct, frozen=True):
     available: bool
     """A quorum of validators holds the latest version."""
     retired: bool
+    reputation_ppm: int
+    """The mean of its creators' scores by their parts, at the answer's block time; 500,000 without evidence."""
+    confidence_ppm: int
+    """The mean of how much these rest on evidence."""
     reproduced: int
     """By how many organizations the least reproduced claim of the latest version is that names a data set; 0 where none
     does."""
@@ -130,6 +135,7 @@ def _answer(database: sqlite3.Connection, search: Search) -> SearchAnswer:
     if head is None or head[0] != FORMAT:
         raise sqlite3.DatabaseError("it is not complete")
     _, height, block_time_ms = head
+    Scores(database, block_time_ms).teach()
     statement = _Statement(search, block_time_ms)
     rows = database.execute(statement.sql(), statement.values).fetchall()
     more, page = len(rows) > search.limit, rows[: search.limit]
@@ -164,6 +170,8 @@ def _item(database: sqlite3.Connection, statement: _Statement, row: tuple[Any, .
         retired=bool(retired),
         reproduced=standing[0],
         contradicted=standing[1],
+        reputation_ppm=standing[2],
+        confidence_ppm=standing[3],
         price=price,
         sells=sells,
         format=kind_of_price,
@@ -171,7 +179,7 @@ def _item(database: sqlite3.Connection, statement: _Statement, row: tuple[Any, .
     )
 
 
-_STANDING: Final = f"SELECT {REPRODUCED}, {CONTRADICTED} FROM assets AS a WHERE a.asset = :item"
+_STANDING: Final = f"SELECT {REPRODUCED}, {CONTRADICTED}, {SCORE}, {CONFIDENCE} FROM assets AS a WHERE a.asset = :item"
 _COLUMNS: Final = (
     "asset",
     "kind",
@@ -189,13 +197,15 @@ _COLUMNS: Final = (
 
 def _position(search: Search, row: tuple[Any, ...]) -> Position:
     asset, registered_at_ms = row[0], row[_COLUMNS.index("registered_at_ms")]
-    price, relevance, name_key = row[len(_COLUMNS) :]
+    price, relevance, reputation, name_key = row[len(_COLUMNS) :]
     if search.sort == "relevance":
         return Position((relevance, registered_at_ms), "", asset)
     if search.sort == "newest":
         return Position((registered_at_ms,), "", asset)
     if search.sort == "name":
         return Position((), name_key, asset)
+    if search.sort == "reputation":
+        return Position((reputation,), "", asset)
     return Position((NO_PRICE if price is None else price,), "", asset)
 
 
@@ -204,12 +214,14 @@ _ORDERS: Final = {
     "newest": "registered_at_ms DESC, asset",
     "name": "name_key, asset",
     "price": f"ifnull(price, {NO_PRICE}), asset",
+    "reputation": "reputation DESC, asset",
 }
 _BEHIND: Final = {
     "relevance": "(-relevance, -registered_at_ms, asset) > (-:number_0, -:number_1, :behind)",
     "newest": "registered_at_ms <= :number_0 AND (-registered_at_ms, asset) > (-:number_0, :behind)",
     "name": "(name_key, asset) > (:behind_name, :behind)",
     "price": f"(ifnull(price, {NO_PRICE}), asset) > (:number_0, :behind)",
+    "reputation": "(-reputation, asset) > (-:number_0, :behind)",
 }
 """What follows a position, in each order."""
 
@@ -237,7 +249,8 @@ class _Statement:
     def sql(self) -> str:
         search = self._search
         inner = (
-            f"SELECT {', '.join(_COLUMNS)}, {self._price()} AS price, {self._relevance()} AS relevance, name_key"
+            f"SELECT {', '.join(_COLUMNS)}, {self._price()} AS price, {self._relevance()} AS relevance,"
+            f" {self._reputation()} AS reputation, name_key"
             f" FROM assets AS a{self._where(self._wanted)}"
         )
         outer = []
@@ -284,6 +297,7 @@ class _Statement:
             ("available", "a.available = :available"),
             ("retired", "a.retired = :retired"),
             ("reproduced", f"{REPRODUCED} >= :reproduced"),
+            ("reputation_min", f"{SCORE} >= :reputation_min"),
             ("contradicted", f"({CONTRADICTED} > 0) = :contradicted"),
         ):
             if (value := getattr(search, name)) is not None:
@@ -342,6 +356,10 @@ class _Statement:
             "(2 * (a.row IN (SELECT rowid FROM texts WHERE texts MATCH :in_name))"
             " + (a.row IN (SELECT rowid FROM texts WHERE texts MATCH :in_labels)))"
         )
+
+    def _reputation(self) -> str:
+        """The mean score of an asset's creators, where the order depends on it."""
+        return SCORE if self._search.sort == "reputation" else "0"
 
     def _behind(self, after: Position) -> str:
         self.values |= {f"number_{at}": number for at, number in enumerate(after.numbers)}

@@ -27,7 +27,7 @@ WORDS_MAX: Final = 16
 TAGS_MAX: Final = 16
 CURSOR_CHARACTERS_MAX: Final = 800
 
-Sort = Literal["relevance", "newest", "name", "price"]
+Sort = Literal["relevance", "newest", "name", "price", "reputation"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 EXCLUSIVITIES: Final[tuple[str, ...]] = get_args(Exclusivity)
 CHOICE: Final = ("true", "false", "any")
@@ -49,6 +49,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     ancestor: bytes | None = None
     available: bool | None = None
     retired: bool | None = False
+    reputation_min: int | None = None
+    """Millionths: the least mean score of the creators."""
     reproduced: int | None = None
     """By how many organizations each claim of the latest version must be, at least."""
     contradicted: bool | None = None
@@ -95,7 +97,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     position: Position
 
 
-NUMBERS_OF: Final[Mapping[Sort, int]] = {"relevance": 2, "newest": 1, "name": 0, "price": 1}
+NUMBERS_OF: Final[Mapping[Sort, int]] = {"relevance": 2, "newest": 1, "name": 0, "price": 1, "reputation": 1}
 """How many numbers a position has in each order."""
 
 
@@ -241,6 +243,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, Any]]] = {
     "available": ("available", _choice),
     "retired": ("retired", _choice),
     "reproduced": ("reproduced", _amount),
+    "reputation_min": ("reputation_min", _amount),
     "contradicted": ("contradicted", _choice),
     "offered": ("offered", _choice),
     "sells": ("sells", _sells),

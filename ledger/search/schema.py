@@ -7,13 +7,14 @@ format is made anew.
     owners, creators, tags, parents, prices, sold_out, standing
     claims, interests, evaluations, attestors, departed
                 what is claimed of each asset's latest version, and who has found what about it
+    evidence    records of reputation as the state has them, of which a search makes scores
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 TEXT_COLUMNS: Final = ("name", "tags", "metadata", "description")
 TABLES: Final = (
@@ -30,6 +31,7 @@ TABLES: Final = (
     "evaluations",
     "attestors",
     "departed",
+    "evidence",
 )
 """Those whose content is a function of the state; `texts` indexes `assets`."""
 
@@ -63,6 +65,10 @@ STATEMENTS: Final = (
     """CREATE TABLE creators (
         asset BLOB NOT NULL, account BLOB NOT NULL, bps INTEGER NOT NULL, PRIMARY KEY (asset, account)
     ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE evidence (
+        key BLOB PRIMARY KEY, value BLOB NOT NULL, account BLOB
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX evidence_account ON evidence (account)",
     "CREATE INDEX creators_account ON creators (account, asset)",
     """CREATE TABLE tags (
         asset BLOB NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (asset, tag)

@@ -34,9 +34,10 @@ from ledger.modules.market.records import (
     Sale,
 )
 from ledger.modules.organizations.records import ORGANIZATIONS
+from ledger.modules.reputation.records import FLOWS, RATED, SUMS
 from ledger.modules.royalties.records import STACKS
 from ledger.modules.transfers.operations import Thing
-from ledger.search import attested
+from ledger.search import attested, reputed
 from ledger.search.schema import TEXT_COLUMNS
 from ledger.state.view import Readable, Table
 from primitives.codec import encode
@@ -285,4 +286,7 @@ SOURCES: Final = (
     Source(EVALUATED, attested.write_evaluation, key_bytes=attested.EVALUATED_KEY_BYTES_MAX),
     Source(ACCREDITATIONS, attested.write_attestor),
     Source(ORGANIZATIONS, attested.write_departure, key_bytes=attested.ORGANIZATION_BYTES_MAX),
+    Source(SUMS, reputed.write_sum, key_bytes=reputed.KEY_BYTES_MAX),
+    Source(FLOWS, reputed.write_flow, key_bytes=reputed.KEY_BYTES_MAX),
+    Source(RATED, reputed.write_rated, key_bytes=reputed.KEY_BYTES_MAX),
 )

@@ -32,6 +32,7 @@ PARAMETERS: Final = (
     Word("available", "Whether a quorum of validators holds its latest version", choices=searches.CHOICE),
     Word("retired", "Whether it is retired; `false` when not given", choices=searches.CHOICE),
     Word("reproduced", "So many organizations at least reproduce each claim of its latest version", pattern=_AMOUNT),
+    Word("reputation_min", "The least mean score of its creators, in millionths", pattern=_AMOUNT),
     Word("contradicted", "Whether an organization contradicts one of them", choices=searches.CHOICE),
     Word("offered", "Whether an open offer fits the rest; `true` once one of these is given", choices=searches.CHOICE),
     Word("sells", "What the offer sells: a new license, the asset, a share, or a license passed on", choices=SELLS),

@@ -47,7 +47,10 @@ class Book:
 
     def account(self, account: bytes) -> Weights:
         """Return what counts for and against an account that exists."""
-        organization = organization_of(self._view, account)
+        return self.account_of(organization_of(self._view, account), account)
+
+    def account_of(self, organization: str, account: bytes) -> Weights:
+        """Return the same of an account whose organization is known."""
         parts = [part for _, part in self._parts(organization, account)]
         return Weights(sum(part.in_favor for part in parts), sum(part.against for part in parts))
 

@@ -1,0 +1,92 @@
+"""What the search database keeps of reputation, and how a search makes scores of it.
+
+A score changes with block time alone, and with every payment between two organizations: no row could say it. So the
+database keeps the sums themselves, as the state has them, and a search reads them by the same rules as a query does, at
+the time of the block that its answer names.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ledger.modules.organizations.records import organization_part
+from ledger.modules.reputation.formula import confidence, score
+from ledger.modules.reputation.reading import Book
+from ledger.modules.reputation.records import FLOWS, RATED, SUMS
+from ledger.state.view import Readable, Table
+
+KEY_BYTES_MAX: Final = 4 * 64 + 32
+"""More than any key of these tables has behind the table's name: up to three organizations and an account."""
+SCORE: Final = "(SELECT sum(score_of(c.account) * c.bps) / 10000 FROM creators AS c WHERE c.asset = a.asset)"
+"""The mean score of the creators of asset `a`, by their parts."""
+CONFIDENCE: Final = "(SELECT sum(confidence_of(c.account) * c.bps) / 10000 FROM creators AS c WHERE c.asset = a.asset)"
+
+
+def writer(table: Table[Any]) -> Callable[[sqlite3.Connection, Readable, bytes], None]:
+    """Return what keeps a record of `table` as it is in the state."""
+
+    def write(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
+        key = table.key(subject)
+        value = state.get(key)
+        if value is None:
+            database.execute("DELETE FROM evidence WHERE key = ?", (key,))
+            return
+        account = subject[1 + subject[0] :][:32] if table is SUMS else None
+        database.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", (key, value, account))
+
+    return write
+
+
+write_sum, write_flow, write_rated = writer(SUMS), writer(FLOWS), writer(RATED)
+
+
+class Scores:
+    """Scores of accounts in a snapshot of the database, each made once."""
+
+    def __init__(self, database: sqlite3.Connection, block_time_ms: int) -> None:
+        self._database = database
+        self._book = Book(_Kept(database), block_time_ms)
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def teach(self) -> None:
+        """Let statements of the connection ask for scores, until the next search teaches it others."""
+        self._database.create_function("score_of", 1, lambda account: self.of(account)[0], deterministic=True)
+        self._database.create_function("confidence_of", 1, lambda account: self.of(account)[1], deterministic=True)
+
+    def of(self, account: bytes) -> tuple[int, int]:
+        """Return (score, confidence) of an account in millionths."""
+        if account not in self._known:
+            self._known[account] = self._read(account)
+        return self._known[account]
+
+    def _read(self, account: bytes) -> tuple[int, int]:
+        found = self._database.execute("SELECT key FROM evidence WHERE account = ? LIMIT 1", (account,)).fetchone()
+        if found is None:
+            return score(0, 0), confidence(0, 0)
+        key = found[0][len(SUMS.prefix) :]
+        organization = key[1 : 1 + key[0]].decode("ascii")
+        assert key.startswith(organization_part(organization) + account)
+        weights = self._book.account_of(organization, account)
+        return weights.score_ppm, weights.confidence_ppm
+
+
+class _Kept:
+    """The kept records, read as the state is."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def get(self, key: bytes) -> bytes | None:
+        found = self._database.execute("SELECT value FROM evidence WHERE key = ?", (key,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        rows = self._database.execute(
+            "SELECT key, value FROM evidence WHERE key >= ? ORDER BY key", (max(prefix, start),)
+        )
+        for key, value in rows:
+            if not key.startswith(prefix):
+                return
+            yield key, value

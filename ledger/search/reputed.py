@@ -19,9 +19,15 @@ from ledger.state.view import Readable, Table
 
 KEY_BYTES_MAX: Final = 4 * 64 + 32
 """More than any key of these tables has behind the table's name: up to three organizations and an account."""
-SCORE: Final = "(SELECT sum(score_of(c.account) * c.bps) / 10000 FROM creators AS c WHERE c.asset = a.asset)"
-"""The mean score of the creators of asset `a`, by their parts."""
-CONFIDENCE: Final = "(SELECT sum(confidence_of(c.account) * c.bps) / 10000 FROM creators AS c WHERE c.asset = a.asset)"
+_OWNS: Final = "EXISTS (SELECT 1 FROM owners AS o WHERE o.asset = c.asset AND o.account = c.account)"
+_MEAN: Final = (
+    "(SELECT sum({function}(c.account, a.organization, " + _OWNS + ") * c.bps) / 10000"
+    " FROM creators AS c WHERE c.asset = a.asset)"
+)
+SCORE: Final = _MEAN.format(function="score_of")
+"""The mean score of the creators of asset `a`, by their parts. A creator who has not put its name to it counts as
+nobody known: the names of others would else adorn what they have not made."""
+CONFIDENCE: Final = _MEAN.format(function="confidence_of")
 
 
 def writer(table: Table[Any]) -> Callable[[sqlite3.Connection, Readable, bytes], None]:
@@ -48,28 +54,30 @@ class Scores:
     def __init__(self, database: sqlite3.Connection, block_time_ms: int) -> None:
         self._database = database
         self._book = Book(_Kept(database), block_time_ms)
-        self._known: dict[bytes, tuple[int, int]] = {}
+        self._known: dict[bytes, tuple[str, int, int]] = {}
+        """Account -> (organization, score, confidence)."""
 
     def teach(self) -> None:
         """Let statements of the connection ask for scores, until the next search teaches it others."""
-        self._database.create_function("score_of", 1, lambda account: self.of(account)[0], deterministic=True)
-        self._database.create_function("confidence_of", 1, lambda account: self.of(account)[1], deterministic=True)
+        self._database.create_function("score_of", 3, lambda *creator: self.of(*creator)[0], deterministic=True)
+        self._database.create_function("confidence_of", 3, lambda *creator: self.of(*creator)[1], deterministic=True)
 
-    def of(self, account: bytes) -> tuple[int, int]:
-        """Return (score, confidence) of an account in millionths."""
+    def of(self, account: bytes, registrant: str, owns: int) -> tuple[int, int]:
+        """Return (score, confidence) of a creator in millionths, for an asset that an organization has registered."""
         if account not in self._known:
             self._known[account] = self._read(account)
-        return self._known[account]
+        organization, score_ppm, confidence_ppm = self._known[account]
+        return (score_ppm, confidence_ppm) if owns or organization == registrant else (score(0, 0), confidence(0, 0))
 
-    def _read(self, account: bytes) -> tuple[int, int]:
+    def _read(self, account: bytes) -> tuple[str, int, int]:
         found = self._database.execute("SELECT key FROM evidence WHERE account = ? LIMIT 1", (account,)).fetchone()
         if found is None:
-            return score(0, 0), confidence(0, 0)
+            return "", score(0, 0), confidence(0, 0)
         key = found[0][len(SUMS.prefix) :]
         organization = key[1 : 1 + key[0]].decode("ascii")
         assert key.startswith(organization_part(organization) + account)
         weights = self._book.account_of(organization, account)
-        return weights.score_ppm, weights.confidence_ppm
+        return organization, weights.score_ppm, weights.confidence_ppm
 
 
 class _Kept:

@@ -25,6 +25,7 @@ from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.reputation.decay import HALF_LIFE_MS
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.royalties.pools import owed, shares_of
+from ledger.modules.transfers.operations import Thing
 from primitives.identifiers import account_id, account_to_text
 from tests.unit.attestations_kit import BOND, Bench
 from tests.unit.modules_kit import NAMES, seed_key
@@ -157,17 +158,18 @@ def wash_sales() -> Row:
 
 
 def self_review() -> Row:
-    """The work is sold by an accomplice, and the creator's second account reviews it."""
+    """An accomplice registers and sells the work, and the creator's second account reviews it."""
     stage = Stage()
     creators = ((stage.accounts["erin"], 10_000),)
     stage.works["frank"] = stage.register("frank", "by erin", creators=creators)
     buyer = stage.second("erin")
-    stage.do("erin", Transfer(stage.accounts[buyer], FULL * CREDIT))
-    bought = stage.license("frank", stage.works["frank"], buyer, price(FULL))
+    stage.do("erin", Transfer(stage.accounts[buyer], (FULL + 1) * CREDIT))
+    stage.pay_and_rate(buyer, "frank", FULL)
+    stage.transfer("frank", Thing("share", stage.works["frank"], 1), "erin")
+    bought = stage.license("frank", stage.works["frank"], buyer, price(1))
     stage.refused("attestations.interested", buyer, Review(bought, 1, 1_000_000))
-    return stage.row(
-        "self-review through a second account", "erin", 500_000, "refused: it is the creator's organization"
-    )
+    note = "who is only named creator gains nothing, and who owns a share may not review"
+    return stage.row("self-review through a second account", "erin", 500_000, note)
 
 
 def ring(members: int) -> Row:
@@ -214,6 +216,16 @@ def bad_mouthing() -> Row:
     before = honest(stage, "judy")
     stage.reach_most("erin", "judy", 0)
     return stage.row("bad-mouthing a creator of three content buyers", "judy", before, "the price goes to the victim")
+
+
+def false_creator() -> Row:
+    """A competitor is named as the creator of rubbish, which an accomplice buys and rates 0."""
+    stage = Stage()
+    before = honest(stage, "judy")
+    stage.works["erin"] = stage.register("erin", "rubbish", creators=((stage.accounts["judy"], 10_000),))
+    stage.reach_most("frank", "erin", 0)
+    note = "who is only named is neither praised nor blamed; what moves is decay in seconds"
+    return stage.row("the same, of rubbish in the creator's name", "judy", before, note, gained=False)
 
 
 def whitewashing() -> Row:
@@ -297,6 +309,7 @@ ATTACKS: Final[tuple[Callable[[], Row], ...]] = (
     paid_back_outside,
     split_payments,
     bad_mouthing,
+    false_creator,
     whitewashing,
     build_up_then_fraud,
     cartel,

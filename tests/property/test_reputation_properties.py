@@ -59,7 +59,10 @@ class Life:
         self.given: list[tuple[bytes, str]] = []
         self.reference: Any = SimpleNamespace(
             accounts={key: {"organization": name} for key, name in PEOPLE.items()},
-            assets={key: {"shares": owners, "creators": creators} for key, (owners, creators) in WORKS.items()},
+            assets={
+                key: {"shares": owners, "creators": creators, "organization": PEOPLE[min(creators)]}
+                for key, (owners, creators) in WORKS.items()
+            },
             flows={},
             words={},
             purses={},
@@ -108,7 +111,7 @@ class Life:
         self.do_buy(rater, asset, units)
         identifier = self.identifier("review")
         evidence.review(self.context(rater), identifier, b"\x01" * 32, asset, said, units)
-        owners, creators = WORKS[asset]
+        owners = WORKS[asset][0]
         own, parts = PEOPLE[rater], dict[str, int]()
         for one, bps in owners.items():
             if PEOPLE[one] != own:
@@ -120,7 +123,7 @@ class Life:
             self.now_ms,
             rater,
             own,
-            tuple(creators.items()),
+            tuple(reputation.answering(self.reference, asset).items()),
             said,
             review_weight(units),
             units,

@@ -218,7 +218,7 @@ def audit(call: Call, operation: ops.Audit) -> None:
     for other in earlier(call.state, key):
         reputation.ended(call.state, other)
     rating = {"passed": S, "conditional": S // 2, "failed": 0}[operation.verdict]
-    reputation.stated(call.state, key, call.sender, call.state.assets[operation.asset]["creators"], rating, tier)
+    reputation.stated(call.state, key, call.sender, reputation.answering(call.state, operation.asset), rating, tier)
 
 
 def review(call: Call, operation: ops.Review) -> None:
@@ -344,7 +344,7 @@ def weigh_evaluation(call: Call, key: bytes) -> None:
         return
     near = sum(value - tolerance <= row["said"] <= value + tolerance for value, tolerance in mine)
     rating = S * near // len(mine)
-    reputation.stated(state, key, call.sender, state.assets[asset]["creators"], rating, row["tier"])
+    reputation.stated(state, key, call.sender, reputation.answering(state, asset), rating, row["tier"])
     latest: dict[str, bytes] = {}
     for other, one in state.statements.items():
         if (one["kind"], one["about"]) == ("evaluation", row["about"]):

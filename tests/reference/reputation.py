@@ -61,10 +61,20 @@ def reviewed(state: Any, grant: bytes, rater: bytes, rating: int, units: int) ->
         if name != own:
             parts[name] = parts.get(name, 0) + bps
     payees = tuple(sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:PAYEES_MAX])
-    creators = tuple(state.assets[asset_id]["creators"].items())
+    creators = tuple(answering(state, asset_id).items())
     weight = review_weight(brought)
     entry = ("given", grant, state.now, rater, own, creators, rating, weight, brought, payees)
     state.words[len(state.words)] = entry
+
+
+def answering(state: Any, asset_id: bytes) -> dict[bytes, int]:
+    """Creators who own a share, or belong to the organization that registered it: others are named without a word."""
+    asset = state.assets[asset_id]
+    return {
+        account: bps
+        for account, bps in asset["creators"].items()
+        if account in asset["shares"] or organization_of(state, account) == asset["organization"]
+    }
 
 
 def stated(state: Any, statement: bytes, rater: bytes, subjects: dict[bytes, int], rating: int, tier: int) -> None:

@@ -11,6 +11,7 @@ from ledger.errors import LedgerError
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.reputation.decay import HALF_LIFE_MS
+from ledger.modules.transfers.operations import Thing
 from primitives.identifiers import account_to_text
 from tests.unit.attestations_kit import Bench
 from tests.unit.search_kit import Searched, rebuilt
@@ -60,7 +61,9 @@ def test_scores_are_those_of_the_answers_block_time(bench: Bench, searched: Sear
 
 def test_assets_are_sorted_by_reputation_and_asked_for_it(bench: Bench, searched: Searched) -> None:
     creators = tuple(sorted(((bench.accounts["alice"], 5_000), (bench.accounts["carol"], 5_000))))
-    bench.register("carol", "together", creators=creators)
+    together = bench.register("carol", "together", creators=creators)
+    bench.register("bob", "borrowed", creators=((bench.accounts["alice"], 10_000),))
+    bench.transfer("carol", Thing("share", together, 1), "alice")
     bench.register("bob", "poor")
     bench.review("bob", bench.license("alice", bench.model, "bob", PRICE), 1_000_000)
     poor = bench.register("bob", "worse")
@@ -68,8 +71,9 @@ def test_assets_are_sorted_by_reputation_and_asked_for_it(bench: Bench, searched
     best, mixed, worst = score(bench, "alice")[0], 583_333, score(bench, "bob")[0]
     assert shown(searched, "together")[0] == mixed
     names = searched.names(sort="reputation")
-    assert names[:3] == ["model", "together", "pictures"]
-    assert set(names[3:]) == {"poor", "worse"}
+    assert names[:2] == ["model", "together"]
+    assert set(names[2:4]) == {"pictures", "borrowed"}
+    assert set(names[4:]) == {"poor", "worse"}
     assert searched.names(sort="reputation", limit=1) == names
     assert searched.names(reputation_min=best) == ["model"]
     assert searched.names(reputation_min=mixed, sort="name") == ["model", "together"]

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from ledger.modules.assets.operations import Metric
-from ledger.modules.assets.reads import require_asset, require_version
+from ledger.modules.assets.reads import require_version
 from ledger.modules.assets.records import Share
 from ledger.modules.attestations.operations import Audit, Evaluate, Review, Verdict
 from ledger.modules.attestations.reading import counting_evaluations, interest, reproduces
@@ -126,7 +126,7 @@ def _state(context: Context, kind: EvidenceKind, identifier: bytes, statement: S
             asset=statement.asset,
             rating_ppm=rating_ppm,
             weight=attestation_weight(statement.tier),
-            subjects=require_asset(context.view, statement.asset).creators,
+            subjects=evidence.answering(context.view, statement.asset),
         ),
     )
 

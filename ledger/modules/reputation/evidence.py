@@ -71,9 +71,21 @@ class Testimony(NamedTuple):
 def review(context: Context, grant: bytes, statement: bytes, asset: bytes, rating_ppm: int, paid: int) -> None:
     """Enter the sender's review of what it was granted, about the asset's creators. `paid` is what the grant's price
     brought the owners (`ledger.modules.reputation.payments.brought`)."""
-    creators = require_asset(context.view, asset).creators
+    subjects = answering(context.view, asset)
     weight = review_weight(paid)
-    state(context, Testimony("review", grant, statement, context.sender, asset, rating_ppm, weight, creators, paid))
+    state(context, Testimony("review", grant, statement, context.sender, asset, rating_ppm, weight, subjects, paid))
+
+
+def answering(view: Readable, asset: bytes) -> tuple[Share, ...]:
+    """Return those of an asset's creators who have put their name to it, with their parts: of the organization that
+    registered it, or owners of a share, which nobody gets unasked. Anybody can be named."""
+    record = require_asset(view, asset)
+    owners = {share.account for share in ownership(view, asset).shares}
+    return tuple(
+        share
+        for share in record.creators
+        if share.account in owners or organization_of(view, share.account) == record.organization
+    )
 
 
 def state(context: Context, testimony: Testimony) -> None:

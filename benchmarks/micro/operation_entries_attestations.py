@@ -13,7 +13,7 @@ from ledger.parameters import DAY_MS
 TEXT: Final = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 
 
-def _accredited(world: World, name: str = "dogwood", *, posted: bool = True) -> bytes:
+def accredited(world: World, name: str = "dogwood", *, posted: bool = True) -> bytes:
     """Let an account evaluate and audit, as a vote would."""
     account, context = world.accounts[name], world.context(world.view, world.accounts["alder"], world.fresh_id())
     terms = accreditation.Terms(account, ("evaluate", "audit"), 5, 1_000_000, world.now_ms + 30 * DAY_MS)
@@ -46,23 +46,23 @@ def _asset(world: World, owner: str = "alder", label: str = "work") -> bytes:
 
 @entry("attestations.post_bond")
 def _post_bond(world: World) -> Ready:
-    account = _accredited(world, posted=False)
+    account = accredited(world, posted=False)
     return Ready(account, attestations.PostBond(account))
 
 
 @entry("attestations.resign")
 def _resign(world: World) -> Ready:
-    return Ready(_accredited(world), attestations.Resign())
+    return Ready(accredited(world), attestations.Resign())
 
 
 @entry("attestations.evaluate", "for the first time")
 def _evaluate(world: World) -> Ready:
-    return Ready(_accredited(world), _measured(world))
+    return Ready(accredited(world), _measured(world))
 
 
 @entry("attestations.evaluate", "anew")
 def _evaluate_anew(world: World) -> Ready:
-    account, first = _accredited(world), _measured(world)
+    account, first = accredited(world), _measured(world)
     latest = attestations.statement_id(world.do(account, first), first)
     fields = {name: getattr(first, name) for name in first.__struct_fields__} | {"supersedes": latest}
     return Ready(account, attestations.Evaluate(**fields))
@@ -70,7 +70,7 @@ def _evaluate_anew(world: World) -> Ready:
 
 @entry("attestations.audit")
 def _audit(world: World) -> Ready:
-    return Ready(_accredited(world), attestations.Audit(_asset(world), 1, "passed", TEXT))
+    return Ready(accredited(world), attestations.Audit(_asset(world), 1, "passed", TEXT))
 
 
 @entry("attestations.review")
@@ -81,6 +81,6 @@ def _review(world: World) -> Ready:
 
 @entry("attestations.answer")
 def _answer(world: World) -> Ready:
-    account, said = _accredited(world), _measured(world)
+    account, said = accredited(world), _measured(world)
     statement = attestations.statement_id(world.do(account, said), said)
     return Ready(world.accounts["alder"], attestations.Answer(statement, TEXT))

@@ -10,7 +10,7 @@ from ledger.errors import LedgerError
 from ledger.modules.assets.operations import Metric, Provenance, SetManager
 from ledger.modules.attestations import operations as attestations
 from ledger.modules.attestations.accreditation import ACCREDITATION_MS_MAX, longest_dispute_ms
-from ledger.modules.attestations.reading import confirming, verdicts
+from ledger.modules.attestations.reading import confirming, interest, verdicts
 from ledger.modules.governance.operations import (
     EndAccreditation,
     Propose,
@@ -26,6 +26,7 @@ from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
 from primitives.identifiers import account_to_text
 from tests.unit.attestations_kit import BOND, CLAIMED_PPM, TOLERANCE_PPM, Bench
+from tests.unit.contributions_kit import Workshop
 from tests.unit.modules_kit import SUPPLY_EACH, cid, seed_key
 
 PAID = Terms(rights=("download",), price=100_000, transferable=True)
@@ -301,6 +302,24 @@ def test_naming_a_critic_creator_or_manager_does_not_silence_it() -> None:
     assert world.standing() == (0, 2)
     world.evaluate("bob", supersedes=contradiction)
     assert world.standing() == (0, 1)
+
+
+def test_who_contributed_a_version_states_nothing_about_it() -> None:
+    shop = Workshop("model")
+    shop.do("alice", shop.accept(shop.propose("B")))
+    assert "org-bob" in interest(shop.view, shop.asset, 2).own
+    assert "org-bob" not in interest(shop.view, shop.asset, 1).own, "the version before is not its work"
+
+
+def test_a_value_on_another_data_set_contradicts_nothing() -> None:
+    """Of a claim's data set, that is; on one of one's own making any model fails."""
+    world = bench("carol")
+    odd = world.register("carol", "odd pictures")
+    world.evaluate("carol", 0, dataset=odd)
+    assert world.standing() == (0, 0)
+    world.add_version("dave", world.dataset, "more pictures")
+    world.evaluate("carol", 0, dataset_version=2)
+    assert world.standing() == (0, 0)
 
 
 def test_what_is_measured_and_on_what_is_registered_and_not_taken_down() -> None:

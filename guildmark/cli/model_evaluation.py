@@ -69,17 +69,19 @@ def _evaluate(session: Session, asset: str, dataset: str, options: dict[str, Any
     import msgspec
 
     from guildmark.models.evaluate import EVALUATION_LIMITS
-    from guildmark.models.reevaluation import reevaluate
+    from guildmark.models.reevaluation import reevaluate, require_accredited
 
     (model, version), (data, dataset_version) = split_version(asset), split_version(dataset)
     seconds = options["time_limit"]
     limits = msgspec.structs.replace(EVALUATION_LIMITS, wall_ms=seconds * 1_000, cpu_seconds=2 * seconds)
     with (
         tempfile.TemporaryDirectory(prefix="guildmark-evaluation-") as directory,
-        session.client(acting=not options["anonymous"]) as client,
+        session.client(acting=options["submit"] or not options["anonymous"]) as client,
         progress("downloading", quiet=session.json) as bytes_bar,
         samples_progress(quiet=session.json) as on_samples,
     ):
+        if options["submit"]:
+            require_accredited(client)
         return reevaluate(
             client,
             model,
@@ -160,14 +162,17 @@ def samples_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | No
     if quiet:
         yield None
         return
-    started = told = time.monotonic()
+    first: tuple[float, int] | None = None
+    told = time.monotonic()
 
     def on_samples(done: int, total: int) -> None:
-        nonlocal started, told
+        nonlocal first, told
         now = time.monotonic()
-        if done and now - told >= PROGRESS_S:
+        if first is None:  # before it, TensorFlow was imported and the model built
+            first = now, done
+        elif now - told >= PROGRESS_S:
             told = now
-            note(f"{done} of {total} samples, {done / (now - started):.1f} a second")
+            note(f"{done} of {total} samples, {(done - first[1]) / (now - first[0]):.1f} a second")
 
     note("measuring in a confined child process ...")
     yield on_samples

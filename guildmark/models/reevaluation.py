@@ -15,6 +15,7 @@ import msgspec
 
 from artifacts.errors import ArtifactError
 from artifacts.unixfs import build, build_file
+from guildmark.errors import NotFound
 from guildmark.models.errors import ModelRefused
 from guildmark.models.evaluate import EVALUATION_LIMITS, Evaluation, OnSamples, Settings, evaluate
 from guildmark.models.metrics import METRICS, Measured
@@ -138,6 +139,25 @@ def reevaluate(
         environment=facts,
         environment_digest=environment_digest(facts).hex(),
     )
+
+
+def require_accredited(client: Client) -> None:
+    """Check that the client's account may state what it is about to measure, which takes long.
+
+    Raises:
+        ModelRefused: `evaluation.not_accredited`.
+    """
+    try:
+        found = client.accreditations.get()
+    except NotFound:
+        found = {"active": False, "roles": (), "state": "not accredited"}
+    if not found["active"] or "evaluate" not in found["roles"]:
+        roles = " and ".join(found["roles"]) or "nothing"
+        raise ModelRefused(
+            "evaluation.not_accredited",
+            f"the account may not state what versions reach: it is {found['state']}, for {roles}; measure without "
+            "--submit, or see `guildmark accreditation show`",
+        )
 
 
 def state(client: Client, found: Reevaluation, report: str | None = None) -> str:

@@ -19,6 +19,7 @@ from artifacts.tensors import tensor_index, tensors_digest
 from artifacts.unixfs import build
 from guildmark.cli.main import run
 from guildmark.cli.session import Session
+from guildmark.errors import NotFound
 from guildmark.models import reevaluation
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
 from guildmark.models.evaluate import Evaluation, Settings, evaluate
@@ -154,11 +155,24 @@ def test_images_of_the_same_pixels_give_the_same_integers(trained: Trained, meas
     assert gap.value_ppm < measured.result.metrics["accuracy-gap"].value_ppm, "between halves, and not between digits"
 
 
+class Accredited:
+    """What the consortium lets the client's account do."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, Any] | None = {"active": True, "roles": ["evaluate"], "state": "active"}
+
+    def get(self) -> dict[str, Any]:
+        if self.now is None:
+            raise NotFound("query.not_found", "no accreditation")
+        return self.now
+
+
 class Registered:
     """Stands for a client: one model and one data set are registered, and their bytes are to be had."""
 
     def __init__(self, trained: TrainedModel, claims: list[dict[str, Any]]) -> None:
         self.assets = self.artifacts = self.attestations = self
+        self.accreditations = Accredited()
         self.files = {"aa" * 32: trained.model, "bb" * 32: trained.dataset}
         self.tensors_digest = tensors_digest(tensor_index(trained.model)).hex()
         self.claims = claims
@@ -260,6 +274,24 @@ def test_the_command_states_what_it_found_and_says_by_its_code_whether_the_claim
     assert client.stated == []
     assert say(client, measured, monkeypatch, {"least_ppm": accuracy - 1}, "--spread", "1") == 0
     assert len(client.stated) == 1
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        None,
+        {"active": False, "roles": ["evaluate"], "state": "suspended"},
+        {"active": True, "roles": ["audit"], "state": "active"},
+    ],
+)
+def test_who_may_not_state_it_is_told_before_the_measuring(
+    trained: Trained, measured: Measured, monkeypatch: pytest.MonkeyPatch, capsys: Any, standing: Any
+) -> None:
+    client = Registered(trained.result, [])
+    client.accreditations.now = standing
+    assert say(client, measured, monkeypatch, {}) == 1
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["code"] == "evaluation.not_accredited"
+    assert client.downloaded == []
 
 
 def test_a_model_that_takes_too_long_is_stopped_and_nothing_is_left(

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # ships no types
 import rich_click as click
 
 from guildmark.cli.output import emit
@@ -41,6 +40,8 @@ def stop(session: Session, directory: Path, timeout_s: float) -> None:
 
 def _is_node_of(process: Any, place: Path) -> bool:
     """Whether a process was started as the node of a directory."""
+    import psutil  # type: ignore[import-untyped]  # ships no types
+
     try:
         words = process.cmdline()
     except psutil.Error:
@@ -54,6 +55,8 @@ def _refuse_others(place: Path) -> None:
     Raises:
         ClusterError: `node.not_ours`.
     """
+    import psutil
+
     try:
         holder = psutil.Process(int((place / "LOCK").read_text(encoding="ascii")))
     except (OSError, ValueError, psutil.NoSuchProcess):

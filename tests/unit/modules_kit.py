@@ -356,6 +356,7 @@ def check_laws(world: World) -> None:
         assert in_escrow == (grant.due_ms is not None) or (in_escrow and grant.disputed)
     check_locks(world)
     check_escrows(world)
+    check_charters(world)
     check_readable(world)
     audit = IndexAudit(world.registry.indexes)
     assert list(audit.records(view.iterate(b"")))
@@ -418,6 +419,29 @@ def check_locks(world: World) -> None:
         assert sum(share.bps for share in owners.shares if share.account == key[32:]) >= bps
     ends = {deadline.subject: deadline.at_ms for deadline in deadlines.due(view, 2**62, 10**9)}
     assert all(ends[key] == end_ms for key, _, _, end_ms in things)
+
+
+def check_charters(world: World) -> None:
+    """Each open proposal has its deadline and its mark, no other has one; a treasury's rate is that of the charter; and
+    what only charters keep is gone without one."""
+    from ledger.modules.charters.records import CHARTERS, OPEN, PROPOSALS, SALES, SHARE_PRICES, VOTING_END
+    from ledger.modules.royalties.records import POOLS
+
+    view = world.view
+    opened = {key: row for key, row in PROPOSALS.items(view) if row.state == "open"}
+    due = {one.subject: one.at_ms for one in deadlines.due(view, 2**62, 10**9) if one.kind == VOTING_END}
+    assert due == {key: row.closes_at_ms for key, row in opened.items()}
+    assert sorted(key[-32:] for key, _ in OPEN.items(view)) == sorted(opened)
+    for row in opened.values():
+        power = sum(voter.bps for voter in row.voters)
+        assert 0 < power <= 10_000
+        assert [voter.account for voter in row.voters] == sorted({voter.account for voter in row.voters})
+    selling = {row.proposal for _, row in SALES.items(view)}
+    assert selling == {key for key, row in PROPOSALS.items(view) if row.state == "selling"}
+    charters = {key: row.rules for key, row in CHARTERS.items(view)}
+    rates = {key: row.treasury_bps for key, row in POOLS.items(view) if row.treasury_bps}
+    assert rates == {key: rules.treasury_bps for key, rules in charters.items() if rules.treasury_bps}
+    assert {key for key, _ in SHARE_PRICES.items(view)} <= charters.keys()
 
 
 def check_escrows(world: World) -> None:

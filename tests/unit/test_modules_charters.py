@@ -9,13 +9,17 @@ from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.assets.charter import Charter, Majority
 from ledger.modules.assets.reads import ownership, require_asset
-from ledger.modules.assets.records import ALIASES, AliasTarget
+from ledger.modules.assets.records import ALIASES, ASSETS, OWNERSHIP, AliasTarget
 from ledger.modules.charters import operations as charters
 from ledger.modules.charters.adopted import CHARTERS
 from ledger.modules.charters.adoption import check_charter
 from ledger.modules.charters.records import OPEN_MAX
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import operations as licenses
+from ledger.modules.organizations.membership import remove
+from ledger.modules.organizations.operations import Quota
+from ledger.modules.organizations.quota import set_quota
+from ledger.modules.organizations.records import USAGE, Usage
 from ledger.modules.royalties.operations import Withdraw
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
@@ -384,3 +388,47 @@ def test_queries_tell_charter_votes_and_power() -> None:
     listed = world.query("charters.proposals", asset=world.asset.hex())
     assert len(listed) == 7
     assert world.query("charters.proposals", asset=world.asset.hex(), after=listed[5].proposal, limit=5) == [listed[6]]
+
+
+# --- what else may have become of the asset
+
+
+def test_the_treasury_of_a_retired_asset_is_still_the_owners_to_pay_out() -> None:
+    """Nothing is stranded: not by retirement, and not while a dispute has frozen sales."""
+    world = Owners(treasury_bps=5_000)
+    world.license("alice", world.asset, "dave", USE)
+    for who in ("bob", "carol"):
+        consent = assets.Consent(world.asset, assets.action_digest(assets.Retire(world.asset)), world.now_ms + DAY_MS)
+        world.do(who, consent)
+    world.do("alice", assets.Retire(world.asset))
+    world.refused("assets.retired", "alice", charters.Propose(world.asset, world.terms()))
+    assert world.decide(charters.Pay(world.accounts["dave"], 1_000), "alice", "bob").state == "executed"
+    assert world.decide(charters.Dissolve(), "alice", "bob").state == "executed"
+    assert world.set_aside == 0
+    world.check_laws()
+
+
+def test_a_removed_organization_still_votes_and_a_full_quota_keeps_nobody_from_voting() -> None:
+    """Or the quorum of an asset would be lost with a member, or a vote with a neighbor's records."""
+    world = Owners()
+    proposal = world.propose("alice", charters.NameManager(world.accounts["bob"]))
+    remove(world.context(world.view, b"", b""), "org-bob")
+    set_quota(world.context(world.view, b"", b""), "org-alice", Quota(100, 100_000, 10))
+    USAGE.put(world.view, Usage(100, 100_000, 10, Quota(100, 100_000, 10)), b"org-alice")
+    world.vote(proposal, "bob", "alice")
+    assert world.fate(proposal) == ("executed", "")
+    world.refused("organizations.removed", "bob", charters.Propose(world.asset, charters.Dissolve()))
+    world.check_laws()
+
+
+def test_a_recall_by_a_dispute_voids_what_the_earlier_owners_proposed() -> None:
+    world = Owners(treasury_bps=5_000)
+    world.license("alice", world.asset, "dave", USE)
+    proposal = world.propose("alice", charters.Pay(world.accounts["dave"], world.set_aside))
+    asset = require_asset(world.view, world.asset)
+    ASSETS.put(world.view, msgspec.structs.replace(asset, transfers=asset.transfers + 1), world.asset)
+    owners = ownership(world.view, world.asset)
+    OWNERSHIP.put(world.view, msgspec.structs.replace(owners, transfers=asset.transfers + 1), world.asset)
+    world.vote(proposal, "alice", "bob")
+    assert world.fate(proposal) == ("failed", "charters.lapsed")
+    assert world.set_aside > 0

@@ -101,7 +101,7 @@ def payee(draw: Draw, paying: object) -> bytes:
     """Whom to pay, where there is something to pay with."""
     if not paying:
         raise Nothing
-    return draw.other(UNKNOWN)
+    return UNKNOWN if draw.rarely(6) else draw.other(UNKNOWN)
 
 
 def contribution(draw: Draw, asset_id: bytes) -> charters.AcceptContribution:
@@ -130,8 +130,9 @@ def propose(draw: Draw) -> Draft:
     state = draw.state
     rows = chartered(draw)
     bids = {row["asset"] for row in state.buyers_offers.values() if row["thing"][0] == "asset"}
-    wanted = [key for key in rows if key in bids and not locked_bps(state, key)]
-    rows = wanted if wanted and draw.rarely(40) else rows
+    wanted = [key for key in rows if key in bids]
+    wanted = [key for key in wanted if locked_bps(state, key)] or wanted
+    rows = wanted if wanted and draw.rarely(50) else rows
 
     def owner(key: bytes) -> bytes:
         return draw.anyone() if key not in state.assets else bytes(draw.some(list(state.assets[key]["shares"])))
@@ -144,7 +145,11 @@ def propose(draw: Draw) -> Draft:
         return sender, several
     known = list(state.claims)
     text = draw.some(["b" + "a" * 58, *known]) if draw.rarely(5) else None
-    operation = charters.Propose(asset_id, random_action(draw, asset_id), "", text)
+    action = random_action(draw, asset_id)
+    if asset_id in wanted and draw.rarely(60):
+        whole = [key for key, row in state.buyers_offers.items() if row["thing"] == ("asset", asset_id, 0)]
+        action = charters.SellWhole(draw.some(whole))
+    operation = charters.Propose(asset_id, action, "", text)
     return sender, [operation] * (2 if draw.rarely(2) else 1)
 
 
@@ -172,4 +177,5 @@ def withdraw(draw: Draw) -> Draft:
     if not rows:
         raise Nothing
     sender, key = draw.subject(rows, lambda key: known[key]["proposer"] if key in known else draw.anyone())
+    sender = draw.anyone() if draw.rarely(15) else sender
     return sender, [charters.Withdraw(key)]

@@ -327,6 +327,8 @@ def make_offer(draw: Draw) -> Draft:
     state = draw.state
     rows = odd_things(draw) if draw.rarely(7) else sellable(draw)
     owned = [(min(asset["shares"]), Thing("asset", key)) for key, asset in state.assets.items()]
+    if draw.rarely(25):  # what owners vote on
+        rows = [(min(state.assets[key]["shares"]), Thing("asset", key)) for key in state.charters]
     holder, thing = draw.some([*rows, *draw.some([owned, []])])
     plain = (thing.kind, thing.id, thing.bps)
     known = thing.id in (state.grants if thing.kind == "grant" else state.assets)

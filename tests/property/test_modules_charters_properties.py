@@ -18,7 +18,7 @@ from tests.unit.charters_kit import PERIOD_MS, SIMPLE, Owners
 
 NAMES = ("alice", "bob", "carol", "dave")
 BPS = 10_000
-SHARES = st.lists(st.integers(1, 4_000), min_size=1, max_size=5)
+SHARES = st.lists(st.integers(1, 4_000), min_size=1, max_size=4)
 NEEDED = st.builds(
     Required,
     quorum_bps=st.integers(0, 6_667),
@@ -40,6 +40,7 @@ def plainly_passes(needed: Required, powers: list[int], votes: tuple[bool | None
     )
 
 
+@settings(max_examples=250, deadline=None)
 @given(powers=SHARES, needed=NEEDED, data=st.data())
 def test_a_vote_is_decided_early_exactly_when_no_further_vote_can_change_it(
     powers: list[int], needed: Required, data: st.DataObject
@@ -129,7 +130,7 @@ class Book:
         assert (state == "rejected") == hopeless
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=st.lists(STEP, min_size=15, max_size=40))
 def test_who_had_a_share_votes_with_it_once_whoever_buys_it(steps: list[Any]) -> None:
     """Random sales between votes: no share votes twice on one proposal, and none is lost. Credits are conserved, with

@@ -16,7 +16,7 @@ from ledger.modules.organizations.records import organization_part
 from ledger.modules.reputation.decay import from_grid, narrow
 from ledger.modules.reputation.formula import ORGANIZATION_MAX, S, confidence, net_factor, score
 from ledger.modules.reputation.records import RATED, SUMS, Sum
-from ledger.modules.reputation.returns import Matrix, net, read_flows
+from ledger.modules.reputation.returns import Matrix, Returns, read_flows
 from ledger.state.view import Readable
 
 
@@ -41,7 +41,7 @@ class Book:
     def __init__(self, view: Readable, now_ms: int) -> None:
         self._view = view
         self._now_ms = now_ms
-        self._flows: tuple[Matrix, Matrix] | None = None
+        self._flows: tuple[Returns, Matrix] | None = None
         self._factors: dict[tuple[str, str], int] = {}
         self._reciprocal: dict[tuple[str, str], bool] = {}
 
@@ -72,9 +72,10 @@ class Book:
         pair = rater, payee
         if pair not in self._factors:
             if self._flows is None:
-                self._flows = read_flows(self._view)
-            moved, claimed = self._flows
-            self._factors[pair] = net_factor(net(moved, rater, payee), claimed.get(rater, {}).get(payee, 0))
+                moved, claims = read_flows(self._view)
+                self._flows = Returns(moved), claims
+            returns, claimed = self._flows
+            self._factors[pair] = net_factor(returns.net(rater, payee), claimed.get(rater, {}).get(payee, 0))
         return self._factors[pair]
 
     def reciprocal(self, rater: str, organization: str) -> bool:

@@ -35,26 +35,67 @@ def read_flows(view: Readable) -> tuple[Matrix, Matrix]:
 
 def returned(moved: Matrix, payee: str, payer: str) -> int:
     """Return how many grid units may have come back from `payee` to `payer`."""
-    direct = moved.get(payee, {}).get(payer, 0)
-    first = {name: units for name, units in moved.get(payee, {}).items() if name != payer}
-    last = {name: row[payer] for name, row in moved.items() if payer in row and name != payee}
-    by_first = sum(min(units, _onward(moved, name, last)) for name, units in first.items())
-    by_last = sum(min(units, _inward(moved, name, first)) for name, units in last.items())
-    return direct + min(by_first, by_last)
+    return Returns(moved).returned(payee, payer)
 
 
-def net(moved: Matrix, payer: str, payee: str) -> int:
-    """Return the grid units that `payer` paid `payee` and that cannot have returned."""
-    return max(0, moved.get(payer, {}).get(payee, 0) - returned(moved, payee, payer))
+class Returns:
+    """What may have come back between all pairs. The sums over second steps are made once for each organization: those
+    of n pairs cost n times the pairs there are, and not their square."""
 
+    def __init__(self, moved: Matrix) -> None:
+        self._moved = moved
+        self._into: dict[str, dict[str, int]] = {}
+        """Payee -> payer -> grid units."""
+        for payer, row in moved.items():
+            for payee, units in row.items():
+                self._into.setdefault(payee, {})[payer] = units
+        self._onward: dict[str, dict[str, int]] = {}
+        self._inward: dict[str, dict[str, int]] = {}
 
-def _onward(moved: Matrix, name: str, last: Mapping[str, int]) -> int:
-    """What can go from `name` to the payer, directly or through one other."""
-    row = moved.get(name, {})
-    return last.get(name, 0) + sum(min(row[other], units) for other, units in last.items() if other in row)
+    def returned(self, payee: str, payer: str) -> int:
+        """Return how many grid units may have come back from `payee` to `payer`."""
+        out, into = self._moved.get(payee, {}), self._into.get(payer, {})
+        direct = out.get(payer, 0)
+        onward, inward = self._onward_to(payer), self._inward_from(payee)
+        by_first = sum(
+            min(units, onward.get(name, 0) - min(self._flow(name, payee), direct))
+            for name, units in out.items()
+            if name != payer
+        )
+        by_last = sum(
+            min(units, inward.get(name, 0) - min(direct, self._flow(payer, name)))
+            for name, units in into.items()
+            if name != payee
+        )
+        return direct + min(by_first, by_last)
 
+    def net(self, payer: str, payee: str) -> int:
+        """Return the grid units that `payer` paid `payee` and that cannot have returned."""
+        return max(0, self._flow(payer, payee) - self.returned(payee, payer))
 
-def _inward(moved: Matrix, name: str, first: Mapping[str, int]) -> int:
-    """What can have come from the payee to `name`, directly or through one other."""
-    through = ((units, moved.get(other, {}).get(name, 0)) for other, units in first.items())
-    return first.get(name, 0) + sum(min(units, onward) for units, onward in through)
+    def _flow(self, payer: str, payee: str) -> int:
+        return self._moved.get(payer, {}).get(payee, 0)
+
+    def _onward_to(self, payer: str) -> dict[str, int]:
+        """By organization, what can go from it to `payer`, directly or through one other."""
+        if payer not in self._onward:
+            last = self._into.get(payer, {})
+            found = dict(last)
+            for through, units in last.items():
+                for name, first in self._into.get(through, {}).items():
+                    if name != payer:
+                        found[name] = found.get(name, 0) + min(first, units)
+            self._onward[payer] = found
+        return self._onward[payer]
+
+    def _inward_from(self, payee: str) -> dict[str, int]:
+        """By organization, what can have come from `payee` to it, directly or through one other."""
+        if payee not in self._inward:
+            first = self._moved.get(payee, {})
+            found = dict(first)
+            for through, units in first.items():
+                for name, last in self._moved.get(through, {}).items():
+                    if name != payee:
+                        found[name] = found.get(name, 0) + min(units, last)
+            self._inward[payee] = found
+        return self._inward[payee]

@@ -24,6 +24,7 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @click.option("--kind", type=click.Choice(kinds), default=kind)
     @click.option("--owner", help="gm1... or a key's name.")
     @click.option("--creator", help="gm1... or a key's name.")
+    @click.option("--contributor", help="Who made a version of somebody else's: gm1... or a key's name.")
     @click.option("--tag", "tags", multiple=True, help="May be repeated: all of them.")
     @click.option("--organization", help="That registered it.")
     @click.option("--parent", metavar="ASSET", help="That it derives from directly.")
@@ -55,7 +56,7 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @with_session(nodes=True, wallet=True)
     def search(session: Session, text: str, **options: Any) -> None:
         """Find assets in which all words of TEXT stand; `wor*` is the beginning of a word."""
-        for name in ("owner", "creator", "buyer"):
+        for name in ("owner", "creator", "contributor", "buyer"):
             if options[name]:
                 options[name] = session.resolve(options[name])
         with session.client() as client:

@@ -276,6 +276,9 @@ class _Statement:
             self._want("a.row IN (SELECT rowid FROM texts WHERE texts MATCH :match)", match=_match(search.words))
         if search.owner is not None:
             self._want("a.asset IN (SELECT asset FROM owners WHERE account = :owner)", owner=search.owner)
+        if search.contributor is not None:
+            made = "a.asset IN (SELECT asset FROM contributors WHERE account = :contributor)"
+            self._want(made, contributor=search.contributor)
         if search.creator is not None:
             self._want("a.asset IN (SELECT asset FROM creators WHERE account = :creator)", creator=search.creator)
         if search.kind is not None:

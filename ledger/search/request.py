@@ -42,6 +42,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     """All of them stand in an asset's texts; one that ends in `*` as the beginning of a word."""
     owner: bytes | None = None
     creator: bytes | None = None
+    contributor: bytes | None = None
+    """Who made a version of somebody else's asset."""
     kind: str | None = None
     tags: tuple[str, ...] = ()
     organization: str | None = None
@@ -235,6 +237,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, Any]]] = {
     "text": ("words", _words),
     "owner": ("owner", _account),
     "creator": ("creator", _account),
+    "contributor": ("contributor", _account),
     "kind": ("kind", _kind),
     "tag": ("tags", _tags),
     "organization": ("organization", _text),

@@ -4,7 +4,7 @@ format is made anew.
     meta        one row: the format, and the block whose state the other tables are derived from
     assets      one row an asset; `row` is the database's own number, everything else follows from the state
     texts       full text over four of its columns, words without regard to case and diacritics
-    owners, creators, tags, parents, prices, sold_out, standing
+    owners, creators, contributors, tags, parents, prices, sold_out, standing
     claims, interests, evaluations, attestors, departed
                 what is claimed of each asset's latest version, and who has found what about it
     evidence    records of reputation as the state has them, of which a search makes scores
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 TEXT_COLUMNS: Final = ("name", "tags", "metadata", "description")
 TABLES: Final = (
     "assets",
     "owners",
     "creators",
+    "contributors",
     "tags",
     "parents",
     "prices",
@@ -70,6 +71,10 @@ STATEMENTS: Final = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX evidence_account ON evidence (account)",
     "CREATE INDEX creators_account ON creators (account, asset)",
+    """CREATE TABLE contributors (
+        asset BLOB NOT NULL, version INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (asset, version)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX contributors_account ON contributors (account, asset)",
     """CREATE TABLE tags (
         asset BLOB NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (asset, tag)
     ) STRICT, WITHOUT ROWID""",

@@ -17,7 +17,16 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from ledger.modules.assets.records import ASSETS, LINKS, OWNERSHIP, VERSIONS, Asset, version_part
+from ledger.modules.assets.records import (
+    ASSETS,
+    CONTRIBUTORS,
+    LINKS,
+    OWNERSHIP,
+    VERSION_BYTES,
+    VERSIONS,
+    Asset,
+    version_part,
+)
 from ledger.modules.attestations.records import ACCREDITATIONS, EVALUATED
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.grants import require_grant, require_terms
@@ -144,6 +153,16 @@ def _settle_texts(database: sqlite3.Connection, subject: bytes, texts: dict[str,
     database.execute(f"INSERT INTO texts (texts, rowid, {columns}) VALUES ('delete', ?, ?, ?, ?, ?)", (row, *before))
     database.execute("DELETE FROM assets WHERE row = ?", (row,))
     return None
+
+
+def _write_contributor(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
+    asset, version = subject[:_ID_BYTES], int.from_bytes(subject[_ID_BYTES:], "big")
+    made = CONTRIBUTORS.get(state, subject)
+    if made is None:
+        database.execute("DELETE FROM contributors WHERE asset = ? AND version = ?", (asset, version))
+    else:
+        row = (asset, version, made.account)
+        database.execute("INSERT OR REPLACE INTO contributors VALUES (?, ?, ?)", row)
 
 
 def _write_link(database: sqlite3.Connection, state: Readable, subject: bytes) -> None:
@@ -289,4 +308,5 @@ SOURCES: Final = (
     Source(SUMS, reputed.write_sum, key_bytes=reputed.KEY_BYTES_MAX),
     Source(FLOWS, reputed.write_flow, key_bytes=reputed.KEY_BYTES_MAX),
     Source(RATED, reputed.write_rated, key_bytes=reputed.KEY_BYTES_MAX),
+    Source(CONTRIBUTORS, _write_contributor, key_bytes=_ID_BYTES + VERSION_BYTES),
 )

@@ -24,6 +24,7 @@ PARAMETERS: Final = (
     Word("text", "Words that all stand in name, tags, metadata or description; `wor*` is the beginning of one"),
     Word("owner", "An account that holds a share", pattern=_ACCOUNT),
     Word("creator", "An account named as creator", pattern=_ACCOUNT),
+    Word("contributor", "An account that made a version of somebody else's asset", pattern=_ACCOUNT),
     Word("kind", "The kind of asset", choices=KINDS),
     Word("tag", "One tag, or several with commas between, all of which it has", pattern=_LIST),
     Word("organization", "The organization that registered it"),

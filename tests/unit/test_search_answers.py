@@ -12,6 +12,7 @@ import pytest
 
 from ledger.errors import LedgerError
 from ledger.modules.assets.operations import Derivation, Retire
+from ledger.modules.contributions import operations as contributions
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.operations import Terms, WithdrawOffer
 from ledger.parameters import DAY_MS
@@ -120,6 +121,22 @@ def test_filters_by_who_and_what(searched: Searched) -> None:
         ({"retired": "any", "organization": "org-dave"}, {"retired", "hidden"}),
     ):
         assert set(searched.names(**arguments)) == names, arguments
+
+
+def test_who_made_a_version_of_somebody_elses_is_found_by_it(searched: Searched) -> None:
+    world = searched.world
+    asset = world.register("alice", "improved")
+    grant = world.license("alice", asset, "bob", Terms(rights=("train-on",), price=0, derivatives="yes"))
+    for label in ("B", "C"):
+        world.commit("bob", label)
+        artifact, ends_ms = world.artifact(label), world.now_ms + DAY_MS
+        proposal = contributions.Propose(asset, 1, "train-on", artifact, world.salt(label), ends_ms, grant)
+        world.do("bob", proposal)
+        assert searched.names(contributor=account(searched, "bob")) == (["improved"] if label == "C" else [])
+        made = contributions.contribution_id(world.transaction_id, asset, artifact.cid)
+        world.do("alice", contributions.Accept(made))
+    assert searched.names(contributor=account(searched, "bob")) == ["improved"]
+    assert searched.names(contributor=account(searched, "alice")) == []
 
 
 def test_an_item_says_who_owns_it_and_what_it_is(searched: Searched) -> None:

@@ -7,10 +7,11 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from ledger.modules import texts
-from ledger.modules.assets.reads import children, links
+from ledger.modules.assets.reads import children, contributors_of, links
 from ledger.modules.assets.records import ASSETS
 from ledger.modules.fields import Result
 from ledger.state.view import Readable
+from primitives.identifiers import account_to_text
 
 DEPTH_MAX: Final = 8
 NODES_MAX: Final = 1_000
@@ -25,6 +26,8 @@ class NodeResult(Result, frozen=True):
     kind: str
     organization: str
     retired: bool
+    contributors: tuple[str, ...]
+    """Accounts whose contributions became versions, as `assets.get` tells them."""
     distance: int
     """Generations on the shortest way: below 0 for ancestors, above 0 for descendants, 0 for the asset itself."""
 
@@ -114,7 +117,8 @@ def _nearest(
 def _node(view: Readable, asset: bytes, distance: int) -> NodeResult:
     record = ASSETS.get(view, asset)
     assert record is not None  # a link names it
-    return NodeResult(asset.hex(), record.name, record.kind, record.organization, record.retired, distance)
+    made = tuple(account_to_text(account) for account in contributors_of(view, asset))
+    return NodeResult(asset.hex(), record.name, record.kind, record.organization, record.retired, made, distance)
 
 
 def _edges(view: Readable, child: bytes, nodes: dict[bytes, int]) -> list[EdgeResult]:

@@ -9,7 +9,7 @@ from ledger.errors import LedgerError
 from ledger.modules import texts
 from ledger.modules.assets.availability import holders
 from ledger.modules.assets.graph import get_lineage
-from ledger.modules.assets.reads import children, links, ownership
+from ledger.modules.assets.reads import children, contributors_of, links, ownership
 from ledger.modules.assets.records import (
     ALIASES,
     ARTIFACTS,
@@ -40,9 +40,6 @@ from primitives.identifiers import account_to_text
 from primitives.quorum import quorum
 
 T = TypeVar("T")
-
-CONTRIBUTORS_MAX: Final = 64
-"""Contributors that an asset is shown with; `contributions.list` tells all accepted contributions."""
 
 
 class ShareResult(Result, frozen=True):
@@ -138,7 +135,7 @@ class AssetResult(Result, frozen=True):
     versions: int
     latest: VersionResult
     contributors: tuple[str, ...]
-    """Accounts whose contributions became versions, in order of the first one; at most `CONTRIBUTORS_MAX`."""
+    """Accounts whose contributions became versions, in order of the first one; at most 64."""
     aliases: dict[str, int]
     parents: tuple[LinkResult, ...]
     denied_uses: tuple[str, ...]
@@ -306,12 +303,6 @@ def list_children(
     start = texts.identifier(after) if after else b""
     keys = texts.page(children(view, asset_id, after=start), limit)
     return [_summary(view, key, _require(ASSETS.get(view, key))) for key in keys]
-
-
-def contributors_of(view: Readable, asset_id: bytes) -> list[bytes]:
-    """Return the accounts that made versions of somebody else's asset, each once, in order of their first one."""
-    found = dict.fromkeys(made.account for _, made in CONTRIBUTORS.items(view, asset_id))
-    return list(found)[:CONTRIBUTORS_MAX]
 
 
 def _asset(view: Readable, text: str) -> tuple[bytes, Asset]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from ledger.errors import OperationError
 from ledger.modules.assets.records import (
     ASSETS,
+    CONTRIBUTORS,
+    CONTRIBUTORS_MAX,
     DERIVED,
     LINKS,
     OWNERSHIP,
@@ -96,6 +98,13 @@ def owner_organization(view: Readable, asset: bytes) -> str | None:
 def links(view: Readable, asset: bytes) -> dict[bytes, Link]:
     """Return parent -> link, in order of asset id. A version brings at most 8, an asset has at most `LINKS_MAX`."""
     return dict(LINKS.items(view, asset))
+
+
+def contributors_of(view: Readable, asset: bytes) -> list[bytes]:
+    """Return the accounts that made versions of somebody else's asset, each once, in order of their first one; at most
+    `CONTRIBUTORS_MAX`."""
+    found = dict.fromkeys(made.account for _, made in CONTRIBUTORS.items(view, asset))
+    return list(found)[:CONTRIBUTORS_MAX]
 
 
 def children(view: Readable, asset: bytes, after: bytes = b"") -> Iterator[bytes]:

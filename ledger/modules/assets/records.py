@@ -36,6 +36,8 @@ SOURCES_MAX: Final = 8
 OWNERS_MAX: Final = 64
 """Owners of one asset; a share is not split further."""
 ALIASES_MAX: Final = 16
+CONTRIBUTORS_MAX: Final = 64
+"""Contributors that an asset is shown with; `contributions.list` tells all accepted contributions."""
 LATEST: Final = "latest"
 """The alias that nobody sets: it follows the versions by itself."""
 LINK_TERMS_MAX: Final = 16

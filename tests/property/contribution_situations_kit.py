@@ -52,6 +52,8 @@ def propose(draw: Draw) -> Draft:
         return draw.anyone(), [odd_proposal(draw)]
     rows: list[tuple[bytes, Secret]] = revealable(draw, "assets")
     chances = [(row, reason) for row in rows for reason in reasons(draw, row[0], row[1].subject[0])]
+    wanted = {row["asset"] for row in draw.state.bounties.values()}
+    chances = [chance for chance in chances if chance[1][0] in wanted or draw.rarely(50)] or chances
     sender, ((_, secret), (asset, grant, right)) = draw.subject(chances, lambda chance: chance[0][0])
     draw.notebook.tries[secret.salt] += 1
     known = draw.state.assets.get(asset, {"versions": [1]})["versions"]
@@ -125,6 +127,13 @@ def manager(draw: Draw, key: bytes) -> bytes:
     return bytes(draw.state.assets[draw.state.contributions[key]["asset"]]["manager"])
 
 
+def stale(draw: Draw, key: bytes) -> bool:
+    """Whether what is asked for is gone, or who it was proposed to."""
+    row = draw.state.contributions[key]
+    gone = row["bounty"] is not None and row["bounty"] not in draw.state.bounties
+    return gone or row["transfers"] != draw.state.assets[row["asset"]]["transfers"]
+
+
 def accept(draw: Draw) -> Draft:
     """Of an asset of several owners what the others have consented to, or a plan for them to consent to."""
     if draw.rarely(2):
@@ -137,6 +146,7 @@ def accept(draw: Draw) -> Draft:
     state = draw.state
     tradable = draw.tradable()
     rows = [key for key in waiting(draw) if state.contributions[key]["asset"] in tradable or draw.rarely()]
+    rows = [key for key in rows if draw.rarely(40) or not stale(draw, key)] or rows
     sender, key = draw.subject(rows, lambda key: manager(draw, key))
     row = state.contributions[key]
     operation = contributions.Accept(key, reward(draw, row))

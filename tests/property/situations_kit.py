@@ -435,11 +435,11 @@ SITUATIONS: dict[type, Situation] = {
     charters.Withdraw: Situation(3, deciding.withdraw),
     contributions.Propose: Situation(22, contributing.propose),
     contributions.Comment: Situation(6, contributing.comment),
-    contributions.Accept: Situation(20, contributing.accept),
+    contributions.Accept: Situation(28, contributing.accept),
     contributions.Refuse: Situation(2, contributing.refuse),
     contributions.Withdraw: Situation(2, contributing.withdraw),
     contributions.OpenBounty: Situation(8, contributing.open_bounty),
-    contributions.ClaimBounty: Situation(8, contributing.claim_bounty),
+    contributions.ClaimBounty: Situation(12, contributing.claim_bounty),
     contributions.AwardBounty: Situation(5, contributing.award_bounty),
     contributions.CancelBounty: Situation(2, contributing.cancel_bounty),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import pytest
 
 from ledger.modules.assets.operations import SetManager
 from ledger.modules.attestations import operations as attestations
@@ -149,13 +148,13 @@ def test_of_several_the_first_to_fulfil_it_has_it() -> None:
     contest.refused("contributions.unknown_bounty", "bob", ClaimBounty(bounty, first))
 
 
-@pytest.mark.parametrize("who", ["bob", "carol"])
-def test_evaluators_of_contributor_and_opener_do_not_count(who: str) -> None:
+def test_evaluators_of_contributor_and_opener_do_not_count() -> None:
     contest = Contest()
     contest.accredit("bob", "carol")
     bounty = contest.open_bounty("carol", evaluators=1)
     identifier = contest.accepted("B", bounty)
-    contest.state(who)
+    contest.refused("attestations.interested", "bob", contest.evaluation(950_000, version=2))
+    contest.state("carol")
     contest.refused("contributions.condition_unmet", "bob", ClaimBounty(bounty, identifier))
     contest.state("erin")
     contest.do("bob", ClaimBounty(bounty, identifier))

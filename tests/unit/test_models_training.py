@@ -34,6 +34,8 @@ h5py = pytest.importorskip("h5py")
 dataset = pytest.importorskip("guildmark.models.dataset")
 NOISE_MAX = pytest.importorskip("guildmark.models.scoring").NOISE_MAX
 
+LITTLE = Limits(address_space_bytes=6 << 30)
+
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow")]
 
 
@@ -398,7 +400,7 @@ def test_what_passes_the_budget_is_stopped_by_the_limits(trained: Trained, tmp_p
     """M5: units=10^9 with the first wall taken away; the child fails, this process is unmoved."""
     model = rewrite(trained.result.model, tmp_path / "m.keras", change_config(b'"units": 1024', b'"units": 1000000000'))
     with pytest.raises((ModelRefused, ConfinedRunFailed)):
-        evaluate(model, trained.result.dataset, parameters_max=10**15, limits=Limits(address_space_bytes=6 << 30))
+        evaluate(model, trained.result.dataset, parameters_max=10**15, values_max=10**15, limits=LITTLE)
 
 
 def test_what_a_batch_would_take_is_counted_in_the_graph_before_it_runs(

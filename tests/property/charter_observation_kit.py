@@ -48,6 +48,7 @@ def seen_charters(view: StateView, now_ms: int) -> Tables:
                 "proposal": row.proposal,
                 "offer": row.offer,
                 "buyer": row.buyer,
+                "price": row.price,
                 "condition": row.condition,
                 "decided": row.decided_at_ms,
             }

@@ -8,6 +8,9 @@ import msgspec
 
 from ledger.modules.assets.charter import Charter, Majority
 from ledger.modules.charters import operations as charters
+from ledger.modules.market import operations as market
+from ledger.modules.transfers.operations import Thing
+from ledger.parameters import DAY_MS
 from tests.property.contribution_situations_kit import reward, waiting
 from tests.property.drawing_kit import UNKNOWN, Draft, Draw, Nothing
 from tests.property.license_situations_kit import terms_for
@@ -149,6 +152,9 @@ def propose(draw: Draw) -> Draft:
     if asset_id in wanted and draw.rarely(60):
         whole = [key for key, row in state.buyers_offers.items() if row["thing"] == ("asset", asset_id, 0)]
         action = charters.SellWhole(draw.some(whole))
+        if draw.rarely(50):  # decided while a share is in a sale, it has to wait
+            listing = market.List(Thing("share", asset_id, 1), 10**9, state.now + draw.some([DAY_MS, 20 * DAY_MS]))
+            return sender, [charters.Propose(asset_id, action), listing]
     operation = charters.Propose(asset_id, action, "", text)
     return sender, [operation] * (2 if draw.rarely(2) else 1)
 

@@ -418,6 +418,7 @@ def check_escrows(seen: Seen) -> None:
             expected[deposit] = (grant["quota"] - grant["used"]) * price
     expected |= {key: row["royalty"] for key, row in seen["transfers"].items() if not row["price"]}
     expected |= {key: row["price"] for key, row in seen["buyers' offers"].items()}
+    expected |= {row["offer"]: row["price"] for row in seen["decided sales"].values()}
     expected |= {key: row["best"][1] for key, row in seen["auctions"].items() if row.get("best")}
     for key, row in seen["disputes"].items():
         for bond in ("claim", "answer", "appeal") if row["outcome"] is None else ():

@@ -274,6 +274,7 @@ def sell_whole(call: Call, asset: bytes, action: ops.SellWhole, identifier: byte
     market.check_condition(state, offer["thing"], offer["condition"])
     market.close_offer(call, action.offer)
     bound = {"proposal": identifier, "offer": action.offer, "buyer": offer["buyer"], "condition": offer["condition"]}
+    bound["price"] = offer["price"]
     if locked_bps(state, asset):
         state.sales[asset] = bound | {"decided": call.now}
         set_deadline(state, call.now + DAY, "charters.sale_due", asset, state.assets[asset]["organization"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.modules.assets.charter import Charter
-from ledger.modules.fields import Bytes32, Record, TimeMs
+from ledger.modules.fields import Bytes32, PositiveAmount, Record, TimeMs
 from ledger.state.view import Table
 
 
@@ -29,6 +29,7 @@ class PendingSale(Record, frozen=True):
     proposal: Bytes32
     offer: Bytes32
     buyer: Bytes32
+    price: PositiveAmount
     condition: Bytes32
     """Digest of what the buyer looked at."""
     decided_at_ms: TimeMs

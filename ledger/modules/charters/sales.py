@@ -47,7 +47,7 @@ def sell_whole(context: Context, identifier: bytes, asset: bytes, adopted: Adopt
     require_manageable(context.view, asset)
     market.bind(context, action.offer, offer)
     digest = condition_digest(offer.condition)
-    sale = PendingSale(identifier, action.offer, offer.buyer, digest, context.block_time_ms)
+    sale = PendingSale(identifier, action.offer, offer.buyer, offer.price, digest, context.block_time_ms)
     if _is_free(context.view, asset):
         _conclude(context, asset, sale)
         return

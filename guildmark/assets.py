@@ -284,35 +284,30 @@ class AsyncAssets:
             Refused: `query.argument`, `query.cursor`, or `query.too_expensive`: ask for less.
             Unreachable: no node has reached the height, or answers searches.
         """
-        asked = {
+        asked: dict[str, Any] = {
             "text": text or None,
             "owner": None if owner is None else account_text(owner),
             "creator": None if creator is None else account_text(creator),
             "contributor": None if contributor is None else account_text(contributor),
-            "kind": kind,
             "tag": ",".join(tags) or None,
-            "organization": organization,
             "parent": None if parent is None else asset_bytes(parent).hex(),
             "ancestor": None if ancestor is None else asset_bytes(ancestor).hex(),
             "available": _choice(available),
             "retired": _choice(retired),
-            "reproduced": reproduced,
             "contradicted": _choice(contradicted),
             "offered": _choice(offered),
-            "sells": sells,
             "right": ",".join(rights) or None,
             "commercial": _choice(commercial),
-            "exclusivity": exclusivity,
-            "spdx": spdx,
-            "price_min": price_min,
-            "price_max": price_max,
-            "reputation_min": reputation_min,
             "buyer": None if buyer is None else account_text(buyer),
-            "sort": sort,
-            "limit": limit,
-            "cursor": cursor,
-            "at_least": at_least,
         }
+        asked |= {
+            "kind": kind,
+            "organization": organization,
+            "reproduced": reproduced,
+            "reputation_min": reputation_min,
+        }
+        asked |= {"sells": sells, "exclusivity": exclusivity, "spdx": spdx, "price_min": price_min}
+        asked |= {"price_max": price_max, "sort": sort, "limit": limit, "cursor": cursor, "at_least": at_least}
         wait_s = AT_LEAST_WAIT_S if at_least else 0.0
         answer: dict[str, Any] = await self._client.transport.get_json(path("search", "assets"), asked, wait_s)
         return answer

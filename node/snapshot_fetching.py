@@ -25,6 +25,7 @@ from node.snapshot_messages import (
     SnapshotMessage,
     encode_snapshot_message,
 )
+from node.snapshot_pace import Pace
 from node.snapshot_workshop import RestoreProgress, Workshop
 from p2p.channels import Channel
 from p2p.fetching import Failure, Fetcher, FetchOptions
@@ -44,10 +45,6 @@ STUCK_ROUNDS_MAX: Final = 20
 """So often peers are asked anew when nobody has what is missing; then another snapshot is chosen, or none."""
 STUCK_MS: Final = 60_000
 """After so long without a piece the same happens: peers that are silent are no better than peers that deny."""
-RATE_WINDOW_MS: Final = 60_000
-RATE_BYTES_MIN: Final = 4 * 1024 * 1024
-"""What all holders together must send in a window. Less, and the same happens as with none: one that sends a piece now
-and then would else keep this node from blocks for as long as it likes. Not where nobody has the blocks either."""
 LIARS_MAX: Final = 1_024
 """Peers that are not asked again; there are no more registered nodes than that."""
 
@@ -104,9 +101,7 @@ class SnapshotFetcher:
         self._stuck_rounds = 0
         self._moved_at_ms = 0
         """When a piece came, or fetching began."""
-        self._window_from_ms = 0
-        self._window_bytes = 0
-        """What has come since then."""
+        self._pace = Pace()
         self._again_ms = 0
         """Before this time nobody is asked: there was none a moment ago."""
         self._disappointments = 0
@@ -218,7 +213,7 @@ class SnapshotFetcher:
         self.phase, self.chosen = Phase.FETCHING, chosen
         self._fetcher, self._stuck_rounds = self._new_fetcher(), 0
         self._manifest_from, self._moved_at_ms = "", self._clock.now_ms()
-        self._window_from_ms, self._window_bytes = self._moved_at_ms, 0
+        self._pace.begin(self._moved_at_ms)
         self._chosen_for = self._offering(chosen)
         self._requests.clear()
         self._checking.clear()
@@ -300,7 +295,7 @@ class SnapshotFetcher:
     def _check(self, peer: str, name: str, data: bytes) -> None:
         """Have a piece checked and written; what became of it decides what is asked next."""
         self._checking.add(name)
-        self._window_bytes += len(data)
+        self._pace.add(len(data))
         wanted: list[str] = []
 
         def checked(error: InvalidSnapshot | None) -> None:
@@ -343,7 +338,8 @@ class SnapshotFetcher:
         self._requests = {number: asked for number, asked in self._requests.items() if asked[1] not in late}
         moved_ms = abs(self._clock.now_ms() - self._moved_at_ms)  # a clock that is set back must not make a pause of it
         stuck = not self._checking and moved_ms >= STUCK_MS
-        if len(self._fetcher) and (stuck or self._too_slow()):
+        slow = self._pace.too_slow(self._clock.now_ms()) and not self._needed  # where nobody has blocks, slow is best
+        if len(self._fetcher) and (stuck or slow):
             self._move_on()
             return
         if self._fetcher.in_flight() or self._checking or not len(self._fetcher):
@@ -354,14 +350,6 @@ class SnapshotFetcher:
             self._move_on()
             return
         self._ask([peer for peer in self._links.connected() if peer not in self._liars])
-
-    def _too_slow(self) -> bool:
-        """Tell, at the end of each window, whether too little came in it."""
-        if abs(self._clock.now_ms() - self._window_from_ms) < RATE_WINDOW_MS:
-            return False
-        came, self._window_bytes = self._window_bytes, 0
-        self._window_from_ms = self._clock.now_ms()
-        return came < RATE_BYTES_MIN and not self._needed
 
     def _finish(self) -> None:
         if self.phase is not Phase.FETCHING:  # the other thread was done before this one heard of each of its pieces

@@ -20,7 +20,6 @@ from node.snapshot_fetching import (
     AGAIN_DOUBLINGS_MAX,
     AGAIN_MS,
     PIECE_TIMEOUT_MS,
-    RATE_WINDOW_MS,
     STUCK_MS,
     TICK_MS,
     Phase,
@@ -36,6 +35,7 @@ from node.snapshot_messages import (
     decode_snapshot_message,
     encode_snapshot_message,
 )
+from node.snapshot_pace import RATE_WINDOW_MS
 from node.snapshot_serving import SERVED_AT_ONCE_MAX, SnapshotDesk
 from node.snapshot_workshop import Workshop
 from p2p.channels import Channel

@@ -28,6 +28,7 @@ from guildmark.attestations import AsyncAttestations
 from guildmark.certificates import AsyncCertificates
 from guildmark.charters import AsyncCharters
 from guildmark.contributions import AsyncContributions
+from guildmark.decisions import AsyncDecisions
 from guildmark.disputes import AsyncDisputes
 from guildmark.errors import Denied, NotFound, Refused, Unreachable, VerificationFailed
 from guildmark.governance import AsyncGovernance
@@ -104,6 +105,7 @@ class AsyncClient:
         self.contributions = AsyncContributions(self)
         self.credits = AsyncCredits(self)
         self.disputes = AsyncDisputes(self)
+        self.decisions = AsyncDecisions(self)
         self.governance = AsyncGovernance(self)
         self.licenses = AsyncLicenses(self)
         self.market = AsyncMarket(self)

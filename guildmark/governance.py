@@ -1,5 +1,5 @@
-"""Governance: proposing changes of the validators, the members, the parameters and the credits, voting on them,
-objecting, and seeing what came of it."""
+"""Governance: proposing changes of the validators and of the members, voting, and seeing what came of it. What waits
+for a delay is in `guildmark.decisions`."""
 
 from __future__ import annotations
 
@@ -10,34 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text, key_bytes
+from guildmark.decisions import proposal_bytes, propose
 from guildmark.errors import InvalidArgument, NotFound, VerificationFailed
 from ledger.errors import LedgerError
 from ledger.modules.assets.records import TakedownReason
-from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.governance.operations import (
     AddValidator,
     AdmitOrganization,
-    Burn,
     Founding,
     FoundingAccount,
-    Mint,
-    NamedValue,
-    Object,
-    Pay,
-    Propose,
     RecoverAccount,
     ReinstateOrganization,
     RekeyValidator,
     RemoveOrganization,
     RemoveValidator,
     RestoreArtifact,
-    SetParameters,
     SetQuota,
     SuspendOrganization,
     TakeDown,
     Vote,
 )
-from ledger.modules.governance.records import Change
 from ledger.modules.organizations.operations import Quota
 from primitives.identifiers import key_from_text
 
@@ -48,8 +40,6 @@ if TYPE_CHECKING:
 PAGE: Final = 200
 """What a node lists in one answer."""
 States = Literal["", "open", "approved", "rejected", "expired", "lapsed", "waiting", "executed", "failed", "stopped"]
-INTEGERS: Final = range(-(2**63), 2**64)
-"""What a transaction can carry."""
 
 
 class AsyncGovernance:
@@ -75,7 +65,7 @@ class AsyncGovernance:
             address=described.address,
             founding=None if described.organization in known else _founding(described),
         )
-        return await self._propose(change, title or f"add a validator of {described.organization}")
+        return await propose(self._client, change, title or f"add a validator of {described.organization}")
 
     async def propose_remove(self, node_id: str, title: str = "") -> dict[str, Any]:
         """Propose to remove the validator `node_id`, or to withdraw the approved candidate of that id."""
@@ -83,7 +73,9 @@ class AsyncGovernance:
         member = next((change for change in candidates if change["node_id"] == node_id), None)
         if member is None:
             member = await self._validator(node_id)
-        return await self._propose(RemoveValidator(node_id), title or f"remove a validator of {member['organization']}")
+        return await propose(
+            self._client, RemoveValidator(node_id), title or f"remove a validator of {member['organization']}"
+        )
 
     async def propose_rekey(self, node_id: str, member: Path | str, title: str = "") -> dict[str, Any]:
         """Propose that the validator `node_id` goes on with the keys and the address of a descriptor.
@@ -103,7 +95,7 @@ class AsyncGovernance:
             tls_certificate=base64.b64decode(described.tls_certificate),
             address=described.address,
         )
-        return await self._propose(change, title or f"new keys for a validator of {described.organization}")
+        return await propose(self._client, change, title or f"new keys for a validator of {described.organization}")
 
     async def propose_admission(
         self, organization: str, name: str, keys: Mapping[str, str], title: str = ""
@@ -112,72 +104,42 @@ class AsyncGovernance:
         for the account. The proposal lists the ids of these as `founding_accounts`."""
         accounts = tuple(FoundingAccount(key_bytes(key), secrets.token_bytes(16), named) for key, named in keys.items())
         change = AdmitOrganization(organization, Founding(name, accounts))
-        return await self._propose(change, title or f"admit {organization}")
+        return await propose(self._client, change, title or f"admit {organization}")
 
     async def propose_suspension(self, organization: str, title: str = "") -> dict[str, Any]:
         """Propose that an organization begins nothing new until it is reinstated."""
-        return await self._propose(SuspendOrganization(organization), title or f"suspend {organization}")
+        return await propose(self._client, SuspendOrganization(organization), title or f"suspend {organization}")
 
     async def propose_reinstatement(self, organization: str, title: str = "") -> dict[str, Any]:
         """Propose that an organization which was suspended or removed is a full member again."""
-        return await self._propose(ReinstateOrganization(organization), title or f"reinstate {organization}")
+        return await propose(self._client, ReinstateOrganization(organization), title or f"reinstate {organization}")
 
     async def propose_expulsion(self, organization: str, title: str = "") -> dict[str, Any]:
         """Propose to remove an organization without validators from the consortium."""
-        return await self._propose(RemoveOrganization(organization), title or f"remove {organization}")
+        return await propose(self._client, RemoveOrganization(organization), title or f"remove {organization}")
 
     async def propose_quota(self, organization: str, quota: Quota | None, title: str = "") -> dict[str, Any]:
         """Propose what the records of an organization may take up; None is what the chain's parameters say."""
-        return await self._propose(SetQuota(organization, quota), title or f"another quota for {organization}")
+        return await propose(self._client, SetQuota(organization, quota), title or f"another quota for {organization}")
 
     async def propose_recovery(self, account: AnyAccount, owner_key: str, title: str = "") -> dict[str, Any]:
         """Propose the owner key `owner_key` (did:key) in place of all keys of an account, whose keys are lost or stolen
         and whose organization cannot help by itself."""
         change = RecoverAccount(account_bytes(account), key_bytes(owner_key))
-        return await self._propose(change, title or f"recover {account_text(account)}")
-
-    async def propose_parameters(self, values: Mapping[str, int], title: str = "") -> dict[str, Any]:
-        """Propose other values of chain parameters: all of them or none, after the delay. `parameters` lists what there
-        is and how far each may go.
-
-        Raises:
-            InvalidArgument: no value, or one that is no integer of 64 bits. Refused: `governance.parameter_*`.
-        """
-        for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value not in INTEGERS:
-                raise InvalidArgument("argument.parameter", f"{name}: an integer of 64 bits, not {str(value)[:40]}")
-        if not values:
-            raise InvalidArgument("argument.parameter", "name a parameter and what it is to be")
-        change = SetParameters(tuple(NamedValue(name, value) for name, value in values.items()))
-        described = ", ".join(f"{name} = {value}" for name, value in values.items())
-        return await self._propose(change, (title or described)[:128])
-
-    async def propose_minting(self, amount: int, account: AnyAccount | None = None, title: str = "") -> dict[str, Any]:
-        """Propose to make `amount` minor units, for the treasury or for an account of a member."""
-        change = Mint(_amount(amount), None if account is None else account_bytes(account))
-        return await self._propose(change, title or f"mint {amount}")
-
-    async def propose_burning(self, amount: int, *, own: bool = False, title: str = "") -> dict[str, Any]:
-        """Propose to end `amount` minor units of the treasury, or of the client's `own` account; nobody can propose to
-        burn another's."""
-        change = Burn(_amount(amount), self._client.signer().id if own else None)
-        return await self._propose(change, title or f"burn {amount}")
-
-    async def propose_payment(self, account: AnyAccount, amount: int, title: str = "") -> dict[str, Any]:
-        """Propose to pay `amount` minor units from the treasury to an account."""
-        change = Pay(account_bytes(account), _amount(amount))
-        return await self._propose(change, title or f"pay {amount} to {account_text(account)}")
+        return await propose(self._client, change, title or f"recover {account_text(account)}")
 
     async def propose_takedown(
         self, artifact: str, reason: TakedownReason, *, report: str | None = None, title: str = ""
     ) -> dict[str, Any]:
         """Propose that nobody serves or keeps the bytes of a registered artifact (its root CID) any more, and that no
         new license is given on them. `report` is the CID of a longer explanation."""
-        return await self._propose(TakeDown(artifact, reason, report), title or f"take down {artifact} ({reason})")
+        return await propose(
+            self._client, TakeDown(artifact, reason, report), title or f"take down {artifact} ({reason})"
+        )
 
     async def propose_restoration(self, artifact: str, title: str = "") -> dict[str, Any]:
         """Propose that an artifact which was taken down is up again."""
-        return await self._propose(RestoreArtifact(artifact), title or f"restore {artifact}")
+        return await propose(self._client, RestoreArtifact(artifact), title or f"restore {artifact}")
 
     async def takedowns(self) -> list[dict[str, Any]]:
         """The artifacts that are down, with reason and proposal."""
@@ -192,29 +154,13 @@ class AsyncGovernance:
 
     async def vote(self, proposal: str, approve: bool) -> dict[str, Any]:
         """Cast the vote of the client's organization; return the proposal as it is then."""
-        identifier = _identifier(proposal)
+        identifier = proposal_bytes(proposal)
         outcome = await self._client.submit_and_wait(Vote(identifier, approve))
         return await self.proposal(proposal, at_least=outcome.height)
 
-    async def object(self, proposal: str) -> dict[str, Any]:
-        """Object, for the client's organization, to what was approved and waits for its delay; return the proposal as
-        it is then.
-
-        Raises:
-            Refused: `governance.not_waiting`, `governance.already_objected`.
-        """
-        identifier = _identifier(proposal)
-        outcome = await self._client.submit_and_wait(Object(identifier))
-        return await self.proposal(proposal, at_least=outcome.height)
-
-    async def parameters(self) -> list[dict[str, Any]]:
-        """The chain's parameters by name: what each is, what it will be after this epoch, and how far it may go."""
-        found: list[dict[str, Any]] = await self._client.query("governance.parameters")
-        return found
-
     async def proposal(self, proposal: str, *, at_least: int | None = None) -> dict[str, Any]:
         """A proposal and its votes."""
-        _identifier(proposal)
+        proposal_bytes(proposal)
         found: dict[str, Any] = await self._client.query("governance.proposal", at_least=at_least, proposal=proposal)
         return found
 
@@ -247,10 +193,6 @@ class AsyncGovernance:
         found: dict[str, Any] = await self._client.query("validators.epoch")
         return found
 
-    async def _propose(self, change: Change, title: str) -> dict[str, Any]:
-        outcome = await self._client.submit_and_wait(Propose(change, title))
-        return await self.proposal(outcome.event("governance.proposal_opened")["proposal"], at_least=outcome.height)
-
     async def _organizations(self) -> set[str]:
         return {item["organization"] for item in await self._client.query("organizations.list")}
 
@@ -282,19 +224,3 @@ def _load(member: Path | str) -> MemberDescriptor:
         return load(Path(member))
     except LedgerError as error:
         raise VerificationFailed(error.code, error.message) from error
-
-
-def _amount(amount: int) -> int:
-    if not 1 <= amount <= AMOUNT_MAX:
-        raise InvalidArgument("argument.amount", f"an amount is an integer from 1 to {AMOUNT_MAX}")
-    return amount
-
-
-def _identifier(proposal: str) -> bytes:
-    try:
-        raw = bytes.fromhex(proposal)
-    except ValueError:
-        raw = b""
-    if len(raw) != 32 or raw.hex() != proposal:
-        raise InvalidArgument("argument.id", f"a proposal's id has 64 lower-case hex digits, not {proposal[:80]!r}")
-    return raw

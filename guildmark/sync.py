@@ -22,6 +22,7 @@ from guildmark.certificates import AsyncCertificates
 from guildmark.charters import AsyncCharters
 from guildmark.client import AsyncClient, OnSlow
 from guildmark.contributions import AsyncContributions
+from guildmark.decisions import AsyncDecisions
 from guildmark.disputes import AsyncDisputes
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
@@ -203,6 +204,15 @@ class Certificates(_Facade[AsyncCertificates]):
     export_absence = blocking(AsyncCertificates.export_absence)
 
 
+class Decisions(_Facade[AsyncDecisions]):
+    propose_parameters = blocking(AsyncDecisions.propose_parameters)
+    propose_minting = blocking(AsyncDecisions.propose_minting)
+    propose_burning = blocking(AsyncDecisions.propose_burning)
+    propose_payment = blocking(AsyncDecisions.propose_payment)
+    object = blocking(AsyncDecisions.object)
+    parameters = blocking(AsyncDecisions.parameters)
+
+
 class Governance(_Facade[AsyncGovernance]):
     propose_add = blocking(AsyncGovernance.propose_add)
     propose_remove = blocking(AsyncGovernance.propose_remove)
@@ -213,16 +223,10 @@ class Governance(_Facade[AsyncGovernance]):
     propose_expulsion = blocking(AsyncGovernance.propose_expulsion)
     propose_quota = blocking(AsyncGovernance.propose_quota)
     propose_recovery = blocking(AsyncGovernance.propose_recovery)
-    propose_parameters = blocking(AsyncGovernance.propose_parameters)
-    propose_minting = blocking(AsyncGovernance.propose_minting)
-    propose_burning = blocking(AsyncGovernance.propose_burning)
-    propose_payment = blocking(AsyncGovernance.propose_payment)
     propose_takedown = blocking(AsyncGovernance.propose_takedown)
     propose_restoration = blocking(AsyncGovernance.propose_restoration)
     takedowns = blocking(AsyncGovernance.takedowns)
     vote = blocking(AsyncGovernance.vote)
-    object = blocking(AsyncGovernance.object)
-    parameters = blocking(AsyncGovernance.parameters)
     proposal = blocking(AsyncGovernance.proposal)
     proposals = blocking(AsyncGovernance.proposals)
     validators = blocking(AsyncGovernance.validators)
@@ -355,6 +359,7 @@ class Client(_Facade[AsyncClient]):
         self.credits = Credits(target.credits, thread)
         self.contributions = Contributions(target.contributions, thread)
         self.disputes = Disputes(target.disputes, thread)
+        self.decisions = Decisions(target.decisions, thread)
         self.governance = Governance(target.governance, thread)
         self.licenses = Licenses(target.licenses, thread)
         self.market = Market(target.market, thread)

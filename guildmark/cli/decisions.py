@@ -26,7 +26,7 @@ def propose_parameters(session: Session, values: tuple[str, ...], title: str) ->
         except ValueError as error:
             raise click.UsageError(f"{name}: {value!r} is no integer") from error
     with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_parameters(chosen, title), json=session.json)
+        show_proposal(client.decisions.propose_parameters(chosen, title), json=session.json)
 
 
 @click.command("mint")
@@ -40,7 +40,7 @@ def mint(session: Session, amount: int, target: str | None, title: str) -> None:
     """Make AMOUNT credits, in minor units."""
     with session.client(acting=True) as client:
         account = None if target is None else session.resolve(target)
-        show_proposal(client.governance.propose_minting(amount, account, title), json=session.json)
+        show_proposal(client.decisions.propose_minting(amount, account, title), json=session.json)
 
 
 @click.command("burn")
@@ -51,7 +51,7 @@ def mint(session: Session, amount: int, target: str | None, title: str) -> None:
 def burn(session: Session, amount: int, own: bool, title: str) -> None:
     """End AMOUNT credits of the treasury, in minor units. Nobody proposes to burn another's."""
     with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_burning(amount, own=own, title=title), json=session.json)
+        show_proposal(client.decisions.propose_burning(amount, own=own, title=title), json=session.json)
 
 
 @click.command("pay")
@@ -62,7 +62,7 @@ def burn(session: Session, amount: int, own: bool, title: str) -> None:
 def pay(session: Session, recipient: str, amount: int, title: str) -> None:
     """Pay AMOUNT credits from the treasury to RECIPIENT (gm1... or a key's name)."""
     with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_payment(session.resolve(recipient), amount, title), json=session.json)
+        show_proposal(client.decisions.propose_payment(session.resolve(recipient), amount, title), json=session.json)
 
 
 @click.command("object")
@@ -71,7 +71,7 @@ def pay(session: Session, recipient: str, amount: int, title: str) -> None:
 def object_(session: Session, proposal: str) -> None:
     """Object to PROPOSAL, which was approved and waits. A third of all organizations stops it; approving is no bar."""
     with session.client(acting=True) as client:
-        show_proposal(client.governance.object(proposal), json=session.json)
+        show_proposal(client.decisions.object(proposal), json=session.json)
 
 
 @click.command("parameters")
@@ -79,7 +79,7 @@ def object_(session: Session, proposal: str) -> None:
 def parameters(session: Session) -> None:
     """List the chain's parameters, what they may be, and what they will be after this epoch where that is decided."""
     with session.client() as client:
-        found = client.governance.parameters()
+        found = client.decisions.parameters()
     emit_table(found, ("name", "value", "coming", "low", "high", "default"), json=session.json)
     fixed = [row["name"] for row in found if not row["changeable"]]
     if fixed and not session.json:

@@ -156,11 +156,12 @@ class Nodes:
         assert all(balances == told[0] for balances in told)
         return told[0]
 
-    async def check_supply(self, *, waiting: int = 0) -> None:
-        """All accounts, the treasury and what waits in pools hold what the genesis gave out, on every node."""
+    async def check_supply(self, *, waiting: int = 0, minted: int = 0) -> None:
+        """All accounts, the treasury and what waits in pools hold what the genesis gave out and votes have minted, on
+        every node."""
         accounts = [self.cluster.account(name) for name in self.cluster.accounts]
         held = sum(await self.balances(accounts))
-        given = sum(entry.credits for entry in self.cluster.genesis.accounts)
+        given = minted + sum(entry.credits for entry in self.cluster.genesis.accounts)
         for client in self.clients:
             supply = await client.query("credits.supply")
             assert supply["supply"] == given == held + supply["treasury"] + waiting

@@ -48,6 +48,7 @@ from ledger.modules.transfers.records import TRANSFERS
 from ledger.state.view import StateView
 from tests.property.attestations_observation_kit import Seen, attestations_in_chain, attestations_in_reference
 from tests.property.charter_observation_kit import reference_charters, seen_charters
+from tests.property.decision_observation_kit import seen_decisions
 from tests.reference import reputation
 from tests.reference.contributions import accepted_for, named
 from tests.reference.grants import state_of
@@ -90,6 +91,10 @@ def seen_in_reference(state: Any) -> Seen:
         "bought": dict(state.bought),
         "debts": dict(state.debts),
         "disputes": dict(state.disputes),
+        "motions": dict(state.motions),
+        "parameters": {"now": state.parameters, "next": state.next_limits, "end": state.epoch_end},
+        "supply": {"all": state.supply},
+        "down": dict(state.down),
         "terms": dict(state.terms),
         "offers": {key: tuple(offer.values()) for key, offer in state.offers.items()},
         "deadlines": dict.fromkeys(state.deadlines, True),
@@ -218,6 +223,7 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         **_chain_disputes(view),
         **attestations_in_chain(view, now_ms),
         **_chain_contributions(view),
+        **seen_decisions(view),
     }
 
 

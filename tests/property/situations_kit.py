@@ -19,6 +19,7 @@ from ledger.modules.contributions import operations as contributions
 from ledger.modules.credits import operations as credits
 from ledger.modules.development import operations as development
 from ledger.modules.disputes import operations as disputes
+from ledger.modules.governance import operations as governance
 from ledger.modules.licenses import operations as licenses
 from ledger.modules.market import operations as market
 from ledger.modules.observers import operations as observers
@@ -30,6 +31,7 @@ from primitives.keys import SigningKey
 from tests.property import attestations_situations_kit as attesting
 from tests.property import charter_situations_kit as deciding
 from tests.property import contribution_situations_kit as contributing
+from tests.property import decision_situations_kit as governing
 from tests.property import dispute_situations_kit as disputing
 from tests.property import license_situations_kit as licensing
 from tests.property import sale_situations_kit as sales
@@ -436,11 +438,14 @@ SITUATIONS: dict[type, Situation] = {
     contributions.Propose: Situation(22, contributing.propose),
     contributions.Comment: Situation(6, contributing.comment),
     contributions.Accept: Situation(28, contributing.accept),
-    contributions.Refuse: Situation(2, contributing.refuse),
+    contributions.Refuse: Situation(6, contributing.refuse),
     contributions.Withdraw: Situation(2, contributing.withdraw),
     contributions.OpenBounty: Situation(8, contributing.open_bounty),
     contributions.ClaimBounty: Situation(12, contributing.claim_bounty),
     contributions.AwardBounty: Situation(5, contributing.award_bounty),
     contributions.CancelBounty: Situation(2, contributing.cancel_bounty),
+    governance.Propose: Situation(4, governing.propose),
+    governance.Vote: Situation(14, governing.vote),
+    governance.Object: Situation(3, governing.object_to),
 }
 """Operation -> how often it is tried, and how."""

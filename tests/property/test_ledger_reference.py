@@ -26,6 +26,8 @@ from tests.reference import ledger as reference
 from tests.reference.state import Call
 from tests.thoroughness import tries
 
+CAMPAIGNS_MAX = 8
+"""Of 6,000 operations each: two or three are enough as a rule."""
 ATTEMPTS = st.builds(
     Attempt,
     st.sampled_from(["", "", "", "", *FAULTS]),
@@ -60,15 +62,26 @@ Ledgers.TestCase.settings = settings(max_examples=tries(25), stateful_step_count
 TestLedgers = Ledgers.TestCase
 
 
-def test_a_short_campaign_reaches_every_operation() -> None:
-    """E1-E6, A6, A7: thousands of operations, and each kind of them succeeds somewhere."""
-    result = campaign(12_000, seed=1)
-    assert result.operations >= 12_000
-    succeeded = {tag for tag, code in result.outcomes if not code}
-    assert set(OPERATIONS) - succeeded == set()
-    assert {code for tag, code in result.outcomes if tag == "transaction"} == set(FAULTS[:-1])
-    assert result.events["royalties.royalty_paid"] > 20
-    assert result.events["licenses.refunded"] > 20
+def test_short_campaigns_reach_every_operation() -> None:
+    """E1-E6, A6, A7: thousands of operations, and each kind of them succeeds somewhere. Some need a rare situation, so
+    there are as many campaigns as it takes, within a bound."""
+    operations = 0
+    outcomes: Counter[tuple[str, str]] = Counter()
+    events: Counter[str] = Counter()
+    for seed in range(1, CAMPAIGNS_MAX + 1):
+        result = campaign(6_000, seed=seed)
+        operations, outcomes, events = (
+            operations + result.operations,
+            outcomes + result.outcomes,
+            events + result.events,
+        )
+        unmet = set(OPERATIONS) - {tag for tag, code in outcomes if not code}
+        if operations >= 12_000 and not unmet:
+            break
+    assert unmet == set()
+    assert {code for tag, code in outcomes if tag == "transaction"} == set(FAULTS[:-1])
+    assert events["royalties.royalty_paid"] > 20
+    assert events["licenses.refunded"] > 20
 
 
 def test_every_operation_and_deadline_of_the_ledger_has_a_reference_or_a_reason() -> None:

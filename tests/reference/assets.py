@@ -350,6 +350,7 @@ def report_held(call: Call, operation: ops.ReportHeld) -> None:
     need(call.sender in call.state.validators, "assets.not_a_validator")
     need(operation.asset in call.state.assets, "assets.unknown_asset")
     version = version_of(call.state.assets[operation.asset], operation.version)
+    need(version["cid"] not in call.state.down, "assets.taken_down")
     need(call.sender not in version["held"], "assets.already_reported")
     version["held"].add(call.sender)
     if version["available"] is None and len(version["held"]) >= quorum(len(call.state.validators)):

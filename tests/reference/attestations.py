@@ -194,9 +194,13 @@ def enter(call: Call, operation: Any, **row: Any) -> None:
 def evaluate(call: Call, operation: ops.Evaluate) -> None:
     tier = may_state(call, "evaluate")
     check_subject(call, operation.asset, operation.version)
+    need(
+        known_version(call.state, operation.asset, operation.version)["cid"] not in call.state.down, "assets.taken_down"
+    )
     need(operation.dataset in call.state.assets, "assets.unknown_asset")
     need(call.state.assets[operation.dataset]["kind"] == "dataset", "attestations.not_a_dataset")
-    known_version(call.state, operation.dataset, operation.dataset_version)
+    data = known_version(call.state, operation.dataset, operation.dataset_version)
+    need(data["cid"] not in call.state.down, "assets.taken_down")
     check_text(operation.report)
     check_until(call, operation.until_ms)
     measured = (operation.metric, operation.dataset, operation.dataset_version)

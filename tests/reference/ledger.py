@@ -19,6 +19,7 @@ from tests.reference import (
     credits,
     decisions,
     disputes,
+    governance,
     licenses,
     market,
     observers,
@@ -44,6 +45,7 @@ OPERATIONS: dict[type, Callable[[Call, Any], object]] = {
     **charters.OPERATIONS,
     **observers.OPERATIONS,
     **contributions.OPERATIONS,
+    **governance.OPERATIONS,
     Withdraw: disputes.withdraw,
 }
 DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
@@ -57,6 +59,7 @@ DEADLINES: dict[str, Callable[[Call, bytes], object]] = {
     **disputes.DEADLINES,
     **charters.DEADLINES,
     **contributions.DEADLINES,
+    **governance.DEADLINES,
 }
 
 _MEMBERSHIP = (
@@ -64,11 +67,6 @@ _MEMBERSHIP = (
     " tests/property/test_modules_members_properties.py"
 )
 NOT_MODELED = {
-    "governance.propose": _MEMBERSHIP,
-    "governance.vote": _MEMBERSHIP,
-    "governance.object": _MEMBERSHIP,
-    "governance.delay_end": _MEMBERSHIP,
-    "governance.voting_end": _MEMBERSHIP,
     "governance.change_expiry": _MEMBERSHIP,
     "validators.ready": _MEMBERSHIP,
     "validators.rejoin": _MEMBERSHIP,
@@ -104,29 +102,19 @@ class Fate(NamedTuple):
 
 def begin(genesis: Genesis) -> Any:
     """Return the state before the first block."""
-    network, parameters = network_id(genesis), genesis.parameters
+    network = network_id(genesis)
     state = empty(
         network=network,
-        lifetime=parameters.lifetime_ms,
-        deadlines_per_block=parameters.deadlines_per_block_max,
-        commitment_age=parameters.commitment_age_ms,
-        commitment_lifetime=parameters.commitment_lifetime_ms,
-        fee_bps=parameters.fee_bps,
-        escrow_timeout=parameters.escrow_timeout_ms,
-        offer_lifetime=parameters.offer_lifetime_ms_max,
-        artifact_bytes=parameters.artifact_bytes_max,
-        recovery_delay=parameters.recovery_delay_ms,
-        answer_time=parameters.dispute_answer_ms,
-        voting_time=parameters.dispute_voting_ms,
-        appeal_time=parameters.dispute_appeal_ms,
-        bond_min=parameters.dispute_bond_min,
-        attestation_bonds=(parameters.attestation_bond_min, parameters.attestation_bond_max),
+        parameters=governance.begin(genesis.parameters),
+        epoch_end=0,
+        supply=sum(member.credits for member in genesis.accounts),
         organizations=sorted(organization.id for organization in genesis.organizations),
         executed=set(),
         validators=[validator_account(network, validator) for validator in genesis.validators],
         nodes=[validator.node_id for validator in genesis.validators],
     )
     state.now = genesis.created_at_ms
+    governance.put_in_force(state)
     for member in genesis.accounts:
         account = organization_account(network, member)
         keys = {key_from_text(member.key): "owner"}
@@ -148,6 +136,7 @@ def begin_block(state: Any, proposed_ms: int) -> int:
     """Set block time and do what fell due, in order of time, kind and subject, as many as a block takes. Return how
     many that were."""
     state.height += 1
+    governance.put_in_force(state)
     state.now = max(state.now + 1, proposed_ms + state.offset)
     done = 0
     for deadline in sorted(key for key in state.deadlines if key[0] <= state.now)[: state.deadlines_per_block]:
@@ -155,6 +144,11 @@ def begin_block(state: Any, proposed_ms: int) -> int:
             DEADLINES[deadline[1]](Call(state, b"", b""), deadline[2])
             done += 1
     return done
+
+
+def end_block(state: Any) -> None:
+    """Finish the block."""
+    governance.end_block(state)
 
 
 def mark_of(state: Any, sent: Sent) -> str:

@@ -48,7 +48,7 @@ def open_offer(call: Call, operation: ops.Offer) -> None:
     check_inherited(state, operation.asset, plain)
     need(operation.buyer is None or is_party(state, operation.buyer), "licenses.invalid_buyer")
     version = operation.version or len(asset["versions"])
-    assets.version_of(asset, version)
+    need(assets.version_of(asset, version)["cid"] not in state.down, "assets.taken_down")
     assets.check_expiry(call, operation.expires_at_ms, "licenses.expiry_out_of_range")
     digest = ops.terms_digest(terms)
     identifier = ops.offer_id(call.id, operation.asset, digest, operation.buyer)
@@ -104,6 +104,7 @@ def ordered(call: Call, operation: ops.Purchase | ops.Renew) -> dict[str, Any]:
     asset, terms = assets.tradable(state, offered["asset"]), state.terms[offered["terms"]]
     need(call.now < offered["expires"], "licenses.offer_expired")
     need(offered["transfers"] == asset["transfers"], "licenses.offer_void")
+    need(assets.version_of(asset, offered["version"])["cid"] not in state.down, "assets.taken_down")
     need(operation.terms_digest == offered["terms"], "licenses.terms_mismatch")
     need(terms["price"] <= operation.price_max, "licenses.price_above_max")
     check_inherited(state, offered["asset"], terms)

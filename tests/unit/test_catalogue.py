@@ -20,7 +20,28 @@ LABEL = r"[A-Z]\d+(?:-[A-Z]\d+)?"
 LABELS = re.compile(rf"(?:# )?({LABEL}(?:, {LABEL})*)(?=[.:,;\s]|$)")
 CLOSED = {"S": 18, "L": 14, "R": 8, "D": 8, "E": 6}
 """Letters whose every number the table has, and how many."""
-ALSO = {"A6", "A7", "G3", "M1", "M2", "M3", "M4", "M5", "M6", "M7", "N8", "P1", "P2", "P3", "X1", "X2"}
+ALSO = {
+    "A6",
+    "A7",
+    "G1",
+    "G2",
+    "G3",
+    "G4",
+    "G5",
+    "M1",
+    "M2",
+    "M3",
+    "M4",
+    "M5",
+    "M6",
+    "M7",
+    "N8",
+    "P1",
+    "P2",
+    "P3",
+    "X1",
+    "X2",
+}
 
 
 def labels(text: str | None) -> list[str]:

@@ -146,9 +146,9 @@ def test_a_client_follows_the_parameters_and_not_the_genesis(world: Consortium, 
             assert 0 < await lifetime_ms(client) <= 5_000
             assert (await client.parameters()).fee_bps == Parameters().fee_bps
             with pytest.raises(InvalidArgument):
-                await client.governance.propose_parameters({})
+                await client.decisions.propose_parameters({})
             with pytest.raises(InvalidArgument):
-                await client.governance.propose_minting(0)
+                await client.decisions.propose_minting(0)
             node.routes["GET", "/v1/query/parameters.get"] = lambda _: (200, stated | {"result": {"window": 0}})
             await client.advance_clock(1)
             with pytest.raises(Unreachable):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -52,6 +54,7 @@ from ledger.parameters import (
 from primitives.identifiers import account_id
 from primitives.keys import SigningKey
 
+SPECIFICATION = Path(__file__).resolve().parents[2] / "docs" / "spec" / "governance.md"
 DECISION_MS = DEFAULTS["decision_delay_ms"]
 PAYMENT_MS = DEFAULTS["payment_delay_ms"]
 
@@ -436,6 +439,16 @@ def test_every_parameter_but_the_fixed_ones_can_be_changed() -> None:
     development = Consortium(make_genesis(4, development=True))
     assert development.propose(setting(commitment_age_ms=0))[1] == ""
     assert development.propose(setting(opaque_bundles=1))[1] == "governance.parameter_fixed"
+
+
+def test_the_specification_has_the_ranges_that_hold() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| ([\d,]+) \| ([\d,]*) \|$", SPECIFICATION.read_text(), re.MULTILINE)
+    told = {name: [int(cell.replace(",", "") or 0) for cell in cells] for name, *cells in rows}
+    strict = bounds(development=False)
+    assert told == {
+        name: [low, high, strict[name].low if strict[name].low > low else 0]
+        for name, (low, high) in bounds(development=True).items()
+    }
 
 
 def test_a_proposal_names_each_parameter_once_and_none_that_is_not() -> None:

@@ -126,6 +126,7 @@ def test_what_was_offered_before_the_freeze_cannot_be_taken_during_it(world: Wor
 
 
 def test_an_owner_key_vetoes_once_and_then_the_consortium_decides(world: World) -> None:
+    """G4: a lost key is replaced against a veto by two thirds of all organizations, and by no fewer."""
     request(world)
     world.refused("organizations.key_not_allowed", "alan", VetoRecovery(), role="operator")
     world.do("alan", VetoRecovery())

@@ -292,14 +292,12 @@ class AsyncAssets:
             "tag": ",".join(tags) or None,
             "parent": None if parent is None else asset_bytes(parent).hex(),
             "ancestor": None if ancestor is None else asset_bytes(ancestor).hex(),
-            "available": _choice(available),
-            "retired": _choice(retired),
             "contradicted": _choice(contradicted),
-            "offered": _choice(offered),
             "right": ",".join(rights) or None,
             "commercial": _choice(commercial),
             "buyer": None if buyer is None else account_text(buyer),
         }
+        asked |= {"available": _choice(available), "retired": _choice(retired), "offered": _choice(offered)}
         asked |= {
             "kind": kind,
             "organization": organization,

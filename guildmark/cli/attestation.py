@@ -57,7 +57,7 @@ def evaluate(session: Session, asset: str, version: int, **stated: Any) -> None:
         identifier = client.attestations.evaluate(
             asset, version, metric, value_ppm, dataset=dataset, dataset_version=int(number), **stated
         )
-        emit(client.attestations.get(identifier), json=session.json)
+        _show(client.attestations.get(identifier), json=session.json)
 
 
 @attestation.command("audit")
@@ -72,7 +72,7 @@ def audit(session: Session, asset: str, version: int, verdict: Any, report: str,
     """State what an audit of VERSION of ASSET came to."""
     with session.client(acting=True) as client:
         identifier = client.attestations.audit(asset, version, verdict, report, **stated)
-        emit(client.attestations.get(identifier), json=session.json)
+        _show(client.attestations.get(identifier), json=session.json)
 
 
 @attestation.command("review")
@@ -86,7 +86,7 @@ def review(session: Session, grant: str, version: int, rating_ppm: int, **stated
     """Rate what the license GRANT was paid for. One review a license; the license stays."""
     with session.client(acting=True) as client:
         identifier = client.attestations.review(grant, version, rating_ppm, **stated)
-        emit(client.attestations.get(identifier), json=session.json)
+        _show(client.attestations.get(identifier), json=session.json)
 
 
 @attestation.command("answer")
@@ -96,7 +96,7 @@ def review(session: Session, grant: str, version: int, rating_ppm: int, **stated
 def answer(session: Session, statement: str, text: str) -> None:
     """Answer STATEMENT, which is about an asset of the acting account. Once; nothing is deleted."""
     with session.client(acting=True) as client:
-        emit(client.attestations.answer(statement, text), json=session.json)
+        _show(client.attestations.answer(statement, text), json=session.json)
 
 
 @attestation.command("show")
@@ -105,7 +105,7 @@ def answer(session: Session, statement: str, text: str) -> None:
 def show(session: Session, statement: str) -> None:
     """Show STATEMENT, whether it counts, and what was answered."""
     with session.client() as client:
-        emit(client.attestations.get(statement), json=session.json)
+        _show(client.attestations.get(statement), json=session.json)
 
 
 @attestation.command("list")
@@ -128,6 +128,12 @@ def list_statements(
         return
     rows = [{**row, "value": _value(row), "of": row["asset"][:16]} for row in found]
     emit_table(rows, ("statement", "kind", "organization", "of", "version", "value", "counts"), json=False)
+
+
+def _show(statement: dict[str, Any], *, json: bool) -> None:
+    """Print a statement. People get what its kind has, and times as dates."""
+    said = {name: value for name, value in statement.items() if value is not None}
+    emit(statement if json else said, json=json, dates=True)
 
 
 def _value(row: dict[str, Any]) -> str:

@@ -191,19 +191,25 @@ def listing(session: Session, asset: str, price: int, open_days: int, title: str
 @propose.command("contribution")
 @_ASSET
 @click.argument("contribution_id")
-@click.option("--share-bps", type=click.IntRange(0, 9_999), default=0, help="For the contributor: of the asset.")
+@click.option("--share-bps", type=click.IntRange(0, 9_999), help="For the contributor; what is asked for by default.")
 @click.option("--own-share", is_flag=True, help="It is taken from the acting account's share, not from all.")
-@click.option("--bounty", help="The bounty that the contribution names.")
 @_TITLE
 @with_session(nodes=True, account=True)
 def contribution(
-    session: Session, asset: str, contribution_id: str, share_bps: int, own_share: bool, **said: Any
+    session: Session, asset: str, contribution_id: str, share_bps: int | None, own_share: bool, title: str
 ) -> None:
-    """Make a contribution the next version of ASSET."""
+    """Make a contribution the next version of ASSET, for what it asks: a share, a bounty, or credit."""
     with session.client(acting=True) as client:
-        giver = client.signer() if own_share else None
-        made = client.charters.propose_contribution(asset, contribution_id, share_bps=share_bps, giver=giver, **said)
-    emit(made, json=session.json)
+        asked = client.contributions.get(contribution_id)
+        made = client.charters.propose_contribution(
+            asset,
+            contribution_id,
+            share_bps=asked["share_bps_min"] if share_bps is None else share_bps,
+            giver=client.signer() if own_share else None,
+            bounty=asked["bounty"],
+            title=title,
+        )
+    show_proposal(made, json=session.json)
 
 
 @propose.command("change")

@@ -12,8 +12,8 @@ _SAID: Final = {None: "has not voted", True: "approves", False: "refuses"}
 
 
 def show_proposal(proposal: dict[str, Any], *, json: bool) -> None:
-    """Print a proposal. People get what its kind of action has, the majority that it takes in words, and times as
-    dates."""
+    """Print a proposal. People get what its kind of action has, the majority that it takes in words, the largest share
+    first, and times as dates."""
     if json:
         emit(proposal, json=True)
         return
@@ -21,7 +21,8 @@ def show_proposal(proposal: dict[str, Any], *, json: bool) -> None:
     shown = {name: value for name, value in shown.items() if value not in (None, "")}
     shown["action"] = {name: value for name, value in proposal["action"].items() if value is not None}
     shown |= {"takes": _takes(proposal), "tally": _tally(proposal)}
-    shown["voters"] = [f"{voter['account']} {voter['bps']}: {_SAID[voter['approve']]}" for voter in proposal["voters"]]
+    voters = sorted(proposal["voters"], key=lambda voter: (-voter["bps"], voter["account"]))
+    shown["voters"] = [f"{voter['account']} {voter['bps']}: {_SAID[voter['approve']]}" for voter in voters]
     emit(shown, json=False, dates=True)
 
 

@@ -26,6 +26,8 @@ EVALUATOR_BOND: Final = 50_000
 EVALUATOR_TIER: Final = 3
 ACCREDITED_FOR_MS: Final = 30 * 86_400_000
 """Whom the consortium accredits puts a bond up, for as long as it may state something and a dispute may take."""
+RATING_PPM: Final = 900_000
+"""What the buyer thinks of the model."""
 
 GENESIS: Final[dict[str, Any]] = {
     "name": "demo",

@@ -12,7 +12,7 @@ from guildmark.certificates import verify_ownership
 from guildmark.demo import cast
 from guildmark.demo.narrator import Bar, StepFailed, percent
 from guildmark.demo.stage import Stage, http_status
-from guildmark.demo.trust import evaluation
+from guildmark.demo.trust import evaluation, reputation
 from guildmark.errors import VerificationFailed
 from guildmark.licenses import terms
 from guildmark.models.provenance import provenance, provenance_of
@@ -156,6 +156,7 @@ def sale(stage: Stage) -> None:
         allowed["allowed"] and (denied["allowed"], denied["clause"]) == (False, "field_deny"),
         f"it allows inference, and not for {cast.DENIED_USE}: the data set's terms deny that to all that is made of it",
     )
+    stage.license = grant.grant
     tell.fact(price=paid, royalty=royalty, fee=fee, grant=grant.grant)
 
 
@@ -319,6 +320,7 @@ CHAPTERS: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ("The primary is killed", failover),
     ("The buyer downloads, others do not", download),
     ("The accuracy is measured again", evaluation),
+    ("The creator's reputation", reputation),
     ("The dead validator returns", recovery),
     ("Ownership changes hands", handover),
 )

@@ -39,6 +39,8 @@ class Stage:
         self.dataset: RegisteredVersion | None = None
         self.model: RegisteredVersion | None = None
         self.training_grant = ""
+        self.license = ""
+        """What the buyer has bought."""
         self.bought: tuple[Path, Path] | None = None
         """The buyer's copies of the model and of the data set."""
         self.killed: int | None = None

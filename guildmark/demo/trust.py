@@ -1,11 +1,17 @@
-"""The chapters in which others say what a model is worth: measured again by who is accredited for it."""
+"""The chapters in which others say what a model is worth: measured again by who is accredited for it, rated by who has
+paid for it, and what both make of its creator's reputation."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from guildmark.demo import cast
 from guildmark.demo.narrator import percent
 from guildmark.demo.stage import Stage
 from guildmark.models.reevaluation import reevaluate, state
+
+SCALE: Final = 1_000_000
+"""The whole of a rating and of a score, and the unit of weights."""
 
 
 def evaluation(stage: Stage) -> None:
@@ -57,6 +63,48 @@ def evaluation(stage: Stage) -> None:
         f"whoever looks at the model reads: accuracy {percent(claim['claimed_ppm'])}, {claim['standing']}",
     )
     tell.fact(reproduced_ppm=found.measured.value_ppm, statement=statement["statement"])
+
+
+def reputation(stage: Stage) -> None:
+    """The buyer rates what it has paid for, and the creator's score is shown with all that it rests on."""
+    tell = stage.narrator
+    maker, buyer = stage.client(cast.MAKER), stage.client(cast.BUYER)
+    name = cast.NAMES[cast.MAKER]
+    buyer.attestations.review(stage.license, 1, cast.RATING_PPM)
+    tell.say(f"{cast.NAMES[cast.BUYER]} reviews the license that it has paid for: {percent(cast.RATING_PPM)}")
+    evidence = maker.reputation.evidence()
+    tell.table(
+        f"what speaks for and against {name}, in millionths",
+        ["evidence", "by", "rating", "weight at first", "for, now", "against, now"],
+        [
+            [
+                piece["kind"],
+                cast.NAMES[piece["organization"]],
+                percent(piece["rating_ppm"]),
+                f"{piece['original']:,}",
+                f"{piece['weight_for']:,}",
+                f"{piece['weight_against']:,}",
+            ]
+            for piece in evidence
+        ],
+    )
+    tell.check(
+        sorted(piece["kind"] for piece in evidence) == ["evaluation", "review"],
+        "nothing else counts: one evaluation by its tier, one review by the square root of what was paid",
+    )
+    standing = maker.reputation.score()
+    praise, criticism = standing["weight_for"], standing["weight_against"]
+    score = SCALE * (praise + 2 * SCALE) // (praise + criticism + 4 * SCALE)
+    tell.check(
+        standing["score_ppm"] == score > SCALE // 2,
+        f"the score of {name} is {percent(score)}, at a confidence of {percent(standing['confidence_ppm'])}; "
+        "whoever adds these weights up gets the same",
+    )
+    tell.check(
+        stage.client(cast.OUTSIDER).reputation.score()["confidence_ppm"] == 0,
+        f"of {cast.NAMES[cast.OUTSIDER]} nobody knows anything: 50.00 %, at a confidence of 0",
+    )
+    tell.fact(score_ppm=score, confidence_ppm=standing["confidence_ppm"])
 
 
 def accredit(stage: Stage) -> None:

@@ -16,7 +16,8 @@ import pytest
 @pytest.mark.tensorflow
 @pytest.mark.timeout(240)
 def test_the_demo_holds_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """A real model is trained, registered, sold, downloaded, reproduced and handed over, through a killed primary."""
+    """A real model is trained, registered, sold, downloaded, measured again and handed over, through a killed
+    primary; its creator has a score then."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path), "NO_COLOR": "1"}
     run = subprocess.run(
         [str(Path(sys.executable).with_name("guildmark")), "demo", "--json"],
@@ -29,6 +30,7 @@ def test_the_demo_holds_and_leaves_nothing_running(tmp_path: Path) -> None:
     facts = json.loads(run.stdout)
     assert facts["held"]
     assert facts["reproduced_ppm"] == facts["accuracy_ppm"]
+    assert facts["score_ppm"] > 500_000
     assert facts["price"] == 100_000
     assert facts["royalty"] == 9_750
     assert facts["view_after"] > facts["view_before"]

@@ -5,7 +5,7 @@
 
 Ids, accounts and heights differ from network to network. An id that the document shows for the first time stands for
 whatever is printed in its place, and for the same thing from then on, in commands too; a height or a time in
-milliseconds stands for any number. All else must be equal.
+milliseconds stands for any number, and what decays with time may have decayed a little more. All else must be equal.
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ NAMED = re.compile(r"\b(?:[0-9a-f]{64}|gm(?:node)?1[a-z0-9]{20,}|did:key:z[A-Za-
 NUMBERS = (
     re.compile(r"(\bheight |\b\w+_ms |127\.0\.0\.1:)\d+"),
     re.compile(r"(?m)(^\d )\d+(?= http:)"),
+    re.compile(r"(?<=# )(\()\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?= UTC\))"),
 )
-"""Heights, times, ports, and the ids of processes in the table of nodes."""
-COMMAND_TIMEOUT_S = 60
+"""Heights, times and their dates, ports, and the ids of processes in the table of nodes."""
+DECAYING = re.compile(r"((?<!\w)(?:score_ppm|confidence_ppm|weight_for|weight_against|now|for,|-> \w+) )(\d+)")
+"""Scores and weights of evidence as they were read at one time; columns are one space apart here."""
+DECAY_MAX = 100
+"""In millionths: by what part a weight may differ. It decays by some 80 in 10 hours."""
+COMMAND_TIMEOUT_S = 240
+"""Long: TensorFlow starts in seconds where nothing else runs."""
 
 
 class Step(NamedTuple):
@@ -86,7 +92,8 @@ class Transcript:
 
     def matches(self, step: Step, printed: str) -> bool:
         """Tell whether `printed` is what the document shows, and learn its ids."""
-        return self.learn(step, printed) and _blank(step.expected) == _blank(printed)
+        shown, found = _blank(step.expected), _blank(printed)
+        return self.learn(step, printed) and _without_decay(shown) == _without_decay(found) and _decayed(shown, found)
 
     def learn(self, step: Step, printed: str) -> bool:
         """Learn what stands for the ids that the document shows here. False where it shows other ones."""
@@ -109,6 +116,17 @@ def _blank(text: str) -> str:
     for number in NUMBERS:
         text = number.sub(r"\1#", text)
     return text
+
+
+def _without_decay(text: str) -> str:
+    return DECAYING.sub(r"\1#", text)
+
+
+def _decayed(shown: str, found: str) -> bool:
+    """Tell whether what decays differs by no more than time explains."""
+    pairs = zip(DECAYING.finditer(shown), DECAYING.finditer(found), strict=True)
+    numbers = ((int(one.group(2)), int(other.group(2))) for one, other in pairs)
+    return all(abs(one - other) <= one * DECAY_MAX // 1_000_000 for one, other in numbers)
 
 
 def rewritten(document: str, transcript: Transcript) -> str:

@@ -25,8 +25,8 @@ PROPOSAL: dict[str, Any] = {
     "approving_bps": 6_000,
     "refusing_bps": 0,
     "voters": [
-        {"account": "gm1one", "bps": 6_000, "approve": True},
         {"account": "gm1two", "bps": 4_000, "approve": None},
+        {"account": "gm1one", "bps": 6_000, "approve": True},
     ],
     "proposed_at_ms": 1_795_330_812_126,
     "closes_at_ms": 1_795_334_412_126,

@@ -27,7 +27,7 @@ NUMBERS = (
 DECAYING = re.compile(r"((?<!\w)(?:score_ppm|confidence_ppm|weight_for|weight_against|now|for,|-> \w+) )(\d+)")
 """Scores and weights of evidence as they were read at one time; columns are one space apart here."""
 DECAY_MAX = 100
-"""In millionths: by what part a weight may differ. It decays by some 80 in 10 hours."""
+"""In millionths: by what part a weight may differ. It loses 116 in an hour."""
 COMMAND_TIMEOUT_S = 240
 """Long: TensorFlow starts in seconds where nothing else runs."""
 
@@ -113,6 +113,7 @@ class Transcript:
 def _blank(text: str) -> str:
     """Return `text` without what differs from run to run; columns are as wide as what is in them."""
     text = re.sub(r" +", " ", NAMED.sub("@", text))
+    text = re.sub(r" -> decayed \d+", "", text)  # it need not have begun
     for number in NUMBERS:
         text = number.sub(r"\1#", text)
     return text

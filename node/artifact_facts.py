@@ -91,19 +91,27 @@ class _Summary(msgspec.Struct, frozen=True):
 async def version_of(queries: Queries, root: str) -> VersionFacts | None:
     """The first version that has the artifact `root`, or what an open contribution proposes; None when there is
     neither."""
+    registered = await _registered(queries, root)
+    if registered is not None:
+        return registered
+    try:
+        answer = await queries.query("contributions.by_artifact", {"cid": root})
+    except LedgerError as error:
+        if error.code != "query.not_found":
+            raise
+        # Blocks are executed between two questions: it may have been accepted since the first.
+        return await _registered(queries, root)
+    return _read(answer.result, _Proposed).facts()
+
+
+async def _registered(queries: Queries, root: str) -> VersionFacts | None:
     try:
         claim = _read((await queries.query("assets.by_artifact", {"cid": root})).result, _Claim)
         return await version(queries, claim.asset, claim.version)
     except LedgerError as error:
         if error.code != "query.not_found":
             raise
-    try:
-        answer = await queries.query("contributions.by_artifact", {"cid": root})
-    except LedgerError as error:
-        if error.code == "query.not_found":
-            return None
-        raise
-    return _read(answer.result, _Proposed).facts()
+        return None
 
 
 async def version(queries: Queries, asset: str, number: int) -> VersionFacts:

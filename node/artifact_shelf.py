@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from artifacts.chunk_store import ChunkStore
@@ -66,6 +67,10 @@ class ArtifactShelf:
         if known is not None:
             self._open.move_to_end(root)
             return known
+        if (earlier := self._opening.get(root)) is not None:
+            with suppress(UnknownArtifact):
+                return await asyncio.shield(earlier)
+            # It may have asked before the block was executed of which this caller knows.
         task = self._opening.get(root)
         if task is None:
             task = self._opening[root] = asyncio.create_task(self._walk(root))

@@ -25,13 +25,15 @@ class Ledger:
         self.left = executed_after
         self.last_before = asyncio.Event()
         """The last question has been asked that is answered as of before the block."""
+        self.answers = asyncio.Event()
+        """That question is answered once this is set."""
 
     async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
         executed = self.left == 0
         self.left -= self.left > 0
-        if self.left == 0:
+        if self.left == 0 and not executed:
             self.last_before.set()
-        await asyncio.sleep(0)
+            await self.answers.wait()
         if name == "assets.by_artifact" and executed:
             return QueryAnswer(1, 1, {"asset": ASSET, "version": 1})
         if name == "assets.version":
@@ -47,8 +49,10 @@ def test_who_knows_of_the_block_is_not_answered_by_who_asked_before_it(tmp_path:
         shelf = ArtifactShelf(ChunkStore(tmp_path), ledger := Ledger(executed_after=3))
         early = asyncio.create_task(shelf.open(ROOT))
         await asyncio.wait_for(ledger.last_before.wait(), 10)
-        opened = await shelf.open(ROOT)
-        assert opened.facts.asset == ASSET
+        late = asyncio.create_task(shelf.open(ROOT))
+        await asyncio.sleep(0)
+        ledger.answers.set()
+        assert (await late).facts.asset == ASSET
         with pytest.raises(UnknownArtifact):
             await early
 
@@ -57,7 +61,8 @@ def test_who_knows_of_the_block_is_not_answered_by_who_asked_before_it(tmp_path:
 
 def test_what_is_accepted_between_two_questions_is_known(tmp_path: Path) -> None:
     async def check() -> None:
-        shelf = ArtifactShelf(ChunkStore(tmp_path), Ledger(executed_after=2))
+        shelf = ArtifactShelf(ChunkStore(tmp_path), ledger := Ledger(executed_after=2))
+        ledger.answers.set()
         assert (await shelf.open(ROOT)).facts.version == 1
 
     asyncio.run(check())

@@ -11,6 +11,7 @@ The ranges below are hard: neither a genesis file nor a later vote can leave the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -121,6 +122,14 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             msgspec.convert(msgspec.to_builtins(self), Parameters)
         except msgspec.ValidationError as error:
             raise InvalidGenesis("genesis.parameter", f"parameters: {error}") from error
+        self.check_together(development=development)
+
+    def check_together(self, *, development: bool) -> None:
+        """Check what values that are each in their range may be together.
+
+        Raises:
+            InvalidGenesis: as `validate`.
+        """
         if not development:
             for name, least in LEAST_OUTSIDE_DEVELOPMENT.items():
                 if self.value(name) < least:
@@ -170,7 +179,8 @@ class Bounds(NamedTuple):
     high: int
 
 
-def bounds(*, development: bool) -> dict[str, Bounds]:
+@lru_cache(maxsize=2)
+def bounds(*, development: bool) -> Mapping[str, Bounds]:
     """Return the range of every parameter that is a number, in order of declaration."""
     found: dict[str, Bounds] = {}
     for field in msgspec.inspect.type_info(Parameters).fields:  # type: ignore[attr-defined]  # of a Struct

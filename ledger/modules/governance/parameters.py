@@ -68,7 +68,7 @@ def _changed(context: Context, change: SetParameters) -> Parameters:
         wanted[entry.name] = entry.value
     changed = msgspec.structs.replace(present, **wanted)
     try:
-        changed.validate(development=development)
+        changed.check_together(development=development)
     except InvalidGenesis as error:
         raise OperationError("governance.parameter_rules", error.message) from error
     if changed.rejoin_interval_ms < present.lifetime_ms and not development:

@@ -60,7 +60,7 @@ def propose(session: Session, asset: str, path: Path, **options: Any) -> None:
             progress=bar,
             **chosen,
         )
-        emit(made, json=session.json)
+        emit(made, json=session.json, dates=True)
 
 
 @contribution.command("download")
@@ -82,7 +82,7 @@ def download(session: Session, contribution_id: str, destination: Path, overwrit
 def comment(session: Session, contribution_id: str, text: str) -> None:
     """Say something about an open contribution: as its contributor, as an owner or the manager of the asset."""
     with session.client(acting=True) as client:
-        emit(client.contributions.comment(contribution_id, text), json=session.json)
+        emit(client.contributions.comment(contribution_id, text), json=session.json, dates=True)
 
 
 @contribution.command("accept")
@@ -116,7 +116,7 @@ def accept(
         if prepare:
             emit({"prepared": write_operation(operation), **show_operation(operation)}, json=session.json)
             return
-        emit(client.contributions.accept_for_all(operation), json=session.json)
+        emit(client.contributions.accept_for_all(operation), json=session.json, dates=True)
 
 
 @contribution.command("refuse")
@@ -144,7 +144,7 @@ def withdraw(session: Session, contribution_id: str) -> None:
 def show(session: Session, contribution_id: str) -> None:
     """Show a contribution, and what was said about it."""
     with session.client() as client:
-        emit(client.contributions.get(contribution_id), json=session.json)
+        emit(client.contributions.get(contribution_id), json=session.json, dates=True)
 
 
 @contribution.command("list")
@@ -212,7 +212,7 @@ def open_bounty(
         made = client.contributions.open_bounty(
             asset, amount, condition=condition, description=description, lifetime_ms=hours * HOUR_MS
         )
-        emit(client.contributions.bounty(made), json=session.json)
+        emit(client.contributions.bounty(made), json=session.json, dates=True)
 
 
 @bounty.command("claim")
@@ -222,7 +222,7 @@ def open_bounty(
 def claim(session: Session, bounty_id: str, contribution_id: str) -> None:
     """Have a bounty paid for an accepted contribution that fulfils its condition. Anyone may ask for it."""
     with session.client(acting=True) as client:
-        emit(client.contributions.claim_bounty(bounty_id, contribution_id), json=session.json)
+        emit(client.contributions.claim_bounty(bounty_id, contribution_id), json=session.json, dates=True)
 
 
 @bounty.command("award")
@@ -232,7 +232,7 @@ def claim(session: Session, bounty_id: str, contribution_id: str) -> None:
 def award(session: Session, bounty_id: str, contribution_id: str | None) -> None:
     """Say which contribution your bounty is paid for once it is accepted; for none without CONTRIBUTION_ID."""
     with session.client(acting=True) as client:
-        emit(client.contributions.award_bounty(bounty_id, contribution_id), json=session.json)
+        emit(client.contributions.award_bounty(bounty_id, contribution_id), json=session.json, dates=True)
 
 
 @bounty.command("cancel")
@@ -250,7 +250,7 @@ def cancel(session: Session, bounty_id: str) -> None:
 def show_bounty(session: Session, bounty_id: str) -> None:
     """Show a bounty."""
     with session.client() as client:
-        emit(client.contributions.bounty(bounty_id), json=session.json)
+        emit(client.contributions.bounty(bounty_id), json=session.json, dates=True)
 
 
 @bounty.command("list")

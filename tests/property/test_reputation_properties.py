@@ -149,16 +149,19 @@ class Life:
             reputation.ended(self.reference, self.given[number][0])
 
     def do_rate(self, number: int, said: int) -> None:
-        if number < len(self.given) and self.given[number][1] != "dispute":
-            identifier = self.given[number][0]
+        spoken = [identifier for identifier, kind in self.given if kind != "dispute"]
+        if spoken:
+            identifier = spoken[number % len(spoken)]
             evidence.rate_anew(self.context(), identifier, b"\x02" * 32, said)
             reputation.rated_anew(self.reference, identifier, said)
 
     def do_refund(self, number: int, left: int) -> None:
-        if number < len(self.given) and self.given[number][1] == "review":
-            evidence.paid_back(self.context(), self.given[number][0], left - 1)
+        reviews = [identifier for identifier, kind in self.given if kind == "review"]
+        if reviews:
+            identifier = reviews[number % len(reviews)]
+            evidence.paid_back(self.context(), identifier, left - 1)
             words = self.reference.words
-            words[len(words)] = ("returned", self.given[number][0], left - 1)
+            words[len(words)] = ("returned", identifier, left - 1, self.now_ms)
 
     def identifier(self, kind: str) -> bytes:
         identifier = len(self.given).to_bytes(32, "big")

@@ -98,7 +98,7 @@ def returned(state: Any, grant_id: bytes) -> None:
         return
     asset = state.grants[grant_id]["asset"]
     brought = brought_owners(state, asset, paid_units(state, grant_id))
-    state.words[len(state.words)] = ("returned", grant_id, brought)
+    state.words[len(state.words)] = ("returned", grant_id, brought, state.now)
 
 
 def paid_units(state: Any, grant_id: bytes) -> int:
@@ -157,7 +157,7 @@ def pieces(state: Any) -> tuple[list[Piece], dict[tuple[str, str], int], set[tup
     given = [entry for entry in state.words.values() if entry[0] == "given"]
     for entry in state.words.values():
         if entry[0] != "given":
-            change([piece for piece in found if piece.id == entry[1] and piece.live], brought, entry)
+            change(found, brought, entry)
             continue
         brought[entry[1]] = entry[8]
         for subject, bps in entry[5]:
@@ -171,9 +171,10 @@ def pieces(state: Any) -> tuple[list[Piece], dict[tuple[str, str], int], set[tup
     return [piece for piece in found if piece.live], claimed, {pair for pair in pairs if pair[0] != pair[1]}
 
 
-def change(mine: list[Piece], brought: dict[bytes, int], entry: Any) -> None:
+def change(found: list[Piece], brought: dict[bytes, int], entry: Any) -> None:
     """What becomes of evidence after it was given."""
     kind, identifier = entry[:2]
+    mine = [piece for piece in found if piece.id == identifier and piece.live]
     if not mine:
         return
     if kind == "rated":
@@ -188,7 +189,25 @@ def change(mine: list[Piece], brought: dict[bytes, int], entry: Any) -> None:
         piece.live = kind == "returned" and left > 0
         if piece.live:
             piece.paid = left
-            piece.weight = min(piece.weight, review_weight(left) * piece.bps // BPS)
+            room = together([other for other in found if other is not piece], piece, entry[3])
+            piece.weight = min(piece.weight, review_weight(left) * piece.bps // BPS, room)
+
+
+def together(others: list[Piece], piece: Piece, now: int) -> int:
+    """Many small payments weigh no more than one of their sum, also after parts of them went back: what is left for a
+    review beside the others of its organization, as of its own time."""
+    reviews = [
+        other
+        for other in others
+        if other.live and other.subject == piece.subject and other.organization == piece.organization
+    ]
+    reviews = [other for other in reviews if other.paid and other.weight]
+    if not reviews:
+        return 20 * S
+    units = sum(grid(other.weighed(), other.at) for other in (*reviews, piece))
+    given = sum(grid(other.weight, other.at) for other in reviews)
+    room = max(0, isqrt(int(units * decay(now))) * 1_000 - int(given * decay(now)))
+    return int(grid(room, now) * decay(piece.at))
 
 
 def arrival(state: Any, before: list[Piece], entry: Any, subject: bytes, bps: int) -> Piece:
@@ -200,13 +219,8 @@ def arrival(state: Any, before: list[Piece], entry: Any, subject: bytes, bps: in
         piece.weight = 0
         return piece
     live = [other for other in before if other.live and other.subject == subject]
-    reviews = [other for other in live if other.organization == piece.organization and other.paid and other.weight]
-    if piece.paid and reviews:
-        # Many small payments weigh no more than one of their sum.
-        units = sum(grid(other.weighed(), other.at) for other in (*reviews, piece))
-        given = sum(grid(other.weight, other.at) for other in reviews)
-        together = isqrt(int(units * decay(piece.at))) * 1_000
-        piece.weight = min(piece.weight, max(0, together - int(given * decay(piece.at))))
+    if piece.paid:
+        piece.weight = min(piece.weight, together(before, piece, piece.at))
     for most, same in (
         (30 * S, [other for other in live if other.rater == piece.rater]),
         (60 * S, [other for other in live if other.organization == piece.organization]),

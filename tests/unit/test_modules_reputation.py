@@ -311,6 +311,25 @@ def test_a_refund_reduces_the_evidence_of_its_payment_from_its_height() -> None:
     assert before[0] * 0.86 < after[0] < before[0] * 0.87
 
 
+def test_payments_of_which_all_but_little_returns_weigh_together_what_is_left() -> None:
+    """A review that was cut to what it added keeps its cut when a part of its price returns: else a hundred prices that
+    nearly all came back would weigh what the hundred did."""
+    market = Market()
+    asset = market.register("alice", "A")
+    market.bought_and_reviewed("bob", asset, 4)
+    fair = terms(12, term_ms=12 * DAY_MS, revocation_causes=("misuse",), refund_mode="pro-rata", notice_ms=0)
+    grant = market.license("alice", asset, "bob", fair)
+    market.review("bob", grant, asset)
+    assert market.weights("alice") == (isqrt(16 * CREDIT) * 1_000, 0)
+    market.now_ms += 4 * DAY_MS
+    market.do("alice", Revoke(grant, "misuse"))
+    first, second = market.evidence_about("alice")
+    assert second.paid == 4 * CREDIT  # type: ignore[attr-defined]
+    assert second.steps[0].rule == "payments_together"  # type: ignore[attr-defined]
+    assert 0 < first.weight_for + second.weight_for <= isqrt(8 * CREDIT) * 1_000  # type: ignore[attr-defined]
+    market.check_laws()
+
+
 def test_a_refund_of_all_of_it_takes_the_evidence_out() -> None:
     market = Market()
     asset = market.register("alice", "A")

@@ -170,7 +170,10 @@ def rate_anew(context: Context, identifier: bytes, source: bytes, rating_ppm: in
         before = _about(context.view, identifier, evidence, subject)
         weight_for, weight_against = _sides(before.weight, rating_ppm)
         after = msgspec.structs.replace(before, weight_for=weight_for, weight_against=weight_against)
-        _change(context, identifier, (evidence, again), subject, (before, after))
+        _add(context, evidence, subject, before, -1)
+        _add(context, again, subject, after, 1)
+        key = subject, height_part(evidence.height), identifier
+        quota.store(context, evidence.keeper, ABOUT, after, *key, enforced=False)
     quota.store(context, evidence.keeper, EVIDENCE, again, identifier)
 
 
@@ -187,10 +190,18 @@ def paid_back(context: Context, grant: bytes, paid: int) -> None:
     reduced = msgspec.structs.replace(evidence, paid=paid, weight=weight)
     for subject in evidence.subjects:
         before = _about(context.view, grant, evidence, subject)
-        less = min(before.weight, weight * before.bps // BPS)
+        _add(context, evidence, subject, before, -1)
+        less, cuts = min(before.weight, weight * before.bps // BPS), before.cuts
+        # A cut review keeps its cut: else many payments, all but little of each returned, would weigh what they did.
+        together = _room_of_payments(context, reduced, Share(subject, before.bps))
+        if together is not None and less > together:
+            less = together
+            cuts = tuple(dict.fromkeys((*cuts, "payments_together")))
         weight_for, weight_against = _sides(less, evidence.rating_ppm)
-        after = About(before.bps, less, weight_for, weight_against, before.cuts)
-        _change(context, grant, (evidence, reduced), subject, (before, after))
+        after = About(before.bps, less, weight_for, weight_against, cuts)
+        _add(context, reduced, subject, after, 1)
+        key = subject, height_part(evidence.height), grant
+        quota.store(context, evidence.keeper, ABOUT, after, *key, enforced=False)
     _claim_back(context, evidence, evidence.paid, paid)
     quota.store(context, evidence.keeper, EVIDENCE, reduced, grant, enforced=False)
 
@@ -242,15 +253,16 @@ def _sides(weight: int, rating_ppm: int) -> tuple[int, int]:
 
 
 def _room_of_payments(context: Context, evidence: Evidence, share: Share) -> int | None:
-    """Return what a review may weigh beside those that its organization has given about the same account, so that all
-    of them weigh what one payment of the sum would; None where it is the only one."""
+    """Return what a review may weigh beside the others that its organization has given about the same account, so that
+    all of them weigh now what one payment of the sum would, as of when it arrived; None where it is the only one."""
     giver = organization_part(evidence.organization)
     given = _given(context.view, GIVEN_BY_ORGANIZATION, share.account, giver)
     if not given.reviews:
         return None
     now_ms = context.block_time_ms
-    paid = from_grid(narrow(given.paid) + to_grid(_weighed(evidence.paid, share.bps), now_ms), now_ms)
-    return max(0, weight_together(paid) - from_grid(narrow(given.reviews), now_ms))
+    paid = from_grid(narrow(given.paid) + to_grid(_weighed(evidence.paid, share.bps), evidence.at_ms), now_ms)
+    room = max(0, weight_together(paid) - from_grid(narrow(given.reviews), now_ms))
+    return from_grid(to_grid(room, now_ms), evidence.at_ms)
 
 
 def _weighed(paid: int, bps: int) -> int:
@@ -266,21 +278,6 @@ def _about(view: Readable, identifier: bytes, evidence: Evidence, subject: bytes
     about = ABOUT.get(view, subject, height_part(evidence.height), identifier)
     assert about is not None  # entered with the evidence
     return about
-
-
-def _change(
-    context: Context,
-    identifier: bytes,
-    evidence: tuple[Evidence, Evidence],
-    subject: bytes,
-    about: tuple[About, About],
-) -> None:
-    """Replace (before, after) what a piece says of one account."""
-    (earlier, later), (before, after) = evidence, about
-    _add(context, earlier, subject, before, -1)
-    _add(context, later, subject, after, 1)
-    key = subject, height_part(later.height), identifier
-    quota.store(context, later.keeper, ABOUT, after, *key, enforced=False)
 
 
 def _claim_back(context: Context, evidence: Evidence, before: int, after: int = 0) -> None:

@@ -205,12 +205,26 @@ def carry_out(call: Call, identifier: bytes, row: dict[str, Any]) -> None:
     state, asset = call.state, row["asset"]
     need(asset in state.charters and state.charters[asset]["revision"] == row["revision"], "charters.lapsed")
     need(state.assets[asset]["transfers"] == row["transfers"], "charters.lapsed")
-    perform(
-        Call(state, row["proposer"], identifier),
-        identifier,
-        asset,
-        msgspec.msgpack.decode(row["action"], type=ops.Action),
-    )
+    action = msgspec.msgpack.decode(row["action"], type=ops.Action)
+    need(all_were_asked(state, row, action), "charters.lapsed")
+    perform(Call(state, row["proposer"], identifier), identifier, asset, action)
+
+
+def all_were_asked(state: Any, row: dict[str, Any], action: Any) -> bool:
+    """Whether nobody owns a share now who had to be asked: where it takes everybody, everybody who owns something and
+    gets nothing has agreed; where its own organization decided for who gets something, that still owns everything."""
+    owners, one = set(state.assets[row["asset"]]["shares"]), None
+    if isinstance(action, ops.Pay):
+        one = action.recipient
+    elif isinstance(action, ops.AcceptContribution) and action.contribution in state.contributions:
+        one = state.contributions[action.contribution]["maker"]
+    if row["required"][2] == BPS:
+        return all(row["votes"].get(owner) is True for owner in owners - {one})
+    if one is None:
+        return True
+    own = organization_of(state, one)
+    alone = any(organization_of(state, voter) == own for voter in row["power"])
+    return not alone or {organization_of(state, owner) for owner in owners} == {own}
 
 
 def perform(call: Call, identifier: bytes, asset: bytes, action: Any) -> None:

@@ -300,6 +300,33 @@ def test_who_is_paid_does_not_vote_on_it() -> None:
     assert alone.decide(charters.Pay(alone.accounts["alan"], 5), "alice").state == "executed"
 
 
+def test_who_owned_everything_does_not_pay_itself_when_it_has_sold_a_share() -> None:
+    """The attack: propose to pay everything to oneself, sell half of the asset with half of the treasury, and vote."""
+    world = Owners(("alan", 1_000), treasury_bps=5_000)
+    world.license("alice", world.asset, "dave", USE)
+    proposal = world.propose("alice", charters.Pay(world.accounts["alan"], world.set_aside))
+    world.transfer("alice", world.share(5_000), "bob", price=300_000)
+    world.vote(proposal, "alice")
+    assert world.fate(proposal) == ("failed", "charters.lapsed")
+    assert world.set_aside
+    world.check_laws()
+
+
+def test_what_takes_all_owners_takes_those_who_bought_a_share_since() -> None:
+    """The attack: sell a share that nobody can be dragged along with, and then lower that by a vote of before."""
+    world = Owners(("bob", 3_000), drag_along_bps=10_000, least_price=5_000_000)
+    proposal = world.propose("alice", charters.ChangeCharter(a_charter()))
+    world.transfer("alice", world.share(2_000), "carol", price=1_000_000)
+    world.vote(proposal, "alice", "bob")
+    assert world.fate(proposal) == ("failed", "charters.lapsed")
+    offer = world.bid("dave", 5_000_000)
+    sale = world.propose("alice", charters.SellWhole(offer))
+    world.transfer("bob", world.share(1_000), "carol")
+    world.vote(sale, "alice", "bob", "carol")
+    assert world.fate(sale) == ("executed", ""), "carol has agreed, with whatever share"
+    world.check_laws()
+
+
 def test_a_dissolution_pays_the_treasury_out_by_shares_and_ends_the_votes() -> None:
     world = Owners(treasury_bps=1_000, voted=("terms",))
     world.license_by_vote("dave")

@@ -9,6 +9,7 @@ from ledger.modules.charters import operations as charters
 from ledger.modules.charters.records import PROPOSALS, Proposal
 from ledger.modules.contributions import operations as contributions
 from ledger.modules.contributions.operations import Reward
+from ledger.modules.transfers.operations import Thing
 from tests.unit.charters_kit import a_charter
 from tests.unit.contributions_kit import Workshop
 
@@ -19,6 +20,9 @@ class Guild(Workshop):
     def __init__(self, **fields: Any) -> None:
         super().__init__(charter=a_charter(voted=("contributions",)), **fields)
         self.share_with({"carol": 4_000})
+
+    def share(self, bps: int) -> Thing:
+        return Thing("share", self.asset, bps)
 
     def proposed(self, who: str, contribution: bytes, reward: Reward) -> bytes:
         action = charters.AcceptContribution(contribution, reward)
@@ -59,6 +63,22 @@ def test_a_share_of_all_owners_takes_all_their_votes() -> None:
     again = world.proposed("alice", contribution, Reward(1_000))
     assert world.votes(again, alice=True, carol=True).state == "executed"
     assert world.shares() == {"alice": 5_400, "carol": 3_600, "bob": 1_000}
+    world.check_laws()
+
+
+def test_who_buys_a_share_is_not_diluted_by_votes_of_before() -> None:
+    """The attack: propose a share for a friend while one owns everything, sell half of it, and then vote."""
+    world = Guild()
+    world.transfer("carol", world.share(4_000), "alice")
+    contribution = world.propose("B")
+    proposal = world.proposed("alice", contribution, Reward(5_000))
+    world.transfer("alice", world.share(5_000), "dave", price=1_000)
+    record = world.votes(proposal, alice=True)
+    assert (record.state, record.code) == ("failed", "charters.lapsed")
+    assert world.shares() == {"alice": 5_000, "dave": 5_000}
+    again = world.proposed("alice", contribution, Reward(5_000))
+    assert world.votes(again, alice=True, dave=True).state == "executed"
+    assert world.shares() == {"alice": 2_500, "dave": 2_500, "bob": 5_000}
     world.check_laws()
 
 

@@ -25,13 +25,16 @@ from ledger.modules.charters.records import Proposal
 from ledger.modules.charters.sales import list_whole, sell_whole
 from ledger.modules.contributions import acceptance
 from ledger.modules.contributions.reads import require_contribution
+from ledger.modules.contributions.records import CONTRIBUTIONS
 from ledger.modules.credits import accounting
 from ledger.modules.credits.records import treasury_holder
+from ledger.modules.fields import BPS
 from ledger.modules.licenses import offers as licenses
 from ledger.modules.licenses.operations import Offer
 from ledger.modules.module import Context
-from ledger.modules.organizations.accounts import require_party
+from ledger.modules.organizations.accounts import organization_of, require_party
 from ledger.modules.reputation import flows
+from ledger.state.view import Readable
 from primitives.identifiers import AccountId
 
 
@@ -52,15 +55,45 @@ def carry_out(context: Context, identifier: bytes, proposal: Proposal) -> None:
     """Do what was decided.
 
     Raises:
-        OperationError: `charters.lapsed` where the owners or their charter are others than when it was proposed; else
-            as what is done.
+        OperationError: `charters.lapsed` where the charter or the whole asset's owners are others than when it was
+            proposed, or somebody owns a share now who had to be asked and was not; else as what is done.
     """
     adopted = CHARTERS.get(context.view, proposal.asset)
     if adopted is None or adopted.revision != proposal.revision:
         raise OperationError("charters.lapsed", "the charter has changed since it was proposed")
     if require_asset(context.view, proposal.asset).transfers != proposal.transfers:
         raise OperationError("charters.lapsed", "the asset has changed hands since it was proposed")
+    _require_all_asked(context, proposal)
     perform(_acting(context, proposal.proposer, identifier), proposal.asset, adopted, proposal.action)
+
+
+def _require_all_asked(context: Context, proposal: Proposal) -> None:
+    """Refuse what needs all owners, or was left to one organization because it owned everything, where somebody has
+    bought a share since. Who votes is fixed with the proposal, and could otherwise sell a share first and then decide
+    what nobody decides against an owner."""
+    owners = [share.account for share in ownership(context.view, proposal.asset).shares]
+    recipient = beneficiary(context.view, proposal.action)
+    if recipient is not None:
+        own = organization_of(context.view, recipient)
+        votes_itself = any(organization_of(context.view, voter.account) == own for voter in proposal.voters)
+        gives_share = proposal.required.of_all_bps == BPS
+        if votes_itself and not gives_share and any(organization_of(context.view, one) != own for one in owners):
+            raise OperationError("charters.lapsed", "others own a part of it than who is to have it")
+    if proposal.required.of_all_bps == BPS:
+        agreed = {voter.account for voter in proposal.voters if voter.approve}
+        if not agreed.issuperset(one for one in owners if one != recipient):
+            raise OperationError("charters.lapsed", "it takes all owners, and some own a share since it was proposed")
+
+
+def beneficiary(view: Readable, action: Action) -> bytes | None:
+    """Return the account that gets something by an action without paying for it; None where there is none, or what
+    it stands for is gone."""
+    if isinstance(action, Pay):
+        return action.recipient
+    if isinstance(action, AcceptContribution):
+        record = CONTRIBUTIONS.get(view, action.contribution)
+        return None if record is None else record.contributor
+    return None
 
 
 def rehearse(context: Context, identifier: bytes, asset: bytes, adopted: Adopted, action: Action) -> None:

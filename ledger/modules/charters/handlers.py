@@ -10,11 +10,10 @@ from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.attempts import attempt
 from ledger.modules.charters import events
 from ledger.modules.charters.counting import outcome, required
-from ledger.modules.charters.execution import carry_out, rehearse, require_charter
+from ledger.modules.charters.execution import beneficiary, carry_out, rehearse, require_charter
 from ledger.modules.charters.operations import (
     AcceptContribution,
     Action,
-    Pay,
     Propose,
     SellWhole,
     Vote,
@@ -23,7 +22,6 @@ from ledger.modules.charters.operations import (
 )
 from ledger.modules.charters.records import BY_ASSET, OPEN, OPEN_MAX, PROPOSALS, VOTING_END, Proposal, State, Voter
 from ledger.modules.charters.sales import try_again, waits
-from ledger.modules.contributions.reads import require_contribution
 from ledger.modules.fields import MARKER
 from ledger.modules.market import offers as market
 from ledger.modules.module import Context
@@ -185,13 +183,10 @@ def _require_lasting(context: Context, asset: bytes, action: SellWhole, closes_a
 def _electorate(view: Readable, owners: tuple[Voter, ...], action: Action) -> tuple[Voter, ...]:
     """Leave out who gets something by it, unless nobody else is there who could lose by it. Where all owners give a
     share, each of them is asked."""
-    if isinstance(action, Pay):
-        recipient = action.recipient
-    elif isinstance(action, AcceptContribution):
-        recipient = require_contribution(view, action.contribution).contributor
-        if action.reward.share_bps and action.reward.giver is None:
-            return tuple(owner for owner in owners if owner.account != recipient) or owners
-    else:
+    recipient = beneficiary(view, action)
+    if recipient is None:
         return owners
+    if isinstance(action, AcceptContribution) and action.reward.share_bps and action.reward.giver is None:
+        return tuple(owner for owner in owners if owner.account != recipient) or owners
     own = organization_of(view, recipient)
     return tuple(owner for owner in owners if organization_of(view, owner.account) != own) or owners

@@ -222,6 +222,8 @@ def audit(call: Call, operation: ops.Audit) -> None:
     for other in earlier(call.state, key):
         reputation.ended(call.state, other)
     rating = {"passed": S, "conditional": S // 2, "failed": 0}[operation.verdict]
+    if rating and call.organization in named(call.state, *about):
+        return
     reputation.stated(call.state, key, call.sender, reputation.answering(call.state, operation.asset), rating, tier)
 
 
@@ -348,7 +350,8 @@ def weigh_evaluation(call: Call, key: bytes) -> None:
         return
     near = sum(value - tolerance <= row["said"] <= value + tolerance for value, tolerance in mine)
     rating = S * near // len(mine)
-    reputation.stated(state, key, call.sender, reputation.answering(state, asset), rating, row["tier"])
+    if not (near and call.organization in named(state, asset, number)):
+        reputation.stated(state, key, call.sender, reputation.answering(state, asset), rating, row["tier"])
     latest: dict[str, bytes] = {}
     for other, one in state.statements.items():
         if (one["kind"], one["about"]) == ("evaluation", row["about"]):

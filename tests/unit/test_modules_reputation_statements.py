@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.modules.assets.operations import SetManager
 from ledger.modules.attestations.statements import refute
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses.operations import Terms
@@ -56,6 +57,21 @@ def test_an_evaluation_speaks_of_the_creators_where_the_owner_claims_what_it_mea
     assert scored.weights("alice") == (8 * S, 8 * S)
     scored.evaluate("bob", 5, metric="f1-macro")
     assert scored.weights("alice") == (8 * S, 8 * S)
+
+
+def test_a_manager_speaks_for_no_asset_of_its_own_and_against_it() -> None:
+    """As in the count of what reproduces a claim: else who looks after a work vouches for it."""
+    scored = Scored()
+    scored.accredit("bob", tier=8)
+    scored.do("alice", SetManager(scored.model, scored.accounts["bob"]))
+    praise = scored.evaluate("bob"), scored.audit("bob", "conditional")
+    assert scored.standing() == (0, 0)
+    assert scored.weights("alice") == (0, 0)
+    scored.evaluate("bob", 1, supersedes=praise[0])
+    assert scored.weights("alice") == (0, 8 * S)
+    scored.audit("bob", "failed", supersedes=praise[1])
+    assert scored.weights("alice") == (0, 16 * S)
+    scored.check_laws()
 
 
 def test_who_measured_the_same_speaks_of_one_another() -> None:

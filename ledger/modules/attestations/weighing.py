@@ -1,7 +1,8 @@
 """What statements are evidence of: about the creators of what they are about, and about others who measured the same.
 
 An evaluation speaks of the creators where it measures what the owner claims, and where others have measured the same,
-each of them and it speak of one another's attestors. What an organization said before about the same is taken out.
+each of them and it speak of one another's attestors. What an organization said before about the same is taken out. The
+word of a creator or the manager, and no owner, for the asset is no evidence, as it does not count otherwise.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ def evaluated(context: Context, identifier: bytes, statement: Statement, said: E
     if not claims:
         return
     near = sum(reproduces(claim, said.value_ppm) for claim in claims)
-    _state(context, "evaluation", identifier, statement, S * near // len(claims))
-    tolerance = max(claim.tolerance_ppm for claim in claims)
     concerned = interest(context.view, said.asset, said.version)
+    if near == 0 or statement.organization not in concerned.named:
+        _state(context, "evaluation", identifier, statement, S * near // len(claims))
+    tolerance = max(claim.tolerance_ppm for claim in claims)
     measured = (said.asset, said.version, said.metric, said.dataset, said.dataset_version)
     others = counting_evaluations(context.view, measured, concerned, context.block_time_ms)
     for _, other in list(islice((row for row in others if row[0] != statement.organization), AGREEMENTS_MAX)):
@@ -80,7 +82,9 @@ def audited(context: Context, identifier: bytes, statement: Statement, said: Aud
     previous = AUDITED.get(context.view, *subject_parts(said), statement.organization.encode("ascii"))
     if previous is not None:
         evidence.end(context, previous.statement, "superseded")
-    _state(context, "audit", identifier, statement, _RATINGS[said.verdict])
+    concerned = interest(context.view, said.asset, said.version)
+    if said.verdict == "failed" or statement.organization not in concerned.named:
+        _state(context, "audit", identifier, statement, _RATINGS[said.verdict])
 
 
 def reviewed(context: Context, identifier: bytes, asset: bytes, said: Review) -> None:

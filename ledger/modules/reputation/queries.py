@@ -37,8 +37,8 @@ class StepResult(Result, frozen=True):
     """What one rule left of a piece of evidence."""
 
     rule: str
-    """share, own_organization, rater_maximum, organization_maximum, returned, reciprocal, refunded, superseded, refuted
-    or decayed."""
+    """share, own_organization, payments_together, rater_maximum, organization_maximum, returned, reciprocal, refunded,
+    superseded, refuted or decayed."""
     weight: int
     """After it."""
 

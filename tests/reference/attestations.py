@@ -224,7 +224,8 @@ def audit(call: Call, operation: ops.Audit) -> None:
     rating = {"passed": S, "conditional": S // 2, "failed": 0}[operation.verdict]
     if rating and call.organization in named(call.state, *about):
         return
-    reputation.stated(call.state, key, call.sender, reputation.answering(call.state, operation.asset), rating, tier)
+    about_whom = reputation.answering_for(call.state, operation.asset, operation.version)
+    reputation.stated(call.state, key, call.sender, about_whom, rating, tier)
 
 
 def review(call: Call, operation: ops.Review) -> None:
@@ -351,7 +352,7 @@ def weigh_evaluation(call: Call, key: bytes) -> None:
     near = sum(value - tolerance <= row["said"] <= value + tolerance for value, tolerance in mine)
     rating = S * near // len(mine)
     if not (near and call.organization in named(state, asset, number)):
-        reputation.stated(state, key, call.sender, reputation.answering(state, asset), rating, row["tier"])
+        reputation.stated(state, key, call.sender, reputation.answering_for(state, asset, number), rating, row["tier"])
     latest: dict[str, bytes] = {}
     for other, one in state.statements.items():
         if (one["kind"], one["about"]) == ("evaluation", row["about"]):

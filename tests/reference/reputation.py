@@ -77,6 +77,12 @@ def answering(state: Any, asset_id: bytes) -> dict[bytes, int]:
     }
 
 
+def answering_for(state: Any, asset_id: bytes, number: int) -> dict[bytes, int]:
+    """Who made the version for the owners, or else the creators."""
+    made = state.assets[asset_id]["versions"][number - 1]["maker"]
+    return answering(state, asset_id) if made is None else {made[0]: BPS}
+
+
 def stated(state: Any, statement: bytes, rater: bytes, subjects: dict[bytes, int], rating: int, tier: int) -> None:
     """What an accredited account says."""
     own = organization_of(state, rater)

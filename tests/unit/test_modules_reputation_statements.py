@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.modules.assets import operations as assets
 from ledger.modules.assets.operations import SetManager
+from ledger.modules.attestations import operations as attestations
 from ledger.modules.attestations.statements import refute
+from ledger.modules.contributions import operations as contributions
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.reputation.formula import S
 from ledger.modules.reputation.returns import read_flows
+from ledger.parameters import DAY_MS
 from primitives.identifiers import account_to_text
 from tests.unit.attestations_kit import BOND, CLAIMED_PPM, TOLERANCE_PPM, Bench
+from tests.unit.modules_kit import cid
 
 CREDIT = 1_000_000
 PRICE = Terms(rights=("download", "inference"), price=4 * CREDIT)
@@ -115,4 +120,33 @@ def test_a_refuted_statement_speaks_of_nobody_and_its_bond_is_a_flow() -> None:
     assert scored.weights("carol") == (0, 0)
     assert {step.rule for piece in scored.pieces("carol") for step in piece.steps} == {"refuted"}
     assert read_flows(scored.view)[0]["org-bob"]["org-alice"] > 0
+    scored.check_laws()
+
+
+def test_what_was_contributed_speaks_of_who_contributed_it_and_not_of_the_assets_creators() -> None:
+    """Each version by who answers for it; of what is claimed for version 2, alice has made nothing."""
+    scored = Scored()
+    grant = scored.license("alice", scored.model, "bob", Terms(rights=("fine-tune",), price=0, derivatives="yes"))
+    scored.accredit("erin", "frank", tier=8)
+    scored.commit("bob", "B", "model")
+    claim = assets.Metric("accuracy", CLAIMED_PPM, TOLERANCE_PPM, scored.dataset, 1)
+    proposal = contributions.Propose(
+        scored.model,
+        1,
+        "fine-tune",
+        scored.artifact("B", "model"),
+        scored.salt("B"),
+        scored.now_ms + DAY_MS,
+        grant,
+        assets.Provenance(metrics=(claim,)),
+    )
+    scored.do("bob", proposal)
+    identifier = contributions.contribution_id(scored.transaction_id, scored.model, proposal.artifact.cid)
+    scored.do("alice", contributions.Accept(identifier, contributions.Reward()))
+    scored.evaluate("erin", version=2)
+    audit = attestations.Audit(scored.model, 2, "failed", cid("a report"))
+    scored.do("frank", audit)
+    assert (scored.weights("alice"), scored.weights("bob")) == ((0, 0), (8 * S, 8 * S))
+    scored.evaluate("frank", 5, version=1)
+    assert (scored.weights("alice"), scored.weights("bob")) == ((0, 8 * S), (8 * S, 8 * S))
     scored.check_laws()

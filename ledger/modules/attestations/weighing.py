@@ -1,8 +1,9 @@
-"""What statements are evidence of: about the creators of what they are about, and about others who measured the same.
+"""What statements are evidence of: about who answers for what they are about, and about others who measured the same.
 
-An evaluation speaks of the creators where it measures what the owner claims, and where others have measured the same,
-each of them and it speak of one another's attestors. What an organization said before about the same is taken out. The
-word of a creator or the manager, and no owner, for the asset is no evidence, as it does not count otherwise.
+An evaluation speaks of the version's contributor, or else of the asset's creators, where it measures what is claimed,
+and where others have measured the same, each of them and it speak of one another's attestors. What an organization said
+before about the same is taken out. The word of a creator or the manager, and no owner, for the asset is no evidence, as
+it does not count otherwise.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def _claims(context: Context, said: Evaluate) -> list[Metric]:
 
 
 def _state(context: Context, kind: EvidenceKind, identifier: bytes, statement: Statement, rating_ppm: int) -> None:
-    """Enter what an accredited account says about an asset's creators."""
+    """Enter what an accredited account says about those who answer for a version."""
     evidence.state(
         context,
         Testimony(
@@ -130,7 +131,7 @@ def _state(context: Context, kind: EvidenceKind, identifier: bytes, statement: S
             asset=statement.asset,
             rating_ppm=rating_ppm,
             weight=attestation_weight(statement.tier),
-            subjects=evidence.answering(context.view, statement.asset),
+            subjects=evidence.answering_for(context.view, statement.asset, statement.version),
         ),
     )
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.modules.assets.reads import ownership, require_asset
-from ledger.modules.assets.records import Share
+from ledger.modules.assets.records import CONTRIBUTORS, Share, version_part
 from ledger.modules.fields import BPS, MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
@@ -86,6 +86,12 @@ def answering(view: Readable, asset: bytes) -> tuple[Share, ...]:
         for share in record.creators
         if share.account in owners or organization_of(view, share.account) == record.organization
     )
+
+
+def answering_for(view: Readable, asset: bytes, version: int) -> tuple[Share, ...]:
+    """Return who answers for what a version is and claims: who contributed it, or else the asset's creators."""
+    made = CONTRIBUTORS.get(view, asset, version_part(version))
+    return answering(view, asset) if made is None else (Share(made.account, BPS),)
 
 
 def state(context: Context, testimony: Testimony) -> None:

@@ -17,7 +17,10 @@ from ledger.modules.credits.records import TREASURY
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.governance.kinds import KINDS
 from ledger.modules.governance.operations import (
+    AdmitOrganization,
     Burn,
+    Founding,
+    FoundingAccount,
     Mint,
     NamedValue,
     Object,
@@ -183,6 +186,22 @@ def test_objections_that_have_become_enough_stop_it_at_the_end() -> None:
     assert state_of(world, proposal) == "waiting"
     world.execute(step_ms=DECISION_MS)
     assert (state_of(world, proposal), parameters(world).fee_bps) == ("stopped", 250)
+
+
+def test_friends_who_are_let_in_meanwhile_make_it_no_harder_to_stop() -> None:
+    """G2: whoever decided has the votes to let friends in at once, and these object to nothing."""
+    world = Consortium(make_genesis(4, 7))
+    proposal = world.approve(setting(fee_bps=0))
+    for name in ("elm", "fir", "oak"):
+        first = FoundingAccount(key(name).public_key, bytes(16), "first")
+        friend, _ = world.propose(AdmitOrganization(name, Founding(name.title(), (first,))))
+        assert set(world.vote(friend, *world.organizations)) <= {"", "governance.voting_closed"}
+    told = shown(world, proposal)
+    assert (told.organizations, told.objections_needed) == (10, 3)
+    assert objects(world, proposal, "org-4", "org-5", "org-6") == [""] * 3
+    assert (state_of(world, proposal), shown(world, proposal).objections_needed) == ("stopped", 3)
+    later, _ = world.propose(setting(fee_bps=0))
+    assert shown(world, later).objections_needed == 4
 
 
 def test_a_suspended_organization_votes_and_objects() -> None:

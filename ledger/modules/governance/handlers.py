@@ -26,6 +26,7 @@ from ledger.modules.governance.records import (
     State,
     ValidatorChange,
     carries,
+    judges,
     passes,
     proposal_id,
     stops,
@@ -186,7 +187,7 @@ def tally(context: Context, proposal: Proposal) -> tuple[int, int, int]:
 
 def _is_stopped(context: Context, proposal: Proposal) -> bool:
     voters = set(organizations(context.view))
-    return stops(len(voters.intersection(proposal.objections)), len(voters))
+    return stops(len(voters.intersection(proposal.objections)), judges(proposal, len(voters)))
 
 
 def _stop(context: Context, identifier: bytes, proposal: Proposal) -> None:
@@ -203,7 +204,8 @@ def _approve(context: Context, identifier: bytes, proposal: Proposal) -> None:
         _close(context, identifier, proposal, "approved")
         return
     due_ms = context.block_time_ms + context.parameters.value(kind.delay)
-    waiting = msgspec.structs.replace(proposal, state="waiting", executes_at_ms=due_ms)
+    present = len(organizations(context.view))
+    waiting = msgspec.structs.replace(proposal, state="waiting", executes_at_ms=due_ms, present=present)
     quota.schedule(context, proposal.organization, due_ms, DELAY_END, identifier, enforced=False)
     quota.store(context, proposal.organization, PROPOSALS, waiting, identifier, enforced=False)
     context.emit(events.ProposalApproved(identifier, 0, due_ms))

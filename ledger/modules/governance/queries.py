@@ -30,7 +30,7 @@ from ledger.modules.governance.operations import (
     TakeDown,
 )
 from ledger.modules.governance.parameters import FIXED
-from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal, carries, passes, stops
+from ledger.modules.governance.records import OPEN, PROPOSALS, Change, Proposal, carries, judges, passes, stops
 from ledger.modules.organizations.accounts import organizations
 from ledger.parameters import DEFAULTS, bounds, coming_parameters, read_parameters
 from ledger.state.view import Readable
@@ -193,7 +193,7 @@ def _proposal(view: Readable, network_id: bytes, identifier: bytes, record: Prop
         threshold=threshold,
         approvals_needed=next(n for n in range(count + 2) if enough(n)),
         objections=record.objections,
-        objections_needed=next(n for n in range(count + 1) if stops(n, count)),
+        objections_needed=next(n for n in range(count + 1) if stops(n, judges(record, count))),
         executes_at_ms=record.executes_at_ms,
         failure=record.failure,
         failure_reason=REASONS.get(record.failure, ""),

@@ -81,6 +81,8 @@ class Proposal(Record, frozen=True):
     """Organizations, in order."""
     failure: str = ""
     """The code with which it failed."""
+    present: int = 0
+    """Organizations when it began to wait: those that come later make it no harder to stop. 0 before."""
 
 
 PROPOSALS: Final = Table[Proposal](b"proposal/", Proposal)
@@ -104,6 +106,13 @@ def carries(approvals: int, refusals: int, organizations: int) -> bool:
     would do better not to vote.
     """
     return 2 * approvals > organizations and approvals > 2 * refusals
+
+
+def judges(proposal: Proposal, organizations: int) -> int:
+    """Return how many organizations objections are counted against, where there are `organizations` now: never more
+    than when it was approved. Else those who decided could let friends in, at once, until no third is left to object.
+    """
+    return min(organizations, proposal.present) if proposal.present else organizations
 
 
 def stops(objections: int, organizations: int) -> bool:

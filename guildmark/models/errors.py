@@ -8,11 +8,17 @@ GuildmarkError
 
 from __future__ import annotations
 
+from typing import Final
+
 from guildmark.errors import GuildmarkError
+
+MESSAGE_CHARACTERS_MAX: Final = 1_000
+"""Of a message; the rest is cut off."""
 
 
 class ModelError(GuildmarkError):
-    pass
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, printable(message))
 
 
 class ModelRefused(ModelError):
@@ -24,3 +30,11 @@ class ConfinedRunFailed(ModelError):
         super().__init__(code, message)
         self.stderr = stderr
         """The end of what the child wrote on stderr."""
+
+
+def printable(text: str) -> str:
+    """Return what a stranger's file says as one line of bounded length that moves no terminal: a name of a layer may
+    hold escape sequences."""
+    line = " ".join(text[: 2 * MESSAGE_CHARACTERS_MAX].split())
+    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+    return shown if len(shown) <= MESSAGE_CHARACTERS_MAX else shown[: MESSAGE_CHARACTERS_MAX - 4] + " ..."

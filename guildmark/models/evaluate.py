@@ -6,13 +6,13 @@ import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from guildmark.models.errors import ConfinedRunFailed, ModelRefused
 from guildmark.models.inspection import PARAMETERS_MAX, VALUES_MAX
-from guildmark.models.metrics import Measured
+from guildmark.models.metrics import METRICS, PPM, Measured
 from guildmark.models.sandbox import Limits, Outcome, run_module
 
 EVALUATION_LIMITS: Final = Limits(wall_ms=600_000, cpu_seconds=1_200, nice=5)
@@ -63,7 +63,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Refused(msgspec.Struct, frozen=True, tag_field="event", tag="refused"):
-    code: str
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,32}\.[a-z0-9_]{1,32}$")]
     message: str
 
 
@@ -136,6 +136,19 @@ def _answer(outcome: Outcome) -> Evaluation:
             refused = msgspec.convert(fields, _Refused)
             raise ModelRefused(refused.code, refused.message)
         evaluation = msgspec.convert(fields, Evaluation)
-    except msgspec.MsgspecError as error:
+        _check(evaluation)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise ConfinedRunFailed("confined.failed", f"the child gave no answer: {error}", outcome.stderr) from error
     return msgspec.structs.replace(evaluation, isolation=outcome.isolation, elapsed_ms=outcome.elapsed_ms)
+
+
+def _check(found: Evaluation) -> None:
+    """Raise ValueError where the numbers cannot be those of a run, whoever wrote them."""
+    if found.metrics.keys() != set(METRICS):
+        raise ValueError("other metrics than those that are measured")
+    if any(not 0 <= one.least_ppm <= one.value_ppm <= one.greatest_ppm <= PPM for one in found.metrics.values()):
+        raise ValueError("a metric out of its bounds")
+    if not (found.samples > 0 and 0 <= found.correct <= found.samples and 0 <= found.undecided <= found.samples):
+        raise ValueError("counts that are none of samples")
+    if len(found.tensors_digest) != 64 or not set(found.tensors_digest) <= set("0123456789abcdef"):
+        raise ValueError("a digest of tensors that is none")

@@ -104,9 +104,12 @@ def checked(scores: Array, classes: int) -> NDArray[np.float64]:
 
 
 def noise_of(scores: Array, again: Array) -> float:
-    """The largest difference between two computations of the same scores, as a part of each sample's largest."""
+    """The largest difference between two computations of the same scores, as a part of each sample's largest; without
+    bound where the second has what is no number."""
     one, two = scores.astype(np.float64), again.astype(np.float64)
     scale = np.maximum(np.abs(one).max(axis=1), np.finfo(np.float64).tiny)
+    if not np.isfinite(two).all():
+        return float("inf")
     return float((np.abs(one - two).max(axis=1) / scale).max()) if len(one) else 0.0
 
 

@@ -10,6 +10,7 @@ import rich_click as click
 
 from guildmark.cli.charter_proposals import show_proposal
 from guildmark.cli.output import emit, emit_table
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 
 DAY_MS = 24 * 3_600_000
@@ -45,9 +46,10 @@ def proposal(session: Session, proposal_id: str) -> None:
 @_ASSET
 @with_session(nodes=True)
 def proposals(session: Session, asset: str) -> None:
-    """List what the owners of ASSET have proposed."""
+    """List what the owners of ASSET have proposed, the oldest first."""
     with session.client() as client:
-        found = client.charters.proposals(asset)
+        listed = every(lambda after: client.charters.proposals(asset, after=after), "proposal")
+    found = sorted(listed, key=lambda item: (item["proposed_at_ms"], item["proposal"]))
     if session.json:
         emit(found, json=True)
         return
@@ -185,7 +187,7 @@ def listing(session: Session, asset: str, price: int, open_days: int, title: str
     """Put all of ASSET up for sale in the market at PRICE."""
     with session.client(acting=True) as client:
         made = client.charters.propose_listing(asset, price, lifetime_ms=open_days * DAY_MS, title=title)
-    emit(made, json=session.json)
+    show_proposal(made, json=session.json)
 
 
 @propose.command("contribution")

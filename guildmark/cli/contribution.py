@@ -11,6 +11,7 @@ import rich_click as click
 from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, millionths, provenance_options, read_digest, read_provenance
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.output import emit, emit_table, note, progress
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, pairs, with_session
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def download(session: Session, contribution_id: str, destination: Path, overwrit
 @click.argument("text", metavar="CID|FILE", callback=read_evidence)
 @with_session(nodes=True, account=True)
 def comment(session: Session, contribution_id: str, text: str) -> None:
-    """Say something about an open contribution: as its contributor, as an owner or the manager of the asset."""
+    """Say something about an open contribution: as its contributor, owner or manager of the asset, or evaluator."""
     with session.client(acting=True) as client:
         emit(client.contributions.comment(contribution_id, text), json=session.json, dates=True)
 
@@ -157,10 +158,11 @@ def list_contributions(session: Session, asset: str | None, contributor: str | N
     if asset is not None and contributor is not None:
         raise click.UsageError("name an asset with --asset, or a contributor with --by")
     with session.client() as client:
-        found = client.contributions.find(
-            asset=asset,
-            contributor=None if asset is not None else session.resolve(contributor or session.account_name()),
-            state="accepted" if accepted else "open",
+        by = None if asset is not None else session.resolve(contributor or session.account_name())
+        state = "accepted" if accepted else "open"
+        found = every(
+            lambda after: client.contributions.find(asset=asset, contributor=by, state=state, after=after),
+            "contribution",
         )
     if session.json:
         emit(found, json=True)
@@ -262,7 +264,8 @@ def list_bounties(session: Session, asset: str | None, opener: str | None) -> No
     if asset is not None and opener is not None:
         raise click.UsageError("name an asset with --asset, or an opener with --by")
     with session.client() as client:
-        found = client.contributions.bounties(asset=asset, opener=None if opener is None else session.resolve(opener))
+        by = None if opener is None else session.resolve(opener)
+        found = every(lambda after: client.contributions.bounties(asset=asset, opener=by, after=after), "bounty")
     if session.json:
         emit(found, json=True)
         return

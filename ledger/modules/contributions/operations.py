@@ -82,7 +82,8 @@ class Propose(Operation, frozen=True, tag="contributions.propose"):
 
 
 class Comment(Operation, frozen=True, tag="contributions.comment"):
-    """Say something about an open contribution: by its contributor, by an owner or the manager of the asset."""
+    """Say something about an open contribution: by its contributor, by an owner or the manager of the asset, or by who
+    is accredited to evaluate."""
 
     contribution: Bytes32
     text: CidText

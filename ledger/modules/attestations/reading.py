@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ledger.modules.assets.operations import Metric
 from ledger.modules.assets.reads import ownership
-from ledger.modules.assets.records import ASSETS, CONTRIBUTORS, VERSIONS, Asset, version_part
+from ledger.modules.assets.records import ASSETS, CONTRIBUTORS, VERSIONS, Asset, Share, version_part
 from ledger.modules.attestations.accreditation import is_active
 from ledger.modules.attestations.operations import LESS_IS_BETTER, METRICS, Evaluate, MetricName, Review, Verdict
 from ledger.modules.attestations.records import (
@@ -76,10 +76,15 @@ def interest(view: Readable, asset: bytes, version: int) -> Interest:
 def interest_in(view: Readable, asset: bytes, record: Asset, version: int) -> Interest:
     """Return the same where the asset's record is at hand."""
     made = CONTRIBUTORS.get(view, asset, version_part(version))
-    accounts = {share.account for share in ownership(view, asset).shares}
+    return interest_of(view, record, ownership(view, asset).shares, None if made is None else made.account)
+
+
+def interest_of(view: Readable, record: Asset, owners: tuple[Share, ...], maker: bytes | None) -> Interest:
+    """Return the same where also the owners' shares are at hand, and who contributed the version."""
+    accounts = {share.account for share in owners}
     own = {record.organization} | {organization_of(view, account) for account in accounts}
-    if made is not None:
-        own.add(organization_of(view, made.account))
+    if maker is not None:
+        own.add(organization_of(view, maker))
     others = {share.account for share in record.creators} | {record.manager}
     named = {organization_of(view, account) for account in others - accounts}
     return Interest(frozenset(own), frozenset(named - own))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.reads import ownership, require_asset, require_version
-from ledger.modules.assets.records import Version, version_part
+from ledger.modules.assets.records import CONTRIBUTORS, version_part
 from ledger.modules.assets.takedowns import require_up
 from ledger.modules.attestations import accreditation, events, weighing
 from ledger.modules.attestations.operations import Answer, Audit, Evaluate, Review, statement_id
-from ledger.modules.attestations.reading import interest_in
+from ledger.modules.attestations.reading import interest_of
 from ledger.modules.attestations.records import (
     ANSWERS,
     AUDIT_HEADS,
@@ -32,32 +32,39 @@ from ledger.modules.attestations.records import (
     Statement,
     subject_parts,
 )
-from ledger.modules.fields import MARKER
+from ledger.modules.fields import MARKER, Record
 from ledger.modules.licenses.grants import paid, require_grant, require_terms
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import sender_organization
 from ledger.state.view import Table
 
-_Entry: TypeAlias = tuple[Table[Any], Any, tuple[bytes, ...]]
-"""A table, a record, and the parts of its key."""
+T = TypeVar("T")
+
+
+class _Slot(NamedTuple, Generic[T]):
+    """Where a record stands, and what stood there when it was read."""
+
+    key: bytes
+    value: bytes | None
+    record: T | None
 
 
 def evaluate(context: Context, operation: Evaluate) -> None:
     """State what a version reaches."""
     accredited = accreditation.require_active(context, "evaluate")
     organization = accredited.organization
-    version = _require_subject(context, organization, operation.asset, operation.version)
+    about = _require_subject(context, organization, operation.asset, operation.version)
     # Who has never had the bytes cannot have measured anything.
-    require_up(context.view, version)
+    require_up(context.view, about.version)
     if require_asset(context.view, operation.dataset).kind != "dataset":
         raise OperationError("attestations.not_a_dataset", f"asset {operation.dataset.hex()} is no data set")
     require_up(context.view, require_version(context.view, operation.dataset, operation.dataset_version))
     _check_text(operation.report)
     _check_until(context, operation.until_ms)
     subject = subject_parts(operation)
-    own = (context.sender, *subject)
-    _require_superseding(EVALUATION_HEADS.get(context.view, *own), operation.supersedes)
+    head = _slot(context, EVALUATION_HEADS, context.sender, *subject)
+    _require_superseding(head.record, operation.supersedes)
     identifier = statement_id(context.transaction_id, operation)
     statement = Statement(
         context.sender,
@@ -68,15 +75,10 @@ def evaluate(context: Context, operation: Evaluate) -> None:
         accredited.tier,
         context.block_time_ms,
     )
-    weighing.evaluated(context, identifier, statement, operation)
-    latest = Evaluated(identifier, context.sender, operation.value_ppm, operation.until_ms)
-    _enter(
-        context,
-        identifier,
-        statement,
-        (EVALUATION_HEADS, Head(identifier), own),
-        (EVALUATED, latest, (*subject, organization.encode("ascii"))),
-    )
+    tally, latest = quota.Tally(context), _slot(context, EVALUATED, *subject, organization.encode("ascii"))
+    weighing.evaluated(context, tally, identifier, statement, operation, about, latest.record)
+    said = Evaluated(identifier, context.sender, operation.value_ppm, operation.until_ms)
+    _enter(context, tally, identifier, statement, (head, Head(identifier)), (latest, said))
     context.emit(
         events.Evaluated(
             identifier,
@@ -96,12 +98,12 @@ def audit(context: Context, operation: Audit) -> None:
     """State what an audit came to. What is taken down can still be found to be what it was taken down for."""
     accredited = accreditation.require_active(context, "audit")
     organization = accredited.organization
-    _require_subject(context, organization, operation.asset, operation.version)
+    about = _require_subject(context, organization, operation.asset, operation.version)
     _check_text(operation.report)
     _check_until(context, operation.until_ms)
     subject = subject_parts(operation)
-    own = (context.sender, *subject)
-    _require_superseding(AUDIT_HEADS.get(context.view, *own), operation.supersedes)
+    head = _slot(context, AUDIT_HEADS, context.sender, *subject)
+    _require_superseding(head.record, operation.supersedes)
     identifier = statement_id(context.transaction_id, operation)
     statement = Statement(
         context.sender,
@@ -112,15 +114,10 @@ def audit(context: Context, operation: Audit) -> None:
         accredited.tier,
         context.block_time_ms,
     )
-    weighing.audited(context, identifier, statement, operation)
-    latest = Audited(identifier, context.sender, operation.verdict, operation.until_ms)
-    _enter(
-        context,
-        identifier,
-        statement,
-        (AUDIT_HEADS, Head(identifier), own),
-        (AUDITED, latest, (*subject, organization.encode("ascii"))),
-    )
+    tally, latest = quota.Tally(context), _slot(context, AUDITED, *subject, organization.encode("ascii"))
+    weighing.audited(context, tally, identifier, statement, operation, about, latest.record)
+    said = Audited(identifier, context.sender, operation.verdict, operation.until_ms)
+    _enter(context, tally, identifier, statement, (head, Head(identifier)), (latest, said))
     context.emit(
         events.Audited(
             identifier,
@@ -140,20 +137,22 @@ def review(context: Context, operation: Review) -> None:
         raise OperationError("attestations.not_licensee", "only the licensee of the grant reviews what it is for")
     organization = sender_organization(context)
     _require_subject(context, organization, grant.asset, operation.version)
-    if grant.exempt or paid(grant, require_terms(context.view, grant.terms)) == 0:
+    units = 0 if grant.exempt else paid(grant, require_terms(context.view, grant.terms))
+    if units == 0:
         # Bought within one organization, free, still in escrow, in dispute about its price, or paid back.
         raise OperationError("attestations.not_paid", "nothing has been paid out for the grant, and stayed so")
     _check_text(operation.text)
-    head = REVIEW_HEADS.get(context.view, operation.grant)
-    if head is not None and head.attestor != context.sender:
+    head = _slot(context, REVIEW_HEADS, operation.grant)
+    if head.record is not None and head.record.attestor != context.sender:
         raise OperationError("attestations.already_reviewed", "an earlier licensee has reviewed under this grant")
-    _require_superseding(head, operation.supersedes)
+    _require_superseding(head.record, operation.supersedes)
     identifier = statement_id(context.transaction_id, operation)
     statement = Statement(
         context.sender, organization, grant.asset, operation.version, operation, 0, context.block_time_ms
     )
-    _enter(context, identifier, statement, (REVIEW_HEADS, ReviewHead(identifier, context.sender), (operation.grant,)))
-    weighing.reviewed(context, identifier, grant.asset, operation)
+    tally = quota.Tally(context)
+    weighing.reviewed(context, tally, identifier, grant.asset, operation, units)
+    _enter(context, tally, identifier, statement, (head, ReviewHead(identifier, context.sender)))
     context.emit(
         events.Reviewed(
             identifier,
@@ -242,30 +241,39 @@ def refute(context: Context, identifier: bytes, dispute: bytes, recipient: bytes
 # --- the rest
 
 
-def _require_subject(context: Context, organization: str, asset: bytes, number: int) -> Version:
+def _require_subject(context: Context, organization: str, asset: bytes, number: int) -> weighing.Subject:
     """Return a version that the sender's organization has no interest in. What is retired is still used, and spoken
     of."""
-    record = require_asset(context.view, asset)
-    version = require_version(context.view, asset, number)
-    if organization in interest_in(context.view, asset, record, number).own:
+    view = context.view
+    record = require_asset(view, asset)
+    version, owners = require_version(view, asset, number), ownership(view, asset).shares
+    made = CONTRIBUTORS.get(view, asset, version_part(number))
+    maker = None if made is None else made.account
+    concerned = interest_of(view, record, owners, maker)
+    if organization in concerned.own:
         raise OperationError("attestations.interested", f"{organization} has an interest in the asset")
-    return version
+    return weighing.Subject(record, owners, version, maker, concerned)
 
 
-def _enter(context: Context, identifier: bytes, statement: Statement, *latest: _Entry) -> None:
-    """Write a statement, and `latest` in place of what was the latest about the same."""
+def _slot(context: Context, table: Table[T], *parts: bytes) -> _Slot[T]:
+    """Return the place of what was the latest, with what is there."""
+    key = table.key(*parts)
+    value = context.view.get(key)
+    return _Slot(key, value, None if value is None else table.read(value))
+
+
+def _enter(
+    context: Context, tally: quota.Tally, identifier: bytes, statement: Statement, *latest: tuple[_Slot[Any], Record]
+) -> None:
+    """Write a statement, and `latest` in place of what was the latest about the same, and charge all of it."""
     organization = statement.organization
-    fresh: list[_Entry] = [
-        (STATEMENTS, statement, (identifier,)),
-        (BY_VERSION, MARKER, (statement.asset, version_part(statement.version), identifier)),
-        (BY_ATTESTOR, MARKER, (context.sender, identifier)),
-    ]
-    for table, record, parts in latest:
-        if context.view.get(table.key(*parts)) is None:
-            fresh.append((table, record, parts))
-        else:
-            quota.store(context, organization, table, record, *parts)
-    quota.create(context, organization, *fresh)
+    tally.put(organization, STATEMENTS.key(identifier), None, statement)
+    by_version = BY_VERSION.key(statement.asset, version_part(statement.version), identifier)
+    tally.put(organization, by_version, None, MARKER)
+    tally.put(organization, BY_ATTESTOR.key(context.sender, identifier), None, MARKER)
+    for slot, record in latest:
+        tally.put(organization, slot.key, slot.value, record)
+    tally.settle()
 
 
 def _require_superseding(head: Head | ReviewHead | None, named: bytes | None) -> None:

@@ -9,17 +9,16 @@ it does not count otherwise.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.modules.assets.operations import Metric
-from ledger.modules.assets.reads import require_version
-from ledger.modules.assets.records import Share
+from ledger.modules.assets.records import Asset, Share, Version
 from ledger.modules.attestations.operations import Audit, Evaluate, Review, Verdict
-from ledger.modules.attestations.reading import counting_evaluations, interest, reproduces
-from ledger.modules.attestations.records import AUDITED, EVALUATED, STATEMENTS, Statement, subject_parts
+from ledger.modules.attestations.reading import Interest, counting_evaluations, reproduces
+from ledger.modules.attestations.records import EVALUATED, STATEMENTS, Audited, Evaluated, Statement, subject_parts
 from ledger.modules.fields import BPS
-from ledger.modules.licenses.paid import paid_units
 from ledger.modules.module import Context
+from ledger.modules.organizations import quota
 from ledger.modules.reputation import evidence
 from ledger.modules.reputation.evidence import Testimony
 from ledger.modules.reputation.formula import S, attestation_weight
@@ -38,22 +37,38 @@ def agreement_id(statement: bytes, other: bytes) -> Digest:
     return tagged_hash("evaluation-agreement", statement + other)
 
 
-def evaluated(context: Context, identifier: bytes, statement: Statement, said: Evaluate) -> None:
-    """Weigh an evaluation, before it takes the place of what its organization said last."""
-    own, subject = statement.organization.encode("ascii"), subject_parts(said)
-    previous = EVALUATED.get(context.view, *subject, own)
+class Subject(NamedTuple):
+    """The version that a statement is about, and what is kept of its asset."""
+
+    asset: Asset
+    owners: tuple[Share, ...]
+    version: Version
+    maker: bytes | None
+    """The account that contributed the version."""
+    concerned: Interest
+
+
+def evaluated(
+    context: Context,
+    tally: quota.Tally,
+    identifier: bytes,
+    statement: Statement,
+    said: Evaluate,
+    subject: Subject,
+    previous: Evaluated | None,
+) -> None:
+    """Weigh an evaluation, before it takes the place of the `previous` one of its organization."""
     if previous is not None:
-        _take_out(context, previous.statement, said, "superseded")
-    claims = _claims(context, said)
+        _take_out(context, tally, previous.statement, said, "superseded")
+    claims = _claims(subject.version, said)
     if not claims:
         return
     near = sum(reproduces(claim, said.value_ppm) for claim in claims)
-    concerned = interest(context.view, said.asset, said.version)
-    if near == 0 or statement.organization not in concerned.named:
-        _state(context, "evaluation", identifier, statement, S * near // len(claims))
+    if near == 0 or statement.organization not in subject.concerned.named:
+        _state(context, tally, "evaluation", identifier, statement, subject, S * near // len(claims))
     tolerance = max(claim.tolerance_ppm for claim in claims)
     measured = (said.asset, said.version, said.metric, said.dataset, said.dataset_version)
-    others = counting_evaluations(context.view, measured, concerned, context.block_time_ms)
+    others = counting_evaluations(context.view, measured, subject.concerned, context.block_time_ms)
     for _, other in list(islice((row for row in others if row[0] != statement.organization), AGREEMENTS_MAX)):
         record = STATEMENTS.get(context.view, other.statement)
         assert record is not None  # what counts was stated
@@ -75,24 +90,33 @@ def evaluated(context: Context, identifier: bytes, statement: Statement, said: E
                     weight=attestation_weight(by.tier),
                     subjects=(Share(about.attestor, BPS),),
                 ),
+                tally=tally,
             )
 
 
-def audited(context: Context, identifier: bytes, statement: Statement, said: Audit) -> None:
-    """Weigh an audit, before it takes the place of what its organization said last."""
-    previous = AUDITED.get(context.view, *subject_parts(said), statement.organization.encode("ascii"))
+def audited(
+    context: Context,
+    tally: quota.Tally,
+    identifier: bytes,
+    statement: Statement,
+    said: Audit,
+    subject: Subject,
+    previous: Audited | None,
+) -> None:
+    """Weigh an audit, before it takes the place of the `previous` one of its organization."""
     if previous is not None:
-        evidence.end(context, previous.statement, "superseded")
-    concerned = interest(context.view, said.asset, said.version)
-    if said.verdict == "failed" or statement.organization not in concerned.named:
-        _state(context, "audit", identifier, statement, _RATINGS[said.verdict])
+        evidence.end(context, previous.statement, "superseded", tally=tally)
+    if said.verdict == "failed" or statement.organization not in subject.concerned.named:
+        _state(context, tally, "audit", identifier, statement, subject, _RATINGS[said.verdict])
 
 
-def reviewed(context: Context, identifier: bytes, asset: bytes, said: Review) -> None:
+def reviewed(
+    context: Context, tally: quota.Tally, identifier: bytes, asset: bytes, said: Review, paid_units: int
+) -> None:
     """Weigh a review by what has been paid for its grant; one that supersedes another weighs what that one does."""
     if said.supersedes is None:
-        paid = brought(context, asset, paid_units(context.view, said.grant))
-        evidence.review(context, said.grant, identifier, asset, said.rating_ppm, paid)
+        paid = brought(context, asset, paid_units)
+        evidence.review(context, said.grant, identifier, asset, said.rating_ppm, paid, tally=tally)
     else:
         evidence.rate_anew(context, said.grant, identifier, said.rating_ppm)
 
@@ -101,7 +125,9 @@ def refuted(context: Context, identifier: bytes, statement: Statement) -> None:
     """Take out what was found to be false. Cannot fail."""
     said = statement.said
     if isinstance(said, Evaluate):
-        _take_out(context, identifier, said, "refuted")
+        tally = quota.Tally(context)
+        _take_out(context, tally, identifier, said, "refuted")
+        tally.settle()
     elif isinstance(said, Audit):
         evidence.end(context, identifier, "refuted")
     else:
@@ -110,16 +136,23 @@ def refuted(context: Context, identifier: bytes, statement: Statement) -> None:
             evidence.end(context, said.grant, "refuted")
 
 
-def _claims(context: Context, said: Evaluate) -> list[Metric]:
+def _claims(version: Version, said: Evaluate) -> list[Metric]:
     """Return what the owner claims of the very thing that was measured."""
-    version = require_version(context.view, said.asset, said.version)
     measured = (said.metric, said.dataset, said.dataset_version)
     return [
         claim for claim in version.provenance.metrics if (claim.name, claim.dataset, claim.dataset_version) == measured
     ]
 
 
-def _state(context: Context, kind: EvidenceKind, identifier: bytes, statement: Statement, rating_ppm: int) -> None:
+def _state(
+    context: Context,
+    tally: quota.Tally,
+    kind: EvidenceKind,
+    identifier: bytes,
+    statement: Statement,
+    subject: Subject,
+    rating_ppm: int,
+) -> None:
     """Enter what an accredited account says about those who answer for a version."""
     evidence.state(
         context,
@@ -131,14 +164,15 @@ def _state(context: Context, kind: EvidenceKind, identifier: bytes, statement: S
             asset=statement.asset,
             rating_ppm=rating_ppm,
             weight=attestation_weight(statement.tier),
-            subjects=evidence.answering_for(context.view, statement.asset, statement.version),
+            subjects=evidence.answering_for(context.view, subject.asset, subject.owners, subject.maker),
         ),
+        tally=tally,
     )
 
 
-def _take_out(context: Context, identifier: bytes, said: Evaluate, why: Ended) -> None:
+def _take_out(context: Context, tally: quota.Tally, identifier: bytes, said: Evaluate, why: Ended) -> None:
     """End an evaluation's evidence, and what it and others said of one another."""
-    evidence.end(context, identifier, why)
+    evidence.end(context, identifier, why, tally=tally)
     for _, other in list(EVALUATED.items(context.view, *subject_parts(said))):
-        evidence.end(context, agreement_id(identifier, other.statement), why)
-        evidence.end(context, agreement_id(other.statement, identifier), why)
+        evidence.end(context, agreement_id(identifier, other.statement), why, tally=tally)
+        evidence.end(context, agreement_id(other.statement, identifier), why, tally=tally)

@@ -69,6 +69,50 @@ def remove(context: Context, organization: str, table: Table[T], *parts: bytes) 
         _charge(context, organization, records=-1, size_bytes=-len(key) - len(before))
 
 
+class Tally:
+    """What one step writes, charged to each organization in one go by `settle`: usage is read and written once, and a
+    quota looked at once, when all is there."""
+
+    __slots__ = ("_charges", "_context")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._charges: dict[str, tuple[int, int, bool]] = {}
+
+    def put(
+        self, organization: str, key: bytes, before: bytes | None, record: object, *, enforced: bool = True
+    ) -> None:
+        """Create a record, or replace the value `before` that the caller has read."""
+        after = encode(record)
+        self._context.view.put(key, after)
+        if before is None:
+            self._add(organization, 1, len(key) + len(after), enforced)
+        else:
+            self._add(organization, 0, len(after) - len(before), enforced)
+
+    def store(self, organization: str, table: Table[T], record: T, *parts: bytes, enforced: bool = True) -> None:
+        """Create or replace a record, read or not."""
+        key = table.key(*parts)
+        self.put(organization, key, self._context.view.get(key), record, enforced=enforced)
+
+    def settle(self) -> None:
+        """Charge what was written; of an organization for which anything was `enforced`, all of it is.
+
+        Raises:
+            OperationError: as `store`, where anything was enforced.
+        """
+        for organization, (records, size_bytes, enforced) in self._charges.items():
+            if records or size_bytes:
+                _charge(self._context, organization, records=records, size_bytes=size_bytes, enforced=enforced)
+        self._charges = {}
+
+    def _add(self, organization: str, records: int, size_bytes: int, enforced: bool) -> None:
+        known = self._charges.get(organization)
+        if known is not None:
+            records, size_bytes, enforced = known[0] + records, known[1] + size_bytes, known[2] or enforced
+        self._charges[organization] = records, size_bytes, enforced
+
+
 def schedule(
     context: Context, organization: str, at_ms: int, kind: str, subject: bytes, *, enforced: bool = True
 ) -> None:

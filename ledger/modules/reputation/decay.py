@@ -11,6 +11,7 @@ entered.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -19,6 +20,8 @@ HALF_LIFE_MS: Final = 180 * 86_400_000
 PERIODS_MAX: Final = 800
 """Half-lives since 1970 after which nothing decays any more (in the year 2364): sums stay below GRID_BYTES_MAX."""
 GRID_BYTES_MAX: Final = 128
+SCALES_MAX: Final = 256
+"""Block times whose place on the grid is remembered; beyond, the least recently asked for is worked out again."""
 
 Grid: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=GRID_BYTES_MAX)]
 """A sum in grid units, big endian without leading zeros; empty is 0."""
@@ -26,14 +29,14 @@ Grid: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=GRID_BYTES_MAX)]
 
 def to_grid(weight: int, at_ms: int) -> int:
     """Return in grid units what weighs `weight` at a block time."""
-    period, offset = _position(at_ms)
-    return -(-(weight * 2 * HALF_LIFE_MS << period) // (2 * HALF_LIFE_MS - offset))
+    whole, left = _scale(at_ms)
+    return -(-(weight * whole) // left)
 
 
 def from_grid(value: int, at_ms: int) -> int:
     """Return what a sum in grid units weighs at a block time, rounded down."""
-    period, offset = _position(at_ms)
-    return value * (2 * HALF_LIFE_MS - offset) // (2 * HALF_LIFE_MS << period)
+    whole, left = _scale(at_ms)
+    return value * left // whole
 
 
 def wide(value: int) -> bytes:
@@ -46,6 +49,10 @@ def narrow(value: bytes) -> int:
     return int.from_bytes(value, "big")
 
 
-def _position(at_ms: int) -> tuple[int, int]:
+@lru_cache(maxsize=SCALES_MAX)
+def _scale(at_ms: int) -> tuple[int, int]:
+    """Return 1 / D(t) as a fraction: numerator, denominator."""
     period, offset = divmod(at_ms, HALF_LIFE_MS)
-    return (period, offset) if period <= PERIODS_MAX else (PERIODS_MAX, HALF_LIFE_MS - 1)
+    if period > PERIODS_MAX:
+        period, offset = PERIODS_MAX, HALF_LIFE_MS - 1
+    return 2 * HALF_LIFE_MS << period, 2 * HALF_LIFE_MS - offset

@@ -7,12 +7,12 @@ brings it about, what is added up on that of the rater's organization (of a lost
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ledger.modules.assets.reads import ownership, require_asset
-from ledger.modules.assets.records import CONTRIBUTORS, Share, version_part
+from ledger.modules.assets.records import Asset, Share
 from ledger.modules.fields import BPS, MARKER
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
@@ -46,7 +46,7 @@ from ledger.modules.reputation.records import (
     Sum,
     height_part,
 )
-from ledger.state.view import Readable, Table
+from ledger.state.view import Readable
 
 
 class Testimony(NamedTuple):
@@ -68,45 +68,57 @@ class Testimony(NamedTuple):
     """Units that the review's grant brought the asset's owners."""
 
 
-def review(context: Context, grant: bytes, statement: bytes, asset: bytes, rating_ppm: int, paid: int) -> None:
+def review(
+    context: Context,
+    grant: bytes,
+    statement: bytes,
+    asset: bytes,
+    rating_ppm: int,
+    paid: int,
+    *,
+    tally: quota.Tally | None = None,
+) -> None:
     """Enter the sender's review of what it was granted, about the asset's creators. `paid` is what the grant's price
     brought the owners (`ledger.modules.reputation.payments.brought`)."""
-    subjects = answering(context.view, asset)
-    weight = review_weight(paid)
-    state(context, Testimony("review", grant, statement, context.sender, asset, rating_ppm, weight, subjects, paid))
+    record, owners = require_asset(context.view, asset), ownership(context.view, asset).shares
+    subjects, weight = answering(context.view, record, owners), review_weight(paid)
+    testimony = Testimony("review", grant, statement, context.sender, asset, rating_ppm, weight, subjects, paid)
+    payer = sender_organization(context)
+    payees = _payees(context.view, owners, payer)
+    for payee in payees:
+        flows.claim(context, payer, payee.organization, paid * payee.bps // BPS, context.block_time_ms, 1)
+    state(context, testimony, payees, tally=tally)
 
 
-def answering(view: Readable, asset: bytes) -> tuple[Share, ...]:
+def answering(view: Readable, record: Asset, owners: tuple[Share, ...]) -> tuple[Share, ...]:
     """Return those of an asset's creators who have put their name to it, with their parts: of the organization that
     registered it, or owners of a share, which nobody gets unasked. Anybody can be named."""
-    record = require_asset(view, asset)
-    owners = {share.account for share in ownership(view, asset).shares}
+    accounts = {share.account for share in owners}
     return tuple(
         share
         for share in record.creators
-        if share.account in owners or organization_of(view, share.account) == record.organization
+        if share.account in accounts or organization_of(view, share.account) == record.organization
     )
 
 
-def answering_for(view: Readable, asset: bytes, version: int) -> tuple[Share, ...]:
-    """Return who answers for what a version is and claims: who contributed it, or else the asset's creators."""
-    made = CONTRIBUTORS.get(view, asset, version_part(version))
-    return answering(view, asset) if made is None else (Share(made.account, BPS),)
+def answering_for(view: Readable, record: Asset, owners: tuple[Share, ...], maker: bytes | None) -> tuple[Share, ...]:
+    """Return who answers for what a version is and claims: the `maker` who contributed it, or else the asset's
+    creators."""
+    return answering(view, record, owners) if maker is None else (Share(maker, BPS),)
 
 
-def state(context: Context, testimony: Testimony) -> None:
-    """Enter what an account states, about every subject by its part.
+def state(
+    context: Context, testimony: Testimony, payees: tuple[Payee, ...] = (), *, tally: quota.Tally | None = None
+) -> None:
+    """Enter what an account states, about every subject by its part. What is written is charged to `tally`, which the
+    caller settles, and without one here.
 
     Raises:
         OperationError: the quota's codes.
     """
-    organization, keeper = organization_of(context.view, testimony.rater), sender_organization(context)
-    payees: tuple[Payee, ...] = ()
-    if testimony.kind == "review":
-        payees = _payees(context.view, testimony.asset, organization)
-        for payee in payees:
-            units = testimony.paid * payee.bps // BPS
-            flows.claim(context, organization, payee.organization, units, context.block_time_ms, 1)
+    charges = quota.Tally(context) if tally is None else tally
+    organization = organization_of(context.view, testimony.rater)
+    keeper = organization if testimony.rater == context.sender else sender_organization(context)
     evidence = Evidence(
         kind=testimony.kind,
         source=testimony.source,
@@ -122,11 +134,15 @@ def state(context: Context, testimony: Testimony) -> None:
         paid=testimony.paid,
         payees=payees,
     )
-    quota.store(context, keeper, EVIDENCE, evidence, testimony.id)
+    charges.put(keeper, EVIDENCE.key(testimony.id), None, evidence)
+    height = height_part(evidence.height)
     for share in testimony.subjects:
-        about = _arrived(context, evidence, share)
-        quota.store(context, keeper, ABOUT, about, share.account, height_part(evidence.height), testimony.id)
-        _add(context, evidence, share.account, about, 1)
+        known = _known(context.view, evidence, share.account)
+        about = _arrived(context, charges, evidence, share, known)
+        charges.put(keeper, ABOUT.key(share.account, height, testimony.id), None, about)
+        _add(context, charges, evidence, about, 1, known)
+    if tally is None:
+        charges.settle()
 
 
 def lose(context: Context, dispute: bytes, asset: bytes, keeper: str, losers: tuple[Share, ...]) -> None:
@@ -144,25 +160,32 @@ def lose(context: Context, dispute: bytes, asset: bytes, keeper: str, losers: tu
         weight=LOST_DISPUTE,
         subjects=tuple(share.account for share in losers),
     )
-    quota.store(context, keeper, EVIDENCE, evidence, dispute, enforced=False)
+    tally = quota.Tally(context)
+    tally.put(keeper, EVIDENCE.key(dispute), None, evidence, enforced=False)
     for share in losers:
         weight = LOST_DISPUTE * share.bps // BPS
         about = About(share.bps, weight, 0, weight)
         key = share.account, height_part(evidence.height), dispute
-        quota.store(context, keeper, ABOUT, about, *key, enforced=False)
-        _add(context, evidence, share.account, about, 1)
+        tally.put(keeper, ABOUT.key(*key), None, about, enforced=False)
+        _add(context, tally, evidence, about, 1, _known(context.view, evidence, share.account))
+    tally.settle()
 
 
-def end(context: Context, identifier: bytes, why: Ended) -> None:
-    """Take evidence out of the sums; what there is none of is no error. Cannot fail."""
+def end(context: Context, identifier: bytes, why: Ended, *, tally: quota.Tally | None = None) -> None:
+    """Take evidence out of the sums; what there is none of is no error. Cannot fail. What is written is charged to
+    `tally`, which the caller settles, and without one here."""
     evidence = EVIDENCE.get(context.view, identifier)
     if evidence is None or evidence.ended is not None:
         return
+    charges = quota.Tally(context) if tally is None else tally
     for subject in evidence.subjects:
-        _add(context, evidence, subject, _about(context.view, identifier, evidence, subject), -1)
+        about = _about(context.view, identifier, evidence, subject)
+        _add(context, charges, evidence, about, -1, _known(context.view, evidence, subject))
     _claim_back(context, evidence, evidence.paid)
     ended = msgspec.structs.replace(evidence, ended=why)
-    quota.store(context, evidence.keeper, EVIDENCE, ended, identifier, enforced=False)
+    charges.store(evidence.keeper, EVIDENCE, ended, identifier, enforced=False)
+    if tally is None:
+        charges.settle()
 
 
 def rate_anew(context: Context, identifier: bytes, source: bytes, rating_ppm: int) -> None:
@@ -171,16 +194,17 @@ def rate_anew(context: Context, identifier: bytes, source: bytes, rating_ppm: in
     evidence = EVIDENCE.get(context.view, identifier)
     if evidence is None or evidence.ended is not None:
         return
-    again = msgspec.structs.replace(evidence, source=source, rating_ppm=rating_ppm)
+    again, tally = msgspec.structs.replace(evidence, source=source, rating_ppm=rating_ppm), quota.Tally(context)
     for subject in evidence.subjects:
         before = _about(context.view, identifier, evidence, subject)
         weight_for, weight_against = _sides(before.weight, rating_ppm)
         after = msgspec.structs.replace(before, weight_for=weight_for, weight_against=weight_against)
-        _add(context, evidence, subject, before, -1)
-        _add(context, again, subject, after, 1)
+        _add(context, tally, evidence, before, -1, _known(context.view, evidence, subject))
+        _add(context, tally, again, after, 1, _known(context.view, evidence, subject))
         key = subject, height_part(evidence.height), identifier
-        quota.store(context, evidence.keeper, ABOUT, after, *key, enforced=False)
-    quota.store(context, evidence.keeper, EVIDENCE, again, identifier)
+        tally.store(evidence.keeper, ABOUT, after, *key, enforced=False)
+    tally.store(evidence.keeper, EVIDENCE, again, identifier)
+    tally.settle()
 
 
 def paid_back(context: Context, grant: bytes, paid: int) -> None:
@@ -193,29 +217,31 @@ def paid_back(context: Context, grant: bytes, paid: int) -> None:
         end(context, grant, "refunded")
         return
     weight = review_weight(paid)
-    reduced = msgspec.structs.replace(evidence, paid=paid, weight=weight)
+    reduced, tally = msgspec.structs.replace(evidence, paid=paid, weight=weight), quota.Tally(context)
     for subject in evidence.subjects:
         before = _about(context.view, grant, evidence, subject)
-        _add(context, evidence, subject, before, -1)
+        _add(context, tally, evidence, before, -1, _known(context.view, evidence, subject))
+        known = _known(context.view, evidence, subject)
         less, cuts = min(before.weight, weight * before.bps // BPS), before.cuts
         # A cut review keeps its cut: else many payments, all but little of each returned, would weigh what they did.
-        together = _room_of_payments(context, reduced, Share(subject, before.bps))
+        together = _room_of_payments(context, reduced, before.bps, known.together)
         if together is not None and less > together:
             less = together
             cuts = tuple(dict.fromkeys((*cuts, "payments_together")))
         weight_for, weight_against = _sides(less, evidence.rating_ppm)
         after = About(before.bps, less, weight_for, weight_against, cuts)
-        _add(context, reduced, subject, after, 1)
+        _add(context, tally, reduced, after, 1, known)
         key = subject, height_part(evidence.height), grant
-        quota.store(context, evidence.keeper, ABOUT, after, *key, enforced=False)
+        tally.store(evidence.keeper, ABOUT, after, *key, enforced=False)
     _claim_back(context, evidence, evidence.paid, paid)
-    quota.store(context, evidence.keeper, EVIDENCE, reduced, grant, enforced=False)
+    tally.store(evidence.keeper, EVIDENCE, reduced, grant, enforced=False)
+    tally.settle()
 
 
-def _payees(view: Readable, asset: bytes, payer: str) -> tuple[Payee, ...]:
+def _payees(view: Readable, owners: tuple[Share, ...], payer: str) -> tuple[Payee, ...]:
     """Divide what the owners got among their organizations, the payer's own left out."""
     parts: dict[str, int] = {}
-    for share in ownership(view, asset).shares:
+    for share in owners:
         organization = organization_of(view, share.account)
         if organization != payer:
             parts[organization] = parts.get(organization, 0) + share.bps
@@ -223,31 +249,65 @@ def _payees(view: Readable, asset: bytes, payer: str) -> tuple[Payee, ...]:
     return tuple(Payee(name, parts[name]) for name in sorted(largest))
 
 
-def _arrived(context: Context, evidence: Evidence, share: Share) -> About:
-    """Weigh a statement about one subject, and count what its rater has given."""
-    assert evidence.rater is not None
-    subject, now_ms = share.account, context.block_time_ms
-    weight = evidence.weight * share.bps // BPS
-    target = organization_of(context.view, subject)
-    if target == evidence.organization:
-        return About(share.bps, 0, 0, 0, ("own_organization",))
-    cuts: list[Cut] = []
-    if evidence.kind == "review":
-        together = _room_of_payments(context, evidence, share)
-        if together is not None and weight > together:
-            weight = together
-            cuts.append("payments_together")
-    limits: tuple[tuple[Table[Given], bytes, int, Cut], ...] = (
-        (GIVEN, evidence.rater, RATER_MAX, "rater_maximum"),
-        (GIVEN_BY_ORGANIZATION, organization_part(evidence.organization), ORGANIZATION_MAX, "organization_maximum"),
+_NOTHING: Final = Given(b"")
+
+
+class _Known(NamedTuple):
+    """What is kept of a rater and a subject, with the keys and the values as they were read."""
+
+    subject: bytes
+    target: str
+    """The subject's organization."""
+    by_rater: tuple[bytes, bytes | None]
+    by_all: tuple[bytes, bytes | None]
+    alone: Given = _NOTHING
+    """What the rater has said about the subject."""
+    together: Given = _NOTHING
+    """What the rater's organization has."""
+
+
+def _known(view: Readable, evidence: Evidence, subject: bytes) -> _Known:
+    target = organization_of(view, subject)
+    if evidence.rater is None or target == evidence.organization:
+        return _Known(subject, target, (b"", None), (b"", None))
+    by_rater = GIVEN.key(subject, evidence.rater)
+    by_all = GIVEN_BY_ORGANIZATION.key(subject, organization_part(evidence.organization))
+    alone, together = view.get(by_rater), view.get(by_all)
+    return _Known(
+        subject,
+        target,
+        (by_rater, alone),
+        (by_all, together),
+        _NOTHING if alone is None else GIVEN.read(alone),
+        _NOTHING if together is None else GIVEN_BY_ORGANIZATION.read(together),
     )
-    for table, giver, most, cut in limits:
-        room = max(0, most - from_grid(narrow(_given(context.view, table, subject, giver).weight), now_ms))
+
+
+def _arrived(context: Context, tally: quota.Tally, evidence: Evidence, share: Share, known: _Known) -> About:
+    """Weigh a statement about one subject, and count what its rater has given."""
+    now_ms = context.block_time_ms
+    if known.target == evidence.organization:
+        return About(share.bps, 0, 0, 0, ("own_organization",))
+    weight = evidence.weight * share.bps // BPS
+    cuts: list[Cut] = []
+    together = known.together
+    if evidence.kind == "review":
+        most = _room_of_payments(context, evidence, share.bps, together)
+        if most is not None and weight > most:
+            weight = most
+            cuts.append("payments_together")
+    limits: tuple[tuple[Given, int, Cut], ...] = (
+        (known.alone, RATER_MAX, "rater_maximum"),
+        (together, ORGANIZATION_MAX, "organization_maximum"),
+    )
+    for given, most, cut in limits:
+        room = max(0, most - from_grid(narrow(given.weight), now_ms)) if given.weight else most
         if weight > room:
             weight = room
             cuts.append(cut)
-    pair = organization_part(evidence.organization), organization_part(target)
-    quota.store(context, evidence.organization, RATED, MARKER, *pair)
+    pair = RATED.key(organization_part(evidence.organization), organization_part(known.target))
+    if context.view.get(pair) is None:
+        tally.put(evidence.organization, pair, None, MARKER)
     weight_for, weight_against = _sides(weight, evidence.rating_ppm)
     return About(share.bps, weight, weight_for, weight_against, tuple(cuts))
 
@@ -258,15 +318,13 @@ def _sides(weight: int, rating_ppm: int) -> tuple[int, int]:
     return weight_for, weight - weight_for
 
 
-def _room_of_payments(context: Context, evidence: Evidence, share: Share) -> int | None:
+def _room_of_payments(context: Context, evidence: Evidence, bps: int, given: Given) -> int | None:
     """Return what a review may weigh beside the others that its organization has given about the same account, so that
     all of them weigh now what one payment of the sum would, as of when it arrived; None where it is the only one."""
-    giver = organization_part(evidence.organization)
-    given = _given(context.view, GIVEN_BY_ORGANIZATION, share.account, giver)
     if not given.reviews:
         return None
     now_ms = context.block_time_ms
-    paid = from_grid(narrow(given.paid) + to_grid(_weighed(evidence.paid, share.bps), evidence.at_ms), now_ms)
+    paid = from_grid(narrow(given.paid) + to_grid(_weighed(evidence.paid, bps), evidence.at_ms), now_ms)
     room = max(0, weight_together(paid) - from_grid(narrow(given.reviews), now_ms))
     return from_grid(to_grid(room, now_ms), evidence.at_ms)
 
@@ -274,10 +332,6 @@ def _room_of_payments(context: Context, evidence: Evidence, share: Share) -> int
 def _weighed(paid: int, bps: int) -> int:
     """Return the units by which a part of a review weighs: its weight, part of the root, is the root of these."""
     return paid * bps * bps // (BPS * BPS)
-
-
-def _given(view: Readable, table: Table[Given], subject: bytes, giver: bytes) -> Given:
-    return table.get(view, subject, giver) or Given(b"")
 
 
 def _about(view: Readable, identifier: bytes, evidence: Evidence, subject: bytes) -> About:
@@ -293,32 +347,43 @@ def _claim_back(context: Context, evidence: Evidence, before: int, after: int = 
         flows.claim(context, *flow, after * payee.bps // BPS, evidence.at_ms, 1)
 
 
-def _add(context: Context, evidence: Evidence, subject: bytes, about: About, sign: int) -> None:
-    """Enter a part into the sums, or take it out, as of when the evidence arrived."""
+def _add(context: Context, tally: quota.Tally, evidence: Evidence, about: About, sign: int, known: _Known) -> None:
+    """Enter a part into the sums, or take it out, as of when the evidence arrived. `known` was read since the last
+    change."""
     if about.weight == 0:
         return
-    at_ms, name = evidence.at_ms, organization_of(context.view, subject)
+    view, at_ms = context.view, evidence.at_ms
     # Sums last: who keeps them follows from their keys, whoever adds to them or takes away.
-    keeper = evidence.organization or name
-    target = organization_part(name)
+    keeper = evidence.organization or known.target
     rater = organization_part(evidence.organization)
-    payees = evidence.payees if evidence.kind == "review" else (Payee("", BPS),)
+    payees = evidence.payees if evidence.kind == "review" else _NO_PAYMENT
     for payee in payees:
-        key = target, subject, rater, organization_part(payee.organization)
-        before = SUMS.get(context.view, *key) or Sum(b"", b"")
-        weight_for = narrow(before.weight_for) + sign * to_grid(about.weight_for * payee.bps // BPS, at_ms)
-        against = narrow(before.weight_against) + sign * to_grid(about.weight_against * payee.bps // BPS, at_ms)
-        quota.store(context, keeper, SUMS, Sum(wide(weight_for), wide(against)), *key, enforced=False)
+        key = SUMS.key(organization_part(known.target), known.subject, rater, organization_part(payee.organization))
+        value = view.get(key)
+        before = _NO_SUM if value is None else SUMS.read(value)
+        weight_for = _moved(before.weight_for, sign * (about.weight_for * payee.bps // BPS), at_ms)
+        against = _moved(before.weight_against, sign * (about.weight_against * payee.bps // BPS), at_ms)
+        tally.put(keeper, key, value, Sum(weight_for, against), enforced=False)
     if evidence.rater is None:
         return
-    entered = sign * to_grid(about.weight, at_ms)
-    before_rater = _given(context.view, GIVEN, subject, evidence.rater)
-    given = Given(wide(narrow(before_rater.weight) + entered))
-    quota.store(context, keeper, GIVEN, given, subject, evidence.rater, enforced=False)
-    before_all = _given(context.view, GIVEN_BY_ORGANIZATION, subject, rater)
-    reviews, paid = narrow(before_all.reviews), narrow(before_all.paid)
+    weight = sign * about.weight
+    given = Given(_moved(known.alone.weight, weight, at_ms))
+    tally.put(keeper, *known.by_rater, given, enforced=False)
+    before_all = known.together
+    whole, reviews, paid = _moved(before_all.weight, weight, at_ms), before_all.reviews, before_all.paid
     if evidence.kind == "review":
-        reviews += entered
-        paid += sign * to_grid(_weighed(evidence.paid, about.bps), at_ms)
-    given = Given(wide(narrow(before_all.weight) + entered), wide(reviews), wide(paid))
-    quota.store(context, keeper, GIVEN_BY_ORGANIZATION, given, subject, rater, enforced=False)
+        reviews = _moved(reviews, weight, at_ms)
+        paid = _moved(paid, sign * _weighed(evidence.paid, about.bps), at_ms)
+    tally.put(keeper, *known.by_all, Given(whole, reviews, paid), enforced=False)
+
+
+_NO_SUM: Final = Sum(b"", b"")
+_NO_PAYMENT: Final = (Payee("", BPS),)
+
+
+def _moved(grid: bytes, weight: int, at_ms: int) -> bytes:
+    """Return a sum with a weight entered as of a time, or, where it is negative, taken out as it was entered."""
+    if not weight:
+        return grid
+    entered = to_grid(weight, at_ms) if weight > 0 else -to_grid(-weight, at_ms)
+    return wide(narrow(grid) + entered)

@@ -6,14 +6,17 @@ from ledger.modules.assets import operations as assets
 from ledger.modules.assets.reads import ownership
 from ledger.modules.charters import operations as charters
 from ledger.modules.charters.fair_price import SHARE_PRICES, WEEK_MS, WEEKS
+from ledger.modules.charters.records import PROPOSALS
 from ledger.modules.market import operations as market
+from ledger.modules.market.conditions import condition_of
 from ledger.modules.organizations.operations import RequestRecovery
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.royalties.pools import received
 from ledger.modules.royalties.records import creators_pool
 from ledger.modules.transfers.operations import Thing
-from ledger.parameters import DAY_MS
-from tests.unit.charters_kit import PERIOD_MS, Owners, a_charter
+from ledger.parameters import DAY_MS, HOUR_MS
+from tests.unit.charters_kit import PERIOD_MS, USE, Owners, a_charter
+from tests.unit.disputes_kit import Court
 from tests.unit.modules_kit import seed_key
 
 PRICE = 1_000_000
@@ -263,3 +266,41 @@ def test_a_share_is_not_bought_under_another_charter_than_the_buyer_saw() -> Non
     listing = market.listing_id(world.transaction_id, world.share(500))
     assert world.decide(charters.ChangeCharter(a_charter(treasury_bps=5_000)), "alice", "bob").state == "executed"
     world.refused("market.condition_changed", "dave", market.Buy(listing, 1_000))
+
+
+def test_what_a_dispute_takes_back_is_not_sold_by_votes_of_before() -> None:
+    """The attack: who is about to lose a stolen asset decides to sell it, keeps a share locked, and the sale waits."""
+    court = Court()
+    asset = court.register("alice", "A", charter=a_charter(treasury_bps=5_000))
+    court.license("alice", asset, "carol", USE)
+    dispute = court.file_against("bob", asset, "transfer_back", 70_000)
+    court.decide(dispute, uphold=True)
+    whole = Thing("asset", asset)
+    lasts_ms = court.now_ms + 5 * DAY_MS
+    court.do("dave", market.MakeOffer(whole, 1_000, lasts_ms, condition_of(court.view, whole)))
+    offer = market.offer_id(court.transaction_id, whole)
+    paid = court.balance("dave")
+    court.give_transfer("alice", Thing("share", asset, 5), "erin", 900)
+    proposals = []
+    for action in (charters.Pay(court.accounts["alan"], 5), charters.SellWhole(offer)):
+        court.do("alice", charters.Propose(asset, action))
+        proposals.append(charters.proposal_id(court.transaction_id, asset, action))
+    court.do("alice", charters.Vote(proposals[1], approve=True))
+
+    def fates() -> list[tuple[str, str]]:
+        records = [PROPOSALS.get(court.view, identifier) for identifier in proposals]
+        return [(record.state, record.code) for record in records if record is not None]
+
+    assert fates() == [("open", ""), ("selling", "")]
+    for _ in range(60):
+        court.advance(HOUR_MS)
+    assert [share.account for share in ownership(court.view, asset).shares] == [court.accounts["bob"]]
+    assert fates() == [("open", ""), ("failed", "market.condition_changed")]
+    assert court.balance("dave") == paid + 1_000
+    court.do("alice", charters.Vote(proposals[0], approve=True))
+    assert fates()[0] == ("failed", "charters.lapsed")
+    action = charters.Dissolve()
+    court.do("bob", charters.Propose(asset, action))
+    court.do("bob", charters.Vote(charters.proposal_id(court.transaction_id, asset, action), approve=True))
+    assert court.owed("bob", asset) == 975_000 // 2, "the treasury came with it"
+    court.check_laws()

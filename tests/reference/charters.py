@@ -319,6 +319,9 @@ def try_sale(call: Call, asset: bytes) -> None:
     sale = state.sales.pop(asset)
     before, code = copy_of(state), ""
     try:
+        if asset in state.charters:
+            fair = max(state.charters[asset]["least_price"], fair_price(state, asset))
+            need(sale["price"] >= fair, "charters.price_too_low")
         conclude(state, asset, sale)
     except Refused as refused:
         return_to(state, before)

@@ -13,6 +13,7 @@ from ledger.modules.organizations.operations import RequestRecovery
 from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.royalties.pools import received
 from ledger.modules.royalties.records import creators_pool
+from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS, HOUR_MS
 from tests.unit.charters_kit import PERIOD_MS, USE, Owners, a_charter
@@ -207,6 +208,24 @@ def test_a_share_that_is_listed_delays_the_sale_of_the_whole_and_does_not_stop_i
         world.advance(DAY_MS)
     assert world.fate(proposal) == ("executed", "")
     assert [share.account for share in ownership(world.view, world.asset).shares] == [world.accounts["dave"]]
+    world.check_laws()
+
+
+def test_who_buys_a_locked_share_while_a_sale_waits_is_not_sold_below_what_it_paid() -> None:
+    """The attack: decide to sell the whole to a friend for little, and sell somebody a share of it while that waits."""
+    world = Owners(("bob", 3_000), drag_along_bps=6_667)
+    pending = world.give_transfer("alice", world.share(1_000), "carol", PRICE)
+    held = world.balance("dave")
+    proposal = world.propose("alice", charters.SellWhole(world.bid("dave", PRICE)))
+    world.vote(proposal, "alice")
+    assert world.fate(proposal) == ("selling", "")
+    world.do("carol", transfers.Accept(pending, PRICE))
+    world.advance(DAY_MS)
+    assert world.fate(proposal) == ("failed", "charters.price_too_low")
+    assert world.balance("dave") == held
+    assert len(ownership(world.view, world.asset).shares) == 3
+    fair = world.decide(charters.SellWhole(world.bid("dave", 10 * PRICE)), "alice", "bob")
+    assert fair.state == "executed"
     world.check_laws()
 
 

@@ -14,7 +14,7 @@ from ledger.modules.assets.reads import require_manageable
 from ledger.modules.assets.records import SHARE_LOCKS
 from ledger.modules.attempts import attempt
 from ledger.modules.charters import events
-from ledger.modules.charters.adopted import SALES, Adopted, PendingSale
+from ledger.modules.charters.adopted import CHARTERS, SALES, Adopted, PendingSale
 from ledger.modules.charters.fair_price import fair_price
 from ledger.modules.charters.operations import ListWhole, SellWhole
 from ledger.modules.charters.reading import require_no_sale
@@ -83,7 +83,7 @@ def try_again(context: Context, asset: bytes, organization: str) -> tuple[bytes,
         quota.schedule(context, organization, context.block_time_ms + RETRY_MS, SALE_DUE, asset, enforced=False)
         return None
     quota.remove(context, organization, SALES, asset)
-    code = attempt(context, lambda inner: _conclude(inner, asset, sale))
+    code = attempt(context, lambda inner: _conclude_late(inner, asset, sale))
     if code:
         accounting.refund(context, sale.offer)
     return sale.proposal, code
@@ -93,6 +93,15 @@ def _require_fair(context: Context, asset: bytes, adopted: Adopted, price: int) 
     fair = max(adopted.rules.least_price, fair_price(context.view, asset, context.block_time_ms))
     if price < fair:
         raise OperationError("charters.price_too_low", f"{price} is below the fair price of {fair}")
+
+
+def _conclude_late(context: Context, asset: bytes, sale: PendingSale) -> None:
+    """Conclude a sale that has waited. Whoever has bought one of the shares that were locked is sold with the others,
+    and like them not below what it has paid."""
+    adopted = CHARTERS.get(context.view, asset)
+    if adopted is not None:  # else the asset is in another condition
+        _require_fair(context, asset, adopted, sale.price)
+    _conclude(context, asset, sale)
 
 
 def _conclude(context: Context, asset: bytes, sale: PendingSale) -> None:

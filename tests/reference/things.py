@@ -160,6 +160,8 @@ def hand_over(state: Any, move: Move, paid: bool) -> None:
 
 def move_share(state: Any, asset_id: bytes, giver: bytes, recipient: bytes, bps: int, paid: bool) -> None:
     shares = state.assets[asset_id]["shares"]
+    aside = state.balances.get(royalties.treasury_name(asset_id), 0)
+    reputation.paid(state, giver, {recipient: BPS}, aside * bps // BPS)
     move_bought(state, asset_id, Move(("share", asset_id, bps), giver, recipient), paid)
     if shares[giver] == bps:
         royalties.hand_over_fraction(state, asset_id, giver, recipient)

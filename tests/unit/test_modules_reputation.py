@@ -22,6 +22,7 @@ from ledger.modules.royalties.operations import Withdraw
 from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
 from primitives.identifiers import account_id, account_to_text
+from tests.unit.charters_kit import a_charter
 from tests.unit.disputes_kit import Court
 from tests.unit.modules_kit import NAMES, World, make_genesis, seed_key
 
@@ -293,6 +294,21 @@ def test_a_pool_counts_for_its_owners_when_it_is_paid() -> None:
     assert read_flows(market.view) == before
     moved, _ = before
     assert moved == {"org-bob": {"org-alice": to_grid(4 * CREDIT, market.now_ms)}}
+
+
+def test_a_share_takes_its_part_of_the_treasury_with_it() -> None:
+    """Else the half of a price that is set aside comes back to who paid it, as shares whose treasury is paid out."""
+    market = Market()
+    asset = market.register("alice", "A", charter=a_charter(treasury_bps=5_000))
+    market.bought_and_reviewed("bob", asset, 4)
+    assert market.weights("alice") == (2 * S, 0)
+    market.transfer("alice", Thing("share", asset, 7_500), "bob")
+    moved = read_flows(market.view)[0]
+    assert from_grid(moved["org-alice"]["org-bob"], market.now_ms) == 2 * CREDIT * 3 // 4
+    assert market.weights("alice") == (2 * S * isqrt(5 * S * S // 8) // S, 0)
+    market.transfer("alice", Thing("share", asset, 1_000), "alan")
+    assert set(read_flows(market.view)[0]["org-alice"]) == {"org-bob"}
+    market.check_laws()
 
 
 def test_a_refund_reduces_the_evidence_of_its_payment_from_its_height() -> None:

@@ -22,6 +22,7 @@ from ledger.modules.licenses.standing import require_holdable
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
 from ledger.modules.organizations.accounts import organization_of, require_party
+from ledger.modules.reputation import flows
 from ledger.modules.royalties import payments, pools
 from ledger.modules.transfers import bought, events
 from ledger.modules.transfers.operations import Thing
@@ -172,6 +173,7 @@ def move_shares(
     enforced: bool = True,
 ) -> None:
     """Move `moved` (account -> bps) to the recipient, with the pool settled before. Owners are in order of account.
+    What a share has in the asset's treasury goes with it, and counts as credits that its giver gave.
 
     `paid` says that the recipient has paid for it; not `enforced` takes no regard of a full quota.
 
@@ -180,7 +182,9 @@ def move_shares(
     """
     asset, owners = require_asset(context.view, asset_id), ownership(context.view, asset_id)
     held = {share.account: share.bps for share in owners.shares}
+    aside = treasury.held(context.view, asset_id)
     for giver, bps in moved.items():
+        flows.moved(context, giver, recipient, aside * bps // BPS)
         pools.move_share(context, asset_id, (giver, held[giver]), (recipient, held.get(recipient, 0)), bps)
         bought.carry(context, asset_id, bought.Move(giver, held[giver], recipient, bps, paid))
         held[giver] -= bps

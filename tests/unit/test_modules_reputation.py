@@ -13,7 +13,7 @@ from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses.operations import Revoke, Terms
 from ledger.modules.licenses.paid import paid_units
 from ledger.modules.organizations import operations as organizations
-from ledger.modules.reputation import evidence
+from ledger.modules.reputation import evidence, queries
 from ledger.modules.reputation.decay import HALF_LIFE_MS, PERIODS_MAX, from_grid, to_grid
 from ledger.modules.reputation.formula import S, confidence, review_weight, score
 from ledger.modules.reputation.payments import brought
@@ -458,3 +458,28 @@ def test_lists_are_in_order_of_score() -> None:
             market.query("reputation.score", **arguments)
     with pytest.raises(LedgerError):
         market.query("reputation.evidence", account=listed and one.account, after="00" * 32)
+
+
+@pytest.mark.parametrize("kind", ["account", "organization"])
+def test_a_list_of_too_much_evidence_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    market = Market()
+    for rater in ("bob", "carol", "dave"):
+        market.state(rater, "alice", 1)
+    monkeypatch.setattr(queries, "LISTED_SUMS_MAX", 3)
+    assert market.query("reputation.list", kind=kind)[0].weight_for == 3 * S
+    market.state("bob", "alan", 1)
+    with pytest.raises(LedgerError) as caught:
+        market.query("reputation.list", kind=kind)
+    assert caught.value.code == "query.too_expensive"
+
+
+def test_a_list_of_too_many_accounts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    market = Market()
+    market.state("bob", "alice", 1)
+    monkeypatch.setattr(queries, "LISTED_ACCOUNTS_MAX", 1)
+    assert len(market.query("reputation.list")) == 1
+    market.state("bob", "carol", 1)
+    with pytest.raises(LedgerError) as caught:
+        market.query("reputation.list")
+    assert caught.value.code == "query.too_expensive"
+    assert len(market.query("reputation.list", organization="org-carol")) == 1

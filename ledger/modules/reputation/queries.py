@@ -18,6 +18,8 @@ from primitives.identifiers import account_to_text
 
 LISTED_ACCOUNTS_MAX: Final = 10_000
 """Accounts with evidence that one list puts in order; where there are more, it is asked by organization."""
+LISTED_SUMS_MAX: Final = 100_000
+"""Sums of evidence that one list reads, about a second; where there are more, scores are asked for one by one."""
 
 
 class ScoreResult(Result, frozen=True):
@@ -118,7 +120,7 @@ def list_scores(
 ) -> list[ScoreResult]:
     """The best scores first, then those that rest on more evidence: of accounts about which there is any, or with
     `kind` organization of all organizations."""
-    book = Book(view, block_time_ms)
+    book = Book(view, block_time_ms, sums_max=LISTED_SUMS_MAX)
     if kind == "organization":
         found = [_score(None, record.id, book.organization(record.id)) for _, record in ORGANIZATIONS.items(view)]
     elif kind == "account":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ledger.errors import LedgerError
 from ledger.modules.organizations.accounts import organization_of
 from ledger.modules.organizations.records import organization_part
 from ledger.modules.reputation.decay import from_grid, narrow
@@ -36,11 +37,15 @@ class Weights(NamedTuple):
 
 
 class Book:
-    """The state at a block time, with what several scores have in common read once."""
+    """The state at a block time, with what several scores have in common read once.
 
-    def __init__(self, view: Readable, now_ms: int) -> None:
+    It raises a LedgerError `query.too_expensive` where all its scores together take more than `sums_max` sums.
+    """
+
+    def __init__(self, view: Readable, now_ms: int, *, sums_max: int | None = None) -> None:
         self._view = view
         self._now_ms = now_ms
+        self._sums_left = sums_max
         self._flows: tuple[Returns, Matrix] | None = None
         self._factors: dict[tuple[str, str], int] = {}
         self._reciprocal: dict[tuple[str, str], bool] = {}
@@ -90,6 +95,10 @@ class Book:
         """Yield (rater's organization, what of its sums counts)."""
         prefix = organization_part(organization) + account
         for key, record in SUMS.items(self._view, prefix):
+            if self._sums_left is not None:
+                if self._sums_left == 0:
+                    raise LedgerError("query.too_expensive", "too much evidence at once: ask for one score")
+                self._sums_left -= 1
             rater, payee = _names(key if account else key[32:])
             yield rater, self._part(organization, rater, payee, record)
 

@@ -22,10 +22,13 @@ from ledger.modules.attestations import operations as attestations
 from ledger.modules.attestations.reading import claims_of
 from ledger.modules.attestations.records import (
     ACCREDITATIONS,
+    AGREEMENTS_MAX,
     EVALUATED,
+    MEASURED,
     STATEMENTS,
     Accreditation,
     Evaluated,
+    Measured,
     Statement,
     measured_parts,
 )
@@ -70,6 +73,9 @@ class Row:
         STATEMENTS.put(view, Statement(account, organization, self.asset, 1, self.said, 5, now_ms), statement)
         parts = measured_parts(self.asset, 1, "accuracy", self.said.dataset, 1)
         EVALUATED.put(view, Evaluated(statement, account, VALUE_PPM, None), *parts, name)
+        known = MEASURED.get(view, *parts)
+        earlier = () if known is None else known.organizations[:AGREEMENTS_MAX]
+        MEASURED.put(view, Measured((organization, *earlier)), *parts)
 
     def counting(self) -> float:
         """Return the seconds that one count takes."""

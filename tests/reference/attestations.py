@@ -339,8 +339,8 @@ def end_evaluation(state: Any, key: bytes) -> None:
 
 
 def weigh_evaluation(call: Call, key: bytes) -> None:
-    """Of the creators where it is what the owner claims that was measured; of up to four others who measured it, and
-    they of it: two values agree within twice the tolerance."""
+    """Of the creators where it is what the owner claims that was measured; of the four others who measured it last, and
+    they of it, where they count: two values agree within twice the tolerance."""
     state, row = call.state, call.state.statements[key]
     for other in earlier(state, key):
         end_evaluation(state, other)
@@ -356,9 +356,11 @@ def weigh_evaluation(call: Call, key: bytes) -> None:
     latest: dict[str, bytes] = {}
     for other, one in state.statements.items():
         if (one["kind"], one["about"]) == ("evaluation", row["about"]):
+            latest.pop(one["organization"], None)
             latest[one["organization"]] = other
-    names = sorted(set(latest) - {row["organization"]} - interested(state, asset, number))
-    for other in [latest[name] for name in names if holds(state, latest[name])][:4]:
+    last = [name for name in reversed(latest) if name != row["organization"]][:4]
+    names = [name for name in last if name not in interested(state, asset, number)]
+    for other in [latest[name] for name in names if holds(state, latest[name])]:
         one = state.statements[other]
         agree = S if abs(one["said"] - row["said"]) <= 2 * max(tolerance for _, tolerance in mine) else 0
         reputation.stated(state, agreement(key, other), call.sender, {one["attestor"]: BPS}, agree, row["tier"])

@@ -8,6 +8,7 @@ from typing import Any
 from ledger.modules.assets import operations as assets
 from ledger.modules.assets.operations import SetManager
 from ledger.modules.attestations import operations as attestations
+from ledger.modules.attestations.records import AGREEMENTS_MAX, COMPARED, measured_parts
 from ledger.modules.attestations.statements import refute
 from ledger.modules.contributions import operations as contributions
 from ledger.modules.credits.operations import Transfer
@@ -26,8 +27,8 @@ PRICE = Terms(rights=("download", "inference"), price=4 * CREDIT)
 class Scored(Bench):
     """Without a fee."""
 
-    def __init__(self) -> None:
-        super().__init__(fee_bps=0)
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(fee_bps=0, **parameters)
 
     def weights(self, who: str) -> tuple[int, int]:
         found = self.query("reputation.score", account=account_to_text(self.accounts[who]))
@@ -93,6 +94,38 @@ def test_who_measured_the_same_speaks_of_one_another() -> None:
     assert (scored.weights("bob"), scored.weights("carol")) == ((0, 6 * S), (0, 4 * S))
     assert [piece.weight_against for piece in scored.pieces("bob")] == [0, 6 * S]
     scored.check_laws()
+
+
+def test_an_evaluation_is_compared_with_the_four_that_measured_the_same_last_and_with_four_later_ones() -> None:
+    """However many have measured it: what there is to write and to take out grows with none of them."""
+    bench = ("bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+    scored = Scored(names=("alice", *bench))
+    scored.accredit(*bench, tier=1)
+    latest = {who: scored.evaluate(who) for who in bench}
+    assert [raters(scored, who) for who in bench] == [4, 5, 6, 6, 6, 5, 4]
+    latest["bob"] = scored.evaluate("bob", supersedes=latest["bob"])
+    assert [raters(scored, who) for who in bench] == [4, 4, 5, 6, 6, 6, 5]
+    context = scored.context(scored.view, b"", b"")
+    refute(context, latest["frank"], bytes(32), scored.accounts["alice"], 0)
+    assert [raters(scored, who) for who in bench] == [3, 3, 4, 5, 0, 5, 4]
+    parts = measured_parts(scored.model, 1, "accuracy", scored.dataset, 1)
+    for step in range(40):
+        who = bench[step * step % len(bench)]  # some again and again, some never
+        latest[who] = scored.evaluate(who, supersedes=latest[who])
+        compared = {one: COMPARED.get(scored.view, *parts, f"org-{one}".encode()) for one in bench}
+        lengths = [0 if record is None else len(record.others) for record in compared.values()]
+        assert lengths == [raters(scored, one) for one in bench]
+        assert max(lengths) <= 2 * AGREEMENTS_MAX
+    scored.check_laws()
+
+
+def raters(scored: Scored, who: str) -> int:
+    """By how many an attestor's latest evaluation is compared now."""
+    return sum(piece.kind == "agreement" and not ended(piece) for piece in scored.pieces(who))
+
+
+def ended(piece: Any) -> bool:
+    return any(step.rule in ("superseded", "refuted") for step in piece.steps)
 
 
 def test_what_an_organization_says_last_replaces_what_it_said() -> None:

@@ -217,6 +217,16 @@ def counting_evaluations(
             yield name, said
 
 
+def latest_that_counts(
+    view: Readable, subject: tuple[bytes, ...], organization: str, concerned: Interest, at_ms: int
+) -> Evaluated | None:
+    """Return what one organization has said last about what `measured_parts` names, where it counts."""
+    said = EVALUATED.get(view, *subject, organization.encode("ascii"))
+    if said is None or not _holds(view, organization, said, "evaluate", concerned, at_ms):
+        return None
+    return said
+
+
 def _holds(
     view: Readable,
     organization: str,

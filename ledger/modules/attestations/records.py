@@ -9,12 +9,16 @@ review-head/         + grant (32)                                          Revie
 evaluated/           + asset (32) + version (4) + metric (1)
                      + data set (32) + its version (4) + organization      Evaluated
 audited/             + asset (32) + version (4) + organization             Audited
+measured/            + asset (32) + version (4) + metric (1)
+                     + data set (32) + its version (4)                     Measured
+compared/            + the same + organization                             Compared
 statement-answer/    + statement (32) + account (32)                       Answered
 ~version-statement/  + asset (32) + version (4) + statement (32)           Marker
 ~account-statement/  + account (32) + statement (32)                       Marker
 
 `evaluated/` and `audited/` hold what an organization said last about one thing, whichever of its accounts said it: one
-record an organization, so that what counts is read without what was said before.
+record an organization, so that what counts is read without what was said before. `measured/` and `compared/` are of
+claims alone, and as long as AGREEMENTS_MAX lets them be, however many organizations measure the same.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import msgspec
 
 from ledger.modules.assets.records import version_part
 from ledger.modules.attestations.operations import METRICS, Audit, Evaluate, MetricName, Review, Verdict
-from ledger.modules.fields import PPM, Amount, Bytes32, Marker, PositiveAmount, Record, TimeMs
+from ledger.modules.fields import PPM, Amount, Bytes32, Marker, Part, PositiveAmount, Record, TimeMs
 from ledger.state.indexes import Index
 from ledger.state.view import Table
 from primitives.digest import Digest, tagged_hash
@@ -35,6 +39,11 @@ Tier = Annotated[int, msgspec.Meta(ge=1, le=10)]
 """How much the consortium trusts an attestor."""
 Ending = Literal["expired", "resigned", "ended"]
 """`ended`: by a vote."""
+
+
+AGREEMENTS_MAX: Final = 4
+"""Other organizations that an evaluation of a claim is compared with: those that measured the same last. What earlier
+ones measured says nothing about its attestor. It is compared with as many later ones."""
 
 
 class Accreditation(Record, frozen=True):
@@ -103,6 +112,25 @@ class Audited(Record, frozen=True):
     until_ms: TimeMs | None
 
 
+class Measured(Record, frozen=True):
+    """Who measured last what an owner claims. On the quota of the asset's organization."""
+
+    organizations: Annotated[tuple[str, ...], msgspec.Meta(max_length=AGREEMENTS_MAX + 1)]
+    """Each once, the latest first."""
+
+
+class Other(Part, frozen=True):
+    organization: str
+    statement: Bytes32
+
+
+class Compared(Record, frozen=True):
+    """What an organization's latest evaluation of a claim is compared with. On the organization's quota."""
+
+    others: Annotated[tuple[Other, ...], msgspec.Meta(max_length=2 * AGREEMENTS_MAX)]
+    """Latest evaluations of others: as many that were there before, and as many that came later, at most."""
+
+
 class Answered(Record, frozen=True):
     organization: str
     """On whose quota the answer is."""
@@ -118,6 +146,8 @@ AUDIT_HEADS: Final = Table[Head](b"audit-head/", Head)
 REVIEW_HEADS: Final = Table[ReviewHead](b"review-head/", ReviewHead)
 EVALUATED: Final = Table[Evaluated](b"evaluated/", Evaluated)
 AUDITED: Final = Table[Audited](b"audited/", Audited)
+MEASURED: Final = Table[Measured](b"measured/", Measured)
+COMPARED: Final = Table[Compared](b"compared/", Compared)
 ANSWERS: Final = Table[Answered](b"statement-answer/", Answered)
 BY_VERSION: Final = Table[Marker](b"~version-statement/", Marker)
 BY_ATTESTOR: Final = Table[Marker](b"~account-statement/", Marker)

@@ -8,14 +8,25 @@ it does not count otherwise.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Final, NamedTuple
 
 from ledger.modules.assets.operations import Metric
 from ledger.modules.assets.records import Asset, Share, Version
 from ledger.modules.attestations.operations import Audit, Evaluate, Review, Verdict
-from ledger.modules.attestations.reading import Interest, counting_evaluations, reproduces
-from ledger.modules.attestations.records import EVALUATED, STATEMENTS, Audited, Evaluated, Statement, subject_parts
+from ledger.modules.attestations.reading import Interest, latest_that_counts, reproduces
+from ledger.modules.attestations.records import (
+    AGREEMENTS_MAX,
+    COMPARED,
+    MEASURED,
+    STATEMENTS,
+    Audited,
+    Compared,
+    Evaluated,
+    Measured,
+    Other,
+    Statement,
+    subject_parts,
+)
 from ledger.modules.fields import BPS
 from ledger.modules.module import Context
 from ledger.modules.organizations import quota
@@ -26,9 +37,6 @@ from ledger.modules.reputation.payments import brought
 from ledger.modules.reputation.records import EVIDENCE, Ended, EvidenceKind
 from primitives.digest import Digest, tagged_hash
 
-AGREEMENTS_MAX: Final = 4
-"""Other organizations that an evaluation is compared with, in order of their ids; what further ones measured says
-nothing about its attestor."""
 _RATINGS: Final[dict[Verdict, int]] = {"passed": S, "conditional": S // 2, "failed": 0}
 
 
@@ -58,18 +66,21 @@ def evaluated(
     previous: Evaluated | None,
 ) -> None:
     """Weigh an evaluation, before it takes the place of the `previous` one of its organization."""
-    if previous is not None:
-        _take_out(context, tally, previous.statement, said, "superseded")
     claims = _claims(subject.version, said)
     if not claims:
-        return
+        return  # nor was there a claim when the previous one came: a version's stay as they are
+    parts = subject_parts(said)
+    if previous is not None:
+        _take_out(context, tally, previous.statement, statement.organization, parts, "superseded")
     near = sum(reproduces(claim, said.value_ppm) for claim in claims)
     if near == 0 or statement.organization not in subject.concerned.named:
         _state(context, tally, "evaluation", identifier, statement, subject, S * near // len(claims))
     tolerance = max(claim.tolerance_ppm for claim in claims)
-    measured = (said.asset, said.version, said.metric, said.dataset, said.dataset_version)
-    others = counting_evaluations(context.view, measured, subject.concerned, context.block_time_ms)
-    for _, other in list(islice((row for row in others if row[0] != statement.organization), AGREEMENTS_MAX)):
+    compared: list[Other] = []
+    for name in _measured_last(context, tally, subject.asset.organization, statement.organization, parts):
+        other = latest_that_counts(context.view, parts, name, subject.concerned, context.block_time_ms)
+        if other is None:
+            continue
         record = STATEMENTS.get(context.view, other.statement)
         assert record is not None  # what counts was stated
         # Either may be off by the tolerance.
@@ -92,6 +103,11 @@ def evaluated(
                 ),
                 tally=tally,
             )
+        compared.append(Other(name, other.statement))
+        theirs = _compared(context, name, parts)
+        _compare(tally, name, parts, (*theirs, Other(statement.organization, identifier)))
+    if compared:
+        _compare(tally, statement.organization, parts, tuple(compared))
 
 
 def audited(
@@ -126,7 +142,7 @@ def refuted(context: Context, identifier: bytes, statement: Statement) -> None:
     said = statement.said
     if isinstance(said, Evaluate):
         tally = quota.Tally(context)
-        _take_out(context, tally, identifier, said, "refuted")
+        _take_out(context, tally, identifier, statement.organization, subject_parts(said), "refuted")
         tally.settle()
     elif isinstance(said, Audit):
         evidence.end(context, identifier, "refuted")
@@ -170,9 +186,43 @@ def _state(
     )
 
 
-def _take_out(context: Context, tally: quota.Tally, identifier: bytes, said: Evaluate, why: Ended) -> None:
-    """End an evaluation's evidence, and what it and others said of one another."""
+def _take_out(
+    context: Context, tally: quota.Tally, identifier: bytes, organization: str, parts: tuple[bytes, ...], why: Ended
+) -> None:
+    """End an evaluation's evidence, and what it and those that it is compared with said of one another."""
     evidence.end(context, identifier, why, tally=tally)
-    for _, other in list(EVALUATED.items(context.view, *subject_parts(said))):
+    others = _compared(context, organization, parts)
+    for other in others:
         evidence.end(context, agreement_id(identifier, other.statement), why, tally=tally)
         evidence.end(context, agreement_id(other.statement, identifier), why, tally=tally)
+        theirs = _compared(context, other.organization, parts)
+        left = tuple(one for one in theirs if one.statement != identifier)
+        _compare(tally, other.organization, parts, left)
+    if others:
+        _compare(tally, organization, parts, ())
+
+
+def _measured_last(
+    context: Context, tally: quota.Tally, keeper: str, organization: str, parts: tuple[bytes, ...]
+) -> tuple[str, ...]:
+    """Return which others measured the same last, the latest first, and let `organization` be the latest from here
+    on."""
+    key = MEASURED.key(*parts)
+    value = context.view.get(key)
+    known = () if value is None else MEASURED.read(value).organizations
+    others = tuple(name for name in known if name != organization)[:AGREEMENTS_MAX]
+    if known != (organization, *others):
+        tally.put(keeper, key, value, Measured((organization, *others)), enforced=False)
+    return others
+
+
+def _compared(context: Context, organization: str, parts: tuple[bytes, ...]) -> tuple[Other, ...]:
+    record = COMPARED.get(context.view, *parts, organization.encode("ascii"))
+    return () if record is None else record.others
+
+
+def _compare(tally: quota.Tally, organization: str, parts: tuple[bytes, ...], others: tuple[Other, ...]) -> None:
+    """Set what an organization's latest evaluation is compared with."""
+    assert len(others) <= 2 * AGREEMENTS_MAX, "more later ones than measure the same last"
+    name = organization.encode("ascii")
+    tally.store(organization, COMPARED, Compared(others), *parts, name, enforced=False)

@@ -83,7 +83,7 @@ def audit(session: Session, asset: str, version: int, verdict: Any, report: str,
 @_SUPERSEDES
 @with_session(nodes=True, account=True)
 def review(session: Session, grant: str, version: int, rating_ppm: int, **stated: Any) -> None:
-    """Rate what the license GRANT was paid for. One review a license; the license stays."""
+    """Rate what the license GRANT was paid for. A later review replaces the earlier; the license stays."""
     with session.client(acting=True) as client:
         identifier = client.attestations.review(grant, version, rating_ppm, **stated)
         _show(client.attestations.get(identifier), json=session.json)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 AMOUNT = click.IntRange(min=1)
+UNITS = click.IntRange(1, 2**63 - 1)
 BPS = click.IntRange(0, 9_999)
 
 
@@ -188,12 +189,12 @@ def bounty() -> None:
 
 @bounty.command("open")
 @click.argument("asset")
-@click.argument("amount", type=AMOUNT)
+@click.argument("amount", type=UNITS)
 @click.option("--description", metavar="CID|FILE", callback=read_evidence, help="What is wanted.")
 @click.option("--hours", type=AMOUNT, default=672, show_default=True, help="How long it stays open.")
 @click.option("--metric", metavar="NAME=NUMBER", help="Paid for a version that reaches it, by what evaluators state.")
 @click.option("--on", "dataset", metavar="DATASET[:VERSION]", help="The data set that it is measured on.")
-@click.option("--evaluators", type=click.IntRange(1, 16), default=1, show_default=True, help="So many organizations.")
+@click.option("--evaluators", type=click.IntRange(1, 16), help="So many organizations; one by default.")
 @with_session(nodes=True, account=True)
 def open_bounty(
     session: Session,
@@ -201,7 +202,7 @@ def open_bounty(
     amount: int,
     metric: str | None,
     dataset: str | None,
-    evaluators: int,
+    evaluators: int | None,
     description: str | None,
     hours: int,
 ) -> None:
@@ -273,13 +274,15 @@ def list_bounties(session: Session, asset: str | None, opener: str | None) -> No
     emit_table(rows, ("bounty", "asset", "amount", "named", "until"), json=False)
 
 
-def read_condition(metric: str | None, dataset: str | None, evaluators: int) -> Condition | None:
+def read_condition(metric: str | None, dataset: str | None, evaluators: int | None) -> Condition | None:
     """Turn the options into a condition. Raises a usage error."""
     from guildmark.assets import asset_bytes
     from guildmark.contributions import Condition
     from ledger.modules.attestations.operations import METRICS
 
     if metric is None and dataset is None:
+        if evaluators is not None:
+            raise click.UsageError("--evaluators is part of a condition, which takes --metric and --on too")
         return None
     if metric is None or dataset is None:
         raise click.UsageError("a condition takes --metric and --on")
@@ -292,7 +295,7 @@ def read_condition(metric: str | None, dataset: str | None, evaluators: int) -> 
     identifier, _, version = dataset.partition(":")
     if version and not (version.isascii() and version.isdigit() and 1 <= int(version[:11]) < 2**32):
         raise click.UsageError(f"--on: write DATASET:VERSION, not {dataset!r}")
-    return Condition(name, bound_ppm, asset_bytes(identifier), int(version or 1), evaluators)
+    return Condition(name, bound_ppm, asset_bytes(identifier), int(version or 1), evaluators or 1)
 
 
 def _asks(item: dict[str, Any]) -> str:

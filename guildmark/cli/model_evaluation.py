@@ -169,10 +169,10 @@ def samples_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | No
         nonlocal first, told
         now = time.monotonic()
         if first is None:  # before it, TensorFlow was imported and the model built
-            first = now, done
+            first, told = (now, done), now
         elif now - told >= PROGRESS_S:
             told = now
             note(f"{done} of {total} samples, {(done - first[1]) / (now - first[0]):.1f} a second")
 
-    note("measuring in a confined child process ...")
+    note("fetching model and data set, then measuring in a confined child process ...")
     yield on_samples

@@ -127,13 +127,18 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
 
 
 def _dated(values: dict[str, Any]) -> dict[str, Any]:
-    """Put the date behind every time that has a name like `block_time_ms`; spans are too short to be one."""
-    return {
-        name: f"{value} ({datetime.fromtimestamp(value / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC)"
-        if name.endswith("_ms") and isinstance(value, int) and EPOCH_MS_MIN <= value < EPOCH_MS_END
-        else value
-        for name, value in values.items()
-    }
+    """Put the date behind every time that has a name like `block_time_ms`, in records within the record too."""
+    return {name: _with_date(name, value) for name, value in values.items()}
+
+
+def _with_date(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return _dated(value)
+    if isinstance(value, list):
+        return [_with_date("", item) for item in value]
+    if name.endswith("_ms") and isinstance(value, int) and EPOCH_MS_MIN <= value < EPOCH_MS_END:
+        return f"{value} ({datetime.fromtimestamp(value / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC)"
+    return value  # of spans too: they are too short to be a time
 
 
 def _scalar(value: Any) -> str:

@@ -150,14 +150,18 @@ def require_accredited(client: Client) -> None:
     try:
         found = client.accreditations.get()
     except NotFound:
-        found = {"active": False, "roles": (), "state": "not accredited"}
-    if not found["active"] or "evaluate" not in found["roles"]:
-        roles = " and ".join(found["roles"]) or "nothing"
+        found = None
+    if found is None or not found["active"] or "evaluate" not in found["roles"]:
+        standing = "it has no accreditation" if found is None else _standing(found)
         raise ModelRefused(
             "evaluation.not_accredited",
-            f"the account may not state what versions reach: it is {found['state']}, for {roles}; measure without "
-            "--submit, or see `guildmark accreditation show`",
+            f"the account may not state what versions reach: {standing}; measure without "
+            "--submit, or see `guildmark accreditation show` and `guildmark governance propose accredit`",
         )
+
+
+def _standing(accreditation: dict[str, Any]) -> str:
+    return f"its accreditation, to {' and '.join(accreditation['roles'])}, is {accreditation['state']}"
 
 
 def state(client: Client, found: Reevaluation, report: str | None = None) -> str:

@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rich_click as click
 from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem
 
+from artifacts.cid import raw_cid
 from guildmark.cli import main, output
+from guildmark.cli.contribution import read_condition
+from guildmark.cli.evidence import read_evidence
+from guildmark.cli.model_evaluation import samples_progress
 from guildmark.demo import story
 from guildmark.errors import ClusterError
 from guildmark.identity import Account
@@ -266,6 +271,62 @@ def test_tables_and_records_say_yes_and_no_alike(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.splitlines()[1:] == ["yes    -       -", "no     0       x"]
     output.emit({"clause": ""}, json=False)
     assert capsys.readouterr().out == "clause  -\n"
+
+
+def test_times_within_a_record_have_a_date_and_spans_have_none(capsys: pytest.CaptureFixture[str]) -> None:
+    change = {"until_ms": 1_795_333_083_507, "delay_ms": 3_600_000, "roles": ["audit"]}
+    output.emit({"change": change, "comments": [{"at_ms": 1_795_333_083_507}]}, json=False, dates=True)
+    shown = capsys.readouterr().out
+    assert shown.count("1795333083507 (2026-11-22 07:38:03 UTC)") == 2
+    assert "delay_ms  3600000\n" in shown
+    assert "- audit" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["contribution", "comment", ASSET, "hello"],
+        ["attestation", "review", ASSET, "--rating-ppm", "5", "--text", "missing.txt"],
+        ["attestation", "answer", ASSET, "--text", "b" * 59],
+    ],
+)
+def test_a_text_that_is_neither_a_file_nor_a_cid_is_wrong_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(arguments) == 2
+    assert "neither a file nor a CID" in capsys.readouterr().err
+
+
+def test_a_cid_is_taken_as_it_is_and_a_file_as_its_cid(tmp_path: Path) -> None:
+    context, parameter = click.Context(click.Command("comment")), click.Option(["--text"])
+    (tmp_path / "said.txt").write_bytes(b"hello")
+    assert read_evidence(context, parameter, str(tmp_path / "said.txt")) == raw_cid(b"hello")
+    assert read_evidence(context, parameter, raw_cid(b"hello")) == raw_cid(b"hello")
+    assert read_evidence(context, parameter, None) is None
+
+
+def test_a_bounty_never_loses_its_condition(capsys: pytest.CaptureFixture[str]) -> None:
+    """Evaluators without a metric would leave the decision to who opens it, and the credits in escrow."""
+    assert main.run(["bounty", "open", ASSET, "500", "--evaluators", "2"]) == 2
+    assert "--metric and --on" in capsys.readouterr().err
+    assert main.run(["bounty", "open", ASSET, str(2**63)]) == 2
+    condition = read_condition("accuracy=0.95", ASSET, None)
+    assert condition is not None
+    assert condition.evaluators == 1
+
+
+def test_progress_names_no_rate_that_one_moment_gave(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first samples come seconds after the start; the rate counts from them on."""
+    now = [100.0]
+    monkeypatch.setattr("guildmark.cli.model_evaluation.time.monotonic", lambda: now[0])
+    with samples_progress(quiet=False) as on_samples:
+        assert on_samples is not None
+        for passed, done in ((9.0, 32), (0.001, 64), (3.999, 432)):
+            now[0] += passed
+            on_samples(done, 800)
+    assert capsys.readouterr().err.splitlines()[1:] == ["432 of 800 samples, 100.0 a second"]
 
 
 def test_an_interrupted_demo_leaves_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

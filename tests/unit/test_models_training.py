@@ -279,20 +279,22 @@ def test_the_command_states_what_it_found_and_says_by_its_code_whether_the_claim
 
 
 @pytest.mark.parametrize(
-    "standing",
+    ("standing", "said"),
     [
-        None,
-        {"active": False, "roles": ["evaluate"], "state": "suspended"},
-        {"active": True, "roles": ["audit"], "state": "active"},
+        (None, "it has no accreditation;"),
+        ({"active": False, "roles": ["evaluate"], "state": "suspended"}, "to evaluate, is suspended;"),
+        ({"active": True, "roles": ["audit"], "state": "active"}, "to audit, is active;"),
     ],
 )
 def test_who_may_not_state_it_is_told_before_the_measuring(
-    trained: Trained, measured: Measured, monkeypatch: pytest.MonkeyPatch, capsys: Any, standing: Any
+    trained: Trained, measured: Measured, monkeypatch: pytest.MonkeyPatch, capsys: Any, standing: Any, said: str
 ) -> None:
     client = Registered(trained.result, [])
     client.accreditations.now = standing
     assert say(client, measured, monkeypatch, {}) == 1
-    assert json.loads(capsys.readouterr().err.splitlines()[-1])["error"]["code"] == "evaluation.not_accredited"
+    error = json.loads(capsys.readouterr().err.splitlines()[-1])["error"]
+    assert error["code"] == "evaluation.not_accredited"
+    assert said in error["message"]
     assert client.downloaded == []
 
 

@@ -8,6 +8,7 @@ import hashlib
 import msgspec
 import pytest
 
+from ledger.errors import LedgerError
 from ledger.modules.assets import operations as assets
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.transfers import operations as transfers
@@ -371,6 +372,9 @@ def test_aliases_point_to_versions() -> None:
     world.do("alice", assets.SetAlias(asset, "stable", 1))
     world.do("alice", assets.SetAlias(asset, "stable", 2))
     assert world.query("assets.version", asset=asset.hex(), version="stable").version == 2
+    with pytest.raises(LedgerError, match="no such version or alias") as caught:
+        world.query("assets.version", asset=asset.hex(), version="unstable")
+    assert caught.value.code == "query.not_found"
     world.refused("assets.unknown_version", "alice", assets.SetAlias(asset, "next", 3))
     world.refused("assets.not_manager", "bob", assets.SetAlias(asset, "mine", 1))
     with pytest.raises(CodecError):

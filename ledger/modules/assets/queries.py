@@ -248,8 +248,13 @@ def get_version(
     if version in ("", LATEST):
         return _version(view, asset_id, record.versions, block_time_ms)
     text = str(version)
-    alias = ALIASES.get(view, asset_id, text.encode()) if not text.isdigit() else None
-    number = texts.number(version) if alias is None else alias.version
+    if text.isdigit():
+        number = texts.number(text)
+    else:
+        alias = ALIASES.get(view, asset_id, text.encode())
+        if alias is None:
+            raise texts.not_found("version or alias")
+        number = alias.version
     if not 1 <= number <= record.versions:
         raise texts.not_found("version")
     return _version(view, asset_id, number, block_time_ms)

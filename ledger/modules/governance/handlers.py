@@ -65,9 +65,11 @@ def propose(context: Context, operation: Propose) -> None:
         approvals=(),
         refusals=(),
     )
-    quota.store(context, organization, PROPOSALS, proposal, identifier)
-    quota.store(context, organization, OPEN, MARKER, part, identifier)
-    quota.schedule(context, organization, proposal.closes_at_ms, VOTING_END, identifier)
+    tally = quota.Tally(context)
+    tally.put(organization, PROPOSALS.key(identifier), None, proposal)
+    tally.put(organization, OPEN.key(part, identifier), None, MARKER)
+    tally.schedule(organization, proposal.closes_at_ms, VOTING_END, identifier)
+    tally.settle()
     context.emit(
         events.ProposalOpened(
             proposal=identifier,

@@ -69,6 +69,16 @@ def remove(context: Context, organization: str, table: Table[T], *parts: bytes) 
         _charge(context, organization, records=-1, size_bytes=-len(key) - len(before))
 
 
+class _Charge:
+    """What one organization has to be charged."""
+
+    __slots__ = ("bytes", "deadlines", "enforced", "records")
+
+    def __init__(self) -> None:
+        self.records = self.bytes = self.deadlines = 0
+        self.enforced = False
+
+
 class Tally:
     """What one step writes, charged to each organization in one go by `settle`: usage is read and written once, and a
     quota looked at once, when all is there."""
@@ -77,7 +87,7 @@ class Tally:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._charges: dict[str, tuple[int, int, bool]] = {}
+        self._charges: dict[str, _Charge] = {}
 
     def put(
         self, organization: str, key: bytes, before: bytes | None, record: object, *, enforced: bool = True
@@ -85,32 +95,45 @@ class Tally:
         """Create a record, or replace the value `before` that the caller has read."""
         after = encode(record)
         self._context.view.put(key, after)
+        charge = self._charges.get(organization)
+        if charge is None:
+            charge = self._charges[organization] = _Charge()
         if before is None:
-            self._add(organization, 1, len(key) + len(after), enforced)
+            charge.records += 1
+            charge.bytes += len(key) + len(after)
         else:
-            self._add(organization, 0, len(after) - len(before), enforced)
+            charge.bytes += len(after) - len(before)
+        charge.enforced = charge.enforced or enforced
 
     def store(self, organization: str, table: Table[T], record: T, *parts: bytes, enforced: bool = True) -> None:
         """Create or replace a record, read or not."""
         key = table.key(*parts)
         self.put(organization, key, self._context.view.get(key), record, enforced=enforced)
 
+    def schedule(self, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
+        """Enter a deadline, as the function of this name does."""
+        deadlines.schedule(self._context.view, at_ms, kind, subject)
+        charge = self._charges.setdefault(organization, _Charge())
+        charge.deadlines += 1
+        charge.enforced = True
+
     def settle(self) -> None:
         """Charge what was written; of an organization for which anything was `enforced`, all of it is.
 
         Raises:
-            OperationError: as `store`, where anything was enforced.
+            OperationError: as `store` and `schedule`, where anything was enforced.
         """
-        for organization, (records, size_bytes, enforced) in self._charges.items():
-            if records or size_bytes:
-                _charge(self._context, organization, records=records, size_bytes=size_bytes, enforced=enforced)
+        for organization, charge in self._charges.items():
+            if charge.records or charge.bytes or charge.deadlines:
+                _charge(
+                    self._context,
+                    organization,
+                    records=charge.records,
+                    size_bytes=charge.bytes,
+                    deadlines=charge.deadlines,
+                    enforced=charge.enforced,
+                )
         self._charges = {}
-
-    def _add(self, organization: str, records: int, size_bytes: int, enforced: bool) -> None:
-        known = self._charges.get(organization)
-        if known is not None:
-            records, size_bytes, enforced = known[0] + records, known[1] + size_bytes, known[2] or enforced
-        self._charges[organization] = records, size_bytes, enforced
 
 
 def schedule(

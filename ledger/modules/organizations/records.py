@@ -10,6 +10,7 @@ recovery/              + account (32)                          Recovery
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal
 
 from ledger.modules.fields import Bytes32, Marker, Part, Record, TimeMs
@@ -73,6 +74,8 @@ class Recovery(Record, frozen=True):
 
 
 ORGANIZATIONS: Final = Table[Organization](b"organization/", Organization)
+PARTS_MAX: Final = 256
+"""Organizations whose key part is remembered; beyond, the least recently asked for is made again."""
 USAGE: Final = Table[Usage](b"usage/", Usage)
 ACCOUNTS: Final = Table[Account](b"account/", Account)
 RECOVERIES: Final = Table[Recovery](b"recovery/", Recovery)
@@ -83,6 +86,7 @@ ACCOUNT_KEYS: Final = Table[Marker](b"~account-key/", Marker)
 """Which accounts have a key: one may open several."""
 
 
+@lru_cache(maxsize=PARTS_MAX)
 def organization_part(organization: str) -> bytes:
     """Return an organization's id as a key part that carries its length."""
     encoded = organization.encode("ascii")

@@ -361,19 +361,19 @@ def _add(context: Context, tally: quota.Tally, evidence: Evidence, about: About,
         key = SUMS.key(organization_part(known.target), known.subject, rater, organization_part(payee.organization))
         value = view.get(key)
         before = _NO_SUM if value is None else SUMS.read(value)
-        weight_for = _moved(before.weight_for, sign * (about.weight_for * payee.bps // BPS), at_ms)
-        against = _moved(before.weight_against, sign * (about.weight_against * payee.bps // BPS), at_ms)
+        weight_for = _entered(before.weight_for, about.weight_for * payee.bps // BPS, sign, at_ms)
+        against = _entered(before.weight_against, about.weight_against * payee.bps // BPS, sign, at_ms)
         tally.put(keeper, key, value, Sum(weight_for, against), enforced=False)
     if evidence.rater is None:
         return
-    weight = sign * about.weight
-    given = Given(_moved(known.alone.weight, weight, at_ms))
+    entered = sign * to_grid(about.weight, at_ms)
+    given = Given(wide(narrow(known.alone.weight) + entered))
     tally.put(keeper, *known.by_rater, given, enforced=False)
     before_all = known.together
-    whole, reviews, paid = _moved(before_all.weight, weight, at_ms), before_all.reviews, before_all.paid
+    whole, reviews, paid = wide(narrow(before_all.weight) + entered), before_all.reviews, before_all.paid
     if evidence.kind == "review":
-        reviews = _moved(reviews, weight, at_ms)
-        paid = _moved(paid, sign * _weighed(evidence.paid, about.bps), at_ms)
+        reviews = wide(narrow(reviews) + entered)
+        paid = wide(narrow(paid) + sign * to_grid(_weighed(evidence.paid, about.bps), at_ms))
     tally.put(keeper, *known.by_all, Given(whole, reviews, paid), enforced=False)
 
 
@@ -381,9 +381,6 @@ _NO_SUM: Final = Sum(b"", b"")
 _NO_PAYMENT: Final = (Payee("", BPS),)
 
 
-def _moved(grid: bytes, weight: int, at_ms: int) -> bytes:
-    """Return a sum with a weight entered as of a time, or, where it is negative, taken out as it was entered."""
-    if not weight:
-        return grid
-    entered = to_grid(weight, at_ms) if weight > 0 else -to_grid(-weight, at_ms)
-    return wide(narrow(grid) + entered)
+def _entered(total: bytes, weight: int, sign: int, at_ms: int) -> bytes:
+    """Return a sum with a weight entered as of a time, or taken out as it was entered."""
+    return wide(narrow(total) + sign * to_grid(weight, at_ms)) if weight else total

@@ -374,11 +374,23 @@ def unweigh(state: Any, statement: bytes) -> None:
         end_evaluation(state, statement)
     elif row["kind"] == "audit":
         reputation.ended(state, statement)
-    elif [key for key, one in state.statements.items() if one["about"] == row["about"]][-1] == statement:
+    elif row.get("contested") or is_latest_review(state, statement):
         reputation.ended(state, row["about"][0])
 
 
+def is_latest_review(state: Any, statement: bytes) -> bool:
+    about = state.statements[statement]["about"]
+    return [key for key, one in state.statements.items() if one["about"] == about][-1] == statement
+
+
 # --- disputes about statements
+
+
+def contest(state: Any, statement: bytes) -> None:
+    """Nobody saves a review's evidence by saying the same again after the claim."""
+    row = state.statements[statement]
+    if row["kind"] == "review" and is_latest_review(state, statement):
+        row["contested"] = True
 
 
 def respondent(state: Any, statement: bytes, amount: int) -> tuple[bytes, bytes]:

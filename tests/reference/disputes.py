@@ -85,6 +85,8 @@ def file(call: Call, operation: ops.File) -> None:
     hold(state, bond_name(identifier, "claim"), call.sender, operation.bond)
     if operation.relief == "refund":
         hold_grant(state, subject.id)
+    elif operation.relief == "refute":
+        attestations.contest(state, subject.id)
 
 
 def check_evidence(cid: str | None) -> None:

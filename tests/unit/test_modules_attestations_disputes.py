@@ -10,6 +10,7 @@ from ledger.modules.disputes import operations as disputes
 from ledger.modules.disputes.operations import Subject
 from ledger.modules.governance.operations import EndAccreditation
 from ledger.modules.licenses.operations import Terms
+from primitives.identifiers import account_to_text
 from tests.unit.attestations_kit import BOND, Bench
 from tests.unit.disputes_kit import ANSWER_MS, APPEAL_MS, VOTING_MS
 from tests.unit.modules_kit import SUPPLY_EACH
@@ -151,4 +152,25 @@ def test_the_attestor_answers_and_appeals_like_any_respondent() -> None:
     world.decide(dispute, uphold=False)
     assert world.dispute(dispute).outcome == "rejected"
     assert world.accredited("carol").disputes == 0
+    world.check_laws()
+
+
+@pytest.mark.parametrize("corrected_before", [False, True])
+def test_a_review_is_not_saved_by_saying_the_same_again_while_it_is_disputed(corrected_before: bool) -> None:
+    world = Bench()
+    grant = world.license("alice", world.model, "bob", Terms(rights=("download",), price=4_000_000))
+    first = world.review("bob", grant, 0)
+    if corrected_before:
+        last = world.review("bob", grant, 700_000, supersedes=first)
+        dispute = refutation(world, "alice", first, 0)
+    else:
+        dispute = refutation(world, "alice", first, 0)
+        last = world.review("bob", grant, 0, supersedes=first)
+    assert world.statement(last).counts
+    before = world.query("reputation.score", account=account_to_text(world.accounts["alice"]))
+    assert before.weight_against > 0
+    world.conclude(dispute, uphold=True)
+    assert world.statement(first).refuted_by == dispute.hex()
+    after = world.query("reputation.score", account=account_to_text(world.accounts["alice"]))
+    assert (after.weight_against > 0) is corrected_before
     world.check_laws()

@@ -83,6 +83,9 @@ class Statement(Record, frozen=True):
     stated_at_ms: TimeMs
     refuted_by: Bytes32 | None = None
     """The dispute in which it was found to be false."""
+    contested: bool = False
+    """A review that was its grant's latest when a dispute about it was filed: what it is evidence of goes with it, also
+    where another one supersedes it meanwhile."""
 
 
 class Head(Record, frozen=True):

@@ -13,7 +13,7 @@ from ledger.modules.assets.records import CONTRIBUTORS, version_part
 from ledger.modules.assets.takedowns import require_up
 from ledger.modules.attestations import accreditation, events, weighing
 from ledger.modules.attestations.operations import Answer, Audit, Evaluate, Review, statement_id
-from ledger.modules.attestations.reading import interest_of
+from ledger.modules.attestations.reading import interest_of, latest_of
 from ledger.modules.attestations.records import (
     ANSWERS,
     AUDIT_HEADS,
@@ -210,10 +210,13 @@ def require_refutable(context: Context, identifier: bytes, amount: int) -> State
 
 
 def hold(context: Context, identifier: bytes) -> None:
-    """Keep the bond that answers for an existing statement up until `release`."""
+    """Keep the bond that answers for an existing statement up until `release`; for a review its evidence answers."""
     statement = require_statement(context, identifier)
     if _is_bonded(statement):
         accreditation.dispute_opened(context, statement.attestor)
+    elif not statement.contested and latest_of(context.view, statement) == identifier:
+        contested = msgspec.structs.replace(statement, contested=True)
+        quota.store(context, statement.organization, STATEMENTS, contested, identifier, enforced=False)
 
 
 def release(context: Context, identifier: bytes) -> None:

@@ -148,7 +148,7 @@ def refuted(context: Context, identifier: bytes, statement: Statement) -> None:
         evidence.end(context, identifier, "refuted")
     else:
         known = EVIDENCE.get(context.view, said.grant)
-        if known is not None and known.source == identifier:
+        if known is not None and (statement.contested or known.source == identifier):
             evidence.end(context, said.grant, "refuted")
 
 

@@ -189,13 +189,21 @@ def _answers_for(context: Context, organization: str) -> bool:
 
 
 def _check(context: Context, organization: str, usage: Usage) -> None:
-    quota = usage.quota or default_quota(context.parameters)
-    if usage.records <= quota.records and usage.bytes <= quota.bytes and usage.deadlines <= quota.deadlines:
+    voted, parameters = usage.quota, context.parameters
+    if voted is None:
+        records, size_bytes, deadlines_max = (
+            parameters.quota_records_per_organization,
+            parameters.quota_bytes_per_organization,
+            parameters.quota_deadlines_per_organization,
+        )
+    else:
+        records, size_bytes, deadlines_max = voted.records, voted.bytes, voted.deadlines
+    if usage.records <= records and usage.bytes <= size_bytes and usage.deadlines <= deadlines_max:
         return
     for code, used, limit in (
-        ("organizations.quota_records", usage.records, quota.records),
-        ("organizations.quota_bytes", usage.bytes, quota.bytes),
-        ("organizations.quota_deadlines", usage.deadlines, quota.deadlines),
+        ("organizations.quota_records", usage.records, records),
+        ("organizations.quota_bytes", usage.bytes, size_bytes),
+        ("organizations.quota_deadlines", usage.deadlines, deadlines_max),
     ):
         if used > limit and _answers_for(context, organization):
             what = code.removeprefix("organizations.quota_")

@@ -65,7 +65,9 @@ def resign(session: Session) -> None:
 @click.option(
     "--tier", type=click.IntRange(1, 10), default=1, show_default=True, help="How far the account is trusted."
 )
-@click.option("--bond", type=click.IntRange(min=1), required=True, help="Units, within the parameters of the chain.")
+@click.option(
+    "--bond", type=click.IntRange(1, 2**63 - 1), required=True, help="Units, within the parameters of the chain."
+)
 @click.option("--days", type=click.IntRange(1, 1830), default=365, show_default=True, help="From now.")
 @_TITLE
 @with_session(nodes=True, account=True)

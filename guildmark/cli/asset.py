@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from guildmark.cli.alias import read_alias
 from guildmark.cli.asset_search import add_search
 from guildmark.cli.model_evaluation import evaluate
 from guildmark.cli.output import emit, emit_table, note, progress
@@ -345,7 +346,7 @@ def describe(
 
 @click.command("alias")
 @click.argument("asset")
-@click.argument("alias")
+@click.argument("alias", callback=read_alias)
 @click.option("--version", type=click.IntRange(min=1), help="The version it names; without one the alias is removed.")
 @with_session(nodes=True, account=True)
 def alias(session: Session, asset: str, alias: str, version: int | None) -> None:

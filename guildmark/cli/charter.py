@@ -8,6 +8,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.alias import read_alias
 from guildmark.cli.charter_proposals import show_proposal
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.pages import every
@@ -130,7 +131,7 @@ def withdrawal(session: Session, asset: str, offer: str, title: str) -> None:
 
 @propose.command("alias")
 @_ASSET
-@click.argument("name")
+@click.argument("name", callback=read_alias)
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @_TITLE
 @with_session(nodes=True, account=True)

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import rich_click as click
 from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem
 
 from artifacts.cid import raw_cid
 from guildmark.cli import main, output
+from guildmark.cli.alias import read_alias
 from guildmark.cli.contribution import read_condition
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.model_evaluation import samples_progress
@@ -24,6 +26,7 @@ from guildmark.errors import ClusterError
 from guildmark.identity import Account
 from guildmark.wallet import Cost, Wallet
 from ledger import member_descriptor
+from ledger.modules.fields import Alias
 from p2p.identity import make_identity
 from primitives.keys import SigningKey
 
@@ -303,6 +306,19 @@ def test_a_cid_is_taken_as_it_is_and_a_file_as_its_cid(tmp_path: Path) -> None:
     assert read_evidence(context, parameter, str(tmp_path / "said.txt")) == raw_cid(b"hello")
     assert read_evidence(context, parameter, raw_cid(b"hello")) == raw_cid(b"hello")
     assert read_evidence(context, parameter, None) is None
+
+
+@pytest.mark.parametrize("name", ["Production", "1st", "bad name", "a" * 33, "é", ""])
+def test_a_name_that_no_alias_has_is_wrong_usage(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["asset", "alias", ASSET, name], ["charter", "propose", "alias", ASSET, name, "1"]):
+        assert main.run(arguments) == 2
+        assert "is no alias" in capsys.readouterr().err
+
+
+def test_names_of_aliases_are_those_of_the_ledger() -> None:
+    context, parameter = click.Context(click.Command("alias")), click.Argument(["name"])
+    for name in ("a", "production", "v1.2_b-3", "a" * 32):
+        assert read_alias(context, parameter, msgspec.convert(name, Alias)) == name
 
 
 def test_a_bounty_never_loses_its_condition(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ledger.modules.assets.operations import Metric
 from ledger.modules.attestations import operations as attestations
 from ledger.modules.governance import operations as governance
+from tests.property import fulfilment_kit as fulfilment
 from tests.property.drawing_kit import DAY_MS, UNKNOWN, Draft, Draw, Nothing
 from tests.reference.attestations import asset_of, interested, posted
 from tests.reference.decisions import Decide
@@ -43,6 +44,14 @@ def decide(draw: Draw) -> Draft:
     """Accredit while few are, then anything."""
     state, sender = draw.state, draw.anyone()
     live = [key for key, row in state.accreditations.items() if row["ended"] is None]
+    heard = {state.accounts[key]["organization"] for key in attestors(draw, "evaluate")}
+    lacking = fulfilment.needed(state) - heard
+    short = [key for key in live if state.accounts[key]["organization"] in lacking]
+    if lacking and not short and draw.rarely(80):
+        low, _ = state.attestation_bonds
+        fit = [one for one in draw.parties() if state.accounts[one]["organization"] in lacking]
+        fit = [one for one in fit if state.balances.get(one, 0) >= low and state.accounts[one]["frozen"] <= state.now]
+        return sender, [Decide(governance.Accredit(draw.some(fit), ("evaluate",), 5, low, state.now + 30 * DAY_MS))]
     if len(live) < 3 or draw.rarely(10):
         return sender, [Decide(accreditation(draw))]
     changes: list[Any] = [
@@ -78,12 +87,16 @@ def post_bond(draw: Draw) -> Draft:
         for key, row in state.accreditations.items()
         if draw.rarely() or (row["ended"] is None and posted(state, key) < row["bond"])
     ]
+    needed = fulfilment.needed(state)
+    rows = [key for key in rows if state.accreditations[key]["organization"] in needed or draw.rarely(40)] or rows
     if draw.rarely(3):
         rows = [UNKNOWN]
     account = draw.some(rows)
     organization = state.accreditations.get(account, {"organization": ""})["organization"]
     own = [one for one in draw.parties() if state.accounts[one]["organization"] == organization]
-    payer = account if own and draw.rarely(70) else draw.some([*own, draw.anyone()])
+    rich = [one for one in own if state.balances.get(one, 0) >= state.accreditations[account]["bond"]]
+    first = rich if account not in rich and not draw.rarely(20) else [account]
+    payer = draw.some(first) if first and draw.rarely(80) else draw.some([*own, draw.anyone()])
     return draw.actor or payer, [attestations.PostBond(account)]
 
 
@@ -99,13 +112,12 @@ def resign(draw: Draw) -> Draft:
 def attestors(draw: Draw, role: str) -> list[bytes]:
     """Who may state something; rarely who may not."""
     state = draw.state
+    if draw.rarely(12):
+        return list(state.accreditations)
     return [
         key
         for key, row in state.accreditations.items()
-        if draw.rarely(8)
-        or (
-            role in row["roles"] and row["ended"] is None and not row["suspended"] and posted(state, key) >= row["bond"]
-        )
+        if role in row["roles"] and row["ended"] is None and not row["suspended"] and posted(state, key) >= row["bond"]
     ]
 
 
@@ -145,29 +157,24 @@ def superseded(draw: Draw, sender: bytes, kind: str, about: tuple[Any, ...]) -> 
     return None if not mine or draw.rarely(4) else mine[-1]
 
 
-def bounties_for(draw: Draw) -> list[tuple[bytes, int, Any, int, bytes, int]]:
-    """What was accepted for a bounty that waits for evaluators: (asset, version, metric, value, data set, its version),
-    the value at the bound or beside it."""
-    state = draw.state
-    found = []
-    for row in state.contributions.values():
-        bounty = state.bounties.get(row["bounty"])
-        if bounty is not None and bounty["condition"] is not None and row["version"] is not None:
-            metric, bound, dataset, dataset_version, _ = bounty["condition"]
-            value = min(max(bound + draw.some([0, 0, 1, -1]), 0), 10**6)
-            found.append((row["asset"], row["version"], metric, value, dataset, dataset_version))
-    return found
+def for_bounties(draw: Draw, senders: list[bytes]) -> list[tuple[bytes, fulfilment.Waiting]]:
+    """(who may say it, what a bounty waits for)"""
+    organizations = {one: draw.state.accounts[one]["organization"] for one in senders}
+    waiting = fulfilment.fulfillable(draw.state)
+    return [(one, row) for row in waiting for one, name in organizations.items() if name in row.silent]
 
 
 def evaluate(draw: Draw) -> Draft:
-    sender = draw.actor or draw.some(attestors(draw, "evaluate"))
+    senders = [draw.actor] if draw.actor is not None else attestors(draw, "evaluate")
+    waiting = for_bounties(draw, senders) if draw.rarely(80) else []
+    sender, awaited = draw.some(waiting) if waiting else (draw.some(senders), None)
     asset, version = subject(draw, sender)
     known = draw.state.assets.get(asset, {"versions": []})["versions"]
     claimed = [row for row in known[version - 1]["claims"] if row[3] is not None] if version <= len(known) else []
     datasets = [key for key, one in draw.state.assets.items() if one["kind"] == "dataset"]
-    waiting = bounties_for(draw) if draw.rarely(60) else []
-    if waiting:
-        asset, version, metric, value, dataset, dataset_version = draw.some(waiting)
+    if awaited is not None:
+        asset, version, metric, dataset, dataset_version = awaited.about
+        value = min(max(awaited.bound + draw.some([0, 0, 0, 1, -1]), 0), 10**6)
     elif claimed and draw.rarely(80):
         name, value, _, dataset, dataset_version = draw.some(claimed)
         metric: Any = name if name in attestations.METRICS else "accuracy"

@@ -6,7 +6,19 @@ from typing import Any
 
 from ledger.modules.assets import operations as assets
 from ledger.modules.contributions import operations as contributions
-from tests.property.drawing_kit import DERIVING, UNKNOWN, Draft, Draw, Nothing, Plan, Secret, may_derive, revealable
+from tests.property import fulfilment_kit as fulfilment
+from tests.property.drawing_kit import (
+    DAY_MS,
+    DERIVING,
+    UNKNOWN,
+    Draft,
+    Draw,
+    Nothing,
+    Plan,
+    Secret,
+    may_derive,
+    revealable,
+)
 from tests.property.sale_situations_kit import planned
 from tests.reference.grants import state_of
 
@@ -35,7 +47,8 @@ def reasons(draw: Draw, account: bytes, kind: str) -> list[tuple[bytes, bytes | 
     found: list[tuple[bytes, bytes | None, Any]] = []
     for key, grant in state.grants.items():
         good = grant["licensee"] == account and (may_derive(state, grant) or draw.rarely(4))
-        odd = draw.rarely(1) and state_of(state, grant) == "active"
+        unapproved = state.terms[grant["terms"]]["derivatives"] == "on-approval"
+        odd = draw.rarely(8 if unapproved else 1) and state_of(state, grant) == "active"
         if good or odd:
             allowed = state.terms[grant["terms"]]["rights"]
             found.append((grant["asset"], key, rights(draw, grant["asset"], allowed)))
@@ -43,7 +56,7 @@ def reasons(draw: Draw, account: bytes, kind: str) -> list[tuple[bytes, bytes | 
         if account in asset["shares"] or draw.rarely(2):
             found.append((key, None, rights(draw, key, DERIVING)))
     fit = [row for row in found if row[0] in state.assets and state.assets[row[0]]["kind"] == kind]
-    return fit if fit and not draw.rarely(2) else found
+    return found if draw.rarely(2) else fit
 
 
 def propose(draw: Draw) -> Draft:
@@ -54,18 +67,24 @@ def propose(draw: Draw) -> Draft:
     chances = [(row, reason) for row in rows for reason in reasons(draw, row[0], row[1].subject[0])]
     wanted = {row["asset"] for row in draw.state.bounties.values()}
     chances = [chance for chance in chances if chance[1][0] in wanted or draw.rarely(50)] or chances
+    work = fulfilment.wanted_work(draw.state)
+    paid = [chance for chance in chances if chance[1][0] in work and chance[0][1].asset == chance[1][0]]
+    chances = paid if paid and draw.rarely(80) else chances
     sender, ((_, secret), (asset, grant, right)) = draw.subject(chances, lambda chance: chance[0][0])
     draw.notebook.tries[secret.salt] += 1
     known = draw.state.assets.get(asset, {"versions": [1]})["versions"]
     bounties = [key for key, row in draw.state.bounties.items() if row["asset"] == asset or draw.rarely(2)]
     named = draw.some(bounties) if bounties and draw.rarely(70) else None
+    expires = draw.expiry()
+    if asset in work and not draw.rarely(10):
+        named, expires = work[asset], draw.state.now + 20 * DAY_MS
     operation = contributions.Propose(
         asset,
         draw.some([1, len(known), 9 if draw.rarely(3) else 1]),
         right,
         secret.subject[1],
         secret.salt,
-        draw.expiry(),
+        expires,
         grant,
         assets.Provenance(parents(draw, sender, asset)),
         "better",
@@ -138,6 +157,7 @@ def accept(draw: Draw) -> Draft:
     """Of an asset of several owners what the others have consented to, or a plan for them to consent to."""
     if draw.rarely(2):
         return draw.anyone(), [contributions.Accept(UNKNOWN)]
+    draw.notebook.plans = [plan for plan in draw.notebook.plans if not over(draw, plan)]
     if draw.rarely(50):
         try:
             return planned(draw, contributions.Accept)
@@ -147,6 +167,8 @@ def accept(draw: Draw) -> Draft:
     tradable = draw.tradable()
     rows = [key for key in waiting(draw) if state.contributions[key]["asset"] in tradable or draw.rarely()]
     rows = [key for key in rows if draw.rarely(40) or not stale(draw, key)] or rows
+    tested = [key for key in rows if by_condition(draw, key) and not stale(draw, key)]
+    rows = tested if tested and draw.rarely(60) else rows
     sender, key = draw.subject(rows, lambda key: manager(draw, key))
     row = state.contributions[key]
     operation = contributions.Accept(key, reward(draw, row))
@@ -157,10 +179,26 @@ def accept(draw: Draw) -> Draft:
     return sender, [operation]
 
 
+def over(draw: Draw, plan: Plan) -> bool:
+    """Whether a plan to accept came to nothing; rarely it is sent all the same."""
+    operation = plan.operation
+    if not isinstance(operation, contributions.Accept) or draw.rarely(2):
+        return False
+    row = draw.state.contributions.get(operation.contribution)
+    return row is None or row["version"] is not None
+
+
+def by_condition(draw: Draw, key: bytes) -> bool:
+    """Whether it names a bounty that evaluators decide on."""
+    bounty = draw.state.bounties.get(draw.state.contributions[key]["bounty"])
+    return bounty is not None and bounty["condition"] is not None
+
+
 def refuse(draw: Draw) -> Draft:
     if draw.rarely(2):
         return draw.anyone(), [contributions.Refuse(UNKNOWN)]
-    sender, key = draw.subject(waiting(draw), lambda key: manager(draw, key))
+    rows = [key for key in waiting(draw) if not by_condition(draw, key) or draw.rarely(20)]
+    sender, key = draw.subject(rows, lambda key: manager(draw, key))
     return sender, [contributions.Refuse(key, "no")]
 
 
@@ -181,10 +219,26 @@ def open_bounty(draw: Draw) -> Draft:
     sender = draw.actor or (draw.some(owners) if owners and draw.rarely(70) else draw.anyone())
     held = state.balances.get(sender, 0)
     amount = draw.some([1, 500, 12_345, max(1, held // 50), held + 1 if draw.rarely() else 7])
-    wanted = condition(draw) if draw.rarely(50) else None
+    wanted, closes = None, draw.expiry()
+    if draw.rarely(50):
+        asset, wanted = confirmable(draw, asset, sender), condition(draw)
+        closes = draw.state.now + 20 * DAY_MS if draw.rarely(80) else closes
     described = text(draw) if draw.rarely(20) else None
-    operation = contributions.OpenBounty(asset, amount, draw.expiry(), described, wanted)
+    operation = contributions.OpenBounty(asset, amount, closes, described, wanted)
     return sender, [operation] * (2 if draw.rarely(2) else 1)
+
+
+def confirmable(draw: Draw, asset: bytes, opener: bytes) -> bytes:
+    """One of the opener's in trade that as many organizations as possible have no part in, or the asset itself."""
+    known = draw.state.assets
+    rows = [key for key in draw.tradable() if opener in known[key]["shares"] and not draw.rarely(30)]
+    simple = [key for key in rows if opener == known[key]["manager"] and len(known[key]["shares"]) == 1]
+    charters = draw.state.charters
+    simple = [key for key in simple if key not in charters or "contributions" not in charters[key]["voted"]]
+    rows = simple if simple and draw.rarely(75) else rows
+    if not rows or draw.rarely(10):
+        return asset
+    return max(rows, key=lambda key: len(fulfilment.apart(draw.state, key, (opener, known[key]["manager"]))))
 
 
 def condition(draw: Draw) -> contributions.Condition:
@@ -208,7 +262,8 @@ def claim_bounty(draw: Draw) -> Draft:
     ]
     if draw.rarely(4):
         pairs = [(bounty, key) for bounty in (UNKNOWN, *state.bounties) for key in (UNKNOWN, *state.contributions)]
-    bounty, key = draw.some(pairs)
+    met = [(one.bounty, one.contribution) for one in fulfilment.waiting(state) if one.missing <= 0]
+    bounty, key = draw.some(met if met and not draw.rarely() else pairs)
     return draw.anyone(), [contributions.ClaimBounty(bounty, key)]
 
 
@@ -221,6 +276,7 @@ def award_bounty(draw: Draw) -> Draft:
         return draw.anyone(), [contributions.AwardBounty(UNKNOWN)]
     state = draw.state
     pairs = [(row["bounty"], key) for key, row in state.contributions.items() if row["bounty"] in state.bounties]
+    pairs = [pair for pair in pairs if state.bounties[pair[0]]["condition"] is None or draw.rarely(15)]
     pairs += [(key, UNKNOWN) for key in state.bounties if draw.rarely(2)]
     if draw.rarely(4):
         pairs = [(bounty, key) for bounty in state.bounties for key in state.contributions]

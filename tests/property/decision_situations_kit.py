@@ -40,7 +40,9 @@ def parameters(draw: Draw) -> Any:
     named = [draw.some(list(CALM)) for _ in range(draw.some([1, 1, 2, 3]))]
     names = named if draw.rarely(3) else list(dict.fromkeys(named))
     values = [(name, draw.some(CALM[name])) for name in names]
-    if draw.rarely(10):
+    if draw.rarely(3):  # each of them within its range, and not both at once
+        values = [("commitment_age_ms", 60_000), ("commitment_lifetime_ms", 60_000)]
+    elif draw.rarely(10):
         name = draw.some(list(RANGES))
         low, high = RANGES[name]
         hostile = [(name, draw.some([low - 1, high + 1, 0, -1, 2**63])), ("gas_limit", 1), ("opaque_bundles", 1)]

@@ -39,13 +39,20 @@ def refunds(draw: Draw) -> list[Claim]:
 
 
 def payments(draw: Draw) -> list[Claim]:
+    """By owners of another organization than the licensee's that have the bond for it, where there are such."""
     state = draw.state
-    return [
+    found = [
         (owner, disputes.Subject("grant", key), "payment", in_dispute(draw, grant["licensee"]))
         for key, grant in state.grants.items()
         for owner in state.assets[grant["asset"]]["shares"]
         if draw.rarely(20)
     ]
+    foreign = [
+        row
+        for row in found
+        if state.accounts[row[0]]["organization"] != state.accounts[state.grants[row[1].id]["licensee"]]["organization"]
+    ]
+    return [row for row in foreign if row[3] < 10 * state.balances.get(row[0], 0)] or found
 
 
 def about_assets(draw: Draw) -> list[Claim]:
@@ -76,10 +83,11 @@ def lifts(draw: Draw) -> list[Claim]:
 def refutations(draw: Draw) -> list[Claim]:
     """By anybody of another organization, for some or all of what is up of the bond."""
     state, found = draw.state, []
-    for key, row in state.statements.items():
+    refuted = {key: row for key, row in state.statements.items() if row["refuted"] is not None}
+    for key, row in (refuted if draw.rarely(20) else state.statements).items():
         own = row["organization"]
         others = [one for one in draw.parties() if state.accounts[one]["organization"] != own or draw.rarely()]
-        if row["refuted"] is not None and not draw.rarely(10):
+        if not others or (row["refuted"] is not None and not draw.rarely(30)):
             continue
         up = 0 if row["kind"] == "review" else posted(state, row["attestor"])
         amount = draw.some([0, up // 2, up, up]) if not draw.rarely() else up + 1
@@ -115,7 +123,7 @@ def file(draw: Draw) -> Draft:
 def in_states(draw: Draw, *states: str) -> list[bytes]:
     """Disputes in one of these states, and rarely others."""
     known = draw.state.disputes
-    return [key for key, row in known.items() if row["state"] in states or draw.rarely(2)]
+    return list(known) if draw.rarely(8) else [key for key, row in known.items() if row["state"] in states]
 
 
 def answer(draw: Draw) -> Draft:
@@ -127,10 +135,12 @@ def answer(draw: Draw) -> Draft:
 
 
 def vote(draw: Draw) -> Draft:
-    """An arbiter that has not voted yet; rarely another."""
+    """An arbiter that has not voted yet, first on what others have voted on or what leaves a debt; rarely another."""
     state = draw.state
     rows = [UNKNOWN] if draw.rarely(3) else in_states(draw, "voting", "appealed")
     known = state.disputes
+    begun = [key for key in rows if key in known and (known[key]["votes"] or beyond_means(draw, key))]
+    rows = begun if begun and draw.rarely(60) else rows
 
     def arbiter(key: bytes) -> bytes:
         row = known.get(key, {"arbiters": (), "state": "", "votes": {}})
@@ -138,10 +148,18 @@ def vote(draw: Draw) -> Draft:
         left = [name for name in row["arbiters"] if name not in votes or draw.rarely()]
         speakers = [one for one in draw.parties() if state.accounts[one]["vouches"]]
         fit = [one for one in speakers if state.accounts[one]["organization"] in left]
-        return draw.some(fit or draw.parties())
+        return draw.some(draw.parties() if draw.rarely(10) else fit)
 
     sender, key = draw.subject(rows, arbiter)
-    return sender, [disputes.Vote(key, draw.rarely(70))]
+    owing = key in known and beyond_means(draw, key)
+    return sender, [disputes.Vote(key, draw.rarely(95 if owing else 70))]
+
+
+def beyond_means(draw: Draw, key: bytes) -> bool:
+    """Whether the respondents of a claim for credits do not have what is asked."""
+    row = draw.state.disputes[key]
+    held = sum(draw.state.balances.get(account, 0) for account, _ in row["respondents"])
+    return row["relief"] == "payment" and row["amount"] > held
 
 
 def appeal(draw: Draw) -> Draft:

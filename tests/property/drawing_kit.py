@@ -35,6 +35,8 @@ class Secret(NamedTuple):
 
     subject: Any
     salt: bytes
+    asset: bytes | None = None
+    """What it is going to be contributed to, where it was made for that."""
 
 
 class Plan(NamedTuple):
@@ -147,9 +149,10 @@ class Draw:
         return hashlib.sha256(self.notebook.next("salt").encode()).digest()[:16]
 
 
-def revealable(draw: Draw, module: str) -> list[tuple[bytes, Secret]]:
-    """Return (account, secret) of the open commitments, as a rule of those that are old enough."""
-    age = 0 if draw.rarely(15) else draw.state.commitment_age
+def revealable(draw: Draw, module: str, age: int | None = None) -> list[tuple[bytes, Secret]]:
+    """Return (account, secret) of the open commitments that are of some age, as a rule old enough to be used."""
+    if age is None:
+        age = 0 if draw.rarely(15) else draw.state.commitment_age
     secrets = draw.notebook.secrets
     return [
         (account, secrets[commitment])
@@ -162,8 +165,8 @@ def revealable(draw: Draw, module: str) -> list[tuple[bytes, Secret]]:
 
 
 def reveal_one(draw: Draw, module: str) -> tuple[bytes, tuple[bytes, Secret]]:
-    """Choose (sender, (account, secret)): who reveals what."""
-    rows = revealable(draw, module)
+    """Choose (sender, (account, secret)): who reveals what, and rarely what was made for something else."""
+    rows = [row for row in revealable(draw, module) if row[1].asset is None or draw.rarely()]
     if draw.actor is not None and not draw.rarely():
         rows = [row for row in rows if row[0] == draw.actor]
     if not draw.rarely(10):

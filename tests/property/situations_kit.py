@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ledger.modules.assets import operations as assets
@@ -33,6 +33,7 @@ from tests.property import charter_situations_kit as deciding
 from tests.property import contribution_situations_kit as contributing
 from tests.property import decision_situations_kit as governing
 from tests.property import dispute_situations_kit as disputing
+from tests.property import fulfilment_kit as fulfilment
 from tests.property import license_situations_kit as licensing
 from tests.property import sale_situations_kit as sales
 from tests.property.drawing_kit import (
@@ -45,6 +46,7 @@ from tests.property.drawing_kit import (
     Secret,
     may_derive,
     reveal_one,
+    revealable,
 )
 from tests.reference.decisions import Decide
 
@@ -193,9 +195,9 @@ def withdraw_observer(draw: Draw) -> Draft:
 # --- assets
 
 
-def new_artifact(draw: Draw) -> tuple[str, assets.Artifact]:
-    """Return a kind and an artifact of it; rarely a malformed or a claimed one."""
-    label, kind = draw.notebook.next("artifact"), draw.some(KINDS)
+def new_artifact(draw: Draw, kinds: Sequence[str]) -> tuple[str, assets.Artifact]:
+    """Return one of these kinds and an artifact of it; rarely a malformed or a claimed one."""
+    label, kind = draw.notebook.next("artifact"), draw.some(kinds)
     content = hashlib.sha256(label.encode()).digest()
     cid = "b" + base64.b32encode(b"\x01\x55\x12\x20" + content).decode().lower().rstrip("=")
     size, tensors = 1_000, hashlib.sha256(content).digest() if kind == "model" else None
@@ -220,9 +222,15 @@ def commit_artifact(draw: Draw) -> Draft:
         raise Nothing
     learned = [grant["licensee"] for grant in draw.state.grants.values() if may_derive(draw.state, grant)]
     sender = draw.actor or (draw.some(learned) if learned and draw.rarely(70) else draw.anyone())
-    (kind, artifact), salt = new_artifact(draw), draw.salt()
+    begun = {secret.asset for _, secret in revealable(draw, "assets", 0)}
+    work = [key for key in fulfilment.wanted_work(draw.state) if key not in begun]
+    asset = draw.some(work) if work and draw.actor is None and draw.rarely(60) else None
+    if asset is not None:
+        sender = draw.some(list(draw.state.assets[asset]["shares"]))
+    kinds = KINDS if asset is None else (draw.state.assets[asset]["kind"],)
+    (kind, artifact), salt = new_artifact(draw, kinds), draw.salt()
     commitment = assets.commitment(artifact.cid, sender, salt, artifact.tensors_digest)
-    draw.notebook.secrets[commitment] = Secret((kind, artifact), salt)
+    draw.notebook.secrets[commitment] = Secret((kind, artifact), salt, asset)
     return sender, [assets.Commit(commitment)]
 
 

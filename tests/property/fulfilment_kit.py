@@ -74,15 +74,15 @@ def needed(state: Any) -> set[str]:
 
 
 def wanted_work(state: Any) -> dict[bytes, bytes]:
-    """Return asset -> bounty with a condition, of those that take contributions and that somebody could confirm one
-    for."""
+    """Return asset -> bounty that nobody works for yet: one that the opener awards, or one with a condition that enough
+    organizations could confirm."""
     named = {row["bounty"] for row in state.contributions.values()}
     found = {}
     for key, bounty in state.bounties.items():
-        open_for_it = bounty["condition"] is not None and key not in named and state.now < bounty["closes"]
         asset = state.assets[bounty["asset"]]
-        if open_for_it and not asset["retired"] and asset["recall"] is None:
-            others = apart(state, bounty["asset"], (bounty["opener"], asset["manager"]))
-            if len(others) >= bounty["condition"][4]:
-                found[bounty["asset"]] = key
+        if key in named or state.now >= bounty["closes"] or asset["retired"] or asset["recall"] is not None:
+            continue
+        others = apart(state, bounty["asset"], (bounty["opener"], asset["manager"]))
+        if bounty["condition"] is None or len(others) >= bounty["condition"][4]:
+            found[bounty["asset"]] = key
     return found

@@ -63,8 +63,6 @@ UNREACHED: dict[str, str] = {
     "organizations.quota_records": _QUOTA,
     "organizations.role_reserved": "decoding refuses such a role before the rule is asked",
     "organizations.organization_exists": "part of admission, which is not modeled",
-    "contributions.royalty_due": "a vote that gives a share to another organization where gifts cost a royalty: too"
-    " rare for random lives; tests/unit/test_modules_contributions.py reaches it",
     "contributions.too_many_of_contributor": _BOUND,
     "contributions.too_many_of_organization": _BOUND,
     "contributions.too_many_on_asset": _BOUND,

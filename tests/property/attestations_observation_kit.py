@@ -118,6 +118,7 @@ def _statement(row: Statement) -> dict[str, Any]:
         "organization": row.organization,
         "supersedes": said.supersedes,
         "refuted": row.refuted_by,
+        "contested": row.contested,
         "at": row.stated_at_ms,
         "tier": row.tier,
     }

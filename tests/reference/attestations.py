@@ -186,6 +186,7 @@ def enter(call: Call, operation: Any, **row: Any) -> None:
         "organization": call.organization,
         "supersedes": operation.supersedes,
         "refuted": None,
+        "contested": False,
         "at": call.now,
         **row,
     }
@@ -374,7 +375,7 @@ def unweigh(state: Any, statement: bytes) -> None:
         end_evaluation(state, statement)
     elif row["kind"] == "audit":
         reputation.ended(state, statement)
-    elif row.get("contested") or is_latest_review(state, statement):
+    elif row["contested"] or is_latest_review(state, statement):
         reputation.ended(state, row["about"][0])
 
 

@@ -217,7 +217,8 @@ class Names:
         return name
 
     def identity(self, member: Member, *types: str) -> str:
-        """Return the IRI of one asset or party: a text, or an object with nothing but its uid and type.
+        """Return the IRI of one asset or party: a text, or where `types` are expected, an object with nothing but its
+        uid and type.
 
         Raises:
             OdrlRefused: `odrl.several`, `odrl.kind` (a collection), `odrl.type`, `odrl.iri`.
@@ -231,7 +232,7 @@ class Names:
                     f"must name exactly one, not {len(value)}: a license is on one asset, from one to one",
                 )
             value, path = value[0], f"{path}[0]"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and types:
             found = self.members(value, path, {"uid": "", "type": "", "source": COLLECTION, "refinement": COLLECTION})
             self.check_type(found.get("type"), *types)
             if "uid" not in found:

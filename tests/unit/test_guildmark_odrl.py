@@ -326,6 +326,8 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [
     ("odrl.kind", "$.@type", {"@type": "Request"}),
     ("odrl.duplicate", "$.type", {"type": "Offer"}),
     ("odrl.missing", "$", {"uid": None}),
+    ("odrl.iri", "$.uid", {"uid": {}}),
+    ("odrl.iri", "$.uid", {"uid": {"@type": "Asset", "uid": "https://e.example"}}),
     ("odrl.missing", "$", {"permission": []}),
     ("odrl.missing", "$.permission[0]", {"@type": "Agreement"}),
     ("odrl.missing", "$.permission[0]", {"permission": [{"target": "https://x.example", "action": "print"}]}),

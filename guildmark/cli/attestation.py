@@ -77,7 +77,7 @@ def audit(session: Session, asset: str, version: int, verdict: Any, report: str,
 
 @attestation.command("review")
 @click.argument("grant")
-@click.option("--version", type=_VERSION, default=1, show_default=True, help="That was used.")
+@click.option("--version", type=_VERSION, required=True, help="That was used.")
 @click.option("--rating-ppm", type=_MILLIONTHS, required=True, help="0 to 1000000.")
 @click.option("--text", **_REPORT, help="The review: its CID, or the file.")
 @_SUPERSEDES

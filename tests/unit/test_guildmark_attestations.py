@@ -174,7 +174,7 @@ def test_a_review_needs_a_paid_license(world: Consortium, asset: str, capsys: py
     bought = world.by("org-1", licenses.Purchase(offer, digest, terms.price))
     assert world.code(bought) == ""
     grant = licenses.grant_id(transaction_id(bought), offer).hex()
-    review = ("attestation", "review", grant, "--rating-ppm")
+    review = ("attestation", "review", grant, "--version", "1", "--rating-ppm")
     assert run(capsys, *review, "1", "--account", "org-2", expect=1)["code"] == "attestations.not_licensee"
     first = run(capsys, *review, "800000", "--text", TEXT, "--account", "org-1")
     second = run(capsys, *review, "900000", "--account", "org-1")

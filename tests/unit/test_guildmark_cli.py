@@ -289,7 +289,7 @@ def test_times_within_a_record_have_a_date_and_spans_have_none(capsys: pytest.Ca
     "arguments",
     [
         ["contribution", "comment", ASSET, "hello"],
-        ["attestation", "review", ASSET, "--rating-ppm", "5", "--text", "missing.txt"],
+        ["attestation", "review", ASSET, "--version", "1", "--rating-ppm", "5", "--text", "missing.txt"],
         ["attestation", "answer", ASSET, "--text", "b" * 59],
     ],
 )

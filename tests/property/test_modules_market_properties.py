@@ -43,7 +43,7 @@ TERMS = st.sampled_from(
         replaced(TOKEN, dispute_window_ms=10_000),
     ]
 )
-UNCHARGED = (b"balance/", b"escrow/", b"usage/", b"deadline/")
+UNCHARGED = (b"balance/", b"escrow/", b"usage/", b"deadline/", b"flow/")
 
 
 class Trade(RuleBasedStateMachine):

@@ -44,8 +44,10 @@ def test_an_auction_ends_by_itself_and_pays_everybody(
     auction = as_seller.market.put_up(opening)
     before = as_seller.credits.balance()
     start = [guildmark_client.credits.balance(bidder) for bidder in bidders]
+    opened = guildmark_client.status()["height"]
     for index, amount in enumerate((500, 600, 1_000, 2_000)):
         with guildmark_cluster.client(bidders[index % 2], index % 4) as elsewhere:
+            elsewhere.wait_for_height(opened)  # where the accounts are known
             elsewhere.market.bid(auction, amount)
     with pytest.raises(Refused) as caught:
         guildmark_client.acting_as(bidders[0]).market.bid(auction, 2_049)

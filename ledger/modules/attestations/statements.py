@@ -24,6 +24,7 @@ from ledger.modules.attestations.records import (
     EVALUATION_HEADS,
     REVIEW_HEADS,
     STATEMENTS,
+    Accreditation,
     Answered,
     Audited,
     Evaluated,
@@ -50,6 +51,17 @@ class _Slot(NamedTuple, Generic[T]):
     record: T | None
 
 
+class _Begun(NamedTuple):
+    """A statement of an accredited account, not written yet."""
+
+    identifier: bytes
+    statement: Statement
+    subject: tuple[bytes, ...]
+    """The key parts of what it is about."""
+    head: _Slot[Head]
+    """The attestor's latest about that."""
+
+
 def evaluate(context: Context, operation: Evaluate) -> None:
     """State what a version reaches."""
     accredited = accreditation.require_active(context, "evaluate")
@@ -60,25 +72,12 @@ def evaluate(context: Context, operation: Evaluate) -> None:
     if require_asset(context.view, operation.dataset).kind != "dataset":
         raise OperationError("attestations.not_a_dataset", f"asset {operation.dataset.hex()} is no data set")
     require_up(context.view, require_version(context.view, operation.dataset, operation.dataset_version))
-    _check_text(operation.report)
-    _check_until(context, operation.until_ms)
-    subject = subject_parts(operation)
-    head = _slot(context, EVALUATION_HEADS, context.sender, *subject)
-    _require_superseding(head.record, operation.supersedes)
-    identifier = statement_id(context.transaction_id, operation)
-    statement = Statement(
-        context.sender,
-        organization,
-        operation.asset,
-        operation.version,
-        operation,
-        accredited.tier,
-        context.block_time_ms,
-    )
-    tally, latest = quota.Tally(context), _slot(context, EVALUATED, *subject, organization.encode("ascii"))
+    begun = _begin(context, accredited, operation, EVALUATION_HEADS)
+    identifier, statement = begun.identifier, begun.statement
+    tally, latest = quota.Tally(context), _slot(context, EVALUATED, *begun.subject, organization.encode("ascii"))
     weighing.evaluated(context, tally, identifier, statement, operation, about, latest.record)
     said = Evaluated(identifier, context.sender, operation.value_ppm, operation.until_ms)
-    _enter(context, tally, identifier, statement, (head, Head(identifier)), (latest, said))
+    _enter(context, tally, identifier, statement, (begun.head, Head(identifier)), (latest, said))
     context.emit(
         events.Evaluated(
             identifier,
@@ -99,25 +98,12 @@ def audit(context: Context, operation: Audit) -> None:
     accredited = accreditation.require_active(context, "audit")
     organization = accredited.organization
     about = _require_subject(context, organization, operation.asset, operation.version)
-    _check_text(operation.report)
-    _check_until(context, operation.until_ms)
-    subject = subject_parts(operation)
-    head = _slot(context, AUDIT_HEADS, context.sender, *subject)
-    _require_superseding(head.record, operation.supersedes)
-    identifier = statement_id(context.transaction_id, operation)
-    statement = Statement(
-        context.sender,
-        organization,
-        operation.asset,
-        operation.version,
-        operation,
-        accredited.tier,
-        context.block_time_ms,
-    )
-    tally, latest = quota.Tally(context), _slot(context, AUDITED, *subject, organization.encode("ascii"))
+    begun = _begin(context, accredited, operation, AUDIT_HEADS)
+    identifier, statement = begun.identifier, begun.statement
+    tally, latest = quota.Tally(context), _slot(context, AUDITED, *begun.subject, organization.encode("ascii"))
     weighing.audited(context, tally, identifier, statement, operation, about, latest.record)
     said = Audited(identifier, context.sender, operation.verdict, operation.until_ms)
-    _enter(context, tally, identifier, statement, (head, Head(identifier)), (latest, said))
+    _enter(context, tally, identifier, statement, (begun.head, Head(identifier)), (latest, said))
     context.emit(
         events.Audited(
             identifier,
@@ -256,6 +242,25 @@ def _require_subject(context: Context, organization: str, asset: bytes, number: 
     if organization in concerned.own:
         raise OperationError("attestations.interested", f"{organization} has an interest in the asset")
     return weighing.Subject(record, owners, version, maker, concerned)
+
+
+def _begin(context: Context, accredited: Accreditation, operation: Evaluate | Audit, heads: Table[Head]) -> _Begun:
+    """Check what an evaluation and an audit have in common, and make the statement."""
+    _check_text(operation.report)
+    _check_until(context, operation.until_ms)
+    subject = subject_parts(operation)
+    head = _slot(context, heads, context.sender, *subject)
+    _require_superseding(head.record, operation.supersedes)
+    statement = Statement(
+        context.sender,
+        accredited.organization,
+        operation.asset,
+        operation.version,
+        operation,
+        accredited.tier,
+        context.block_time_ms,
+    )
+    return _Begun(statement_id(context.transaction_id, operation), statement, subject, head)
 
 
 def _slot(context: Context, table: Table[T], *parts: bytes) -> _Slot[T]:

@@ -54,13 +54,13 @@ def reserve(context: Context, artifact: Artifact, contribution: bytes) -> None:
         quota.store(context, organization, RESERVED, Reserved(context.sender, contribution), key)
 
 
-def keep(context: Context, artifact: Artifact) -> None:
-    """Let its maker have what a contribution that ended had proposed."""
+def keep(context: Context, tally: quota.Tally, artifact: Artifact) -> None:
+    """Let its maker have what a contribution that ended had proposed. What is written is charged to `tally`."""
     for _, key in _keys(artifact):
         record = RESERVED.get(context.view, key)
         assert record is not None  # the contribution has reserved it
         kept = Reserved(record.account, None)
-        quota.store(context, organization_of(context.view, record.account), RESERVED, kept, key, enforced=False)
+        tally.store(organization_of(context.view, record.account), RESERVED, kept, key, enforced=False)
 
 
 def clear(context: Context, artifact: Artifact) -> None:

@@ -28,10 +28,11 @@ EXPIRY: Final = "contributions.expiry"
 
 def end(context: Context, identifier: bytes, record: Contribution, reason: events.EndReason, said: str = "") -> None:
     """End an open contribution of which nothing came. Cannot fail."""
-    organization = organization_of(context.view, record.contributor)
-    close(context, identifier, record, swept=reason == "expired")
-    reservations.keep(context, record.artifact)
-    quota.remove(context, organization, CONTRIBUTIONS, identifier)
+    tally = quota.Tally(context)
+    _close(context, tally, identifier, record, swept=reason == "expired")
+    reservations.keep(context, tally, record.artifact)
+    tally.remove(organization_of(context.view, record.contributor), CONTRIBUTIONS, identifier)
+    tally.settle()
     context.announce_artifact(proposed(identifier, record, gone=True))
     context.emit(events.Ended(identifier, record.asset, reason, said))
 
@@ -42,28 +43,33 @@ def proposed(identifier: bytes, record: Contribution, *, gone: bool = False) -> 
     return ArtifactRecord(record.asset, 0, artifact.cid, artifact.size_bytes, taken_down=gone, contribution=identifier)
 
 
-def close(context: Context, identifier: bytes, record: Contribution, *, swept: bool = False) -> None:
+def close(context: Context, identifier: bytes, record: Contribution) -> None:
     """Take away what only an open contribution has; the record is the caller's."""
+    tally = quota.Tally(context)
+    _close(context, tally, identifier, record, swept=False)
+    tally.settle()
+
+
+def _close(context: Context, tally: quota.Tally, identifier: bytes, record: Contribution, *, swept: bool) -> None:
     organization = organization_of(context.view, record.contributor)
     if swept:
-        quota.swept(context, organization)
+        tally.swept(organization)
     else:
-        quota.cancel(context, organization, record.expires_at_ms, EXPIRY, identifier)
+        tally.cancel(organization, record.expires_at_ms, EXPIRY, identifier)
     for number in range(record.comments):
         said = COMMENTS.get(context.view, identifier, comment_part(number))
         assert said is not None  # they are numbered without gaps
-        by = organization_of(context.view, said.account)
-        quota.remove(context, by, COMMENTS, identifier, comment_part(number))
-    quota.remove(context, organization, BY_ASSET, record.asset, STATES["open"], identifier)
-    quota.remove(context, organization, BY_MAKER, record.contributor, STATES["open"], identifier)
-    _leave_bounty(context, identifier, record)
+        tally.remove(organization_of(context.view, said.account), COMMENTS, identifier, comment_part(number))
+    tally.remove(organization, BY_ASSET, record.asset, STATES["open"], identifier)
+    tally.remove(organization, BY_MAKER, record.contributor, STATES["open"], identifier)
+    _leave_bounty(context, tally, identifier, record)
 
 
-def _leave_bounty(context: Context, identifier: bytes, record: Contribution) -> None:
+def _leave_bounty(context: Context, tally: quota.Tally, identifier: bytes, record: Contribution) -> None:
     bounty = None if record.bounty is None else BOUNTIES.get(context.view, record.bounty)
     if bounty is None:
         return
     assert record.bounty is not None
     awarded = None if bounty.awarded == identifier else bounty.awarded
     left = msgspec.structs.replace(bounty, named=bounty.named - 1, awarded=awarded)
-    quota.store(context, organization_of(context.view, bounty.opener), BOUNTIES, left, record.bounty, enforced=False)
+    tally.store(organization_of(context.view, bounty.opener), BOUNTIES, left, record.bounty, enforced=False)

@@ -95,9 +95,7 @@ class Tally:
         """Create a record, or replace the value `before` that the caller has read."""
         after = encode(record)
         self._context.view.put(key, after)
-        charge = self._charges.get(organization)
-        if charge is None:
-            charge = self._charges[organization] = _Charge()
+        charge = self._charge_of(organization)
         if before is None:
             charge.records += 1
             charge.bytes += len(key) + len(after)
@@ -110,12 +108,31 @@ class Tally:
         key = table.key(*parts)
         self.put(organization, key, self._context.view.get(key), record, enforced=enforced)
 
+    def remove(self, organization: str, table: Table[T], *parts: bytes) -> None:
+        """Delete a record that was charged to `organization`; one that is not there is no error."""
+        key = table.key(*parts)
+        before = self._context.view.get(key)
+        if before is not None:
+            self._context.view.delete(key)
+            charge = self._charge_of(organization)
+            charge.records -= 1
+            charge.bytes -= len(key) + len(before)
+
     def schedule(self, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
         """Enter a deadline, as the function of this name does."""
         deadlines.schedule(self._context.view, at_ms, kind, subject)
-        charge = self._charges.setdefault(organization, _Charge())
+        charge = self._charge_of(organization)
         charge.deadlines += 1
         charge.enforced = True
+
+    def cancel(self, organization: str, at_ms: int, kind: str, subject: bytes) -> None:
+        """Remove a deadline that was not swept, as the function of this name does."""
+        deadlines.cancel(self._context.view, at_ms, kind, subject)
+        self._charge_of(organization).deadlines -= 1
+
+    def swept(self, organization: str) -> None:
+        """Return the quota of the deadline whose handler is running, as the function of this name does."""
+        self._charge_of(organization).deadlines -= 1
 
     def settle(self) -> None:
         """Charge what was written; of an organization for which anything was `enforced`, all of it is.
@@ -134,6 +151,12 @@ class Tally:
                     enforced=charge.enforced,
                 )
         self._charges = {}
+
+    def _charge_of(self, organization: str) -> _Charge:
+        charge = self._charges.get(organization)
+        if charge is None:
+            charge = self._charges[organization] = _Charge()
+        return charge
 
 
 def schedule(

@@ -66,9 +66,11 @@ def collect(context: Context, identifier: bytes, debt: Debt) -> int:
         less = msgspec.structs.replace(debt, owed=left)
         quota.store(context, organization, DEBTS, less, identifier, enforced=False)
     else:
-        quota.remove(context, organization, DEBTS, identifier)
-        quota.remove(context, organization, DEBTS_BY_DEBTOR, debt.debtor, identifier)
-        quota.remove(context, organization, DEBTS_BY_CREDITOR, debt.creditor, identifier)
+        tally = quota.Tally(context)
+        tally.remove(organization, DEBTS, identifier)
+        tally.remove(organization, DEBTS_BY_DEBTOR, debt.debtor, identifier)
+        tally.remove(organization, DEBTS_BY_CREDITOR, debt.creditor, identifier)
+        tally.settle()
     context.emit(events.DebtCollected(identifier, debt.debtor, debt.creditor, taken, left))
     return taken
 

@@ -89,13 +89,14 @@ def register(context: Context, operation: Register) -> None:
     )
     maker = Maker(context.sender, context.sender, context.sender)
     asset = derive(context, identifier, asset, maker, 1, operation.provenance.derivations)
-    organization = asset.organization
-    quota.store(context, organization, ASSETS, asset, identifier)
+    organization, tally = asset.organization, quota.Tally(context)
+    tally.store(organization, ASSETS, asset, identifier)
     owners = Ownership((Share(context.sender, BPS),), context.block_time_ms, 0)
-    quota.store(context, organization, OWNERSHIP, owners, identifier)
-    quota.store(context, organization, BY_OWNER, MARKER, context.sender, identifier)
-    quota.store(context, organization, BY_KIND, MARKER, kind_part(operation.kind), identifier)
-    write_version(context, identifier, organization, 1, artifact, operation.provenance, "")
+    tally.put(organization, OWNERSHIP.key(identifier), None, owners)
+    tally.put(organization, BY_OWNER.key(context.sender, identifier), None, MARKER)
+    tally.put(organization, BY_KIND.key(kind_part(operation.kind), identifier), None, MARKER)
+    write_version(context, tally, identifier, organization, 1, artifact, operation.provenance, "")
+    tally.settle()
     context.emit(events.Registered(identifier, operation.kind, context.sender, artifact.cid))
     if operation.charter is not None:
         adopt(context, identifier, organization, operation.charter)
@@ -114,8 +115,12 @@ def add_version(context: Context, operation: AddVersion) -> None:
     maker = Maker(context.sender, sole_owner(context.view, operation.asset), context.sender)
     asset = derive(context, operation.asset, asset, maker, number, operation.provenance.derivations)
     asset = msgspec.structs.replace(asset, versions=number)
-    quota.store(context, asset.organization, ASSETS, asset, operation.asset)
-    write_version(context, operation.asset, asset.organization, number, artifact, operation.provenance, operation.notes)
+    tally = quota.Tally(context)
+    tally.store(asset.organization, ASSETS, asset, operation.asset)
+    write_version(
+        context, tally, operation.asset, asset.organization, number, artifact, operation.provenance, operation.notes
+    )
+    tally.settle()
     context.emit(events.VersionAdded(operation.asset, number, artifact.cid))
 
 
@@ -164,6 +169,7 @@ def _creators(context: Context, creators: tuple[tuple[bytes, int], ...]) -> tupl
 
 def write_version(
     context: Context,
+    tally: quota.Tally,
     asset: bytes,
     organization: str,
     number: int,
@@ -171,14 +177,14 @@ def write_version(
     provenance: Provenance,
     notes: str,
 ) -> None:
-    """Record a version, claim what it is made of, and tell the node."""
+    """Record a version, claim what it is made of, and tell the node. What is written is charged to `tally`."""
     record = Version(artifact, provenance, notes, context.block_time_ms)
-    quota.store(context, organization, VERSIONS, record, asset, version_part(number))
+    tally.put(organization, VERSIONS.key(asset, version_part(number)), None, record)
     claim = Claim(asset, number)
     cid = artifact.cid.encode("ascii")
     if ARTIFACTS.get(context.view, cid) is None:
-        quota.store(context, organization, ARTIFACTS, claim, cid)
+        tally.put(organization, ARTIFACTS.key(cid), None, claim)
     if artifact.tensors_digest is not None and TENSORS.get(context.view, artifact.tensors_digest) is None:
-        quota.store(context, organization, TENSORS, claim, artifact.tensors_digest)
-    reservations.clear(context, artifact)
+        tally.put(organization, TENSORS.key(artifact.tensors_digest), None, claim)
+    reservations.clear(context, tally, artifact)
     context.announce_artifact(ArtifactRecord(asset, number, artifact.cid, artifact.size_bytes))

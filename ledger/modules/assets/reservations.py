@@ -63,12 +63,12 @@ def keep(context: Context, tally: quota.Tally, artifact: Artifact) -> None:
         tally.store(organization_of(context.view, record.account), RESERVED, kept, key, enforced=False)
 
 
-def clear(context: Context, artifact: Artifact) -> None:
-    """Forget the reservations of what an asset has claimed."""
+def clear(context: Context, tally: quota.Tally, artifact: Artifact) -> None:
+    """Forget the reservations of what an asset has claimed. What is returned is charged to `tally`."""
     for _, key in _keys(artifact):
         record = RESERVED.get(context.view, key)
         if record is not None:
-            quota.remove(context, organization_of(context.view, record.account), RESERVED, key)
+            tally.remove(organization_of(context.view, record.account), RESERVED, key)
 
 
 def _keys(artifact: Artifact) -> Iterator[tuple[str, bytes]]:

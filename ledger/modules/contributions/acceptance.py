@@ -10,7 +10,6 @@ from __future__ import annotations
 import msgspec
 
 from ledger.errors import OperationError
-from ledger.modules.assets import reservations
 from ledger.modules.assets.consents import agreed, require_majority_of
 from ledger.modules.assets.lineage import Maker, derive
 from ledger.modules.assets.operations import Provenance
@@ -95,12 +94,12 @@ def _add_version(context: Context, identifier: bytes, record: Contribution, asse
     maker = Maker(record.contributor, sole_owner(context.view, record.asset), asset.manager)
     asset = derive(context, record.asset, asset, maker, number, record.provenance.derivations)
     asset = msgspec.structs.replace(asset, versions=number)
-    organization = asset.organization
-    quota.store(context, organization, ASSETS, asset, record.asset)
-    reservations.clear(context, record.artifact)
-    write_version(context, record.asset, organization, number, record.artifact, record.provenance, record.message)
+    organization, tally = asset.organization, quota.Tally(context)
+    tally.store(organization, ASSETS, asset, record.asset)
+    write_version(context, tally, record.asset, organization, number, record.artifact, record.provenance, record.message)
     credited = Contributor(record.contributor, identifier)
-    quota.store(context, organization, CONTRIBUTORS, credited, record.asset, version_part(number))
+    tally.put(organization, CONTRIBUTORS.key(record.asset, version_part(number)), None, credited)
+    tally.settle()
     return number
 
 

@@ -52,9 +52,9 @@ def open_offer(context: Context, operation: Offer) -> None:
     identifier = offer_id(context.transaction_id, operation.asset, digest, operation.buyer)
     if OFFERS.get(context.view, identifier) is not None:
         raise OperationError("licenses.offer_exists", "one transaction makes one such offer")
-    organization = sender_organization(context)
+    organization, tally = sender_organization(context), quota.Tally(context)
     if TERMS.get(context.view, digest) is None:
-        quota.store(context, organization, TERMS, operation.terms, digest)
+        tally.put(organization, TERMS.key(digest), None, operation.terms)
     record = OfferRecord(
         asset=operation.asset,
         version=version,
@@ -66,9 +66,10 @@ def open_offer(context: Context, operation: Offer) -> None:
         made_at_ms=context.block_time_ms,
         expires_at_ms=operation.expires_at_ms,
     )
-    quota.store(context, organization, OFFERS, record, identifier)
-    quota.store(context, organization, OFFERS_BY_ASSET, MARKER, operation.asset, identifier)
-    quota.schedule(context, organization, operation.expires_at_ms, OFFER_EXPIRY, identifier)
+    tally.put(organization, OFFERS.key(identifier), None, record)
+    tally.put(organization, OFFERS_BY_ASSET.key(operation.asset, identifier), None, MARKER)
+    tally.schedule(organization, operation.expires_at_ms, OFFER_EXPIRY, identifier)
+    tally.settle()
     price = operation.terms.price
     context.emit(events.Offered(identifier, operation.asset, version, digest, price, operation.expires_at_ms))
 

@@ -94,7 +94,9 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admission_lifetime_ms: Annotated[int, _range(MINUTE_MS, 90 * DAY_MS)] = 7 * DAY_MS
     """How long an approved change of the validator set waits until it can take effect; then it lapses."""
     rejoin_interval_ms: Annotated[int, _range(0, DAY_MS)] = 10 * MINUTE_MS
-    """Least time between two rejoins of one validator; below `lifetime_ms` only on development networks."""
+    """Least time between two rejoins of one validator; below `LIFETIME_MS_MAX` only on development networks. A rejoin
+    that waits in some pool while its validator loses the number and rejoins with another would, if it could still be
+    executed, take the vote back from it: whatever lifetime it was signed under, it has expired by then."""
     artifact_bytes_max: Annotated[int, _range(1024, 2**46)] = 2**36
     """The largest artifact that a version may register."""
     opaque_bundles: bool | msgspec.UnsetType = msgspec.UNSET
@@ -136,13 +138,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise InvalidGenesis(
                         "genesis.parameter", f"parameters.{name}: below {least} is for development networks only"
                     )
-        if self.rejoin_interval_ms < self.lifetime_ms and not development:
-            # A rejoin that waits in some pool while its validator loses the number and rejoins with another would, if
-            # it could still be executed, take the vote back from it.
-            raise InvalidGenesis(
-                "genesis.parameter",
-                "parameters.rejoin_interval_ms must not be below parameters.lifetime_ms, but on development networks",
-            )
         if self.opaque_bundles is True and not development:
             raise InvalidGenesis(
                 "genesis.parameter", "parameters.opaque_bundles: true is for development networks only"
@@ -166,6 +161,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
 LEAST_OUTSIDE_DEVELOPMENT: Final[Mapping[str, int]] = {
     "commitment_age_ms": 1,
     "recovery_delay_ms": RECOVERY_DELAY_MS_MIN,
+    "rejoin_interval_ms": LIFETIME_MS_MAX,
     "decision_delay_ms": DECISION_DELAY_MS_MIN,
     "payment_delay_ms": PAYMENT_DELAY_MS_MIN,
 }

@@ -71,11 +71,4 @@ def _changed(context: Context, change: SetParameters) -> Parameters:
         changed.check_together(development=development)
     except InvalidGenesis as error:
         raise OperationError("governance.parameter_rules", error.message) from error
-    if changed.rejoin_interval_ms < present.lifetime_ms and not development:
-        # A rejoin that was signed under the present lifetime may still wait in some pool.
-        raise OperationError(
-            "governance.parameter_rules",
-            f"rejoin_interval_ms may not go below the lifetime of {present.lifetime_ms} that transactions have now: "
-            "lower lifetime_ms first",
-        )
     return changed

@@ -96,7 +96,9 @@ def _add_version(context: Context, identifier: bytes, record: Contribution, asse
     asset = msgspec.structs.replace(asset, versions=number)
     organization, tally = asset.organization, quota.Tally(context)
     tally.store(organization, ASSETS, asset, record.asset)
-    write_version(context, tally, record.asset, organization, number, record.artifact, record.provenance, record.message)
+    write_version(
+        context, tally, record.asset, organization, number, record.artifact, record.provenance, record.message
+    )
     credited = Contributor(record.contributor, identifier)
     tally.put(organization, CONTRIBUTORS.key(record.asset, version_part(number)), None, credited)
     tally.settle()

@@ -17,6 +17,7 @@ import msgspec
 
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
+from guildmark.claims import require_tolerances
 from guildmark.errors import InvalidArgument, Refused
 from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
@@ -158,9 +159,12 @@ class AsyncAssets:
         computed when not given.
 
         Raises:
+            InvalidArgument: `argument.tolerance`, before anything is sent.
             Refused: `assets.*`, for instance because the artifact belongs to an asset already.
             OutcomeUnknown, Unreachable: as every transaction; then nothing was uploaded.
         """
+        provenance = provenance or Provenance()
+        require_tolerances(provenance.metrics)
         async with opened(source) as artifact:
             ready = committed or await self.commit(artifact, tensors_digest or model_digest(artifact, kind))
             operation = Register(
@@ -172,7 +176,7 @@ class AsyncAssets:
                 tags=tuple(tags),
                 metadata=tuple(sorted((metadata or {}).items())),
                 visibility=visibility,
-                provenance=provenance or Provenance(),
+                provenance=provenance,
                 creators=tuple((account_bytes(account), bps) for account, bps in creators),
                 manager=None if manager is None else account_bytes(manager),
                 transfer_terms=transfer_terms or TransferTerms(),
@@ -198,6 +202,8 @@ class AsyncAssets:
 
         Raises as `register`.
         """
+        provenance = provenance or Provenance()
+        require_tolerances(provenance.metrics)
         async with opened(source) as artifact:
             kind = (await self.get(asset))["kind"]
             ready = committed or await self.commit(artifact, tensors_digest or model_digest(artifact, kind))
@@ -205,7 +211,7 @@ class AsyncAssets:
                 asset=asset_bytes(asset),
                 artifact=Artifact(ready.cid, ready.size_bytes, ready.tensors_digest),
                 salt=ready.salt,
-                provenance=provenance or Provenance(),
+                provenance=provenance,
                 notes=notes,
             )
             outcome = await self._reveal(ready, operation)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
 from guildmark.assets import Committed, asset_bytes, model_digest, opened, reveal
+from guildmark.claims import require_tolerances
 from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from ledger.modules.assets.operations import Artifact, DerivingRight, Provenance
@@ -74,8 +75,11 @@ class AsyncContributions:
         when nothing else is said.
 
         Raises:
+            InvalidArgument: `argument.tolerance`, before anything is sent.
             Refused: `contributions.*`, `assets.*`, for instance because the artifact is somebody's already.
         """
+        provenance = provenance or Provenance()
+        require_tolerances(provenance.metrics)
         shown = await self._client.assets.get(asset)
         async with opened(source) as artifact:
             digest = tensors_digest or model_digest(artifact, shown["kind"])
@@ -88,7 +92,7 @@ class AsyncContributions:
                 salt=ready.salt,
                 expires_at_ms=await open_until(self._client, lifetime_ms, CONTRIBUTION_LIFETIME_MS),
                 grant=None if grant is None else asset_bytes(grant),
-                provenance=provenance or Provenance(),
+                provenance=provenance,
                 message=message,
                 share_bps_min=share_bps_min,
                 bounty=None if bounty is None else asset_bytes(bounty),

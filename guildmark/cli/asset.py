@@ -43,7 +43,7 @@ def provenance_options(function: Any) -> Any:
             click.option(
                 "--tolerance",
                 metavar="NUMBER",
-                help="By how much another's value may differ and still reproduce a metric; kept in millionths.",
+                help="By how much another's value may differ and still reproduce a metric: 0 to 0.1, in millionths.",
             ),
             click.option("--code-version", default="", help="Of the code that made it."),
         ]
@@ -125,7 +125,7 @@ def read_provenance(
 
 def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | None) -> tuple[Metric, ...]:
     from guildmark.assets import asset_bytes
-    from ledger.modules.assets.operations import Metric
+    from ledger.modules.assets.operations import TOLERANCE_PPM_MAX, Metric
 
     dataset: bytes | None = None
     version: int | None = None
@@ -135,8 +135,8 @@ def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | 
             raise click.UsageError(f"--measured-on: write ASSET:VERSION, not {measured_on!r}")
         dataset, version = asset_bytes(asset), int(number)
     around = 0 if tolerance is None else millionths("--tolerance", tolerance)
-    if not 0 <= around <= 1_000_000:
-        raise click.UsageError("--tolerance is from 0 to 1")
+    if not 0 <= around <= TOLERANCE_PPM_MAX:
+        raise click.UsageError(f"--tolerance is from 0 to {TOLERANCE_PPM_MAX / 1_000_000}")
     return tuple(
         Metric(name, millionths(f"--metric {name}", text), around, dataset, version)
         for name, text in pairs(metrics, "--metric").items()

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from guildmark.assets import asset_bytes
+from guildmark.claims import require_tolerances
 from guildmark.models.errors import ModelError
 from guildmark.models.training import TrainedModel
 from ledger.modules.assets.operations import Derivation, Metric, Provenance
@@ -34,7 +35,7 @@ def provenance(
 
     Raises:
         ModelError: `provenance.invalid`, when a name, text or number leaves the ledger's bounds.
-        InvalidArgument: `argument.id`.
+        InvalidArgument: `argument.id`, `argument.tolerance`.
     """
     dataset, version = (None, None) if measured_on is None else (asset_bytes(measured_on[0]), measured_on[1])
     made = Provenance(
@@ -46,6 +47,7 @@ def provenance(
         ),
         code_version=code_version,
     )
+    require_tolerances(made.metrics)
     try:
         return msgspec.convert(msgspec.to_builtins(made, builtin_types=(bytes,)), Provenance)
     except msgspec.ValidationError as error:

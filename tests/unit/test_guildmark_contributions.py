@@ -16,6 +16,7 @@ from modules_kit import cid
 
 from guildmark import Client
 from guildmark.cli import main
+from guildmark.errors import InvalidArgument
 from guildmark.identity import Account
 from guildmark.wallet import Cost, Wallet
 from ledger.modules.assets import operations as assets
@@ -207,3 +208,20 @@ def test_the_sdk_accepts_in_one_call(world: Consortium, node: FakeNode, asset: s
         made = maker.contributions.propose(asset, tmp_path / "rows.csv", right="train-on", grant=grant)
         assert owner.contributions.find(asset=asset) == [made]
         assert owner.contributions.accept(made["contribution"])["version"] == 2
+
+
+def test_a_wrong_tolerance_is_refused_before_a_commitment_is_sent(
+    world: Consortium, node: FakeNode, asset: str, grant: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_bytes(b"rows")
+    claimed = assets.Provenance(metrics=(assets.Metric("accuracy", 1, assets.TOLERANCE_PPM_MAX + 1),))
+    with Client(node.url, account_of(world, "org-0")) as client:
+        for send in (
+            lambda: client.assets.register(source, kind="dataset", name="rows", provenance=claimed),
+            lambda: client.assets.add_version(asset, source, provenance=claimed),
+            lambda: client.contributions.propose(asset, source, grant=grant, provenance=claimed),
+        ):
+            with pytest.raises(InvalidArgument, match="a tolerance is from 0 to 100000 ppm, not 100001"):
+                send()
+    assert not [asked for asked in node.asked if asked.method == "POST"]

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from guildmark.cli.asset import read_provenance
 from guildmark.cli.main import run
 from guildmark.cli.model_evaluation import split_version
+from guildmark.errors import InvalidArgument
 from guildmark.models import program
 from guildmark.models.evaluate import Settings
 from guildmark.models.metrics import METRICS, Measured
 from guildmark.models.provenance import provenance
 from guildmark.models.verdict import Claim, judge
-from ledger.modules.assets.operations import Metric, Provenance
+from ledger.modules.assets.operations import TOLERANCE_PPM_MAX, Metric, Provenance
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,6 +145,15 @@ def test_a_claim_names_what_it_was_measured_on_and_how_exactly_it_holds() -> Non
     assert built.metrics == found.metrics[:1]
 
 
+def test_a_tolerance_is_a_tenth_at_most() -> None:
+    assert provenance_by("accuracy=0.9", tolerance="0.1").metrics == (Metric("accuracy", 900_000, TOLERANCE_PPM_MAX),)
+    assert provenance(metrics_ppm={"accuracy": 1}, tolerance_ppm=TOLERANCE_PPM_MAX).metrics
+    for wrong in (TOLERANCE_PPM_MAX + 1, -1):
+        with pytest.raises(InvalidArgument, match="accuracy: a tolerance is from 0 to 100000 ppm") as caught:
+            provenance(metrics_ppm={"accuracy": 1}, tolerance_ppm=wrong)
+        assert caught.value.code == "argument.tolerance"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -151,7 +161,7 @@ def test_a_claim_names_what_it_was_measured_on_and_how_exactly_it_holds() -> Non
         {"measured_on": f"{'ab' * 32}:0"},
         {"measured_on": f"{'ab' * 32}:latest"},
         {"tolerance": "much"},
-        {"tolerance": "1.1"},
+        {"tolerance": "0.100001"},
         {"tolerance": "-0.1"},
     ],
 )

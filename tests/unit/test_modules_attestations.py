@@ -6,11 +6,21 @@ from typing import Any
 
 import pytest
 
-from ledger.errors import LedgerError
-from ledger.modules.assets.operations import Metric, Provenance, SetManager
+from ledger.errors import InvalidTransaction, LedgerError
+from ledger.modules.assets.operations import (
+    TOLERANCE_PPM_MAX,
+    AddVersion,
+    Artifact,
+    Metric,
+    Provenance,
+    Register,
+    SetManager,
+)
 from ledger.modules.attestations import operations as attestations
 from ledger.modules.attestations.accreditation import ACCREDITATION_MS_MAX, longest_dispute_ms
 from ledger.modules.attestations.reading import confirming, interest, verdicts
+from ledger.modules.contributions import operations as contributions
+from ledger.modules.fields import PPM
 from ledger.modules.governance.operations import (
     EndAccreditation,
     Propose,
@@ -23,7 +33,9 @@ from ledger.modules.governance.records import proposal_id
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.organizations import operations as organizations
 from ledger.modules.transfers.operations import Thing
+from ledger.operations import Operation
 from ledger.parameters import DAY_MS
+from ledger.transaction import build, decode_transaction
 from primitives.identifiers import account_to_text
 from tests.unit.attestations_kit import BOND, CLAIMED_PPM, TOLERANCE_PPM, Bench
 from tests.unit.contributions_kit import Workshop
@@ -363,6 +375,26 @@ def test_claims_name_a_version_of_a_data_set_or_nothing() -> None:
     world.refused("assets.unknown_version", "bob", registration(Metric("accuracy", 1, 0, world.dataset, 2)))
     world.refused("assets.unknown_asset", "bob", registration(Metric("accuracy", 1, 0, bytes(32), 1)))
     world.do("bob", registration(Metric("speed", -5)))
+
+
+@pytest.mark.parametrize("tolerance_ppm", [TOLERANCE_PPM_MAX + 1, PPM, -1])
+def test_no_claim_allows_for_so_much_that_everything_reproduces_it(tolerance_ppm: int) -> None:
+    artifact, described = Artifact(cid("A"), 1), Provenance(metrics=(Metric("accuracy", 0, tolerance_ppm),))
+    operations = (
+        Register(artifact, bytes(16), "model", "A", provenance=described),
+        AddVersion(bytes(32), artifact, bytes(16), provenance=described),
+        contributions.Propose(bytes(32), 1, "fine-tune", artifact, bytes(16), 1, provenance=described),
+    )
+    for operation in operations:
+        with pytest.raises(InvalidTransaction) as caught:
+            signed(operation)
+        assert caught.value.code == "transaction.malformed"
+    widest = Provenance(metrics=(Metric("accuracy", 0, TOLERANCE_PPM_MAX),))
+    assert decode_transaction(signed(Register(artifact, bytes(16), "model", "A", provenance=widest))).body.operations
+
+
+def signed(operation: Operation) -> bytes:
+    return build(network_id=bytes(32), sender=bytes(32), key=seed_key("A"), operations=[operation], expires_at_ms=1)
 
 
 def test_a_bound_is_reached_from_above_where_less_is_better() -> None:

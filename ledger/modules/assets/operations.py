@@ -6,14 +6,13 @@ An artifact is registered in two steps, so that nobody who sees a registration b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from ledger.modules.assets.charter import Charter
 from ledger.modules.fields import (
     AMOUNT_MAX,
-    PPM,
     Alias,
     Amount,
     Bytes32,
@@ -37,6 +36,8 @@ DerivingRight = Literal["train-on", "fine-tune", "distill-merge"]
 """The rights under which one asset may be derived from another."""
 
 PARENTS_MAX = 8
+TOLERANCE_PPM_MAX: Final = 100_000
+"""A tenth. Of a claim that allowed for more, `reproduced` would say nothing: every value is within a whole of it."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Pairs = Annotated[tuple[tuple[Code, ShortText], ...], msgspec.Meta(max_length=32)]
 PartsPerMillion = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
@@ -59,7 +60,7 @@ class Metric(Part, frozen=True):
     name: Code
     value_ppm: PartsPerMillion
     """Parts per million: an accuracy of 0.9731 is 973_100."""
-    tolerance_ppm: Annotated[int, msgspec.Meta(ge=0, le=PPM)] = 0
+    tolerance_ppm: Annotated[int, msgspec.Meta(ge=0, le=TOLERANCE_PPM_MAX)] = 0
     """By how much a re-evaluation may differ and still reproduce it."""
     dataset: Bytes32 | None = None
     """The registered data set that it was measured on. What names none, nobody can reproduce or contradict."""

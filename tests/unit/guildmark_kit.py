@@ -1,4 +1,5 @@
-"""A node's door without a node behind it: canned answers over real HTTP, and a record of what was asked."""
+"""A node's door without a node behind it: canned answers over real HTTP, and a record of what was asked. Beside it the
+surroundings that the command line finds itself in."""
 
 from __future__ import annotations
 
@@ -6,15 +7,19 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from msgspec import to_builtins
 
+from guildmark.cli import main
 from guildmark.identity import Account
+from guildmark.wallet import DEVELOPMENT_COST, Wallet
 from ledger import genesis as genesis_files
 from ledger.genesis import Genesis, GenesisAccount, GenesisOrganization, GenesisValidator
 from ledger.parameters import Parameters
@@ -178,3 +183,25 @@ def make_genesis(**parameters: Any) -> tuple[Genesis, Account]:
     )
     network = genesis_files.network_id(genesis)
     return genesis, Account.first_of(network, "alder", key, salt, "alder")
+
+
+def surround(monkeypatch: pytest.MonkeyPatch, directory: Path, url: str, keys: Mapping[str, Account]) -> None:
+    """Let commands run in `directory`, with these keys in a wallet there and the node at `url`, and see nothing of what
+    the machine is set to."""
+    wallet = Wallet(directory / "wallet")
+    for name, account in keys.items():
+        wallet.create(name, "secret", key=account.key, account=account.text, cost=DEVELOPMENT_COST)
+    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GUILDMARK_WALLET", str(wallet.directory))
+    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
+    monkeypatch.setenv("GUILDMARK_NODE", url)
+    monkeypatch.chdir(directory)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
+    """Run a command with `--json` and see that it ends with `expect`; return what it printed, or else its error."""
+    code = main.run([*arguments, "--json"])
+    captured = capsys.readouterr()
+    assert code == expect, captured.err
+    return json.loads(captured.out) if captured.out else json.loads(captured.err.splitlines()[-1])["error"]

@@ -3,20 +3,16 @@ first, and what several owners decide."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import fake_node
-from ledger_node_kit import LedgerNode
-
-from guildmark.cli import main
-from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
+from epochs_kit import Consortium, make_genesis
+from guildmark_kit import run
+from ledger_node_kit import account_of, serving
 
 Command = Callable[..., Any]
 TENSORS = "ab" * 32
@@ -31,40 +27,22 @@ def world() -> Consortium:
 @pytest.fixture
 def names(world: Consortium) -> dict[str, str]:
     """Organization -> `gm1...` of its account, whose key has the same name in the wallet."""
-    return {name: Account.first_of(world.network_id, name, key(name), bytes(16)).text for name in world.organizations}
+    return {name: account_of(world, name).text for name in world.organizations}
 
 
 @pytest.fixture
 def command(
     world: Consortium,
-    names: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Command]:
     """Run `guildmark ... --json`, as `org-0` unless another account is named; return what it says."""
-    wallet = Wallet(tmp_path / "wallet")
-    for name, account in names.items():
-        wallet.create(name, "secret", key=key(name), account=account, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_ACCOUNT", "org-0")
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "song.txt").write_text("la la la")
-
-    def run(*arguments: str, expect: int = 0) -> Any:
-        code = main.run([*arguments, "--json"])
-        captured = capsys.readouterr()
-        assert code == expect, captured.err
-        return json.loads(captured.out) if expect == 0 else json.loads(captured.err.splitlines()[-1])["error"]
-
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
+    with serving(world, monkeypatch, tmp_path) as fake:
         fake.routes[("PUT", "/v1/artifacts/")] = lambda _: (204, b"")
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
-        yield run
+        monkeypatch.setenv("GUILDMARK_ACCOUNT", "org-0")
+        (tmp_path / "song.txt").write_text("la la la")
+        yield partial(run, capsys)
 
 
 def song(command: Command, *arguments: str, **expected: int) -> Any:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import FakeNode, fake_node
-from ledger_node_kit import LedgerNode
+from epochs_kit import Consortium, make_genesis
+from guildmark_kit import FakeNode, run
+from ledger_node_kit import account_of, decide, held_asset, licensed, serving
 from modules_kit import cid
 
 from guildmark import Client, InvalidArgument, NotFound
 from guildmark.cli import main
-from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
 from ledger.modules.assets import operations as assets
-from ledger.modules.assets.operations import ReportHeld
-from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.operations import Terms
-from ledger.parameters import HOUR_MS
-from ledger.transaction import transaction_id
 
 TEXT = cid("text")
 BOND = 1_000
@@ -37,64 +29,18 @@ def world() -> Consortium:
 
 @pytest.fixture(autouse=True)
 def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    """A wallet with a key for each organization, and a node."""
-    wallet = Wallet(tmp_path / "wallet")
-    for organization in world.organizations:
-        account = account_of(world, organization)
-        wallet.create(organization, "secret", key=key(organization), account=account.text, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+    with serving(world, monkeypatch, tmp_path) as fake:
         yield fake
-
-
-def account_of(world: Consortium, organization: str) -> Account:
-    return Account.first_of(world.network_id, organization, key(organization), bytes(16))
-
-
-def register(world: Consortium, label: str, *claims: assets.Metric) -> str:
-    """An asset of org-0 that a quorum holds."""
-    account, artifact = world.accounts["org-0"], assets.Artifact(cid(label), 10)
-    commitment = assets.Commit(assets.commitment(artifact.cid, account, bytes(16)))
-    provenance = assets.Provenance(metrics=claims)
-    made = assets.Register(artifact, bytes(16), "dataset", label, provenance=provenance)
-    assert world.code(world.by("org-0", commitment, made)) == ""
-    identifier = assets.asset_id(world.network_id, account, artifact.cid)
-    for name in ("v0", "v1", "v2"):
-        assert world.code(world.by_validator(name, ReportHeld(identifier, 1))) == ""
-    return identifier.hex()
 
 
 @pytest.fixture
 def dataset(world: Consortium) -> str:
-    return register(world, "pictures")
+    return held_asset(world, "pictures")
 
 
 @pytest.fixture
 def asset(world: Consortium, dataset: str) -> str:
-    return register(world, "A", assets.Metric("accuracy", 900_000, 5_000, bytes.fromhex(dataset), 1))
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
-    """Run a command with `--json`; return what it printed, or its error."""
-    code = main.run([*arguments, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if expect == 0 else json.loads(captured.err).get("error", {})
-
-
-def decide(capsys: pytest.CaptureFixture[str], *change: str) -> dict[str, Any]:
-    """Propose something, and let everybody approve it."""
-    proposal = run(capsys, "governance", "propose", *change, "--account", "org-0")
-    for organization in ("org-0", "org-1", "org-2", "org-3"):
-        proposal = run(capsys, "governance", "vote", proposal["proposal"], "--approve", "--account", organization)
-    assert proposal["state"] == "approved"
-    return proposal
+    return held_asset(world, claims=(assets.Metric("accuracy", 900_000, 5_000, bytes.fromhex(dataset), 1),))
 
 
 def accredit(capsys: pytest.CaptureFixture[str], *organizations: str) -> None:
@@ -166,14 +112,7 @@ def test_claims_are_evaluated_audited_answered_and_refuted(
 
 
 def test_a_review_needs_a_paid_license(world: Consortium, asset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    terms = Terms(rights=("download",), price=400)
-    offered = world.by("org-0", licenses.Offer(bytes.fromhex(asset), terms, world.now_ms + HOUR_MS))
-    assert world.code(offered) == ""
-    digest = licenses.terms_digest(terms)
-    offer = licenses.offer_id(transaction_id(offered), bytes.fromhex(asset), digest)
-    bought = world.by("org-1", licenses.Purchase(offer, digest, terms.price))
-    assert world.code(bought) == ""
-    grant = licenses.grant_id(transaction_id(bought), offer).hex()
+    grant = licensed(world, asset, Terms(rights=("download",), price=400))
     review = ("attestation", "review", grant, "--version", "1", "--rating-ppm")
     assert run(capsys, *review, "1", "--account", "org-2", expect=1)["code"] == "attestations.not_licensee"
     first = run(capsys, *review, "800000", "--text", TEXT, "--account", "org-1")

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import rich_click as click
-from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem
+from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem, surround
 
 from artifacts.cid import raw_cid
 from guildmark.cli import main, output
@@ -24,7 +24,7 @@ from guildmark.cli.model_evaluation import samples_progress
 from guildmark.demo import story
 from guildmark.errors import ClusterError
 from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
+from guildmark.wallet import Wallet
 from ledger import member_descriptor
 from ledger.modules.fields import Alias
 from p2p.identity import make_identity
@@ -44,16 +44,8 @@ def node() -> Iterator[FakeNode]:
 def surroundings(node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = SigningKey(bytes([1]) * 32)
     account = Account.first_of(node.network_id, "alder", key, bytes(16))
-    Wallet(tmp_path / "wallet").create(
-        "alder", "secret", key=key, account=account.text, cost=Cost(passes=1, memory_kib=8192, lanes=1)
-    )
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.setenv("GUILDMARK_NODE", node.url)
+    surround(monkeypatch, tmp_path, node.url, {"alder": account})
     monkeypatch.setattr("guildmark.cli.session.RETRY_TIMEOUT_S", 0.2)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_help_lists_every_command_and_the_exit_codes() -> None:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import Answer, Asked, FakeNode, fake_node, problem
-from ledger_node_kit import LedgerNode
+from epochs_kit import Consortium, make_genesis
+from guildmark_kit import Answer, Asked, FakeNode, problem, run
+from ledger_node_kit import account_of, held_asset, licensed, serving
 from modules_kit import cid
 
 from guildmark import Client
 from guildmark.cli import main
 from guildmark.errors import InvalidArgument
-from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
 from ledger.modules.assets import operations as assets
-from ledger.modules.assets.operations import ReportHeld
-from ledger.modules.licenses import operations as licenses
 from ledger.modules.licenses.operations import Terms
-from ledger.parameters import HOUR_MS
-from ledger.transaction import transaction_id
 
 TEXT = cid("text")
 ROWS = b"rows of judged.csv"
-TERMS = Terms(rights=("train-on",), price=0, derivatives="yes")
 
 
 @pytest.fixture
@@ -39,64 +31,26 @@ def world() -> Consortium:
 
 @pytest.fixture
 def asset(world: Consortium) -> str:
-    """An asset of org-0 that a quorum holds."""
-    account, salt, artifact = world.accounts["org-0"], bytes(16), assets.Artifact(cid("A"), 10)
-    commitment = assets.Commit(assets.commitment(artifact.cid, account, salt))
-    register = assets.Register(artifact, salt, "dataset", "A", provenance=assets.Provenance())
-    assert world.code(world.by("org-0", commitment, register)) == ""
-    identifier = assets.asset_id(world.network_id, account, artifact.cid)
-    for name in ("v0", "v1", "v2"):
-        assert world.code(world.by_validator(name, ReportHeld(identifier, 1))) == ""
-    return identifier.hex()
+    return held_asset(world)
 
 
 @pytest.fixture
 def grant(world: Consortium, asset: str) -> str:
     """A license of org-1 to derive."""
-    offered = world.by("org-0", licenses.Offer(bytes.fromhex(asset), TERMS, world.now_ms + HOUR_MS))
-    assert world.code(offered) == ""
-    digest = licenses.terms_digest(TERMS)
-    offer = licenses.offer_id(transaction_id(offered), bytes.fromhex(asset), digest)
-    bought = world.by("org-1", licenses.Purchase(offer, digest, TERMS.price))
-    assert world.code(bought) == ""
-    return licenses.grant_id(transaction_id(bought), offer).hex()
+    return licensed(world, asset, Terms(rights=("train-on",), price=0, derivatives="yes"))
 
 
 @pytest.fixture(autouse=True)
 def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    """A wallet with a key for each organization, and a node."""
-    wallet = Wallet(tmp_path / "wallet")
-    for organization in world.organizations:
-        account = account_of(world, organization)
-        wallet.create(organization, "secret", key=key(organization), account=account.text, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
+    with serving(world, monkeypatch, tmp_path) as fake:
         fake.routes[("PUT", "/v1/artifacts/")] = lambda _: (204, b"")
         fake.routes[("GET", "/v1/artifacts/")] = block_or_nothing
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
         yield fake
 
 
 def block_or_nothing(asked: Asked) -> Answer:
     """Blocks for who asks; what lacks is not told, so all of it is sent."""
     return problem(404, "artifact.not_kept_here") if asked.path.endswith("/missing") else (200, ROWS)
-
-
-def account_of(world: Consortium, organization: str) -> Account:
-    return Account.first_of(world.network_id, organization, key(organization), bytes(16))
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
-    """Run a command with `--json`; return what it printed, or its error."""
-    code = main.run([*arguments, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if expect == 0 else json.loads(captured.err.strip().splitlines()[-1])["error"]
 
 
 def propose(capsys: pytest.CaptureFixture[str], asset: str, grant: str, name: str, *more: str) -> Any:

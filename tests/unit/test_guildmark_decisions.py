@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import FakeNode, fake_node
-from ledger_node_kit import LedgerNode
+from epochs_kit import Consortium, make_genesis
+from guildmark_kit import FakeNode, run
+from ledger_node_kit import account_of, decide, serving
 
 from guildmark.cli import main
 from guildmark.client import AsyncClient
 from guildmark.errors import InvalidArgument, Unreachable
-from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
 from ledger.modules.credits.operations import Transfer
 from ledger.parameters import Parameters
 from ledger.transaction import decode_transaction
@@ -34,43 +31,20 @@ def world() -> Consortium:
 
 @pytest.fixture(autouse=True)
 def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    """A wallet with a key for each organization, and a node."""
-    wallet = Wallet(tmp_path / "wallet")
-    for organization in world.organizations:
-        account = Account.first_of(world.network_id, organization, key(organization), bytes(16))
-        wallet.create(organization, "secret", key=key(organization), account=account.text, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+    with serving(world, monkeypatch, tmp_path) as fake:
         yield fake
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, by: str = "org-0", expect: int = 0) -> Any:
-    code = main.run([*arguments, "--account", by, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if expect == 0 else json.loads(captured.err)["error"]
-
-
-def approved(world: Consortium, capsys: pytest.CaptureFixture[str], *change: str) -> str:
-    made = run(capsys, "governance", "propose", *change)
-    for organization in world.organizations[:3]:
-        run(capsys, "governance", "vote", made["proposal"], "--approve", by=organization)
-    return str(made["proposal"])
+def decided(capsys: pytest.CaptureFixture[str], *change: str) -> str:
+    return str(decide(capsys, *change)["proposal"])
 
 
 def shown(capsys: pytest.CaptureFixture[str], proposal: str) -> Any:
-    assert main.run(["governance", "show", proposal, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+    return run(capsys, "governance", "show", proposal)
 
 
 def test_parameters_are_proposed_shown_and_set(world: Consortium, capsys: pytest.CaptureFixture[str]) -> None:
-    proposal = approved(world, capsys, "parameters", "fee_bps=300", "window=16")
+    proposal = decided(capsys, "parameters", "fee_bps=300", "window=16")
     waiting = shown(capsys, proposal)
     assert (waiting["state"], waiting["title"]) == ("waiting", "fee_bps = 300, window = 16")
     assert waiting["change"]["parameters"] == {"fee_bps": 300, "window": 16}
@@ -81,8 +55,7 @@ def test_parameters_are_proposed_shown_and_set(world: Consortium, capsys: pytest
     assert "0 object, 2 stop it" in told
     world.execute(step_ms=2_000)
     assert shown(capsys, proposal)["state"] == "executed"
-    assert main.run(["network", "parameters", "--json"]) == 0
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    rows = {row["name"]: row for row in run(capsys, "network", "parameters")}
     assert (rows["fee_bps"]["value"], rows["fee_bps"]["high"]) == (300, 500)
     assert (rows["window"]["value"], rows["window"]["coming"]) == (8, 16)
     assert main.run(["network", "parameters"]) == 0
@@ -91,32 +64,33 @@ def test_parameters_are_proposed_shown_and_set(world: Consortium, capsys: pytest
 
 def test_what_can_be_no_parameter_is_refused_with_its_range(capsys: pytest.CaptureFixture[str]) -> None:
     """G5."""
-    refused = run(capsys, "governance", "propose", "parameters", "proposal_bytes_max=0", expect=1)
+    refused = run(capsys, "governance", "propose", "parameters", "proposal_bytes_max=0", "--account", "org-0", expect=1)
     assert refused["code"] == "governance.parameter_range"
     assert "65536 to 8388608" in refused["message"]
-    huge = run(capsys, "governance", "propose", "parameters", f"window={2**64}", expect=2)
+    huge = run(capsys, "governance", "propose", "parameters", f"window={2**64}", "--account", "org-0", expect=2)
     assert huge["code"] == "argument.parameter"
-    assert run(capsys, "governance", "propose", "parameters", "window=many", expect=2)["code"] == "usage"
+    none = run(capsys, "governance", "propose", "parameters", "window=many", "--account", "org-0", expect=2)
+    assert none["code"] == "usage"
 
 
 def test_objections_stop_it(world: Consortium, capsys: pytest.CaptureFixture[str]) -> None:
-    proposal = approved(world, capsys, "mint", "500")
-    assert run(capsys, "governance", "object", proposal, by="org-3")["objections"] == ["org-3"]
-    again = run(capsys, "governance", "object", proposal, by="org-3", expect=1)
+    proposal = decided(capsys, "mint", "500")
+    assert run(capsys, "governance", "object", proposal, "--account", "org-3")["objections"] == ["org-3"]
+    again = run(capsys, "governance", "object", proposal, "--account", "org-3", expect=1)
     assert again["code"] == "governance.already_objected"
-    assert run(capsys, "governance", "object", proposal, by="org-0")["state"] == "stopped"
+    assert run(capsys, "governance", "object", proposal, "--account", "org-0")["state"] == "stopped"
     assert main.run(["governance", "list", "--state", "stopped"]) == 0
     assert proposal in capsys.readouterr().out
 
 
 def test_credits_are_minted_paid_and_burned(world: Consortium, capsys: pytest.CaptureFixture[str]) -> None:
-    approved(world, capsys, "mint", "500")
-    given = approved(world, capsys, "mint", "7", "--to", "org-1")
+    decided(capsys, "mint", "500")
+    given = decided(capsys, "mint", "7", "--to", "org-1")
     world.execute(step_ms=2_000)
     assert shown(capsys, given)["state"] == "executed"
-    paid = approved(world, capsys, "pay", "org-2", "400")
-    late = approved(world, capsys, "burn", "200")
-    own = approved(world, capsys, "burn", "10", "--own")
+    paid = decided(capsys, "pay", "org-2", "400")
+    late = decided(capsys, "burn", "200")
+    own = decided(capsys, "burn", "10", "--own")
     world.execute(step_ms=2_000)
     assert [shown(capsys, one)["state"] for one in (paid, late, own)] == ["executed", "failed", "executed"]
     assert main.run(["governance", "show", late]) == 0
@@ -129,7 +103,7 @@ def test_credits_are_minted_paid_and_burned(world: Consortium, capsys: pytest.Ca
 def test_a_client_follows_the_parameters_and_not_the_genesis(world: Consortium, node: FakeNode) -> None:
     """A transaction lives as long as the chain lets it now; a client asks again after a minute, or after the clock was
     moved."""
-    account = Account.first_of(world.network_id, "org-0", key("org-0"), bytes(16))
+    account = account_of(world, "org-0")
 
     async def lifetime_ms(client: AsyncClient) -> int:
         sent = await client.prepare(Transfer(world.accounts["org-1"], 1))

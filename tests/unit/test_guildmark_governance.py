@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis, node
-from guildmark_kit import fake_node
-from ledger_node_kit import LedgerNode
+from epochs_kit import Consortium, make_genesis, node
+from guildmark_kit import run
+from ledger_node_kit import serving
 
 from guildmark.cli import main
-from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
 from ledger.epochs import pending_changes
 from ledger.member_descriptor import FoundingAccount, describe, write
 from ledger.modules.validators.operations import Ready
@@ -31,28 +27,8 @@ def world() -> Consortium:
 
 @pytest.fixture(autouse=True)
 def surroundings(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A wallet with a key for each organization, and a node."""
-    wallet = Wallet(tmp_path / "wallet")
-    for organization in world.organizations:
-        account = Account.first_of(world.network_id, organization, key(organization), bytes(16))
-        wallet.create(organization, "secret", key=key(organization), account=account.text, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+    with serving(world, monkeypatch, tmp_path):
         yield
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
-    """Run a command with `--json`; return what it printed, or its error."""
-    code = main.run([*arguments, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if expect == 0 else json.loads(captured.err)["error"]
 
 
 def descriptor(directory: Path, organization: str, *founders: SigningKey) -> SigningKey:

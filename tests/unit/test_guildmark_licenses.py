@@ -3,8 +3,6 @@ ledger."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -14,18 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import fake_node
-from ledger_node_kit import LedgerNode
+from guildmark_kit import run
+from ledger_node_kit import account_of, held_asset, serving
 
-from guildmark.cli import main
 from guildmark.errors import InvalidArgument, VerificationFailed
 from guildmark.identity import Account
 from guildmark.licenses import terms
 from guildmark.sync import Client
 from guildmark.vouchers import SignedVoucher, check_signature, sign_voucher
-from guildmark.wallet import Cost, Wallet
-from ledger.genesis import validator_account_id
-from ledger.modules.assets import operations as assets
 
 DAY_MS = 86_400_000
 SERVICE = terms(
@@ -42,11 +36,6 @@ SERVICE = terms(
 )
 
 
-def cid(content: bytes) -> str:
-    raw = b"\x01\x55\x12\x20" + hashlib.sha256(content).digest()
-    return "b" + base64.b32encode(raw).decode().lower().rstrip("=")
-
-
 @pytest.fixture
 def world() -> Consortium:
     now_ms = time.time_ns() // 1_000_000
@@ -55,52 +44,21 @@ def world() -> Consortium:
 
 @pytest.fixture
 def asset(world: Consortium) -> str:
-    """An asset of org-0 that a quorum holds."""
-    owner, salt = world.accounts["org-0"], bytes(16)
-    register = assets.Register(assets.Artifact(cid(b"A"), 1), salt, "software", "A")
-    assert world.code(world.by("org-0", assets.Commit(assets.commitment(cid(b"A"), owner, salt)), register)) == ""
-    asset = assets.asset_id(world.network_id, owner, cid(b"A"))
-    for index in range(3):
-        signing = key(f"v{index}")
-        account = validator_account_id(world.network_id, f"org-{index}", signing.public_key)
-        assert world.code(world._build(account, signing, [assets.ReportHeld(asset, 1)])) == ""
-    return asset.hex()
+    return held_asset(world, kind="software")
 
 
 @pytest.fixture
 def client(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """A client of the owner's; a wallet with a key for each organization."""
-    wallet = Wallet(tmp_path / "wallet")
-    for organization in world.organizations:
-        wallet.create(
-            organization, "secret", key=key(organization), account=who(world, organization).text, cost=Cost(1, 8192, 1)
-        )
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
-        with Client(fake.url, who(world, "org-0"), retry_timeout_s=0.3) as made:
-            yield made
-
-
-def who(world: Consortium, organization: str) -> Account:
-    return Account.first_of(world.network_id, organization, key(organization), bytes(16))
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
-    """Run a command with `--json`; return what it printed, or its error."""
-    code = main.run([*arguments, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if captured.out else json.loads(captured.err)["error"]
+    """A client of the owner's."""
+    with (
+        serving(world, monkeypatch, tmp_path) as fake,
+        Client(fake.url, account_of(world, "org-0"), retry_timeout_s=0.3) as made,
+    ):
+        yield made
 
 
 def test_use_is_signed_verified_reported_and_paid(world: Consortium, asset: str, client: Client) -> None:
-    licensee = client.acting_as(who(world, "org-1"))
+    licensee = client.acting_as(account_of(world, "org-1"))
     grant = licensee.licenses.buy(client.licenses.offer(asset, SERVICE).offer).grant
     assert client.licenses.get_grant(grant)["deposit"] == 30
     voucher = licensee.licenses.sign_voucher(grant, 4)
@@ -113,7 +71,7 @@ def test_use_is_signed_verified_reported_and_paid(world: Consortium, asset: str,
         ("licenses.above_quota", licensee.licenses.sign_voucher(grant, 11)),
         ("licenses.voucher_key", client.licenses.sign_voucher(grant, 5)),
         ("licenses.voucher_signature", msgspec.structs.replace(voucher, count=5)),
-        ("licenses.voucher_network", sign_voucher(who(world, "org-1"), bytes(32), grant, 5)),
+        ("licenses.voucher_network", sign_voucher(account_of(world, "org-1"), bytes(32), grant, 5)),
     ):
         with pytest.raises(VerificationFailed) as caught:
             client.licenses.verify_voucher(wrong)
@@ -154,7 +112,7 @@ def test_a_voucher_is_not_signed_for_what_is_no_count_or_grant() -> None:
 def test_a_renewal_under_the_same_terms_is_a_further_term_of_the_grant(
     world: Consortium, asset: str, client: Client
 ) -> None:
-    licensee = client.acting_as(who(world, "org-1"))
+    licensee = client.acting_as(account_of(world, "org-1"))
     exclusive = msgspec.structs.replace(SERVICE, exclusivity="exclusive", price=50)
     offer = client.licenses.offer(asset, exclusive).offer
     bought = licensee.licenses.buy(offer)
@@ -165,7 +123,7 @@ def test_a_renewal_under_the_same_terms_is_a_further_term_of_the_grant(
 
 
 def test_a_renewal_under_other_terms_is_a_grant_that_follows(world: Consortium, asset: str, client: Client) -> None:
-    licensee = client.acting_as(who(world, "org-1"))
+    licensee = client.acting_as(account_of(world, "org-1"))
     bought = licensee.licenses.buy(client.licenses.offer(asset, SERVICE).offer)
     other = client.licenses.offer(asset, msgspec.structs.replace(SERVICE, price=60)).offer
     follower = licensee.licenses.renew(bought.grant, other, price_max=60)
@@ -191,7 +149,7 @@ def test_the_command_line_covers_a_license_after_its_purchase(
     error = run(capsys, "license", "report-usage", "none.json", "--account", "org-0", expect=7)
     assert error["code"] == "licenses.voucher_malformed"
 
-    colleague = client.acting_as(who(world, "org-1")).accounts.open(name="colleague")
+    colleague = client.acting_as(account_of(world, "org-1")).accounts.open(name="colleague")
     seats = run(capsys, "license", "seats", grant, colleague.text, "--account", "org-1")
     assert seats["seats"] == [colleague.text]
     asked = ["license", "check", asset, "--right", "inference-as-service", "--account", "org-1"]

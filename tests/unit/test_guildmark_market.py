@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from guildmark_kit import Answer, Asked, FakeNode, fake_node, problem
+from guildmark_kit import fake_node, run, surround
+from ledger_node_kit import LedgerNode
 
 from guildmark.cli import main
 from guildmark.errors import GuildmarkError, NotFound, Refused
 from guildmark.identity import Account
 from guildmark.sync import Client
 from guildmark.transfers import grant, share, whole
-from guildmark.wallet import Cost, Wallet
 from ledger.chain import Chain
-from ledger.errors import LedgerError
 from ledger.execution import DecidedBatch, DecidedProposal
 from ledger.modules.assets import operations as assets
 from ledger.modules.licenses import operations as licenses
 from ledger.operations import Operation
 from ledger.parameters import MINUTE_MS
-from ledger.queries import event_values
 from ledger.state.store import MemoryStore
 from ledger.transaction import build, transaction_id
 from tests.unit.market_kit import TOKEN
@@ -35,20 +31,14 @@ NAMES = ("alice", "bob", "carol")
 HOUR_MS = 3_600_000
 
 
-class ChainNode:
-    """A fake node whose answers come from a chain."""
+class Bazaar:
+    """A chain on which alice, bob and carol trade."""
 
     def __init__(self) -> None:
         self.world = World(make_genesis(commitment_age_ms=0))
         self.chain = Chain.open(MemoryStore(), self.world.genesis)
         self.ahead_ms = 0
         """Of the block time."""
-
-    def serve(self, fake: FakeNode) -> None:
-        fake.routes[("POST", "/v1/transactions")] = self.submit
-        fake.routes[("GET", "/v1/transactions/")] = self.show
-        fake.routes[("GET", "/v1/query/")] = self.query
-        fake.routes[("GET", "/v1/blocks/")] = self.block
 
     def execute(self, data: bytes | None) -> None:
         height = self.chain.height + 1
@@ -75,65 +65,35 @@ class ChainNode:
         assert status.receipt.code == "", status.message
         return transaction_id(data)
 
-    def submit(self, asked: Asked) -> Answer:
-        self.execute(asked.body)
-        return 202, {"id": transaction_id(asked.body).hex(), "state": "pending"}
 
-    def show(self, asked: Asked) -> Answer:
-        identifier = asked.path.rsplit("/", 1)[1]
-        status = self.chain.transaction_status(bytes.fromhex(identifier))
-        assert status.receipt is not None
-        return 200, {
-            "id": identifier,
-            "state": "rejected" if status.receipt.code else "committed",
-            "height": status.height,
-            "code": status.receipt.code,
-            "message": status.message,
-            "events": event_values(status.receipt.events),
-        }
-
-    def query(self, asked: Asked) -> Answer:
-        arguments = {name: value for name, value in asked.query.items() if name != "at_least"}
-        try:
-            result = self.chain.query(asked.path.rsplit("/", 1)[1], arguments)
-        except LedgerError as error:
-            return problem(404 if error.code == "query.not_found" else 400, error.code)
-        return 200, {"height": self.chain.height, "block_time_ms": 1, "result": msgspec.to_builtins(result)}
-
-    def block(self, asked: Asked) -> Answer:
-        height = int(asked.path.rsplit("/", 1)[1])
-        assert height <= self.chain.height
-        return 200, {"height": height, "timestamp_ms": self.chain.head.timestamp_ms}
+@pytest.fixture
+def bazaar() -> Bazaar:
+    return Bazaar()
 
 
 @pytest.fixture
-def node() -> ChainNode:
-    return ChainNode()
-
-
-@pytest.fixture
-def account(node: ChainNode) -> dict[str, Account]:
-    network = node.world.network_id
+def account(bazaar: Bazaar) -> dict[str, Account]:
+    network = bazaar.world.network_id
     return {name: Account.first_of(network, f"org-{name}", seed_key(name), bytes(16), name) for name in NAMES}
 
 
 @pytest.fixture
-def client(node: ChainNode) -> Iterator[Client]:
-    with fake_node(node.world.genesis) as fake:
-        node.serve(fake)
+def client(bazaar: Bazaar) -> Iterator[Client]:
+    with fake_node(bazaar.world.genesis) as fake:
+        LedgerNode(fake, bazaar.chain, bazaar.execute)
         with Client(fake.url) as made:
             yield made
 
 
 @pytest.fixture
-def asset(node: ChainNode) -> bytes:
+def asset(bazaar: Bazaar) -> bytes:
     """An asset of alice's, which a quorum holds."""
-    alice = node.world.accounts["alice"]
-    commitment = assets.commitment(cid("A"), alice, node.world.salt("A"))
-    node.run("alice", alice, assets.Commit(commitment), node.world.registration("alice", "A"))
-    identifier = assets.asset_id(node.world.network_id, alice, cid("A"))
+    alice = bazaar.world.accounts["alice"]
+    commitment = assets.commitment(cid("A"), alice, bazaar.world.salt("A"))
+    bazaar.run("alice", alice, assets.Commit(commitment), bazaar.world.registration("alice", "A"))
+    identifier = assets.asset_id(bazaar.world.network_id, alice, cid("A"))
     for index in range(3):
-        node.run(f"validator {index}", node.world.validators[index], assets.ReportHeld(identifier, 1))
+        bazaar.run(f"validator {index}", bazaar.world.validators[index], assets.ReportHeld(identifier, 1))
     return identifier
 
 
@@ -171,7 +131,7 @@ def test_shares_are_bought_at_once_and_listings_withdrawn(
 
 
 def test_an_offer_names_what_its_buyer_has_looked_at(
-    node: ChainNode, client: Client, account: dict[str, Account], asset: bytes
+    bazaar: Bazaar, client: Client, account: dict[str, Account], asset: bytes
 ) -> None:
     alice, bob = (client.acting_as(account[name]) for name in ("alice", "bob"))
     seen = client.market.condition(whole(asset))
@@ -196,7 +156,7 @@ def test_an_offer_names_what_its_buyer_has_looked_at(
 
 
 def test_auctions_are_won_taken_cancelled_and_settled(
-    node: ChainNode, client: Client, account: dict[str, Account], asset: bytes
+    bazaar: Bazaar, client: Client, account: dict[str, Account], asset: bytes
 ) -> None:
     alice, bob, carol = (client.acting_as(account[name]) for name in NAMES)
     opening = alice.market.english_auction(share(asset, 1_000), reserve=100, increment=10, lifetime_ms=HOUR_MS)
@@ -220,8 +180,8 @@ def test_auctions_are_won_taken_cancelled_and_settled(
     falling = alice.market.dutch_auction(share(asset, 1), start_price=500, floor_price=100, steps=4)
     idle = alice.market.put_up(falling)
     alice.market.cancel_auction(idle)
-    node.ahead_ms = HOUR_MS
-    node.execute(None)
+    bazaar.ahead_ms = HOUR_MS
+    bazaar.execute(None)
     with pytest.raises(NotFound):
         client.market.get_auction(auction)
     assert owners(client, asset) == {
@@ -253,20 +213,12 @@ def test_a_license_is_sold_on(client: Client, account: dict[str, Account], asset
 
 @pytest.fixture
 def shell(
-    node: ChainNode, account: dict[str, Account], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bazaar: Bazaar, account: dict[str, Account], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """A wallet with everybody's keys, and a node."""
-    wallet = Wallet(tmp_path / "wallet")
-    for name in NAMES:
-        wallet.create(name, "secret", key=seed_key(name), account=account[name].text, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(node.world.genesis) as fake:
-        node.serve(fake)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+    with fake_node(bazaar.world.genesis) as fake:
+        LedgerNode(fake, bazaar.chain, bazaar.execute)
+        surround(monkeypatch, tmp_path, fake.url, account)
         yield
 
 
@@ -278,10 +230,7 @@ class Shell:
 
     def __call__(self, who: str, *arguments: str, expect: int = 0) -> Any:
         acting = ["--account", who] if who else []
-        code = main.run(["market", *arguments, *acting, "--json"])
-        captured = self.capsys.readouterr()
-        assert code == expect, captured.err
-        return json.loads(captured.out) if expect == 0 else json.loads(captured.err)["error"]
+        return run(self.capsys, "market", *arguments, *acting, expect=expect)
 
     def text(self, *arguments: str) -> str:
         assert main.run(["market", *arguments]) == 0
@@ -382,11 +331,11 @@ def test_what_several_owners_sell_is_prepared_and_consented_to(
         ("buy", "xyz"),
     ],
 )
-def test_wrong_usage_sends_nothing(node: ChainNode, market: Shell, arguments: tuple[str, ...]) -> None:
-    height = node.chain.height
+def test_wrong_usage_sends_nothing(bazaar: Bazaar, market: Shell, arguments: tuple[str, ...]) -> None:
+    height = bazaar.chain.height
     acting = () if arguments[0] == "show" else ("--account", "alice")
     assert main.run(["market", *arguments, *acting]) == 2
-    assert node.chain.height == height
+    assert bazaar.chain.height == height
 
 
 def test_errors_of_the_sdk_are_its_own(client: Client, account: dict[str, Account]) -> None:

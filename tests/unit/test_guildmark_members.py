@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import fake_node
-from ledger_node_kit import LedgerNode
+from epochs_kit import Consortium, make_genesis
+from guildmark_kit import run
+from ledger_node_kit import decide, serving
 
 from guildmark.cli import main
-from guildmark.identity import Account
 from guildmark.sync import Accounts
-from guildmark.wallet import Cost, Wallet
+from guildmark.wallet import DEVELOPMENT_COST, Wallet
 from ledger.modules.credits.operations import Transfer
 from ledger.transaction import decode_transaction
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
-
-COST = Cost(1, 8192, 1)
 
 
 @pytest.fixture
@@ -33,39 +29,13 @@ def world() -> Consortium:
 
 @pytest.fixture(autouse=True)
 def wallet(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wallet]:
-    """A wallet with a key for each organization, and a node."""
+    """The wallet of who uses the command line; keys that commands make in it cost little, too."""
     create = Wallet.create
-    monkeypatch.setattr(Wallet, "create", lambda *where, cost=COST, **what: create(*where, cost=cost, **what))
-    made = Wallet(tmp_path / "wallet")
-    for organization in world.organizations:
-        account = Account.first_of(world.network_id, organization, key(organization), bytes(16))
-        made.create(organization, "secret", key=key(organization), account=account.text, cost=COST)
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.setenv("GUILDMARK_PASSPHRASE", "secret")
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
-        yield made
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
-    """Run a command with `--json`; return what it printed, or its error."""
-    code = main.run([*arguments, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if expect == 0 else json.loads(captured.err)["error"]
-
-
-def decide(capsys: pytest.CaptureFixture[str], *change: str) -> Any:
-    """Propose by the first organization, and let five of six approve."""
-    proposal = run(capsys, "governance", "propose", *change, "--account", "org-0")
-    for index in range(5):
-        made = run(capsys, "governance", "vote", proposal["proposal"], "--approve", "--account", f"org-{index}")
-    assert made["state"] == "approved"
-    return made
+    monkeypatch.setattr(
+        Wallet, "create", lambda *where, cost=DEVELOPMENT_COST, **what: create(*where, cost=cost, **what)
+    )
+    with serving(world, monkeypatch, tmp_path):
+        yield Wallet(tmp_path / "wallet")
 
 
 def test_members_are_suspended_reinstated_and_expelled(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +58,7 @@ def test_members_are_suspended_reinstated_and_expelled(capsys: pytest.CaptureFix
 def test_an_organization_is_admitted_by_the_keys_of_its_accounts(
     wallet: Wallet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wallet.create("elm", "secret", cost=COST)
+    wallet.create("elm", "secret", cost=DEVELOPMENT_COST)
     other = key_to_text(SigningKey.generate().public_key)
     made = decide(capsys, "admit", "elm", "--name", "Elm", "--key", "elm", "--key", other)
     assert (made["change"]["organization"], made["change"]["founding"]) == ("elm", "Elm")
@@ -115,7 +85,7 @@ def test_a_lost_key_is_replaced_and_a_vetoed_recovery_is_voted_on(
     wallet: Wallet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened = run(capsys, "account", "open", "lab", "--account", "org-0")
-    wallet.create("fresh", "secret", cost=COST)
+    wallet.create("fresh", "secret", cost=DEVELOPMENT_COST)
     asked = run(capsys, "account", "recover", "lab", "fresh", "--account", "org-0")
     assert (asked["account"], asked["recovery"]["state"]) == (opened["account"], "waiting")
     paid = run(capsys, "account", "pay", "org-0", "1", "--account", "lab", expect=1)
@@ -137,7 +107,7 @@ def keys_of(capsys: pytest.CaptureFixture[str], who: str) -> dict[str, str]:
 def test_keys_are_added_in_their_roles_and_revoked(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
     other = key_to_text(SigningKey.generate().public_key)
     run(capsys, "account", "add-key", other, "--role", "release", "--account", "org-0")
-    wallet.create("desk", "secret", cost=COST)
+    wallet.create("desk", "secret", cost=DEVELOPMENT_COST)
     run(capsys, "account", "add-key", "desk", "--account", "org-0")
     shown = run(capsys, "account", "add-key", "spare", "--role", "owner", "--account", "org-0")
     own, desk, spare = (wallet.read(name).public_key for name in ("org-0", "desk", "spare"))
@@ -195,7 +165,7 @@ def test_a_key_of_another_account_is_not_taken(wallet: Wallet, capsys: pytest.Ca
 
 def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "account", "open", "lab", "--account", "org-0")
-    wallet.create("fresh", "secret", cost=COST)
+    wallet.create("fresh", "secret", cost=DEVELOPMENT_COST)
     missing = run(capsys, "account", "complete-recovery", "lab", "--account", "org-0", expect=1)
     assert missing["code"] == "organizations.no_recovery"
     run(capsys, "account", "recover", "lab", wallet.read("fresh").public_key, "--account", "org-0")
@@ -209,7 +179,7 @@ def test_a_recovery_is_completed(wallet: Wallet, capsys: pytest.CaptureFixture[s
 def test_a_key_that_was_rotated_signs_nothing_and_the_new_one_acts(
     world: Consortium, wallet: Wallet, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wallet.create("next", "secret", cost=COST)
+    wallet.create("next", "secret", cost=DEVELOPMENT_COST)
     made = run(capsys, "account", "rotate-key", "next", "--account", "org-0")
     assert [(entry["key"], entry["role"]) for entry in made["keys"]] == [(wallet.read("next").public_key, "owner")]
     by_the_old_one = decode_transaction(world.by("org-0", Transfer(world.accounts["org-1"], 1)))

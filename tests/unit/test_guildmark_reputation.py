@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from epochs_kit import Consortium, key, make_genesis
-from guildmark_kit import FakeNode, fake_node
-from ledger_node_kit import LedgerNode
+from epochs_kit import Consortium, make_genesis
+from guildmark_kit import FakeNode, run
+from ledger_node_kit import account_of, held_asset, serving
 from modules_kit import cid
 
 from guildmark import Client
 from guildmark.cli import main
-from guildmark.identity import Account
-from guildmark.wallet import Cost, Wallet
-from ledger.modules.assets import operations as assets
 from ledger.modules.disputes.operations import File, Subject, Vote, dispute_id
 from ledger.modules.reputation.formula import LOST_DISPUTE
 from ledger.parameters import HOUR_MS, MINUTE_MS
@@ -41,11 +36,7 @@ def world() -> Consortium:
             dispute_bond_min=10,
         )
     )
-    account, salt, artifact = world.accounts["org-0"], bytes(16), assets.Artifact(cid("A"), 10)
-    commitment = assets.Commit(assets.commitment(artifact.cid, account, salt))
-    register = assets.Register(artifact, salt, "dataset", "A", provenance=assets.Provenance())
-    assert world.code(world.by("org-0", commitment, register)) == ""
-    subject = Subject("asset", assets.asset_id(world.network_id, account, artifact.cid))
+    subject = Subject("asset", bytes.fromhex(held_asset(world)))
     filed = world.by("org-1", File(subject, "infringement", "freeze_sales", 100, 10, cid("evidence")))
     assert world.code(filed) == ""
     wait(world)
@@ -63,28 +54,8 @@ def wait(world: Consortium) -> None:
 
 @pytest.fixture(autouse=True)
 def node(world: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    wallet = Wallet(tmp_path / "wallet")
-    account = account_of(world, "org-1")
-    wallet.create("ours", "secret", key=key("org-1"), account=account.text, cost=Cost(1, 8192, 1))
-    for name in ("GUILDMARK_NETWORK", "GUILDMARK_ACCOUNT", "GUILDMARK_PASSPHRASE_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GUILDMARK_WALLET", str(tmp_path / "wallet"))
-    monkeypatch.chdir(tmp_path)
-    with fake_node(world.genesis) as fake:
-        LedgerNode(fake, world)
-        monkeypatch.setenv("GUILDMARK_NODE", fake.url)
+    with serving(world, monkeypatch, tmp_path, {"ours": "org-1"}) as fake:
         yield fake
-
-
-def account_of(world: Consortium, organization: str) -> Account:
-    return Account.first_of(world.network_id, organization, key(organization), bytes(16))
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> Any:
-    code = main.run([*arguments, "--json"])
-    captured = capsys.readouterr()
-    assert code == expect, captured.err
-    return json.loads(captured.out) if expect == 0 else json.loads(captured.err)["error"]
 
 
 def test_a_score_is_shown_with_every_reason(world: Consortium, capsys: pytest.CaptureFixture[str]) -> None:

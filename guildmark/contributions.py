@@ -136,8 +136,9 @@ class AsyncContributions:
     async def acceptance(
         self, contribution: str | bytes, *, share_bps: int | None = None, giver: AnyAccount | None = None
     ) -> Accept:
-        """The operation that accepts a contribution for what it asks, or for more. Of an asset with several owners the
-        others consent to it first (`assets.consent`); then the manager sends it with `accept_for_all`."""
+        """The operation that accepts a contribution for what it asks, or for more of a share that it asks. Of an asset
+        with several owners the others consent to it first (`assets.consent`); then the manager sends it with
+        `accept_for_all`."""
         asked = await self.get(contribution)
         reward = Reward(
             share_bps=asked["share_bps_min"] if share_bps is None else share_bps,

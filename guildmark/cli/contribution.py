@@ -89,7 +89,11 @@ def comment(session: Session, contribution_id: str, text: str) -> None:
 
 @contribution.command("accept")
 @click.argument("contribution_id")
-@click.option("--share-bps", type=BPS, help="The share that is given; what is asked for by default.")
+@click.option(
+    "--share-bps",
+    type=BPS,
+    help="The share that is given; what is asked for by default. No less, and none where none is asked for.",
+)
 @click.option("--giver", metavar="WHO", help="Whose share it is taken from; from all owners' by default.")
 @click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the owners' consent.")
 @click.option("--prepared", metavar="OPERATION", help="Send what --prepare has shown, after all consents.")

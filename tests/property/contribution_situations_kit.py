@@ -88,7 +88,7 @@ def propose(draw: Draw) -> Draft:
         grant,
         assets.Provenance(parents(draw, sender, asset)),
         "better",
-        draw.some([0, 0, 0, 1, 100, 2_500, 9_999 if draw.rarely() else 0]),
+        draw.some([0, 0, 1, 7, 100, 2_500, 9_999 if draw.rarely() else 0]),
         UNKNOWN if draw.rarely(1) else named,
     )
     return sender, [operation]
@@ -130,10 +130,10 @@ def comment(draw: Draw) -> Draft:
 
 
 def reward(draw: Draw, row: Any) -> contributions.Reward:
-    """What was asked for, more, or rarely less; from all owners or from one."""
+    """What was asked for, more, or rarely less, or a share unasked; from all owners or from one."""
     owners = draw.state.assets[row["asset"]]["shares"]
     bps = draw.some([row["least"], row["least"], row["least"], max(row["least"], 500), 7])
-    bps = min(bps, 9_999)
+    bps = 0 if not row["least"] and not draw.rarely(15) else min(bps, 9_999)
     giver = None
     if draw.rarely(40) and (bps or draw.rarely(10)):
         rich = [owner for owner, held in owners.items() if held >= bps]

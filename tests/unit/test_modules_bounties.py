@@ -129,7 +129,7 @@ def test_what_a_bounty_needs() -> None:
 @pytest.mark.parametrize("named", [True, False])
 def test_a_giver_is_named_for_a_share_only(named: bool) -> None:
     shop = Workshop()
-    identifier = shop.propose("B")
+    identifier = shop.propose("B", share_bps_min=0 if named else 1)
     if named:
         shop.refused("contributions.giver", "alice", shop.accept(identifier, 0, giver="alice"))
     else:

@@ -53,10 +53,20 @@ def test_a_vote_accepts_a_contribution_and_nobody_else_does() -> None:
     world.check_laws()
 
 
+def test_no_vote_gives_a_share_unasked() -> None:
+    """The attack: the owners vote an evaluator in who has contributed for credit, and so silence its organization."""
+    world = Guild()
+    contribution = world.propose("B")
+    for reward in (Reward(1), Reward(1, world.accounts["alice"])):
+        action = charters.AcceptContribution(contribution, reward)
+        world.refused("contributions.share_unasked", "alice", charters.Propose(world.asset, action))
+    assert world.shares() == {"alice": 6_000, "carol": 4_000}
+
+
 def test_a_share_of_all_owners_takes_all_their_votes() -> None:
     """The attack: a majority gives most of the asset, the minority's part with it, to a friend for a contribution."""
     world = Guild()
-    contribution = world.propose("B")
+    contribution = world.propose("B", share_bps_min=1_000)
     first = world.proposed("alice", contribution, Reward(5_000))
     assert world.votes(first, alice=True).state == "open"
     assert world.votes(first, carol=False).state == "rejected"
@@ -70,7 +80,7 @@ def test_who_buys_a_share_is_not_diluted_by_votes_of_before() -> None:
     """The attack: propose a share for a friend while one owns everything, sell half of it, and then vote."""
     world = Guild()
     world.transfer("carol", world.share(4_000), "alice")
-    contribution = world.propose("B")
+    contribution = world.propose("B", share_bps_min=5_000)
     proposal = world.proposed("alice", contribution, Reward(5_000))
     world.transfer("alice", world.share(5_000), "dave", price=1_000)
     record = world.votes(proposal, alice=True)
@@ -84,7 +94,7 @@ def test_who_buys_a_share_is_not_diluted_by_votes_of_before() -> None:
 
 def test_a_share_of_one_owner_is_its_own_to_propose() -> None:
     world = Guild()
-    contribution = world.propose("B")
+    contribution = world.propose("B", share_bps_min=1_000)
     own = Reward(1_000, world.accounts["carol"])
     world.refused(
         "charters.giver", "alice", charters.Propose(world.asset, charters.AcceptContribution(contribution, own))

@@ -60,6 +60,21 @@ def test_a_contribution_from_the_proposal_to_the_share() -> None:
     shop.check_laws()
 
 
+def test_nobody_is_made_an_owner_unasked() -> None:
+    """The attack: bob evaluates the asset, and contributes to it for credit. With a share, however small, what his
+    organization has said of the asset would count no more."""
+    shop = Workshop()
+    identifier = shop.propose("B")
+    shop.share_with({"carol": 4_000})
+    for giver in (None, "alice"):
+        operation = shop.accept(identifier, 1, giver=giver)
+        shop.consent("carol", operation)
+        shop.refused("contributions.share_unasked", "alice", operation)
+    assert shop.shares() == {"alice": 6_000, "carol": 4_000}
+    shop.do("alice", shop.accept(identifier))
+    shop.check_laws()
+
+
 def test_credit_alone_keeps_the_contributors_name_for_ever() -> None:
     shop = Workshop()
     identifier = shop.propose("B")
@@ -216,7 +231,7 @@ def test_a_majority_accepts_and_nobodys_share_shrinks_unasked() -> None:
     """A majority could else give the minority's part away, to a friend for next to nothing."""
     shop = Workshop()
     shop.share_with({"carol": 3_000, "dave": 1_000})
-    identifier = shop.propose("B")
+    identifier = shop.propose("B", share_bps_min=1)
     operation = shop.accept(identifier, 1_001)
     shop.refused("assets.not_manager", "carol", operation)
     shop.refused("assets.consent_missing", "alice", operation)
@@ -263,7 +278,7 @@ def test_an_owner_who_contributes_is_diluted_like_the_others() -> None:
 def test_locked_shares_are_not_touched() -> None:
     shop = Workshop()
     shop.share_with({"carol": 4_000})
-    identifier = shop.propose("B")
+    identifier = shop.propose("B", share_bps_min=1_000)
     operation = shop.accept(identifier, 1_000)
     shop.consent("carol", operation)
     thing = Thing("share", shop.asset, 3_601)
@@ -278,11 +293,10 @@ def test_locked_shares_are_not_touched() -> None:
 def test_a_share_is_given_by_the_rules_of_gifts() -> None:
     """A reward would else be the way to sell shares past what their creators ask for."""
     forbidding = Workshop(transfer_terms=assets.TransferTerms(gifts=False))
-    identifier = forbidding.propose("B")
+    identifier = forbidding.propose("B", share_bps_min=1)
     forbidding.refused("transfers.gifts_forbidden", "alice", forbidding.accept(identifier, 1))
-    forbidding.do("alice", forbidding.accept(identifier))
     shop = Workshop(transfer_terms=assets.TransferTerms(resale_royalty_bps=100, least_royalty=700))
-    identifier = shop.propose("B")
+    identifier = shop.propose("B", share_bps_min=1)
     before = shop.balance("alice")
     shop.do("alice", shop.accept(identifier, 1))
     assert before - shop.balance("alice") == 700
@@ -300,13 +314,13 @@ def test_a_manager_does_not_decide_what_the_charter_leaves_to_a_vote() -> None:
 
 def test_a_vote_cannot_spend_anybodys_credits() -> None:
     shop = Workshop(transfer_terms=assets.TransferTerms(resale_royalty_bps=100, least_royalty=700))
-    identifier = shop.propose("B")
+    identifier, for_credit = shop.propose("B", share_bps_min=1), shop.propose("C")
     context = shop.context(shop.view.child(), b"", b"vote")
     with pytest.raises(OperationError) as caught:
         accept(context, identifier, Reward(1))
     assert caught.value.code == "contributions.royalty_due"
     view = shop.view.child()
-    accept(shop.context(view, b"", b"vote"), identifier, Reward())
+    accept(shop.context(view, b"", b"vote"), for_credit, Reward())
     shop.view.apply(view)
     assert shop.query("assets.get", asset=shop.asset.hex()).versions == 2
 

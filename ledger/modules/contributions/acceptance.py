@@ -60,6 +60,9 @@ def accept(context: Context, contribution: bytes, reward: Reward, payer: bytes |
         raise OperationError("contributions.asset_changed_hands", "it was proposed to those who owned the asset then")
     if reward.share_bps < record.share_bps_min:
         raise OperationError("contributions.reward_too_low", f"the least share is {record.share_bps_min} bps")
+    if reward.share_bps and not record.share_bps_min:
+        # Nobody becomes an owner unasked: what an owner's organization states about the asset counts for nothing.
+        raise OperationError("contributions.share_unasked", "the contributor has asked for no share")
     if reward.bounty != record.bounty:
         raise OperationError("contributions.wrong_bounty", "the reward names the bounty that the contribution names")
     if reward.giver is not None and not reward.share_bps:

@@ -51,7 +51,7 @@ class Reward(Part, frozen=True):
     """What owners give for a contribution. Without a share and without a bounty it is credit only."""
 
     share_bps: Given = 0
-    """Of the asset."""
+    """Of the asset; none where the contributor has asked for none."""
     giver: Bytes32 | None = None
     """The owner whose share it is taken from; None takes it from all owners by their shares."""
     bounty: Bytes32 | None = None
@@ -76,7 +76,7 @@ class Propose(Operation, frozen=True, tag="contributions.propose"):
     message: Message = ""
     """For those who decide; it becomes the version's notes."""
     share_bps_min: Given = 0
-    """The least share of the asset that it is given for."""
+    """The least share of the asset that it is given for; 0 takes none."""
     bounty: Bytes32 | None = None
     """The bounty that it is given for."""
 

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ledger.block import Block, BlockResults, Header, block_hash, decode_block, encode_block, rest_root
+from ledger.block import Block, BlockResults, Header, Receipt, block_hash, decode_block, encode_block, rest_root
 from ledger.errors import Damage, StorageError
 from ledger.parameters import LIFETIME_MS_MAX
 from ledger.state.store import Store
@@ -180,6 +180,23 @@ class Archive:
         """Return (height, index of the receipt) of an executed transaction."""
         found = self._record(b"t" + transaction_id, Location)
         return None if found is None else (found.height, found.index)
+
+    def receipt(self, transaction_id: bytes) -> tuple[int, Receipt, str] | None:
+        """Return (height, receipt, its message) of an executed transaction.
+
+        Raises:
+            StorageError: `storage.damaged`: it is not where it executed.
+        """
+        location = self.location(transaction_id)
+        if location is None:
+            return None
+        height, index = location
+        results = self.present_results(height)
+        if index >= len(results.receipts) or results.receipts[index].id != transaction_id:
+            key = b"t" + transaction_id
+            message = f"transaction {transaction_id.hex()} is not in block {height}, where it executed"
+            raise Damage(key, key + b"\x00", message, physical=False)
+        return height, results.receipts[index], results.messages[index]
 
     def removal(self, height: int) -> Changes:
         """Return the deletions that drop block `height`. Of the genesis block and of epochs' last blocks the header and

@@ -1,12 +1,13 @@
 """The chain: one owner of a store, its state tree and the ids against replay. Synchronous, for one thread.
 
-A block is written in one synced batch; what is in memory follows only after that, and a block that does not match what
-is expected of it leaves no trace anywhere.
+Here is what changes them: executing a block and writing it, alone or in a group, and keeping its certificate. A block
+is written in one synced batch; what is in memory follows only after that, and a block that does not match what is
+expected of it leaves no trace anywhere. How a chain begins is in `founding` and `resuming`; what is asked of it is
+answered by `admission`, `proving` and `queries` from what it hands them.
 """
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -14,45 +15,29 @@ from typing import Any, Literal
 import msgspec
 
 from ledger import deadlines, epochs
+from ledger.admission import admission_error
 from ledger.archive import Archive, block_records, founding_records
-from ledger.block import (
-    VERSION,
-    Block,
-    BlockResults,
-    Header,
-    Mark,
-    Receipt,
-    block_hash,
-    decode_block,
-    receipts_root,
-    transactions_root,
-)
-from ledger.errors import Damage, InvalidBlock, InvalidTransaction, LedgerError, OperationError, StorageError
-from ledger.execution import (
-    BlockExecutor,
-    DecidedBatch,
-    DecidedProposal,
-    Executed,
-    Outcome,
-    lifetime_mark,
-)
+from ledger.block import Block, BlockResults, Header, Receipt, block_hash, decode_block
+from ledger.errors import InvalidBlock, LedgerError, StorageError
+from ledger.execution import BlockExecutor, DecidedBatch, DecidedProposal, Outcome
 from ledger.following import Following
+from ledger.founding import founding_block
 from ledger.genesis import Genesis
 from ledger.genesis import network_id as network_id_of
-from ledger.modules.module import ArtifactRecord, ChainFacts, Context
+from ledger.headers import next_header
+from ledger.modules.module import ArtifactRecord, ChainFacts
 from ledger.opaque import DecodedBundle
 from ledger.operations import Registry, default_registry
-from ledger.parameters import read_parameters, write_parameters
 from ledger.ports import EvidenceJudge, StateFollower
 from ledger.proving import Prover, Window
 from ledger.pruning import Pruner, Retention, Windows
 from ledger.queries import answer
 from ledger.replay import ReplayIds
-from ledger.resuming import replay_ids
+from ledger.resuming import replay_ids, stored_tree
 from ledger.state.batch_proofs import BatchProof
 from ledger.state.grouped import GroupedStore
 from ledger.state.history import StateHistory
-from ledger.state.indexes import IndexAudit, committed
+from ledger.state.indexes import committed
 from ledger.state.proofs import StateProof
 from ledger.state.records import STATE_PREFIX, StateRecords
 from ledger.state.store import LevelStore, Store
@@ -60,9 +45,8 @@ from ledger.state.tree import PendingUpdate, StateTree
 from ledger.state.view import StateView
 from ledger.transaction import DecodedTransaction
 from ledger.validators import ValidatorRecord, validator_set
-from primitives.digest import ZERO_DIGEST, Digest
+from primitives.digest import Digest
 from primitives.finality import FinalityCertificate, verify_certificate
-from primitives.identifiers import AccountId
 
 
 class ExecutedBlock(msgspec.Struct, frozen=True):
@@ -110,13 +94,10 @@ class Chain:
         self.network_id: Digest = network_id_of(genesis)
         self.registry = registry
         self._compact = store.compact_later if isinstance(store, LevelStore) else None
-        store = self._store = GroupedStore(store)
-        self.archive = Archive(store)
-        self._tree = StateTree()
+        self._store = GroupedStore(store)
+        self.archive = Archive(self._store)
         self._retention = Retention() if retention is None else retention
-        self._state = StateRecords(store, self._tree, self._retention.record_cache_bytes)
-        self._history = StateHistory(store, self._tree, self._state, 0, 0)
-        self._pruner = Pruner(self.archive, self._history, self._retention)
+        self._set_state(StateTree(), 0, 0)
         self._replay = ReplayIds()
         self._facts = ChainFacts(self.archive.block_hash, judge)
         self._following = Following()
@@ -163,68 +144,27 @@ class Chain:
     # --- beginning and resuming
 
     def _begin(self) -> None:
-        view = StateView(self._state)
-        write_parameters(view, self.genesis.parameters)
-        members = epochs.write_genesis_epoch(view, self.network_id, self.genesis)
-        for module in self.registry.modules:
-            if module.genesis is not None:
-                context = Context(
-                    view=view,
-                    network_id=self.network_id,
-                    height=0,
-                    block_time_ms=self.genesis.created_at_ms,
-                    parameters=self.genesis.parameters,
-                    sender=AccountId(b""),
-                    signer=b"",
-                    transaction_id=ZERO_DIGEST,
-                )
-                module.genesis(context, self.genesis)
-        pending = self._tree.update(committed(view.changes()))
-        header = Header(
-            version=VERSION,
-            network_id=self.network_id,
-            height=0,
-            parent_hash=ZERO_DIGEST,
-            epoch=0,
-            proposer=None,
-            timestamp_ms=self.genesis.created_at_ms,
-            transactions_root=transactions_root((), ()),
-            receipts_root=receipts_root(()),
-            state_root=pending.root,
-            validator_set_hash=members.hash(),
-            next_validator_set_hash=members.hash(),
-            epoch_end=0,
-        )
-        self._write(Block(header, ()), BlockResults(0, (), (), 0), view, pending, founding=True)
+        first = founding_block(self.genesis, self.network_id, self.registry, self._state, self._tree)
+        self._write(*first, founding=True)
 
     def _resume(self) -> None:
         height = self.archive.height()
         header = self.archive.present_header(height)
-        cut = len(STATE_PREFIX)
-        audit = IndexAudit(self.registry.indexes)
-        state = ((key[cut:], value) for key, value in self._store.iterate(STATE_PREFIX))
-        with collector_paused():
-            tree = StateTree.build(audit.records(state))
-        if tree.root != header.state_root:
-            raise StorageError(
-                "storage.damaged",
-                f"the state's records lead to the root {tree.root.hex()}, but block {height} has "
-                f"{header.state_root.hex()}",
-            )
-        if unsound := audit.unsound():
-            raise StorageError(
-                "storage.damaged", f"indexes do not hold what the records call for: {', '.join(unsound)}"
-            )
-        self._tree = tree
-        self._state = StateRecords(self._store, tree, self._retention.record_cache_bytes)
-        self._history = StateHistory(self._store, tree, self._state, audit.count, height)
-        self._pruner = Pruner(self.archive, self._history, self._retention)
+        tree, records = stored_tree(self._store, header, self.registry.indexes)
+        self._set_state(tree, records, height)
         self.head = header
         self.head_hash = block_hash(header)
         self.certified_height = min(self.archive.certified_height(), height)
         self.oldest_block = self.archive.oldest_block()
         self.oldest_state = self.archive.oldest_state()
         self._replay = replay_ids(self.archive, header)
+
+    def _set_state(self, tree: StateTree, records: int, height: int) -> None:
+        """Go on from the stored state of block `height`, which has this tree and so many records."""
+        self._tree = tree
+        self._state = StateRecords(self._store, tree, self._retention.record_cache_bytes)
+        self._history = StateHistory(self._store, tree, self._state, records, height)
+        self._pruner = Pruner(self.archive, self._history, self._retention)
 
     # --- blocks
 
@@ -261,7 +201,7 @@ class Chain:
         executed = executor.run(batches)
         changes = executed.view.changes()
         pending = self._tree.update(committed(changes))
-        header = self._seal(proposal, executed, pending)
+        header = next_header(self.head, self.head_hash, proposal, executed, pending.root)
         hashed = block_hash(header)
         if expected_hash is not None and hashed != expected_hash:
             raise InvalidBlock(
@@ -309,24 +249,6 @@ class Chain:
             for batch, known_good in zip(block.batches, verified or [b""] * len(block.batches), strict=True)
         ]
         return self.execute(header.height, proposal, batches, block_hash(header))
-
-    def _seal(self, proposal: DecidedProposal, executed: Executed, pending: PendingUpdate) -> Header:
-        parent, chosen = self.head, executed.closed.next_set
-        return Header(
-            version=VERSION,
-            network_id=self.network_id,
-            height=parent.height + 1,
-            parent_hash=self.head_hash,
-            epoch=executed.closed.epoch,
-            proposer=proposal.proposer,
-            timestamp_ms=executed.time_ms,
-            transactions_root=transactions_root(executed.ids, executed.batches, executed.rests),
-            receipts_root=receipts_root(executed.receipts),
-            state_root=pending.root,
-            validator_set_hash=parent.next_validator_set_hash,
-            next_validator_set_hash=parent.next_validator_set_hash if chosen is None else chosen.hash(),
-            epoch_end=executed.closed.epoch_end,
-        )
 
     def _write(
         self, block: Block, results: BlockResults, view: StateView, pending: PendingUpdate, *, founding: bool = False
@@ -443,49 +365,22 @@ class Chain:
     # --- transactions and reads
 
     def transaction_status(self, transaction_id: bytes) -> TransactionStatus:
-        location = self.archive.location(transaction_id)
-        if location is None:
-            return TransactionStatus("unknown")
-        height, index = location
-        results = self.archive.present_results(height)
-        if index >= len(results.receipts) or results.receipts[index].id != transaction_id:
-            key = b"t" + transaction_id
-            message = f"transaction {transaction_id.hex()} is not in block {height}, where it executed"
-            raise Damage(key, key + b"\x00", message, physical=False)
-        return TransactionStatus("executed", height, results.receipts[index], results.messages[index])
+        found = self.archive.receipt(transaction_id)
+        return TransactionStatus("unknown") if found is None else TransactionStatus("executed", *found)
 
     def admission_error(self, transaction: DecodedTransaction | DecodedBundle, now_ms: int) -> LedgerError | None:
         """Say why a transaction or bundle would not execute if it were ordered now; None when nothing is against it.
 
         `now_ms` is the local clock; a development network's offset is added. The signature is not checked.
         """
-        body = transaction.body
-        parameters = read_parameters(self._state)
-        time_ms = max(self.head.timestamp_ms + 1, now_ms + self.registry.clock_offset_ms(self._state))
-        mark = Mark.EXECUTED
-        if isinstance(transaction, DecodedBundle) and parameters.opaque_bundles is not True:
-            mark = Mark.MALFORMED
-        elif body.network_id != self.network_id:
-            mark = Mark.FOREIGN
-        elif transaction.id in self._replay:  # what executed before that has expired
-            mark = Mark.DUPLICATE
-        else:
-            mark = lifetime_mark(body.expires_at_ms, time_ms, parameters.lifetime_ms)
-        if mark is not Mark.EXECUTED:
-            return InvalidTransaction(mark.code, _MARK_MESSAGES[mark])
-        if len(self._replay) >= parameters.replay_ids_max:
-            return LedgerError("ledger.replay_ids_full", "too many transactions executed lately; try again in a minute")
-        if isinstance(transaction, DecodedBundle):
-            return None
-        standing = self.registry.standing(self._state, transaction.body.sender, transaction.body.signer)
-        if standing is None:
-            return InvalidTransaction(Mark.UNKNOWN_SIGNER.code, _MARK_MESSAGES[Mark.UNKNOWN_SIGNER])
-        try:
-            for operation in transaction.body.operations:
-                self.registry.require_permitted(standing, operation, time_ms)
-        except OperationError as error:
-            return error
-        return None
+        return admission_error(
+            transaction,
+            max(self.head.timestamp_ms + 1, now_ms + self.registry.clock_offset_ms(self._state)),
+            network_id=self.network_id,
+            registry=self.registry,
+            state=self._state,
+            replay=self._replay,
+        )
 
     def prove(self, key: bytes, height: int | None = None) -> StateProof:
         """Prove the record of `key` after block `height` (the head's without one), or its absence. Raises as
@@ -516,29 +411,7 @@ class Chain:
         return answer(self, name, arguments)
 
 
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """A tree under construction is no garbage, and looking for some in it costs a fifth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _require_written(written: bool) -> None:
     """Refuse to write on top of blocks that never reached the store."""
     if not written:
         raise StorageError("storage.failed", "blocks were not written; the ledger must be opened again")
-
-
-_MARK_MESSAGES = {
-    Mark.FOREIGN: "the transaction is for another network",
-    Mark.DUPLICATE: "the transaction has already executed",
-    Mark.EXPIRED: "the transaction's expiry has passed",
-    Mark.TOO_EARLY: "the transaction expires further ahead than a lifetime",
-    Mark.MALFORMED: "this network orders no opaque bundles, signed transactions only",
-    Mark.UNKNOWN_SIGNER: "the sender is unknown, or the key is not one of its keys",
-}

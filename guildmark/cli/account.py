@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
+from guildmark.cli.numbers import UNITS
 from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.session import Session, with_session
 from guildmark.errors import NotFound, WalletError
@@ -79,7 +80,7 @@ def _row(key: str, account: str, told: dict[str, Any] | None, public_key: str) -
 
 @account.command("pay")
 @click.argument("recipient")
-@click.argument("amount", type=click.IntRange(min=1))
+@click.argument("amount", type=UNITS)
 @with_session(nodes=True, account=True)
 def pay(session: Session, recipient: str, amount: int) -> None:
     """Pay AMOUNT minor units to RECIPIENT (gm1... or a key's name)."""

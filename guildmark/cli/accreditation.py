@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.numbers import UNITS, Whole
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, with_session
@@ -62,13 +63,9 @@ def resign(session: Session) -> None:
 @click.command("accredit")
 @_WHO
 @click.option("--role", "roles", type=click.Choice(("evaluate", "audit")), multiple=True, required=True)
-@click.option(
-    "--tier", type=click.IntRange(1, 10), default=1, show_default=True, help="How far the account is trusted."
-)
-@click.option(
-    "--bond", type=click.IntRange(1, 2**63 - 1), required=True, help="Units, within the parameters of the chain."
-)
-@click.option("--days", type=click.IntRange(1, 1830), default=365, show_default=True, help="From now.")
+@click.option("--tier", type=Whole(1, 10), default=1, show_default=True, help="How far the account is trusted.")
+@click.option("--bond", type=UNITS, required=True, help="Units, within the parameters of the chain.")
+@click.option("--days", type=Whole(1, 1830, "days"), default=365, show_default=True, help="From now.")
 @_TITLE
 @with_session(nodes=True, account=True)
 def accredit(session: Session, who: str, roles: tuple[Any, ...], days: int, **decided: Any) -> None:

@@ -10,8 +10,10 @@ import rich_click as click
 from guildmark.cli.alias import read_alias
 from guildmark.cli.asset_search import add_search
 from guildmark.cli.model_evaluation import evaluate
+from guildmark.cli.numbers import PRICE, VERSION, bps, millionths
 from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.session import Session, pairs, with_session
+from guildmark.cli.things import read_version
 
 if TYPE_CHECKING:
     from ledger.modules.assets.operations import Metric, Provenance
@@ -54,8 +56,6 @@ def provenance_options(function: Any) -> Any:
 
 def ownership_options(function: Any) -> Any:
     """The options that say who made it, who acts for it, and what is due when it changes hands."""
-    bps = click.IntRange(0, 1_500)
-    units = click.IntRange(min=0)
     for option in reversed(
         [
             click.option(
@@ -67,9 +67,11 @@ def ownership_options(function: Any) -> Any:
                 "together, you alone by default. Never changes.",
             ),
             click.option("--manager", metavar="WHO", help="Makes offers, versions and aliases; you by default."),
-            click.option("--resale-royalty-bps", type=bps, default=0, show_default=True, help="Due to the creators."),
             click.option(
-                "--least-royalty", type=units, default=0, show_default=True, help="Units at least, on gifts too."
+                "--resale-royalty-bps", type=bps(0, 1_500), default=0, show_default=True, help="Due to the creators."
+            ),
+            click.option(
+                "--least-royalty", type=PRICE, default=0, show_default=True, help="Units at least, on gifts too."
             ),
             click.option("--no-gifts", is_flag=True, help="It and its shares are never given away."),
             click.option(
@@ -87,10 +89,8 @@ def ownership_options(function: Any) -> Any:
 def read_creators(session: Session, creators: tuple[str, ...]) -> list[tuple[str, int]]:
     """Return (account, bps). Raises a usage error."""
     found = []
-    for who, bps in pairs(creators, "--creator").items():
-        if not (bps.isascii() and bps.isdigit() and 1 <= int(bps[:6]) <= 10_000):
-            raise click.UsageError(f"--creator: write WHO=BPS with 1 to 10000 bps, not {who}={bps}")
-        found.append((session.resolve(who), int(bps)))
+    for who, part in pairs(creators, "--creator").items():
+        found.append((session.resolve(who), bps(1, 10_000).read(f"--creator {who}", part)))
     return found
 
 
@@ -130,10 +130,8 @@ def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | 
     dataset: bytes | None = None
     version: int | None = None
     if measured_on is not None:
-        asset, _, number = measured_on.partition(":")
-        if not (number.isascii() and number.isdigit() and 1 <= int(number[:10]) < 2**31):
-            raise click.UsageError(f"--measured-on: write ASSET:VERSION, not {measured_on!r}")
-        dataset, version = asset_bytes(asset), int(number)
+        asset, version = read_version("--measured-on", measured_on)
+        dataset = asset_bytes(asset)
     around = 0 if tolerance is None else millionths("--tolerance", tolerance)
     if not 0 <= around <= TOLERANCE_PPM_MAX:
         raise click.UsageError(f"--tolerance is from 0 to {TOLERANCE_PPM_MAX / 1_000_000}")
@@ -141,16 +139,6 @@ def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | 
         Metric(name, millionths(f"--metric {name}", text), around, dataset, version)
         for name, text in pairs(metrics, "--metric").items()
     )
-
-
-def millionths(what: str, text: str) -> int:
-    """Read a decimal number as parts per million. Raises a usage error that names the option `what`."""
-    from decimal import Decimal, InvalidOperation
-
-    try:
-        return int((Decimal(text) * 1_000_000).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError) as error:
-        raise click.UsageError(f"{what}: not a number: {text!r}") from error
 
 
 TENSORS_DIGEST = click.option("--tensors-digest", help="64 hex digits; for models that are no .keras files.")
@@ -347,7 +335,7 @@ def describe(
 @click.command("alias")
 @click.argument("asset")
 @click.argument("alias", callback=read_alias)
-@click.option("--version", type=click.IntRange(min=1), help="The version it names; without one the alias is removed.")
+@click.option("--version", type=VERSION, help="The version it names; without one the alias is removed.")
 @with_session(nodes=True, account=True)
 def alias(session: Session, asset: str, alias: str, version: int | None) -> None:
     """Let ALIAS, such as `production`, name a version of ASSET. `latest` follows by itself."""

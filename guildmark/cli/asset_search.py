@@ -7,6 +7,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.numbers import PPM, PRICE, Whole
 from guildmark.cli.output import emit, emit_table, encode, note
 from guildmark.cli.session import Session, with_session
 
@@ -31,9 +32,7 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @click.option("--ancestor", metavar="ASSET", help="That it derives from in any number of generations.")
     @click.option("--available/--not-available", default=None, help="Whether a quorum of validators holds it.")
     @click.option("--retired", is_flag=True, help="Retired ones only.")
-    @click.option(
-        "--reproduced", type=click.IntRange(min=0), help="So many organizations at least reproduce its claims."
-    )
+    @click.option("--reproduced", type=Whole(0), help="So many organizations at least reproduce its claims.")
     @click.option(
         "--contradicted/--not-contradicted", default=None, help="Whether an organization contradicts a claim."
     )
@@ -43,16 +42,14 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
     @click.option("--commercial/--non-commercial", default=None, help="What the offer allows.")
     @click.option("--exclusivity", type=click.Choice(EXCLUSIVITIES))
     @click.option("--spdx", help="SPDX id of the offer's terms.")
-    @click.option("--price-min", type=click.IntRange(min=0), help="At the answer's block time.")
-    @click.option("--price-max", type=click.IntRange(min=0), help="At the answer's block time.")
-    @click.option(
-        "--min-reputation", "reputation_min", type=click.IntRange(0, 10**6), help="Of its creators, in millionths."
-    )
+    @click.option("--price-min", type=PRICE, help="At the answer's block time.")
+    @click.option("--price-max", type=PRICE, help="At the answer's block time.")
+    @click.option("--min-reputation", "reputation_min", type=PPM, help="Of its creators, in millionths.")
     @click.option("--buyer", help="gm1... or a key's name: offers to it alone count as well.")
     @click.option("--sort", type=click.Choice(SORTS), help="Default: relevance with TEXT, else newest.")
-    @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+    @click.option("--limit", type=Whole(1, 200), default=50, show_default=True)
     @click.option("--cursor", help="From the page before, with everything else as it was.")
-    @click.option("--at-least", type=click.IntRange(min=0), help="Wait until the node has this height.")
+    @click.option("--at-least", type=Whole(0), help="Wait until the node has this height.")
     @with_session(nodes=True, wallet=True)
     def search(session: Session, text: str, **options: Any) -> None:
         """Find assets in which all words of TEXT stand; `wor*` is the beginning of a word."""
@@ -77,7 +74,7 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
 @click.command("lineage")
 @click.argument("asset")
 @click.option("--direction", type=click.Choice(DIRECTIONS), default="both", show_default=True)
-@click.option("--depth", type=click.IntRange(1, 8), default=8, show_default=True, help="Generations.")
+@click.option("--depth", type=Whole(1, 8), default=8, show_default=True, help="Generations.")
 @with_session(nodes=True)
 def lineage(session: Session, asset: str, direction: str, depth: int) -> None:
     """Draw what ASSET derives from, and what derives from it."""

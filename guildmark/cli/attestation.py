@@ -7,8 +7,10 @@ from typing import Any
 import rich_click as click
 
 from guildmark.cli.evidence import read_evidence
+from guildmark.cli.numbers import PPM, VERSION, Whole
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
+from guildmark.cli.things import read_version
 
 METRICS = (
     "accuracy",
@@ -20,12 +22,10 @@ METRICS = (
     "accuracy-gap",
     "mean-absolute-error",
 )
-_MILLIONTHS = click.IntRange(0, 1_000_000)
-_VERSION = click.IntRange(1, 2**32 - 1)
 _SUPERSEDES = click.option(
     "--supersedes", metavar="STATEMENT", help="The account's latest about the same, which is found by itself."
 )
-_UNTIL = click.option("--until-ms", type=click.IntRange(min=1), help="Unix ms from which it counts no more.")
+_UNTIL = click.option("--until-ms", type=Whole(1), help="Unix ms from which it counts no more.")
 _REPORT: dict[str, Any] = {"metavar": "CID|FILE", "callback": read_evidence}
 
 
@@ -36,11 +36,11 @@ def attestation() -> None:
 
 @attestation.command("evaluate")
 @click.argument("asset")
-@click.argument("version", type=_VERSION)
+@click.argument("version", type=VERSION)
 @click.option("--metric", type=click.Choice(METRICS), required=True)
-@click.option("--value-ppm", type=_MILLIONTHS, required=True, help="Parts per million.")
-@click.option("--samples", type=click.IntRange(1, 2**31), required=True, help="On which it was measured.")
-@click.option("--dataset", metavar="ASSET:N", required=True, help="The registered data set, and its version.")
+@click.option("--value-ppm", type=PPM, required=True, help="Parts per million.")
+@click.option("--samples", type=Whole(1, 2**31), required=True, help="On which it was measured.")
+@click.option("--dataset", metavar="ASSET:VERSION", required=True, help="The registered data set, and its version.")
 @click.option("--code", metavar="DIGEST", required=True, help="Of the evaluating program: 64 hex digits.")
 @click.option("--environment", metavar="DIGEST", required=True, help="Of interpreter, packages and settings.")
 @click.option("--report", **_REPORT, help="A longer explanation: its CID, or the file.")
@@ -49,20 +49,18 @@ def attestation() -> None:
 @with_session(nodes=True, account=True)
 def evaluate(session: Session, asset: str, version: int, **stated: Any) -> None:
     """State what VERSION of ASSET reaches; `guildmark model evaluate` measures it."""
-    dataset, _, number = stated.pop("dataset").partition(":")
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:11]) < 2**32):
-        raise click.UsageError("--dataset: write ASSET:N with a version's number")
+    dataset, dataset_version = read_version("--dataset", stated.pop("dataset"))
     with session.client(acting=True) as client:
         metric, value_ppm = stated.pop("metric"), stated.pop("value_ppm")
         identifier = client.attestations.evaluate(
-            asset, version, metric, value_ppm, dataset=dataset, dataset_version=int(number), **stated
+            asset, version, metric, value_ppm, dataset=dataset, dataset_version=dataset_version, **stated
         )
         _show(client.attestations.get(identifier), json=session.json)
 
 
 @attestation.command("audit")
 @click.argument("asset")
-@click.argument("version", type=_VERSION)
+@click.argument("version", type=VERSION)
 @click.option("--verdict", type=click.Choice(("passed", "failed", "conditional")), required=True)
 @click.option("--report", required=True, **_REPORT, help="What was found: its CID, or the file.")
 @_SUPERSEDES
@@ -77,8 +75,8 @@ def audit(session: Session, asset: str, version: int, verdict: Any, report: str,
 
 @attestation.command("review")
 @click.argument("grant")
-@click.option("--version", type=_VERSION, required=True, help="That was used.")
-@click.option("--rating-ppm", type=_MILLIONTHS, required=True, help="0 to 1000000.")
+@click.option("--version", type=VERSION, required=True, help="That was used.")
+@click.option("--rating-ppm", type=PPM, required=True, help="0 to 1000000.")
 @click.option("--text", **_REPORT, help="The review: its CID, or the file.")
 @_SUPERSEDES
 @with_session(nodes=True, account=True)
@@ -110,7 +108,7 @@ def show(session: Session, statement: str) -> None:
 
 @attestation.command("list")
 @click.option("--asset", help="About a version of an asset.")
-@click.option("--version", type=_VERSION, help="The latest by default.")
+@click.option("--version", type=VERSION, help="The latest by default.")
 @click.option("--by", "author", help="Of an account: gm1... or a key's name.")
 @click.option("--after", metavar="STATEMENT", help="The last of the page before.")
 @with_session(nodes=True, wallet=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import rich_click as click
 
 from guildmark.cli.bench_analysis import ANALYSIS_COMMANDS
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import note
 from guildmark.errors import InvalidArgument
 
@@ -46,7 +47,7 @@ def bench() -> None:
 
 
 @bench.command("run")
-@click.option("--validators", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--validators", type=Whole(1, 64), default=4, show_default=True)
 @click.option(
     "--workload",
     default="transfers",
@@ -58,14 +59,10 @@ def bench() -> None:
 @click.option("--arrivals", type=click.Choice(["poisson", "uniform"]), default="poisson", show_default=True)
 @click.option("--duration", type=click.FloatRange(0.5), default=60.0, show_default=True, help="Seconds measured.")
 @click.option("--warmup", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds before that.")
-@click.option(
-    "--batch-submit", type=click.IntRange(1, 1000), help="Transactions in a request; 100 where the rate allows."
-)
-@click.option(
-    "--outstanding", type=click.IntRange(1), help="Saturated: units on their way; 8000, or 40000 opaque payloads."
-)
-@click.option("--payload", type=click.IntRange(1, 60_000), default=512, show_default=True, help="Bytes, where opaque.")
-@click.option("--accounts", type=click.IntRange(2), default=100_000, show_default=True, help="In the state.")
+@click.option("--batch-submit", type=Whole(1, 1000), help="Transactions in a request; 100 where the rate allows.")
+@click.option("--outstanding", type=Whole(1), help="Saturated: units on their way; 8000, or 40000 opaque payloads.")
+@click.option("--payload", type=Whole(1, 60_000), default=512, show_default=True, help="Bytes, where opaque.")
+@click.option("--accounts", type=Whole(2), default=100_000, show_default=True, help="In the state.")
 @click.option("--faults", default="", metavar="S:ACTION:NODE,...", help="kill, pause, resume, restart at second S.")
 @click.option("--latency", default="", metavar="wan|FILE", help="Delays between validators.")
 @click.option("--seed", type=int, default=1, show_default=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import encode, note, plain
 from guildmark.errors import InvalidArgument
 
@@ -42,7 +43,7 @@ def _need(*packages: str) -> None:
 @click.command()
 @click.argument("specification", type=FILE)
 @click.option("--out", type=DIRECTORY, help="Where results go and come from; the file's name without .toml by default.")
-@click.option("--workers", type=click.IntRange(1), help="Runs at one time; 1 by default.")
+@click.option("--workers", type=Whole(1), help="Runs at one time; 1 by default.")
 @click.option("--ray", metavar="ADDRESS", help="Run on the machines of a Ray cluster; 'local' makes one here.")
 @click.option("--retry-failed", is_flag=True, help="Run what failed or does not count again.")
 @click.option("--side-by-side", is_flag=True, help="Let real runs share a machine although they disturb each other.")
@@ -175,7 +176,7 @@ def plot(**options: Any) -> int:
 @click.command()
 @click.argument("a", type=ANY)
 @click.argument("b", type=ANY)
-@click.option("--runs", type=click.IntRange(1), default=10, show_default=True, help="Of each side; 5 at least.")
+@click.option("--runs", type=Whole(1), default=10, show_default=True, help="Of each side; 5 at least.")
 @click.option("--out", type=DIRECTORY, help="Where runs go and come from; ./A-against-B by default.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the resampling.")
 @click.option("--json", "json", is_flag=True, help="Print one JSON object.")

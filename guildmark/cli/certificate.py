@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit
 from guildmark.cli.session import Session, with_session
 
@@ -34,8 +35,8 @@ def certificate() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write.",
 )
-@click.option("--since", type=click.IntRange(0), help="Start from this block, which the verifier must know.")
-@click.option("--height", type=click.IntRange(0), help="Of the state after this block; the newest when not given.")
+@click.option("--since", type=Whole(0), help="Start from this block, which the verifier must know.")
+@click.option("--height", type=Whole(0), help="Of the state after this block; the newest when not given.")
 @click.option("--artifact", metavar="CID", help="With absence: no asset has this artifact.")
 @click.option("--tensors", metavar="DIGEST", help="With absence: no model has these tensors.")
 @click.option("--asset", metavar="ID", help="With absence: there is no such asset.")

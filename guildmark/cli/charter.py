@@ -10,6 +10,7 @@ import rich_click as click
 
 from guildmark.cli.alias import read_alias
 from guildmark.cli.charter_proposals import show_proposal
+from guildmark.cli.numbers import PRICE, UNITS, VERSION, Whole, bps
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
@@ -98,9 +99,9 @@ def propose() -> None:
 @propose.command("terms")
 @_ASSET
 @click.option("--terms", "terms_file", type=_FILE, required=True, help="TOML or JSON with the fields of the terms.")
-@click.option("--version", type=click.IntRange(min=1), help="The latest by default.")
+@click.option("--version", type=VERSION, help="The latest by default.")
 @click.option("--buyer", help="The only account that may buy: gm1... or a key's name.")
-@click.option("--open-days", type=click.IntRange(min=1), default=14, show_default=True, help="From now on.")
+@click.option("--open-days", type=Whole(1, unit="days"), default=14, show_default=True, help="From now on.")
 @_TITLE
 @with_session(nodes=True, account=True)
 def terms(session: Session, asset: str, terms_file: Path, buyer: str | None, open_days: int, **said: Any) -> None:
@@ -132,7 +133,7 @@ def withdrawal(session: Session, asset: str, offer: str, title: str) -> None:
 @propose.command("alias")
 @_ASSET
 @click.argument("name", callback=read_alias)
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", type=VERSION, required=False)
 @_TITLE
 @with_session(nodes=True, account=True)
 def alias(session: Session, asset: str, name: str, version: int | None, title: str) -> None:
@@ -155,7 +156,7 @@ def manager(session: Session, asset: str, who: str, title: str) -> None:
 @propose.command("payment")
 @_ASSET
 @click.argument("who")
-@click.argument("amount", type=click.IntRange(min=1))
+@click.argument("amount", type=UNITS)
 @_TITLE
 @with_session(nodes=True, account=True)
 def payment(session: Session, asset: str, who: str, amount: int, title: str) -> None:
@@ -169,7 +170,7 @@ def payment(session: Session, asset: str, who: str, amount: int, title: str) -> 
 @propose.command("sale")
 @_ASSET
 @click.argument("offer")
-@click.option("--price-min", type=click.IntRange(min=0), default=0, help="Refuse a lower price.")
+@click.option("--price-min", type=PRICE, default=0, help="Refuse a lower price.")
 @_TITLE
 @with_session(nodes=True, account=True)
 def sale(session: Session, asset: str, offer: str, **said: Any) -> None:
@@ -180,8 +181,8 @@ def sale(session: Session, asset: str, offer: str, **said: Any) -> None:
 
 @propose.command("listing")
 @_ASSET
-@click.argument("price", type=click.IntRange(min=1))
-@click.option("--open-days", type=click.IntRange(min=1), default=14, show_default=True, help="From now on.")
+@click.argument("price", type=UNITS)
+@click.option("--open-days", type=Whole(1, unit="days"), default=14, show_default=True, help="From now on.")
 @_TITLE
 @with_session(nodes=True, account=True)
 def listing(session: Session, asset: str, price: int, open_days: int, title: str) -> None:
@@ -194,7 +195,7 @@ def listing(session: Session, asset: str, price: int, open_days: int, title: str
 @propose.command("contribution")
 @_ASSET
 @click.argument("contribution_id")
-@click.option("--share-bps", type=click.IntRange(0, 9_999), help="For the contributor; what is asked for by default.")
+@click.option("--share-bps", type=bps(0, 9_999), help="For the contributor; what is asked for by default.")
 @click.option("--own-share", is_flag=True, help="It is taken from the acting account's share, not from all.")
 @_TITLE
 @with_session(nodes=True, account=True)

@@ -11,6 +11,7 @@ from click import get_current_context
 from click.core import ParameterSource
 
 from guildmark.cli.network import create, creation_options, node_settings
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import blocks_progress, emit, emit_table, note
 from guildmark.cli.session import DEFAULT_NETWORK, Session, with_session
 from guildmark.errors import ClusterError, Unreachable
@@ -108,9 +109,9 @@ def down(session: Session, directory: Path, timeout_s: float) -> None:
 
 
 @cluster.command("advance-clock")
-@click.option("--days", type=click.IntRange(0, 3_650), default=0)
-@click.option("--hours", type=click.IntRange(0, 1_000), default=0)
-@click.option("--seconds", type=click.IntRange(0, 1_000_000), default=0)
+@click.option("--days", type=Whole(0, 3_650, "days"), default=0)
+@click.option("--hours", type=Whole(0, 1_000, "hours"), default=0)
+@click.option("--seconds", type=Whole(0, 1_000_000, "seconds"), default=0)
 @with_session(nodes=True, account=True)
 def advance_clock(session: Session, days: int, hours: int, seconds: int) -> None:
     """Move the block time of a development network ahead: what ends by then has ended when this returns."""

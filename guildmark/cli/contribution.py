@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, millionths, provenance_options, read_digest, read_provenance
+from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, provenance_options, read_digest, read_provenance
 from guildmark.cli.evidence import read_evidence
+from guildmark.cli.numbers import UNITS, VERSION, Whole, bps, millionths
 from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, pairs, with_session
+from guildmark.cli.things import read_version
 
 if TYPE_CHECKING:
     from guildmark.contributions import Condition
 
 HOUR_MS = 3_600_000
-AMOUNT = click.IntRange(min=1)
-UNITS = click.IntRange(1, 2**63 - 1)
-BPS = click.IntRange(0, 9_999)
+HOURS = Whole(1, unit="hours")
+BPS = bps(0, 9_999)
 
 
 @click.group("contribution")
@@ -33,11 +34,11 @@ def contribution() -> None:
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--right", type=click.Choice(RIGHTS), default="fine-tune", show_default=True, help="It was made by.")
 @click.option("--grant", metavar="GRANT", help="The license that gives the right, unless you own a share.")
-@click.option("--parent-version", type=AMOUNT, help="The version that it is made from; the latest one by default.")
+@click.option("--parent-version", type=VERSION, help="The version that it is made from; the latest one by default.")
 @click.option("--message", default="", help="For those who decide; it becomes the version's notes.")
 @click.option("--share-bps", type=BPS, default=0, show_default=True, help="The least share of the asset you want.")
 @click.option("--bounty", metavar="BOUNTY", help="The bounty that you want.")
-@click.option("--hours", type=AMOUNT, default=336, show_default=True, help="How long it waits for a decision.")
+@click.option("--hours", type=HOURS, default=336, show_default=True, help="How long it waits for a decision.")
 @TENSORS_DIGEST
 @provenance_options
 @with_session(nodes=True, account=True)
@@ -195,10 +196,10 @@ def bounty() -> None:
 @click.argument("asset")
 @click.argument("amount", type=UNITS)
 @click.option("--description", metavar="CID|FILE", callback=read_evidence, help="What is wanted.")
-@click.option("--hours", type=AMOUNT, default=672, show_default=True, help="How long it stays open.")
+@click.option("--hours", type=HOURS, default=672, show_default=True, help="How long it stays open.")
 @click.option("--metric", metavar="NAME=NUMBER", help="Paid for a version that reaches it, by what evaluators state.")
-@click.option("--on", "dataset", metavar="DATASET[:VERSION]", help="The data set that it is measured on.")
-@click.option("--evaluators", type=click.IntRange(1, 16), help="So many organizations; one by default.")
+@click.option("--on", "dataset", metavar="ASSET[:VERSION]", help="The data set that it is measured on.")
+@click.option("--evaluators", type=Whole(1, 16), help="So many organizations; one by default.")
 @with_session(nodes=True, account=True)
 def open_bounty(
     session: Session,
@@ -296,10 +297,8 @@ def read_condition(metric: str | None, dataset: str | None, evaluators: int | No
     bound_ppm = millionths("--metric", number)
     if not 0 <= bound_ppm <= 1_000_000:
         raise click.UsageError(f"--metric {name}: from 0 to 1, not {number}")
-    identifier, _, version = dataset.partition(":")
-    if version and not (version.isascii() and version.isdigit() and 1 <= int(version[:11]) < 2**32):
-        raise click.UsageError(f"--on: write DATASET:VERSION, not {dataset!r}")
-    return Condition(name, bound_ppm, asset_bytes(identifier), int(version or 1), evaluators or 1)
+    identifier, version = read_version("--on", dataset, default=1)
+    return Condition(name, bound_ppm, asset_bytes(identifier), version, evaluators or 1)
 
 
 def _asks(item: dict[str, Any]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import rich_click as click
 
+from guildmark.cli.numbers import UNITS, Whole
 from guildmark.cli.output import emit_table, note
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, pairs, with_session
 
 _TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
-_AMOUNT = click.argument("amount", type=click.IntRange(min=1))
+_AMOUNT = click.argument("amount", type=UNITS)
 
 
 @click.command("parameters")
@@ -19,12 +20,7 @@ _AMOUNT = click.argument("amount", type=click.IntRange(min=1))
 @with_session(nodes=True, account=True)
 def propose_parameters(session: Session, values: tuple[str, ...], title: str) -> None:
     """Set chain parameters, all of VALUES or none. `guildmark network parameters` lists them with their ranges."""
-    chosen: dict[str, int] = {}
-    for name, value in pairs(values, "NAME=VALUE").items():
-        try:
-            chosen[name] = int(value)
-        except ValueError as error:
-            raise click.UsageError(f"{name}: {value!r} is no integer") from error
+    chosen = {name: Whole(0).read(name, value) for name, value in pairs(values, "NAME=VALUE").items()}
     with session.client(acting=True) as client:
         show_proposal(client.decisions.propose_parameters(chosen, title), json=session.json)
 

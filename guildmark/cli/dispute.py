@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from guildmark.cli.evidence import read_evidence
+from guildmark.cli.numbers import PRICE, UNITS
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
+from guildmark.cli.things import read_version
 
 if TYPE_CHECKING:
     from ledger.modules.disputes.operations import Subject
@@ -29,16 +31,16 @@ def dispute() -> None:
 
 @dispute.command("file")
 @click.option("--asset", metavar="ASSET", help="About a whole asset.")
-@click.option("--version", metavar="ASSET:N", help="About one version.")
+@click.option("--version", metavar="ASSET:VERSION", help="About one version.")
 @click.option("--grant", metavar="GRANT", help="About a license.")
 @click.option("--freeze", metavar="DISPUTE", help="About a freeze: that its asset may be sold again.")
 @click.option("--attestation", metavar="STATEMENT", help="About an evaluation, an audit or a review.")
 @click.option("--relief", type=click.Choice(_RELIEFS), required=True, help="What is asked for.")
 @click.option("--ground", type=click.Choice(_GROUNDS), help="Follows from the relief when it is not given.")
-@click.option("--amount", type=click.IntRange(min=0), help="In dispute; of a refund the price, to refute of the bond.")
+@click.option("--amount", type=PRICE, help="In dispute; of a refund the price, to refute of the bond.")
 @click.option(
     "--bond",
-    type=click.IntRange(min=1),
+    type=UNITS,
     help="The least by default: a tenth of the amount, and no less than the network's parameter dispute_bond_min.",
 )
 @click.option(
@@ -92,7 +94,7 @@ def vote(session: Session, dispute_id: str, uphold: bool | None) -> None:
 
 @dispute.command("appeal")
 @click.argument("dispute_id")
-@click.option("--bond", type=click.IntRange(min=1), help="The least by default: twice the claim's.")
+@click.option("--bond", type=UNITS, help="The least by default: twice the claim's.")
 @_EVIDENCE
 @_STATEMENT
 @with_session(nodes=True, account=True)
@@ -192,10 +194,7 @@ def _read_subject(
     if attestation is not None:
         return disputes.attestation(attestation)
     assert version is not None
-    identifier, _, number = version.partition(":")
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:11]) < 2**32):
-        raise click.UsageError(f"--version: write ASSET:N with a version's number, not {version!r}")
-    return disputes.version(identifier, int(number))
+    return disputes.version(*read_version("--version", version))
 
 
 def _time(ms: int) -> str:

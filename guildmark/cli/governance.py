@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 
 from guildmark.cli import accreditation, decisions
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, with_session
@@ -126,9 +127,9 @@ def expel(session: Session, organization: str, title: str) -> None:
 
 @propose.command("quota")
 @_ORGANIZATION
-@click.option("--records", type=click.IntRange(100, 10**9), help="Records.")
-@click.option("--bytes", "size_bytes", type=click.IntRange(10**5, 10**12), help="Bytes of their keys and values.")
-@click.option("--deadlines", type=click.IntRange(10, 10**7), help="Deadlines that are open.")
+@click.option("--records", type=Whole(100, 10**9), help="Records.")
+@click.option("--bytes", "size_bytes", type=Whole(10**5, 10**12), help="Bytes of their keys and values.")
+@click.option("--deadlines", type=Whole(10, 10**7), help="Deadlines that are open.")
 @click.option("--default", "default", is_flag=True, help="What the chain's parameters say.")
 @_TITLE
 @with_session(nodes=True, account=True)
@@ -259,7 +260,7 @@ def validators() -> None:
 
 
 @validators.command("list")
-@click.option("--epoch", type=click.IntRange(min=0), help="An earlier epoch; the next block's by default.")
+@click.option("--epoch", type=Whole(0), help="An earlier epoch; the next block's by default.")
 @with_session(nodes=True)
 def list_validators(session: Session, epoch: int | None) -> None:
     """List the validators of an epoch by index, and for the current one what waits to change the set."""

@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from guildmark.cli.evidence import read_evidence
+from guildmark.cli.numbers import PRICE, Whole, bps
 from guildmark.cli.output import emit, emit_table, indented
 from guildmark.cli.session import Session, with_session
 
@@ -42,18 +43,18 @@ def license_group() -> None:
     help="TOML or JSON file with all terms; other options override it.",
 )
 @click.option("--right", "rights", multiple=True, type=click.Choice(RIGHTS))
-@click.option("--price", type=click.IntRange(min=0), help="In minor units.")
+@click.option("--price", type=PRICE, help="In minor units.")
 @click.option("--commercial", is_flag=True, default=None)
 @click.option("--exclusivity", type=click.Choice(["none", "sole", "exclusive"]))
-@click.option("--editions-max", type=click.IntRange(min=1))
-@click.option("--term-days", type=click.IntRange(min=1), help="How long a grant holds; perpetual by default.")
+@click.option("--editions-max", type=Whole(1))
+@click.option("--term-days", type=Whole(1, unit="days"), help="How long a grant holds; perpetual by default.")
 @click.option("--derivatives", type=click.Choice(["no", "on-approval", "yes"]))
-@click.option("--revenue-share-bps", type=click.IntRange(0, 5_000))
-@click.option("--revenue-share-depth", type=click.IntRange(1, 8))
+@click.option("--revenue-share-bps", type=bps(0, 5_000))
+@click.option("--revenue-share-depth", type=Whole(1, 8))
 @click.option("--attribution")
 @click.option("--buyer", help="The only account that may buy: gm1... or a key's name.")
 @click.option(
-    "--open-days", type=click.IntRange(min=1), default=7, show_default=True, help="How long the offer stands."
+    "--open-days", type=Whole(1, unit="days"), default=7, show_default=True, help="How long the offer stands."
 )
 @with_session(nodes=True, account=True)
 def offer(
@@ -82,7 +83,7 @@ def offer(
 
 @license_group.command("buy")
 @click.argument("offer_id")
-@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@click.option("--price-max", type=PRICE, help="Refuse a higher price; the stated one by default.")
 @with_session(nodes=True, account=True)
 def buy(session: Session, offer_id: str, price_max: int | None) -> None:
     """Buy a license under an offer: payment, royalties and grant in one transaction."""
@@ -94,7 +95,7 @@ def buy(session: Session, offer_id: str, price_max: int | None) -> None:
 @click.argument("asset")
 @click.option("--right", type=click.Choice(RIGHTS), default="download", show_default=True)
 @click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
-@click.option("--at-ms", type=click.IntRange(min=0), help="Unix ms of block time; now by default.")
+@click.option("--at-ms", type=Whole(0), help="Unix ms of block time; now by default.")
 @click.option("--field", "field_of_use", help="A field of use.")
 @click.option("--country", help="Two letters, as DE.")
 @with_session(nodes=True, account=True)
@@ -142,7 +143,7 @@ def show(session: Session, grant: str) -> None:
 @license_group.command("renew")
 @click.argument("grant")
 @click.argument("offer_id")
-@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@click.option("--price-max", type=PRICE, help="Refuse a higher price; the stated one by default.")
 @with_session(nodes=True, account=True)
 def renew(session: Session, grant: str, offer_id: str, price_max: int | None) -> None:
     """Renew GRANT under an open offer: a further term where the terms are the same, else a grant that follows it."""
@@ -185,7 +186,7 @@ def token(session: Session, grant: str) -> None:
 
 @license_group.command("sign-voucher")
 @click.argument("grant")
-@click.argument("count", type=click.IntRange(min=1))
+@click.argument("count", type=Whole(1))
 @with_session(nodes=True, account=True)
 def sign_voucher(session: Session, grant: str, count: int) -> None:
     """Sign that COUNT units of GRANT have been used in all. Give the JSON to the provider; nothing is sent."""
@@ -251,7 +252,7 @@ def pays(session: Session, asset: str) -> None:
 
 @license_group.command("quote")
 @click.argument("asset")
-@click.argument("price", type=click.IntRange(min=0))
+@click.argument("price", type=PRICE)
 @with_session(nodes=True)
 def quote(session: Session, asset: str, price: int) -> None:
     """Show how PRICE for a license on ASSET would be split now."""

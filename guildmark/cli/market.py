@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from guildmark.cli.numbers import PRICE, UNITS, Whole
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_thing, thing_options
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
-AMOUNT = click.IntRange(min=1)
+HOURS = Whole(1, unit="hours")
 
 
 @click.group("market")
@@ -25,9 +26,7 @@ def market() -> None:
 
 def hours_option(function: Any) -> Any:
     """Add `--hours`."""
-    return click.option("--hours", type=AMOUNT, default=168, show_default=True, help="How long it stays open.")(
-        function
-    )
+    return click.option("--hours", type=HOURS, default=168, show_default=True, help="How long it stays open.")(function)
 
 
 def consent_options(function: Any) -> Any:
@@ -44,7 +43,7 @@ def consent_options(function: Any) -> Any:
 
 @market.command("list")
 @thing_options
-@click.option("--price", type=AMOUNT, help="In minor units.")
+@click.option("--price", type=UNITS, help="In minor units.")
 @hours_option
 @consent_options
 @with_session(nodes=True, account=True)
@@ -63,11 +62,11 @@ def list_for_sale(
 
 @market.command("auction")
 @thing_options
-@click.option("--reserve", type=click.IntRange(min=0), default=0, show_default=True, help="Nothing is sold below it.")
-@click.option("--increment", type=AMOUNT, default=1, show_default=True, help="Least step from bid to bid.")
+@click.option("--reserve", type=PRICE, default=0, show_default=True, help="Nothing is sold below it.")
+@click.option("--increment", type=UNITS, default=1, show_default=True, help="Least step from bid to bid.")
 @click.option(
     "--extension-minutes",
-    type=click.IntRange(min=0),
+    type=Whole(0, unit="minutes"),
     default=10,
     show_default=True,
     help="A bid in the last so many minutes moves the end.",
@@ -101,9 +100,9 @@ def auction(
 
 @market.command("dutch-auction")
 @thing_options
-@click.option("--start-price", type=AMOUNT, help="In minor units.")
-@click.option("--floor-price", type=AMOUNT, help="What the price falls to.")
-@click.option("--steps", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How often it falls.")
+@click.option("--start-price", type=UNITS, help="In minor units.")
+@click.option("--floor-price", type=UNITS, help="What the price falls to.")
+@click.option("--steps", type=Whole(1, 10_000), default=10, show_default=True, help="How often it falls.")
 @hours_option
 @consent_options
 @with_session(nodes=True, account=True)
@@ -135,7 +134,7 @@ def dutch_auction(
 
 @market.command("buy")
 @click.argument("listing_id")
-@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@click.option("--price-max", type=PRICE, help="Refuse a higher price; the stated one by default.")
 @with_session(nodes=True, account=True)
 def buy(session: Session, listing_id: str, price_max: int | None) -> None:
     """Buy what is listed."""
@@ -145,7 +144,7 @@ def buy(session: Session, listing_id: str, price_max: int | None) -> None:
 
 @market.command("take")
 @click.argument("auction_id")
-@click.option("--price-max", type=click.IntRange(min=0), help="Refuse a higher price; the stated one by default.")
+@click.option("--price-max", type=PRICE, help="Refuse a higher price; the stated one by default.")
 @with_session(nodes=True, account=True)
 def take(session: Session, auction_id: str, price_max: int | None) -> None:
     """Buy in a Dutch auction at its price."""
@@ -155,7 +154,7 @@ def take(session: Session, auction_id: str, price_max: int | None) -> None:
 
 @market.command("bid")
 @click.argument("auction_id")
-@click.argument("amount", type=AMOUNT)
+@click.argument("amount", type=UNITS)
 @with_session(nodes=True, account=True)
 def bid(session: Session, auction_id: str, amount: int) -> None:
     """Bid in an English auction."""
@@ -192,7 +191,7 @@ def settle(session: Session, auction_id: str) -> None:
 
 @market.command("offer")
 @thing_options
-@click.option("--price", type=AMOUNT, required=True, help="In minor units; in escrow until the offer ends.")
+@click.option("--price", type=UNITS, required=True, help="In minor units; in escrow until the offer ends.")
 @click.option("--holder", help="Whose share it is: gm1... or a key's name.")
 @hours_option
 @with_session(nodes=True, account=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
+from guildmark.cli.numbers import PPM, Whole
 from guildmark.cli.output import emit, note, progress
 from guildmark.cli.session import Session, with_session
 
@@ -29,10 +30,8 @@ MEASURES: Final = ("network", "processes", "files")
 @click.option("--metric", default="accuracy", show_default=True, help="--explain lists them.")
 @click.option("--model-copy", type=click.Path(path_type=Path, exists=True), help="A local copy of the model's file.")
 @click.option("--dataset-copy", type=click.Path(path_type=Path, exists=True), help="A local copy of the data set.")
-@click.option(
-    "--spread", type=click.IntRange(0, 1_000_000), default=0, help="Without a claim: ppm that others may differ."
-)
-@click.option("--time-limit", type=click.IntRange(1, 604_800), default=600, show_default=True, help="Seconds.")
+@click.option("--spread", type=PPM, default=0, help="Without a claim: ppm that others may differ.")
+@click.option("--time-limit", type=Whole(1, 604_800, "seconds"), default=600, show_default=True, help="Seconds.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
 @click.option(
     "--anonymous", is_flag=True, help="Do not sign requests for the bytes: for public assets and local copies."

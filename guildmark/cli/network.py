@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from guildmark.cli import ceremony, decisions
+from guildmark.cli.numbers import PRICE, Whole
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import DEFAULT_NETWORK, Session, pairs, with_session
 
@@ -27,7 +28,7 @@ def creation_options(function: Any) -> Any:
     """The options that say what a new network is like."""
     for option in reversed(
         [
-            click.option("--validators", type=click.IntRange(1, 64), default=4, show_default=True),
+            click.option("--validators", type=Whole(1, 64), default=4, show_default=True),
             click.option("--name", default="development", show_default=True, help="The network's name."),
             click.option("--organization", "organizations", multiple=True, metavar="ID=NAME", help="May be repeated."),
             click.option(
@@ -104,7 +105,7 @@ def _plans(texts: tuple[str, ...]) -> list[Any] | None:
     plans = []
     for name, rest in pairs(texts, "--open-account").items():
         organization, _, credit_text = rest.partition(":")
-        plans.append(AccountPlan(name, organization, _number("--open-account", credit_text or "0")))
+        plans.append(AccountPlan(name, organization, PRICE.read(f"--open-account {name}", credit_text or "0")))
     return plans or None
 
 
@@ -122,10 +123,4 @@ def node_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 def _value(what: str, text: str) -> int | bool:
-    return text == "true" if text in ("true", "false") else _number(what, text)
-
-
-def _number(what: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 19:
-        raise click.UsageError(f"{what}: not a whole number: {text!r}")
-    return int(text)
+    return text == "true" if text in ("true", "false") else Whole(0).read(what, text)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import rich_click as click
 
 from guildmark.cli.node_programs import WORDS_MAX, progress_bar, run_node_program
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, note
 from guildmark.cli.session import Session, with_session
 from guildmark.errors import InvalidArgument, NotFound, VerificationFailed
@@ -32,12 +33,12 @@ def _scratch(function: Any) -> Any:
 @click.option(
     "--from",
     "signatures_from",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     default=1,
     metavar="HEIGHT",
     help="Check signatures of transactions from this block on only; certificates vouch for those below.",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Threads that check signatures; default: all processors.")
+@click.option("--workers", type=Whole(1, 256), help="Threads that check signatures; default: all processors.")
 @_scratch
 @with_session(network=False)
 def verify(session: Session, directory: Path, signatures_from: int, workers: int | None, scratch: Path | None) -> None:
@@ -60,7 +61,7 @@ def verify(session: Session, directory: Path, signatures_from: int, workers: int
 
 @click.command("inspect")
 @_directory
-@click.option("--block", type=click.IntRange(min=0), metavar="HEIGHT", help="Show a block.")
+@click.option("--block", type=Whole(0), metavar="HEIGHT", help="Show a block.")
 @click.option("--record", metavar="HEX", help="Show the record of the state under this key.")
 @_scratch
 @with_session(network=False)

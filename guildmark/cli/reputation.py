@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
 
@@ -44,7 +45,7 @@ def show(session: Session, who: str, why: bool) -> None:
 @reputation.command("list")
 @click.option("--organizations", is_flag=True, help="All organizations instead of accounts.")
 @click.option("--organization", metavar="ID", help="Accounts of one organization only.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--limit", type=Whole(1, 200), default=50, show_default=True)
 @with_session(nodes=True)
 def list_scores(session: Session, organizations: bool, organization: str | None, limit: int) -> None:
     """List the best scores first: of accounts about which there is evidence, or of all organizations."""

@@ -13,6 +13,7 @@ import rich_click as click
 from click import get_current_context
 from click.core import ParameterSource
 
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import encode, note
 from guildmark.errors import InvalidArgument
 
@@ -47,7 +48,7 @@ class SeedRange(click.ParamType):  # type: ignore[type-arg]  # generic in newer 
 @click.command()
 @click.option(
     "--replicas",
-    type=click.IntRange(1, REPLICAS_MAX),
+    type=Whole(1, REPLICAS_MAX),
     multiple=True,
     default=(4,),
     show_default=True,
@@ -65,7 +66,7 @@ class SeedRange(click.ParamType):  # type: ignore[type-arg]  # generic in newer 
 @click.option("--replay", metavar="SEED|FILE", help="Run one seed, or the plan of a failure, and print its trace.")
 @click.option("--real-signatures", is_flag=True, help="Ed25519 instead of a stand-in; slower.")
 @click.option("--no-liars", is_flag=True, help="No Byzantine members.")
-@click.option("--workers", type=click.IntRange(1), help="Processes; all cores by default.")
+@click.option("--workers", type=Whole(1), help="Processes; all cores by default.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Note what is done here, and go on.")
 @click.option(
     "--failures",

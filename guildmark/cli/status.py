@@ -7,6 +7,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, table
 from guildmark.cli.session import Session, pairs, with_session
 
@@ -66,7 +67,7 @@ def _explanation(said: dict[str, Any]) -> Iterator[str]:
 @click.command()
 @click.argument("name")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--at-least", type=click.IntRange(min=0), help="Wait for this height.")
+@click.option("--at-least", type=Whole(0), help="Wait for this height.")
 @with_session(nodes=True)
 def query(session: Session, name: str, arguments: tuple[str, ...], at_least: int | None) -> None:
     """Ask the ledger a named query, such as `assets.get asset=...`. The answer names its height."""

@@ -1,10 +1,12 @@
-"""The options that name what can be handed over: an asset, a share of one, a grant."""
+"""How commands name a version, and what can be handed over: an asset, a share of one, a grant."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+
+from guildmark.cli.numbers import VERSION, bps
 
 if TYPE_CHECKING:
     from ledger.modules.transfers.operations import Thing
@@ -34,7 +36,17 @@ def read_thing(whole_asset: str | None, share: str | None, grant: str | None) ->
     if grant is not None:
         return transfers.grant(grant)
     assert share is not None
-    asset, _, bps = share.partition(":")
-    if not (bps.isascii() and bps.isdigit() and 1 <= int(bps[:6]) <= 9_999):
-        raise click.UsageError(f"--share: write ASSET:BPS with 1 to 9999 bps, not {share!r}")
-    return transfers.share(asset, int(bps))
+    asset, colon, part = share.partition(":")
+    if not colon:
+        raise click.UsageError(f"--share: write ASSET:BPS, not {share[:80]!r}")
+    return transfers.share(asset, bps(1, 9_999).read("--share ASSET:BPS", part))
+
+
+def read_version(option: str, text: str, default: int | None = None) -> tuple[str, int]:
+    """Read `ASSET:VERSION`; only where there is a `default`, the asset alone will do. Raises a usage error."""
+    asset, colon, number = text.partition(":")
+    if colon:
+        return asset, VERSION.read(f"{option} ASSET:VERSION", number)
+    if default is None:
+        raise click.UsageError(f"{option}: write ASSET:VERSION, not {text[:80]!r}")
+    return asset, default

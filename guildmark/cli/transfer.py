@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.numbers import PRICE
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_thing, thing_options
@@ -19,7 +20,7 @@ def transfer() -> None:
 @transfer.command("offer")
 @thing_options
 @click.option("--to", "recipient", help="gm1... or a key's name.")
-@click.option("--price", type=click.IntRange(min=0), default=0, show_default=True, help="0 is a gift.")
+@click.option("--price", type=PRICE, default=0, show_default=True, help="0 is a gift.")
 @click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the other owners' consent.")
 @click.option("--prepared", metavar="OPERATION", help="Send what --prepare has shown, when all owners have consented.")
 @with_session(nodes=True, account=True)
@@ -48,7 +49,7 @@ def offer(
 
 @transfer.command("accept")
 @click.argument("transfer_id")
-@click.option("--price-max", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--price-max", type=PRICE, default=0, show_default=True)
 @with_session(nodes=True, account=True)
 def accept(session: Session, transfer_id: str, price_max: int) -> None:
     """Accept what is offered and pay its price."""

@@ -67,10 +67,9 @@ def test_what_can_be_no_parameter_is_refused_with_its_range(capsys: pytest.Captu
     refused = run(capsys, "governance", "propose", "parameters", "proposal_bytes_max=0", "--account", "org-0", expect=1)
     assert refused["code"] == "governance.parameter_range"
     assert "65536 to 8388608" in refused["message"]
-    huge = run(capsys, "governance", "propose", "parameters", f"window={2**64}", "--account", "org-0", expect=2)
-    assert huge["code"] == "argument.parameter"
-    none = run(capsys, "governance", "propose", "parameters", "window=many", "--account", "org-0", expect=2)
-    assert none["code"] == "usage"
+    for value in (str(2**64), "-1", "many", "1.5"):
+        none = run(capsys, "governance", "propose", "parameters", f"window={value}", "--account", "org-0", expect=2)
+        assert none["code"] == "usage"
 
 
 def test_objections_stop_it(world: Consortium, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,8 +118,9 @@ def test_a_client_follows_the_parameters_and_not_the_genesis(world: Consortium, 
             await client.advance_clock(1)
             assert 0 < await lifetime_ms(client) <= 5_000
             assert (await client.parameters()).fee_bps == Parameters().fee_bps
-            with pytest.raises(InvalidArgument):
-                await client.decisions.propose_parameters({})
+            for values in ({}, {"window": 2**64}):
+                with pytest.raises(InvalidArgument):
+                    await client.decisions.propose_parameters(values)
             with pytest.raises(InvalidArgument):
                 await client.decisions.propose_minting(0)
             node.routes["GET", "/v1/query/parameters.get"] = lambda _: (200, stated | {"result": {"window": 0}})

@@ -112,12 +112,19 @@ class AsyncArtifacts:
         """Wait until a quorum of validators has stated that it holds the artifact.
 
         Raises:
-            Unreachable: `artifact.not_held` after `timeout_s`.
+            Unreachable: `artifact.not_held` after `timeout_s`. NotFound: `artifact.not_registered`, and still so after
+                `REGISTRATION_WAIT_S`.
         """
         async with _deadline(timeout_s, "artifact.not_held", f"no quorum of validators holds {root} yet"):
-            while not (found := await self.whereabouts(root))["held_quorum"]:
+            given_up = asyncio.get_running_loop().time() + REGISTRATION_WAIT_S
+            while True:
+                try:
+                    if (found := await self.whereabouts(root))["held_quorum"]:
+                        return found
+                except NotFound:  # the node that answers may be behind the one that has executed the registration
+                    if asyncio.get_running_loop().time() >= given_up:
+                        raise
                 await pause(0.1)
-            return found
 
     async def upload(self, artifact: LocalArtifact, progress: Progress | None = None) -> None:
         """Send the blocks of a registered artifact to a node, parents first: those that it says to lack, so an

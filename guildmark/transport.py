@@ -116,7 +116,7 @@ class Transport:
         """Ask the nodes in turn, the last helpful one first, or number `first`. `path` is absolute and already quoted.
 
         `wait_s` is how long the node is asked to wait before it answers. A status in `other_node_on` makes the next
-        node be asked; it is raised when no node answers better.
+        node be asked; when no node answers better, the first that is no 404 is raised.
 
         Raises:
             NotFound, Denied, Refused: a node's answer, with its code.
@@ -189,7 +189,8 @@ class Transport:
                 failures.append(f"{self.urls[index]}: {refusal.message}")
                 maybe_received = maybe_received or answer.status not in (429, 503)
             elif answer.status in other_node_on:
-                passed_over = refusal
+                if passed_over is None or isinstance(passed_over, NotFound):
+                    passed_over = refusal  # who refuses knows more than who has not heard of it yet
             else:
                 self._preferred = index
                 raise refusal

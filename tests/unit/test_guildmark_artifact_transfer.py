@@ -205,6 +205,32 @@ def test_what_all_nodes_deny_is_denied_with_the_code(
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_refusal_says_more_than_a_node_that_has_not_heard_of_it(
+    node: FakeNode, account: Account, artifact: LocalArtifact
+) -> None:
+    """Whichever of the two is asked first."""
+    route = ("GET", f"/v1/artifacts/{artifact.cid}/blocks/")
+    with fake_node(make_genesis()[0]) as behind:
+        node.routes[route] = lambda _: problem(403, "no_grant")
+        behind.routes[route] = lambda _: problem(404, "artifact.not_registered")
+        for urls in ([node.url, behind.url], [behind.url, node.url]):
+            with Client(urls, account, retry_timeout_s=0.3) as client, pytest.raises(Denied) as denied:
+                client.artifacts.fetch_block(artifact.cid, artifact.cid)
+            assert denied.value.code == "no_grant"
+
+
+def test_waiting_until_it_is_held_outlasts_a_node_that_is_behind(
+    node: FakeNode, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Answer] = [problem(404, "artifact.not_registered"), (200, {"held_quorum": False})]
+    node.routes[("GET", "/v1/artifacts/cid")] = lambda _: told.pop(0) if told else (200, {"held_quorum": True})
+    assert client.artifacts.wait_held("cid")["held_quorum"]
+    monkeypatch.setattr("guildmark.artifact_transfer.REGISTRATION_WAIT_S", 0.0)
+    node.routes[("GET", "/v1/artifacts/cid")] = lambda _: problem(404, "artifact.not_registered")
+    with pytest.raises(NotFound, match="not_registered"):
+        client.artifacts.wait_held("cid")
+
+
 def test_a_wrong_registered_size_is_found(
     node: FakeNode, client: Client, artifact: LocalArtifact, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ def a_full_disk(cluster: TestCluster, client: Any, load: Load, filler: Path) -> 
     for _ in range(2):  # what recovered once recovers again
         fill(filler)
         wait(lambda: "the disk is full" in reasons(url), 60)
+        load.wait_for(20)  # what was under way there has ended
         at = told(url)
         assert not at["ready"]
         load.wait_for(30)  # three of four go on

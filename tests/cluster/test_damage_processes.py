@@ -119,6 +119,7 @@ def test_a_rotten_block_of_an_artifact_is_found_and_fetched_again(make: Callable
     (tmp_path / "work").write_bytes(os.urandom(700_000))
     with cluster.client(cluster.accounts[0], node=0) as client:
         made = client.assets.register(tmp_path / "work", kind="dataset", name="work")
+    cluster.wait_same_head()
     with cluster.client(cluster.accounts[0], node=HURT) as client:
         wait(lambda: client.artifacts.whereabouts(made.cid)["complete"], 60)
     cluster.kill(HURT)

@@ -85,6 +85,7 @@ def test_an_artifact_is_held_by_all_and_read_by_who_may(
     source.write_bytes(bytes(range(256)) * 10_000)
     registered = guildmark_client.assets.register(source, kind="dataset", name="bytes")
     held = guildmark_client.artifacts.wait_held(registered.cid)
+    guildmark_cluster.wait_same_head()
     assert held["complete"] or held["held_quorum"]
     stranger = guildmark_cluster.account(guildmark_cluster.accounts[1])
     for index in range(4):

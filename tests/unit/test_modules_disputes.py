@@ -9,6 +9,7 @@ from ledger.errors import LedgerError
 from ledger.modules.disputes import operations as disputes
 from ledger.modules.disputes.operations import Subject
 from ledger.modules.disputes.records import OPEN_MAX, bond_due
+from ledger.modules.licenses.records import GRANTS
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.organizations.quota import usage
 from ledger.modules.organizations.records import ACCOUNTS, ORGANIZATIONS, Account, AccountKey, Organization
@@ -70,6 +71,24 @@ def test_the_least_bond_is_a_tenth_rounded_up(amount: int, least: int) -> None:
     most = max(least, amount)
     court.refused("disputes.bond_too_high", "bob", msgspec.structs.replace(claim, bond=most + 1))
     court.do("bob", msgspec.structs.replace(claim, bond=least))
+
+
+def test_everything_ends_without_anybody_doing_anything() -> None:
+    """No state without a deadline: a dispute that nobody touches fails, and all it held returns."""
+    court = Court()
+    asset = court.register("alice", "A")
+    grant = court.license("alice", asset, "bob", TERMS)
+    court.file_refund("bob", grant)
+    court.file_against("carol", asset, "transfer_back", 10**6)
+    for time_ms in (ANSWER_MS, VOTING_MS, APPEAL_MS):
+        court.advance(time_ms)
+    assert court.query("disputes.list") == []
+    assert court.balance("carol") == SUPPLY_EACH
+    assert court.balance("bob") == SUPPLY_EACH - TERMS.price
+    record = GRANTS.get(court.view, grant)
+    assert record is not None
+    assert (record.disputed, record.due_ms) == (False, None)
+    court.check_laws()
 
 
 def test_who_cannot_pay_the_bond_files_nothing() -> None:

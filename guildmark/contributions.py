@@ -14,6 +14,7 @@ from guildmark.accounts import AnyAccount, account_bytes, account_text
 from guildmark.artifact_transfer import LocalArtifact, Progress
 from guildmark.assets import Committed, asset_bytes, model_digest, opened, reveal
 from guildmark.claims import require_tolerances
+from guildmark.deriving import require_right
 from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from ledger.modules.assets.operations import Artifact, DerivingRight, Provenance
@@ -75,12 +76,16 @@ class AsyncContributions:
         when nothing else is said.
 
         Raises:
-            InvalidArgument: `argument.tolerance`, before anything is sent.
+            InvalidArgument: `argument.tolerance`, `argument.id`; NotFound, Refused: `licenses.unknown_grant`,
+                `assets.derivation_*`. All before anything is sent, as far as a node can tell.
             Refused: `contributions.*`, `assets.*`, for instance because the artifact is somebody's already.
         """
         provenance = provenance or Provenance()
         require_tolerances(provenance.metrics)
+        by = None if grant is None else asset_bytes(grant)
+        wanted = None if bounty is None else asset_bytes(bounty)
         shown = await self._client.assets.get(asset)
+        await require_right(self._client, shown, right, by)
         async with opened(source) as artifact:
             digest = tensors_digest or model_digest(artifact, shown["kind"])
             ready = committed or await self._client.assets.commit(artifact, digest)
@@ -91,11 +96,11 @@ class AsyncContributions:
                 artifact=Artifact(ready.cid, ready.size_bytes, ready.tensors_digest),
                 salt=ready.salt,
                 expires_at_ms=await open_until(self._client, lifetime_ms, CONTRIBUTION_LIFETIME_MS),
-                grant=None if grant is None else asset_bytes(grant),
+                grant=by,
                 provenance=provenance,
                 message=message,
                 share_bps_min=share_bps_min,
-                bounty=None if bounty is None else asset_bytes(bounty),
+                bounty=wanted,
             )
             await self._client.wait_until(ready.ready_at_ms)
             outcome = await reveal(self._client, operation, "assets.commitment_too_young")

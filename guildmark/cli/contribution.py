@@ -52,7 +52,7 @@ def propose(session: Session, asset: str, path: Path, **options: Any) -> None:
     digest = read_digest(options.pop("tensors_digest"))
     provenance = read_provenance(**options)
     with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
-        note("committing, then waiting until the commitment is old enough ...")
+        note("asking for the right, then committing and waiting until the commitment is old enough ...")
         made = client.contributions.propose(
             asset,
             path,

@@ -12,15 +12,19 @@ from epochs_kit import Consortium, make_genesis
 from guildmark_kit import Answer, Asked, FakeNode, problem, run
 from ledger_node_kit import account_of, held_asset, licensed, serving
 from modules_kit import cid
+from msgspec import structs
 
 from guildmark import Client
 from guildmark.cli import main
-from guildmark.errors import InvalidArgument
+from guildmark.errors import InvalidArgument, NotFound, Refused
 from ledger.modules.assets import operations as assets
+from ledger.modules.contributions.operations import Propose
 from ledger.modules.licenses.operations import Terms
+from ledger.parameters import HOUR_MS
 
 TEXT = cid("text")
 ROWS = b"rows of judged.csv"
+DERIVING = Terms(rights=("train-on",), price=0, derivatives="yes")
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def asset(world: Consortium) -> str:
 @pytest.fixture
 def grant(world: Consortium, asset: str) -> str:
     """A license of org-1 to derive."""
-    return licensed(world, asset, Terms(rights=("train-on",), price=0, derivatives="yes"))
+    return licensed(world, asset, DERIVING)
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +166,80 @@ def test_the_sdk_accepts_in_one_call(world: Consortium, node: FakeNode, asset: s
         made = maker.contributions.propose(asset, tmp_path / "rows.csv", right="train-on", grant=grant)
         assert owner.contributions.find(asset=asset) == [made]
         assert owner.contributions.accept(made["contribution"])["version"] == 2
+
+
+def proposed(world: Consortium, who: str, asset: str, right: assets.DerivingRight, grant: str | None) -> str:
+    """The code with which the chain itself answers such a contribution."""
+    artifact = assets.Artifact(cid("proposed"), 4)
+    commitment = assets.Commit(assets.commitment(artifact.cid, world.accounts[who], bytes(16)))
+    operation = Propose(
+        asset=bytes.fromhex(asset),
+        parent_version=1,
+        right=right,
+        artifact=artifact,
+        salt=bytes(16),
+        expires_at_ms=world.now_ms + HOUR_MS,
+        grant=None if grant is None else bytes.fromhex(grant),
+        provenance=assets.Provenance(),
+        message="",
+        share_bps_min=0,
+        bounty=None,
+    )
+    return world.code(world.by(who, commitment, operation))
+
+
+@pytest.mark.parametrize(
+    ("who", "right", "terms", "code"),
+    [
+        ("org-1", "train-on", "unknown", "licenses.unknown_grant"),
+        ("org-1", "train-on", "of another asset", "assets.derivation_grant"),
+        ("org-2", "train-on", DERIVING, "assets.derivation_grant"),
+        ("org-1", "train-on", structs.replace(DERIVING, term_ms=1_000), "assets.derivation_grant_not_live"),
+        ("org-1", "fine-tune", DERIVING, "assets.derivation_right"),
+        ("org-1", "train-on", Terms(rights=("download",), price=0, derivatives="yes"), "assets.derivation_right"),
+        ("org-1", "train-on", structs.replace(DERIVING, derivatives="no"), "assets.derivation_forbidden"),
+        ("org-1", "train-on", structs.replace(DERIVING, derivatives="on-approval"), "assets.derivation_unapproved"),
+        ("org-1", "train-on", None, "assets.derivation_without_grant"),
+    ],
+)
+def test_a_license_that_does_not_do_is_refused_before_a_commitment_is_sent(
+    world: Consortium,
+    node: FakeNode,
+    asset: str,
+    who: str,
+    right: assets.DerivingRight,
+    terms: Terms | str | None,
+    code: str,
+    tmp_path: Path,
+) -> None:
+    """With the code that the chain has for it."""
+    grant = None
+    if isinstance(terms, Terms):
+        grant = licensed(world, asset, terms)
+    elif terms is not None:
+        grant = "ab" * 32 if terms == "unknown" else licensed(world, held_asset(world, "B"), DERIVING)
+    world.execute(step_ms=2_000)
+    (tmp_path / "rows.csv").write_bytes(b"rows")
+    with Client(node.url, account_of(world, who)) as client, pytest.raises((Refused, NotFound)) as caught:
+        client.contributions.propose(asset, tmp_path / "rows.csv", right=right, grant=grant)
+    assert caught.value.code == code == proposed(world, who, asset, right, grant)
+    assert not [asked for asked in node.asked if asked.method != "GET"]
+
+
+@pytest.mark.parametrize("named", [{"grant": "abcd"}, {"bounty": "abcd"}])
+def test_what_is_no_id_is_refused_before_a_commitment_is_sent(
+    world: Consortium, node: FakeNode, asset: str, named: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"rows")
+    with Client(node.url, account_of(world, "org-0")) as client, pytest.raises(InvalidArgument, match="abcd"):
+        client.contributions.propose(asset, tmp_path / "rows.csv", right="train-on", **named)
+    assert not [asked for asked in node.asked if asked.method != "GET"]
+
+
+def test_an_owner_proposes_without_a_license(world: Consortium, node: FakeNode, asset: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"rows")
+    with Client(node.url, account_of(world, "org-0")) as client:
+        assert client.contributions.propose(asset, tmp_path / "rows.csv", right="train-on")["state"] == "open"
 
 
 def test_a_wrong_tolerance_is_refused_before_a_commitment_is_sent(

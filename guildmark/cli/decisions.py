@@ -6,7 +6,7 @@ from __future__ import annotations
 import rich_click as click
 
 from guildmark.cli.numbers import UNITS, Whole
-from guildmark.cli.output import emit_table, note
+from guildmark.cli.output import emit, emit_table, note
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, pairs, with_session
 
@@ -76,7 +76,11 @@ def parameters(session: Session) -> None:
     """List the chain's parameters, what they may be, and what they will be after this epoch where that is decided."""
     with session.client() as client:
         found = client.decisions.parameters()
-    emit_table(found, ("name", "value", "coming", "low", "high", "default"), json=session.json)
+    if session.json:
+        emit(found, json=True)
+        return
+    rows = [row | {"coming": None if row["coming"] == row["value"] else row["coming"]} for row in found]
+    emit_table(rows, ("name", "value", "coming", "low", "high", "default"), json=False)
     fixed = [row["name"] for row in found if not row["changeable"]]
-    if fixed and not session.json:
+    if fixed:
         note(f"No vote changes {', '.join(fixed)}: it is what the genesis says.")

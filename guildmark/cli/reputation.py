@@ -9,6 +9,7 @@ import rich_click as click
 from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.session import Session, with_session
+from guildmark.errors import NotFound
 
 if TYPE_CHECKING:
     from guildmark import Client
@@ -31,7 +32,7 @@ def show(session: Session, who: str, why: bool) -> None:
             result = client.reputation.score(account)
             accounts = [account]
         else:
-            result = client.reputation.score(organization=who)
+            result = _of_organization(session, client, who)
             accounts = [entry["account"] for entry in client.organizations.accounts(who)] if why else []
         if why:
             result |= {"evidence": _evidence(client, accounts)}
@@ -56,6 +57,15 @@ def list_scores(session: Session, organizations: bool, organization: str | None,
     columns = ["account"] if not organizations else []
     columns += ["organization", "score_ppm", "confidence_ppm", "weight_for", "weight_against"]
     emit_table(found, columns, json=session.json)
+
+
+def _of_organization(session: Session, client: Client, name: str) -> dict[str, Any]:
+    """The score of an organization. Raises NotFound that says where else the name was looked for."""
+    try:
+        return client.reputation.score(organization=name)
+    except NotFound as error:
+        where = f"no key in {session.wallet_directory} and no organization of the network"
+        raise NotFound(error.code, f"{name!r} is {where}; another account is named by its id, gm1...") from error
 
 
 def _evidence(client: Client, accounts: list[str]) -> list[dict[str, Any]]:

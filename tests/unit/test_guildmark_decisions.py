@@ -58,8 +58,13 @@ def test_parameters_are_proposed_shown_and_set(world: Consortium, capsys: pytest
     rows = {row["name"]: row for row in run(capsys, "network", "parameters")}
     assert (rows["fee_bps"]["value"], rows["fee_bps"]["high"]) == (300, 500)
     assert (rows["window"]["value"], rows["window"]["coming"]) == (8, 16)
+    assert rows["fee_bps"]["coming"] == 300
     assert main.run(["network", "parameters"]) == 0
-    assert "No vote changes opaque_bundles" in capsys.readouterr().err
+    told = capsys.readouterr()
+    lines = {name: rest for name, *rest in map(str.split, told.out.splitlines())}
+    assert lines["window"][:2] == ["8", "16"]
+    assert lines["fee_bps"][:2] == ["300", "-"]  # nothing else is decided
+    assert "No vote changes opaque_bundles" in told.err
 
 
 def test_what_can_be_no_parameter_is_refused_with_its_range(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,15 @@ def test_a_score_is_shown_with_every_reason(world: Consortium, capsys: pytest.Ca
     assert main.run(["reputation", "show", "org-0", "--why"]) == 0
     assert "no evidence" in capsys.readouterr().out
     assert "evidence" not in run(capsys, "reputation", "show", "org-1")
-    assert run(capsys, "reputation", "show", "nobody", expect=3)["code"] == "query.not_found"
+
+
+def test_an_unknown_name_is_answered_with_where_it_was_looked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    error = run(capsys, "reputation", "show", "nobody", expect=3)
+    assert error["code"] == "query.not_found"
+    for said in ("'nobody'", f"no key in {tmp_path / 'wallet'}", "no organization of the network", "gm1..."):
+        assert said in error["message"]
 
 
 def test_lists_are_in_order_of_score(world: Consortium, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,14 +79,16 @@ def test_parts_of_creators_are_the_whole(command: Command) -> None:
     assert song(command, "--least-royalty", "1", expect=1)["code"] == "assets.transfer_terms"
 
 
-def test_a_second_registration_is_refused_and_points_to_the_first(command: Command) -> None:
-    """E1: by another owner, for ever, and its user reads whose it is."""
-    first = song(command)["asset"]
+def test_a_second_registration_is_refused_and_points_to_the_first(command: Command, names: dict[str, str]) -> None:
+    """E1: by another owner, for ever, and its user reads whose it is and what there is to do."""
+    first = song(command, "--manager", "org-2")["asset"]
     for prepare in (lambda: None, lambda: command("asset", "retire", first)):
         prepare()
         refused = song(command, "--account", "org-1", expect=1)
         assert refused["code"] == "assets.artifact_claimed"
-        assert f"asset {first}, version 1" in refused["message"]
+        assert f"asset {first}, version 1, which {names['org-2']} of org-2 manages" in refused["message"]
+        assert "ask there for a license, or register something else" in refused["message"]
+        assert "needs no second registration" in song(command, "--account", "org-2", expect=1)["message"]
     found = command("query", "assets.by_artifact", f"cid={command('asset', 'show', first)['latest']['cid']}")
     assert (found["result"]["asset"], found["result"]["name"]) == (first, "Song")
 

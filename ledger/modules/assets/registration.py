@@ -23,7 +23,7 @@ from ledger.modules.assets.operations import (
     asset_id,
     commitment,
 )
-from ledger.modules.assets.reads import require_manageable, sole_owner
+from ledger.modules.assets.reads import require_asset, require_manageable, sole_owner
 from ledger.modules.assets.records import (
     ARTIFACTS,
     ASSETS,
@@ -44,7 +44,8 @@ from ledger.modules.charters.adoption import adopt, check_charter
 from ledger.modules.fields import BPS, MARKER
 from ledger.modules.module import ArtifactRecord, Context
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import require_party, sender_organization
+from ledger.modules.organizations.accounts import organization_of, require_party, sender_organization
+from primitives.identifiers import account_to_text
 
 COMMITMENTS: Final = CommitmentBook("assets", b"commitment/")
 
@@ -144,15 +145,22 @@ def check_artifact(context: Context, artifact: Artifact, kind: Kind, own: bytes 
         raise OperationError("assets.artifact_too_large", f"{artifact.size_bytes} bytes of at most {largest}")
     if (kind == "model") != (artifact.tensors_digest is not None):
         raise OperationError("assets.tensors_digest", "a model has the digest of its tensors, and nothing else has one")
-    _check_unclaimed("assets.artifact_claimed", ARTIFACTS.get(context.view, artifact.cid.encode("ascii")), own)
+    _check_unclaimed(context, "assets.artifact_claimed", ARTIFACTS.get(context.view, artifact.cid.encode("ascii")), own)
     if artifact.tensors_digest is not None:
-        _check_unclaimed("assets.tensors_claimed", TENSORS.get(context.view, artifact.tensors_digest), own)
+        _check_unclaimed(context, "assets.tensors_claimed", TENSORS.get(context.view, artifact.tensors_digest), own)
     reservations.require_unreserved(context.view, artifact, context.sender)
 
 
-def _check_unclaimed(code: str, claim: Claim | None, own: bytes | None) -> None:
-    if claim is not None and claim.asset != own:
-        raise OperationError(code, f"it belongs to asset {claim.asset.hex()}, version {claim.version}")
+def _check_unclaimed(context: Context, code: str, claim: Claim | None, own: bytes | None) -> None:
+    """Refuse what another asset has, and say whose that is: the sender needs a license of it, or something else."""
+    if claim is None or claim.asset == own:
+        return
+    where = f"it belongs to asset {claim.asset.hex()}, version {claim.version}"
+    manager = require_asset(context.view, claim.asset).manager
+    if manager == context.sender:
+        raise OperationError(code, f"{where}, which the sender manages: it needs no second registration")
+    who = f"{account_to_text(manager)} of {organization_of(context.view, manager)}"
+    raise OperationError(code, f"{where}, which {who} manages: ask there for a license, or register something else")
 
 
 def _creators(context: Context, creators: tuple[tuple[bytes, int], ...]) -> tuple[Share, ...]:

@@ -1,11 +1,12 @@
 """The child side of the sandbox: give up rights, then run a module. Started by `sandbox`, never imported by it.
 
-    supervisor (this process)    new namespaces, reaps and kills everything below it; never runs foreign code
+    supervisor (this process)    new namespaces, sums up what everything below it uses, stops, kills and reaps it; never
+      │                          runs foreign code
       └── worker                 limits, no capabilities, Landlock; then the module, as `python -m` would run it
 
 Each measure is taken where the system permits it, and the parent is told which ones hold: one JSON line on the report
 descriptor from the worker before the module starts, one from the supervisor after it has ended. Standard library only.
-Sources: unshare(2), prctl(2), capabilities(7), landlock(7).
+Sources: unshare(2), prctl(2), capabilities(7), landlock(7), user_namespaces(7).
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import json
 import os
 import resource
 import runpy
+import select
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from guildmark.models import landlock
+from guildmark.models import landlock, scratch
+from guildmark.models.usage import Beyond, Bounds, Usage, children
 
 _NEW_IPC: Final = 0x08000000
 _NEW_USER: Final = 0x10000000
@@ -38,6 +42,10 @@ _CAP_DAC_OVERRIDE: Final = 1
 _CAP_LAST: Final = 63
 STARTUP_FAILED: Final = 120
 """Exit status when the confinement itself could not be set up."""
+_LOOK_S: Final = 0.1
+"""Between two looks at what the tree uses; see `usage` for what can happen meanwhile."""
+_LOOK_PART: Final = 10
+"""A look may take a tenth of a processor: after one that took longer the pause is longer too."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -48,12 +56,18 @@ def main() -> NoReturn:
     report = int(spec["report_descriptor"])
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    isolation = _unshare()
+    try:
+        isolation, covered = _unshare(spec)
+        usage = Usage(spec["directory"], Bounds(**spec["bounds"]), scratch=covered)
+    except (OSError, Beyond) as error:
+        os.write(2, f"cannot confine: {error!r}\n".encode())
+        _tell(report, {"returncode": STARTUP_FAILED})
+        os._exit(0)
     worker = os.fork()
     if worker == 0:
         # Whatever happens here must not run on into the supervisor's code.
         try:
-            isolation += _confine(spec)
+            isolation += _confine(spec) + (["disk"] if covered else [])
             _tell(report, {"isolation": isolation})
             os.close(report)
         except BaseException as error:
@@ -62,16 +76,29 @@ def main() -> NoReturn:
         sys.argv = sys.argv[2:]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         sys.exit(0)
-    _supervise(worker, report)
+    _supervise(worker, report, usage)
 
 
-def _unshare() -> list[str]:
-    """Leave the host's network and process ids: as root directly, else inside a user namespace of our own."""
-    wanted = _NEW_NET | _NEW_PID | _NEW_IPC
-    for flags in (wanted, wanted | _NEW_USER):
-        if _libc.unshare(flags) == 0:
-            return ["network", "processes"]
-    return []
+def _unshare(spec: dict[str, Any]) -> tuple[list[str], bool]:
+    """Leave the host's network and process ids, and put a bounded file system over the directory where the parent wants
+    nothing that lies there: as root directly, else inside a user namespace of our own.
+
+    Returns the measures taken, and whether the directory is covered.
+    """
+    wanted = _NEW_NET | _NEW_PID | _NEW_IPC | (scratch.NEW_NAMESPACE if spec["scratch"] else 0)
+    user, group = os.geteuid(), os.getegid()
+    for own_users in (False, True):
+        if _libc.unshare(wanted | (_NEW_USER if own_users else 0)) != 0:
+            continue
+        known = True
+        if own_users:
+            known = scratch.own_identity(user, group)
+            # Here the kernel counts the tasks of this tree alone, and not all that the user has.
+            spec["limits"]["RLIMIT_NPROC"] = spec["bounds"]["tasks"]
+        bounds = spec["bounds"]
+        sizes = bounds["directory_bytes"], bounds["directory_files"]
+        return ["network", "processes"], spec["scratch"] and known and scratch.cover(spec["directory"], *sizes)
+    return [], False
 
 
 def _confine(spec: dict[str, Any]) -> list[str]:
@@ -100,32 +127,48 @@ def _drop_capabilities() -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def _supervise(worker: int, report: int) -> NoReturn:
-    """Wait for the worker, kill what it leaves behind (daemons reach us as the subreaper), tell how it ended."""
+def _supervise(worker: int, report: int, usage: Usage) -> NoReturn:
+    """Watch the worker until it ends or uses too much, kill what it leaves behind (daemons reach us as the subreaper),
+    tell how it ended."""
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop(_signal: int | None = None, _frame: FrameType | None = None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, stop)
+    stopped = _watch(worker, usage)
+    if stopped:
+        stop()
     status = os.waitpid(worker, 0)[1]
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
-        for child in _children():
+        for child in children(os.getpid(), os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             break
-    _tell(report, {"returncode": os.waitstatus_to_exitcode(status)})
+    try:
+        usage.check_directory()  # of a worker that was faster than the looks
+    except Beyond as beyond:
+        stopped = stopped or str(beyond)
+    _tell(report, {"returncode": os.waitstatus_to_exitcode(status), "stopped": stopped})
     os._exit(0)
 
 
-def _children() -> list[int]:
-    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
-    return []
+def _watch(worker: int, usage: Usage) -> str:
+    """Return which bound was exceeded, or nothing once the worker has ended."""
+    ended = os.pidfd_open(worker)
+    pause_s = _LOOK_S
+    while not select.select([ended], [], [], pause_s)[0]:
+        begun = time.process_time()
+        try:
+            usage.check()
+        except Beyond as beyond:
+            return str(beyond)
+        pause_s = max(_LOOK_S, _LOOK_PART * (time.process_time() - begun))
+    return ""
 
 
 def _tell(report: int, line: dict[str, Any]) -> None:

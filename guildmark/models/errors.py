@@ -3,7 +3,8 @@
 GuildmarkError
 └── ModelError
     ├── ModelRefused      the file says something that we do not load: `model.*` or `dataset.*`
-    └── ConfinedRunFailed the child did not end as it should: `confined.timeout`, `.output`, `.killed`, `.failed`
+    └── ConfinedRunFailed the child did not end as it should: it was stopped (`confined.timeout`, `.output`, `.disk`,
+                          `.memory`, `.processes`), or ended otherwise (`.killed`, `.failed`)
 """
 
 from __future__ import annotations

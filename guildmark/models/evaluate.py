@@ -15,8 +15,12 @@ from guildmark.models.inspection import PARAMETERS_MAX, VALUES_MAX
 from guildmark.models.metrics import METRICS, PPM, Measured
 from guildmark.models.sandbox import Limits, Outcome, run_module
 
-EVALUATION_LIMITS: Final = Limits(wall_ms=600_000, cpu_seconds=1_200, nice=5)
-"""Foreign code yields to everything else that the machine does."""
+EVALUATION_LIMITS: Final = Limits(
+    wall_ms=600_000, cpu_seconds=1_200, directory_bytes=256 << 20, directory_files=256, nice=5
+)
+"""Memory for what the budget permits: `VALUES_MAX` numbers of four bytes, `PARAMETERS_MAX` three times (file, array and
+variable), a data set's arrays, TensorFlow. Nothing that an evaluation needs lies in its directory, which is small
+because it is memory too where the system permits. Foreign code yields to everything else that the machine does."""
 
 OnSamples = Callable[[int, int], None]
 """(samples done, samples in all)."""
@@ -53,7 +57,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     tensors_digest: str
     """Hex; compare it with the registered one."""
     isolation: tuple[str, ...] = ()
-    """What confined the child beyond its limits: `network`, `processes`, `files`."""
+    """What confined the child beyond its limits: `network`, `processes`, `files`, `disk`."""
     elapsed_ms: int = 0
 
     @property
@@ -90,7 +94,7 @@ def evaluate(
         ModelRefused: the model or the data set is one that we do not load; codes as in `inspection`, `dataset`,
             `openimages`, `images`, `artifacts.tensors`, and `model.not_loadable`, `model.inputs`, `model.scores`,
             `evaluation.noise`.
-        ConfinedRunFailed: the child ran out of time, memory or output, or crashed.
+        ConfinedRunFailed: the child crashed, or took more time, output, memory, disk or processes than it may.
     """
     chosen = settings or Settings()
     request = {
@@ -115,6 +119,7 @@ def evaluate(
             "guildmark.models.evaluation_child",
             [msgspec.json.encode(request).decode()],
             directory=Path(directory),
+            scratch=True,
             readable=[model, dataset],
             limits=msgspec.structs.replace(limits, threads=chosen.threads),
             on_line=on_line,

@@ -1,8 +1,10 @@
 """Run a module that may do anything, in a child that can do little: limits, no network, own directory, bounded output.
 
-What holds where: resource limits, the wall clock, bounded output and killing of the whole process tree everywhere; no
-network, no foreign processes and no foreign files where the kernel permits (`Outcome.isolation` says which). The child
-sees the interpreter, the installed packages, the paths it is given and its own directory.
+What holds where: resource limits, the wall clock, bounded output, bounds on what the process tree uses in all, and its
+end as a whole, everywhere; no network, no foreign processes, no foreign files and no disk where the kernel permits
+(`Outcome.isolation` says which). The child sees the interpreter, the installed packages, the paths it is given and its
+own directory. The kernel keeps the limits of single processes and files. Sums are looked at ten times a second, and a
+fast child can exceed them until the next look (`usage` says by how much); those of a scratch directory it cannot.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import IO, Final, NamedTuple
 import msgspec
 
 from guildmark.models.errors import ConfinedRunFailed
+from guildmark.models.usage import Bounds
 
 GIBIBYTE: Final = 1 << 30
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -43,19 +46,41 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     wall_ms: int = 60_000
     cpu_seconds: int = 120
+    """Of each process."""
     address_space_bytes: int = 8 * GIBIBYTE
-    """TensorFlow maps several GiB that it never touches."""
+    """Of each process. TensorFlow maps several GiB that it never touches."""
+    memory_bytes: int = 8 * GIBIBYTE
+    """What all processes hold together, a scratch directory not included."""
     file_bytes: int = 256 << 20
     """Of each file that it writes."""
+    directory_bytes: int = GIBIBYTE
+    """By how much its directory may grow."""
+    directory_files: int = 1_024
+    """By how many files and directories. Each look counts them all, so this bounds what a look takes."""
     open_files: int = 256
-    processes: int = 4_096
-    """Processes and threads of this user in all, as Linux counts them (not enforced for root)."""
+    """Of each process."""
+    processes: int = 32
+    """At one time, ended ones that nobody has waited for included."""
+    tasks: int = 1_024
+    """Threads of all processes together."""
+    user_tasks: int = 4_096
+    """Threads of this user in all, the child's and others', where it gets no user namespace (nothing to root)."""
     stdout_bytes: int = 1 << 20
     stderr_bytes: int = 16 << 20
     """Above either, the child is killed; only the end of stderr is kept."""
     threads: int = 2
+    """For computing: what libraries are told."""
     nice: int = 0
     """Added to the caller's niceness: how far the child stands back behind other processes, 0 to 19."""
+
+
+_STOPPED: Final = {
+    "timeout": "ran out of time",
+    "output": "wrote too much to its output",
+    "disk": "wrote more files, or more to them, than it may",
+    "memory": "took more memory than it may",
+    "processes": "started more processes or threads than it may",
+}
 
 
 class Outcome(NamedTuple):
@@ -64,23 +89,24 @@ class Outcome(NamedTuple):
     returncode: int | None
     """Exit status, minus the signal that ended it, or None when it had to be stopped."""
     stopped: str
-    """`` when it ended by itself, else `timeout` or `output`."""
+    """`` when it ended by itself, else `timeout`, `output`, `disk`, `memory` or `processes`."""
     stdout: bytes
     stderr: str
     """The end of it."""
     isolation: tuple[str, ...]
-    """Of `network`, `processes`, `files`: what the system permitted beyond the limits."""
+    """Of `network`, `processes`, `files`, and with a scratch directory `disk`: what the system permitted beyond the
+    limits."""
     elapsed_ms: int
 
     def check(self) -> Outcome:
         """Return this outcome when it is a success.
 
         Raises:
-            ConfinedRunFailed: `confined.timeout`, `confined.output`, `confined.killed` (a signal), `confined.failed`.
+            ConfinedRunFailed: `confined.timeout`, `confined.output`, `confined.disk`, `confined.memory`,
+                `confined.processes`, `confined.killed` (a signal), `confined.failed`.
         """
         if self.stopped:
-            reason = {"timeout": "ran out of time", "output": "wrote too much"}[self.stopped]
-            raise ConfinedRunFailed(f"confined.{self.stopped}", f"the child {reason}", self.stderr)
+            raise ConfinedRunFailed(f"confined.{self.stopped}", f"the child {_STOPPED[self.stopped]}", self.stderr)
         if self.returncode is None or self.returncode < 0:
             raise ConfinedRunFailed("confined.killed", f"the child was killed ({self._signal()})", self.stderr)
         if self.returncode:
@@ -98,6 +124,7 @@ def run_module(
     arguments: Sequence[str],
     *,
     directory: Path,
+    scratch: bool = False,
     readable: Sequence[Path] = (),
     limits: Limits | None = None,
     on_line: Callable[[bytes], None] | None = None,
@@ -105,8 +132,10 @@ def run_module(
 ) -> Outcome:
     """Run `python -m module arguments...` confined to `directory`, its working, temporary and home directory.
 
-    `readable` names further files and directories that it may read. `on_line` gets each line of stdout as it comes,
-    without its end. Blocks until the child and all its descendants are gone; call it in a thread beside an event loop.
+    `scratch` says that nothing is wanted that lies there before or afterwards: where the system permits, the child gets
+    an empty file system in memory in its place. `readable` names further files and directories that it may read.
+    `on_line` gets each line of stdout as it comes, without its end. Blocks until the child and all its descendants are
+    gone; call it in a thread beside an event loop.
 
     Raises:
         OSError: no process could be started.
@@ -119,7 +148,7 @@ def run_module(
         process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "guildmark.models.confine"),
-                _specification(directory, readable, limits, report_write),
+                _specification(directory, scratch, readable, limits, report_write),
                 *(module, *arguments),
             ],
             stdin=subprocess.DEVNULL,
@@ -142,7 +171,8 @@ def run_module(
         finally:
             _stop(process)
         told = report.read(_REPORT_BYTES_MAX)
-    isolation, returncode = _read_report(told)
+    isolation, returncode, exceeded = _read_report(told)
+    stopped = stopped or exceeded
     elapsed_ms = int((time.monotonic() - started) * 1_000)
     stderr = collector.stderr.decode("utf-8", "replace")
     return Outcome(None if stopped else returncode, stopped, bytes(collector.stdout), stderr, isolation, elapsed_ms)
@@ -221,29 +251,33 @@ def _close(pipe: IO[bytes] | None) -> None:
         pipe.close()
 
 
-def _read_report(told: bytes) -> tuple[tuple[str, ...], int | None]:
+def _read_report(told: bytes) -> tuple[tuple[str, ...], int | None, str]:
     """The worker cannot write here once its module runs, so these lines are our own."""
     facts: dict[str, object] = {}
     for line in told.splitlines():
         facts |= msgspec.json.decode(line, type=dict[str, object])
     isolation = msgspec.convert(facts.get("isolation", []), tuple[str, ...])
-    return isolation, msgspec.convert(facts.get("returncode"), int | None)
+    returncode = msgspec.convert(facts.get("returncode"), int | None)
+    return isolation, returncode, msgspec.convert(facts.get("stopped", ""), str)
 
 
-def _specification(directory: Path, readable: Sequence[Path], limits: Limits, report: int) -> str:
+def _specification(directory: Path, scratch: bool, readable: Sequence[Path], limits: Limits, report: int) -> str:
     stdlib = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     prefixes = {sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent)}
     read = {*_SYSTEM_PATHS, *_DEVICES, *stdlib, *prefixes, *(str(_ROOT / name) for name in _PACKAGES)}
     return json.dumps(
         {
             "report_descriptor": report,
+            "directory": str(directory.resolve()),
+            "scratch": scratch,
+            "bounds": {name: getattr(limits, name) for name in Bounds._fields},
             "nice": limits.nice,
             "limits": {
                 "RLIMIT_AS": limits.address_space_bytes,
                 "RLIMIT_CPU": limits.cpu_seconds,
                 "RLIMIT_FSIZE": limits.file_bytes,
                 "RLIMIT_NOFILE": limits.open_files,
-                "RLIMIT_NPROC": limits.processes,
+                "RLIMIT_NPROC": limits.user_tasks,
                 "RLIMIT_CORE": 0,
             },
             "read": sorted(read | {str(path.resolve()) for path in readable}),

@@ -7,21 +7,14 @@ import socket
 import threading
 import time
 from pathlib import Path
-from textwrap import dedent
 
 import psutil
 import pytest
 
 from guildmark.models import landlock
 from guildmark.models.errors import ConfinedRunFailed
-from guildmark.models.sandbox import Limits, Outcome, run_module
-
-
-def run(directory: Path, code: str, **options: object) -> Outcome:
-    """Run `code` as a module that lies in the child's own directory."""
-    (directory / "story.py").write_text(dedent(code))
-    limits = Limits(**({"wall_ms": 20_000} | options))  # type: ignore[arg-type]
-    return run_module("story", ["one"], directory=directory, limits=limits, environment={"PYTHONPATH": str(directory)})
+from guildmark.models.sandbox import run_module
+from tests.unit.sandbox_kit import run, running_with
 
 
 def test_a_child_runs_in_its_own_directory_with_its_arguments(tmp_path: Path) -> None:
@@ -112,7 +105,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert [outcome.stopped for outcome in outcomes] == ["", "timeout"]
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
     assert own_children() <= children
-    assert [p.pid for p in psutil.process_iter(["cmdline"]) if marker in " ".join(p.info["cmdline"] or [])] == []
+    assert running_with(marker) == []
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_the_command_states_what_it_found_and_says_by_its_code_whether_the_claim
     shown = json.loads(capsys.readouterr().out)
     assert (shown["verdict"], shown["value_ppm"], shown["claimed_ppm"]) == ("reproduced", accuracy, accuracy)
     assert shown["report"] == build(report).cid
-    assert set(shown["isolation"]) | set(shown["not_isolated"]) == {"network", "processes", "files"}
+    assert set(shown["isolation"]) | set(shown["not_isolated"]) == {"network", "processes", "files", "disk"}
     ((asset, version, metric, value), fields) = client.stated.pop()
     assert (asset, version, metric, value) == ("aa" * 32, 3, "accuracy", accuracy)
     assert fields == {
@@ -298,15 +298,19 @@ def test_who_may_not_state_it_is_told_before_the_measuring(
     assert client.downloaded == []
 
 
-def test_a_model_that_takes_too_long_is_stopped_and_nothing_is_left(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [(Limits(wall_ms=500), "confined.timeout"), (Limits(memory_bytes=64 << 20), "confined.memory")],
+)
+def test_a_model_that_takes_too_much_is_stopped_and_nothing_is_left(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Limits, code: str
 ) -> None:
-    """M6."""
+    """M5, M6."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     with pytest.raises(ConfinedRunFailed) as caught:
-        evaluate(trained.result.model, trained.result.dataset, limits=Limits(wall_ms=500))
-    assert caught.value.code == "confined.timeout"
+        evaluate(trained.result.model, trained.result.dataset, limits=limits)
+    assert caught.value.code == code
     assert list(tmp_path.iterdir()) == []
 
 

@@ -96,7 +96,8 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 
 class Members:
-    """`count` registered nodes in order of node id; `start` makes the network of one of them."""
+    """`count` registered nodes in order of node id; `start` makes the network of one of them, until the `async with`
+    ends."""
 
     def __init__(self, count: int, options: LinkOptions | None = None) -> None:
         self.identities: list[Identity] = sorted((make_identity() for _ in range(count)), key=lambda i: i.node_id)
@@ -142,6 +143,9 @@ class Members:
     def port(self, index: int) -> int:
         return int(self.networks[index].address.rpartition(":")[2])
 
-    async def stop(self) -> None:
+    async def __aenter__(self) -> Members:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         for network in self.networks.values():
             await network.stop()

@@ -48,8 +48,7 @@ def test_a_frame_no_honest_peer_sends_closes_the_link_and_names_the_reason(name:
     data, reason = BAD_FRAMES[name]
 
     async def story() -> None:
-        members = Members(3)
-        try:
+        async with Members(3) as members:
             await members.start(0)
             await members.start(1)
             members.introduce()
@@ -75,8 +74,6 @@ def test_a_frame_no_honest_peer_sends_closes_the_link_and_names_the_reason(name:
             assert members.networks[0].statistics().refusals[reason] == 1
             assert members.networks[0].is_connected(members.networks[1].node_id)
             await raw.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -111,8 +108,7 @@ def test_a_link_without_a_proper_hello_is_never_up(name: str) -> None:
     misbehave, reason = BAD_HELLOS[name]
 
     async def story() -> None:
-        members = Members(3, LinkOptions(hello_timeout_ms=200))
-        try:
+        async with Members(3, LinkOptions(hello_timeout_ms=200)) as members:
             await members.start(0)
             raw = await RawPeer.connect(members, 1)
             misbehave(raw)
@@ -120,8 +116,6 @@ def test_a_link_without_a_proper_hello_is_never_up(name: str) -> None:
             await eventually(lambda: members.networks[0].statistics().refusals[reason] == 1)
             assert members.recorders[0].connections == 0
             await raw.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -131,8 +125,7 @@ def test_random_bytes_and_random_payloads_never_reach_the_loop_as_an_exception(l
     """N4: 30 seeds; what is no frame closes the link, what is one arrives as opaque bytes."""
 
     async def story() -> None:
-        members = Members(2, LinkOptions(segment_timeout_ms=100))
-        try:
+        async with Members(2, LinkOptions(segment_timeout_ms=100)) as members:
             await members.start(0)
             for seed in range(30):
                 chance = random.Random(seed)
@@ -146,8 +139,6 @@ def test_random_bytes_and_random_payloads_never_reach_the_loop_as_an_exception(l
             refusals = members.networks[0].statistics().refusals
             assert refusals.total() == 30
             assert members.networks[0].statistics().log_lines_suppressed > 0
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -157,8 +148,7 @@ def test_a_peer_that_falls_silent_is_dropped_by_the_deadline(loop_name: str) -> 
     """N1: half open; its kernel may go on acknowledging bytes for as long as it likes."""
 
     async def story() -> None:
-        members = Members(2, LinkOptions(silence_timeout_ms=150, ping_interval_ms=20))
-        try:
+        async with Members(2, LinkOptions(silence_timeout_ms=150, ping_interval_ms=20)) as members:
             await members.start(0)
             raw = await RawPeer.connect(members, 1)
             await raw.agree()
@@ -168,16 +158,13 @@ def test_a_peer_that_falls_silent_is_dropped_by_the_deadline(loop_name: str) -> 
             await raw.until_closed()
             assert any(isinstance(message, Ping) for message in raw.controls())
             await raw.close()
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
 
 def test_a_peer_that_talks_but_answers_no_ping_is_dropped() -> None:
     async def story() -> None:
-        members = Members(2, LinkOptions(pong_timeout_ms=150, ping_interval_ms=20))
-        try:
+        async with Members(2, LinkOptions(pong_timeout_ms=150, ping_interval_ms=20)) as members:
             await members.start(0)
             raw = await RawPeer.connect(members, 1)
             await raw.agree()
@@ -188,8 +175,6 @@ def test_a_peer_that_talks_but_answers_no_ping_is_dropped() -> None:
                 await asyncio.sleep(0.01)
             assert recorder.disconnected[-1][1] == "not-reading: leaves a ping unanswered"
             await raw.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -198,8 +183,7 @@ def test_one_byte_at_a_time_is_not_a_segment() -> None:
     """N3: a header that promises more than comes holds nothing for long."""
 
     async def story() -> None:
-        members = Members(2, LinkOptions(segment_timeout_ms=150))
-        try:
+        async with Members(2, LinkOptions(segment_timeout_ms=150)) as members:
             await members.start(0)
             raw = await RawPeer.connect(members, 1)
             await raw.agree()
@@ -212,8 +196,6 @@ def test_one_byte_at_a_time_is_not_a_segment() -> None:
                 await asyncio.sleep(0.01)
             assert recorder.disconnected[-1][1] == "frame-too-slow"
             await raw.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -236,8 +218,7 @@ def test_a_peer_that_never_reads_costs_one_queue_and_then_its_link(loop_name: st
     """N2: lower channels drop and count; the link ends when no byte was taken for the deadline."""
 
     async def story() -> None:
-        members = Members(2, LinkOptions(write_stall_timeout_ms=500))
-        try:
+        async with Members(2, LinkOptions(write_stall_timeout_ms=500)) as members:
             network = await members.start(0)
             raw = await not_reading(members)
             victim = members.entries[1].node_id
@@ -256,8 +237,6 @@ def test_a_peer_that_never_reads_costs_one_queue_and_then_its_link(loop_name: st
             assert network.statistics().queue_bytes.total() == 0
             await eventually(lambda: not network._open)
             await raw.close()
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -267,8 +246,7 @@ def test_a_full_consensus_queue_ends_the_link(loop_name: str) -> None:
     """N2: a replica must not miss votes in silence."""
 
     async def story() -> None:
-        members = Members(2)
-        try:
+        async with Members(2) as members:
             network = await members.start(0)
             raw = await not_reading(members)
             victim = members.entries[1].node_id
@@ -281,8 +259,6 @@ def test_a_full_consensus_queue_ends_the_link(loop_name: str) -> None:
             assert members.recorders[0].disconnected == [(victim, "queue-full: consensus")]
             assert network.statistics().refusals[Reason.QUEUE_FULL] == 1
             await raw.close()
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -292,8 +268,7 @@ def test_a_large_message_does_not_delay_a_vote(loop_name: str) -> None:
     """Segments interleave: only what a transport and two kernels already hold comes before the vote."""
 
     async def story() -> None:
-        members = Members(2, LinkOptions(write_stall_timeout_ms=60_000))
-        try:
+        async with Members(2, LinkOptions(write_stall_timeout_ms=60_000)) as members:
             network = await members.start(0)
             raw = await not_reading(members)
             peer = members.entries[1].node_id
@@ -312,7 +287,5 @@ def test_a_large_message_does_not_delay_a_vote(loop_name: str) -> None:
             assert raw.bytes_read < MIB
             await raw.until(lambda: raw.messages[-1] == (Channel.SYNC, bytes(16 * MIB)))
             await raw.close()
-        finally:
-            await members.stop()
 
     run(loop_name, story())

@@ -31,8 +31,7 @@ async def start_apart(members: Members) -> None:
 @both_loops
 def test_only_the_wanted_are_dialed_and_whoever_is_registered_may_dial(loop_name: str) -> None:
     async def story() -> None:
-        members = Members(3, QUICK)
-        try:
+        async with Members(3, QUICK) as members:
             await start_apart(members)
             members.introduce()
             ids = [identity.node_id for identity in members.identities]
@@ -48,8 +47,6 @@ def test_only_the_wanted_are_dialed_and_whoever_is_registered_may_dial(loop_name
             await members.recorders[2].received(1)
             members.networks[1].set_wanted(None)
             await members.recorders[2].linked(2)
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -57,8 +54,7 @@ def test_only_the_wanted_are_dialed_and_whoever_is_registered_may_dial(loop_name
 @both_loops
 def test_a_link_that_is_not_wanted_any_more_stays_until_it_is_parted_and_is_not_dialed_again(loop_name: str) -> None:
     async def story() -> None:
-        members = Members(2, QUICK)
-        try:
+        async with Members(2, QUICK) as members:
             await start_apart(members)
             members.introduce()
             first, second = members.networks[0], members.networks[1]
@@ -77,8 +73,6 @@ def test_a_link_that_is_not_wanted_any_more_stays_until_it_is_parted_and_is_not_
             second.set_wanted(None)
             await members.recorders[0].linked(1)
             assert first.counters.dials == dials
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -88,8 +82,7 @@ def test_a_node_wanted_again_at_once_is_dialed(loop_name: str) -> None:
     """Giving up an attempt must not swallow the next one."""
 
     async def story() -> None:
-        members = Members(2, QUICK)
-        try:
+        async with Members(2, QUICK) as members:
             await start_apart(members)
             members.introduce()
             first, second = members.networks[0], members.networks[1]
@@ -99,8 +92,6 @@ def test_a_node_wanted_again_at_once_is_dialed(loop_name: str) -> None:
                 first.set_wanted([])
             first.set_wanted([second.node_id])
             await members.recorders[0].linked(1)
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -110,8 +101,7 @@ def test_limited_peers_share_their_links_and_take_no_others_place(loop_name: str
     """N9: observers cannot crowd out validators; who finds no room is told so, and gets in when there is some."""
 
     async def story() -> None:
-        members = Members(5, QUICK)
-        try:
+        async with Members(5, QUICK) as members:
             for index in range(5):
                 options = msgspec.structs.replace(QUICK, limited_links_max=2) if index == 0 else QUICK
                 network = await members.start(index, options=options)
@@ -134,8 +124,6 @@ def test_limited_peers_share_their_links_and_take_no_others_place(loop_name: str
             members.networks[1].part(ids[0])
             await recorder.until(lambda: ids[3] in recorder.connected)
             assert target.statistics().refusals[Reason.NO_ROOM] == 0, "it blames nobody"
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -145,8 +133,7 @@ def test_a_peer_that_is_not_limited_any_more_needs_no_room(loop_name: str) -> No
     """An observer that was let in as a validator."""
 
     async def story() -> None:
-        members = Members(2, msgspec.structs.replace(QUICK, limited_links_max=0))
-        try:
+        async with Members(2, msgspec.structs.replace(QUICK, limited_links_max=0)) as members:
             await start_apart(members)
             limit(members, 1)
             members.introduce()
@@ -156,23 +143,18 @@ def test_a_peer_that_is_not_limited_any_more_needs_no_room(loop_name: str) -> No
             members.entries[1] = msgspec.structs.replace(members.entries[1], limited=False)
             members.networks[0].update_registry(members.entries)
             await members.recorders[0].linked(1)
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
 
 def test_addresses_of_limited_peers_have_no_room_of_their_own_before_the_hello() -> None:
     async def story() -> None:
-        members = Members(2, QUICK)
-        try:
+        async with Members(2, QUICK) as members:
             network = await members.start(0)
             entry = members.entries[1]
             network.update_registry([msgspec.structs.replace(entry, address="192.0.2.7:7100")])
             assert network.is_registered_address("192.0.2.7")
             network.update_registry([msgspec.structs.replace(entry, address="192.0.2.7:7100", limited=True)])
             assert not network.is_registered_address("192.0.2.7")
-        finally:
-            await members.stop()
 
     run("asyncio", story())

@@ -21,8 +21,7 @@ QUICK = LinkOptions(redial_ms_min=10, redial_ms_max=100, later_dialer_delay_ms=0
 @both_loops
 def test_four_nodes_form_a_full_mesh_and_exchange_payloads_on_every_channel(loop_name: str) -> None:
     async def story() -> None:
-        members = Members(4)
-        try:
+        async with Members(4) as members:
             await members.start_all()
             await members.all_connected()
             ids = [identity.node_id for identity in members.identities]
@@ -37,8 +36,6 @@ def test_four_nodes_form_a_full_mesh_and_exchange_payloads_on_every_channel(loop
             info = members.networks[0].connected()
             assert [peer.node_id for peer in info] == ids[1:]
             assert {peer.head for peer in info} == {b"head"}
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -46,8 +43,7 @@ def test_four_nodes_form_a_full_mesh_and_exchange_payloads_on_every_channel(loop
 @both_loops
 def test_when_both_sides_dial_exactly_one_link_stays_and_it_carries_payloads(loop_name: str) -> None:
     async def story() -> None:
-        members = Members(2, QUICK)
-        try:
+        async with Members(2, QUICK) as members:
             await members.start_all()
             await members.all_connected()
             first, second = members.networks[0], members.networks[1]
@@ -61,8 +57,6 @@ def test_when_both_sides_dial_exactly_one_link_stays_and_it_carries_payloads(loo
             assert second.send(first.node_id, Channel.SYNC, b"two")
             await members.recorders[1].received(1)
             await members.recorders[0].received(1)
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -70,8 +64,7 @@ def test_when_both_sides_dial_exactly_one_link_stays_and_it_carries_payloads(loo
 @both_loops
 def test_a_node_that_was_stopped_is_connected_again_when_it_listens_on_its_old_port(loop_name: str) -> None:
     async def story() -> None:
-        members = Members(2, QUICK)
-        try:
+        async with Members(2, QUICK) as members:
             await members.start_all()
             await members.all_connected()
             port, stopped = members.port(1), members.networks[1]
@@ -82,8 +75,6 @@ def test_a_node_that_was_stopped_is_connected_again_when_it_listens_on_its_old_p
             assert not members.networks[0].send(stopped.node_id, Channel.CONSENSUS, b"x")
             await members.start(1, port=port)
             await survivor.until(lambda: bool(survivor.connected))
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -93,8 +84,7 @@ def test_a_removed_member_is_cut_off_and_cannot_come_back(loop_name: str) -> Non
     """S9, N5: membership is the registry's, at run time too."""
 
     async def story() -> None:
-        members = Members(3, QUICK)
-        try:
+        async with Members(3, QUICK) as members:
             await members.start_all()
             await members.all_connected()
             removed = members.networks[2].node_id
@@ -112,8 +102,6 @@ def test_a_removed_member_is_cut_off_and_cannot_come_back(loop_name: str) -> Non
             members.introduce()
             await members.all_connected()
             assert {peer.goodbye for peer in members.networks[2].peers()} == {""}
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -123,8 +111,7 @@ def test_disconnecting_a_peer_ends_the_link_and_it_comes_back_after_the_backoff(
     """L13: a peer that lies above the link is dropped by name."""
 
     async def story() -> None:
-        members = Members(2, QUICK)
-        try:
+        async with Members(2, QUICK) as members:
             await members.start_all()
             await members.all_connected()
             await eventually(lambda: all(len(network._open) == 1 for network in members.networks.values()))
@@ -138,8 +125,6 @@ def test_disconnecting_a_peer_ends_the_link_and_it_comes_back_after_the_backoff(
             assert recorder.disconnected[-1] == (liar, "misbehaved: lied about its height")
             await recorder.until(lambda: recorder.connections > count)
             assert members.networks[0].statistics().refusals[Reason.MISBEHAVED] == 1
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -161,9 +146,8 @@ def test_of_two_links_both_sides_keep_the_same_one(
     existing_dialed: bool, new_dialed: bool, same_instance: bool, smaller: bool, stays: bool
 ) -> None:
     async def story() -> None:
-        members = Members(2)
-        index, other = (0, 1) if smaller else (1, 0)
-        try:
+        async with Members(2) as members:
+            index, other = (0, 1) if smaller else (1, 0)
             network = await members.start(index)
             peer = members.entries[other].node_id
 
@@ -177,8 +161,6 @@ def test_of_two_links_both_sides_keep_the_same_one(
             new = link(new_dialed, b"instance" if same_instance else b"restart!")
             assert new.peer_hello is not None
             assert network._replaces(new, new.peer_hello, existing) is stays
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -188,8 +170,7 @@ def test_a_peer_that_comes_back_before_its_old_link_is_known_dead_replaces_it(lo
     """N1: no waiting for the deadline of a link whose other end is gone."""
 
     async def story() -> None:
-        members = Members(2)
-        try:
+        async with Members(2) as members:
             await members.start(0)
             recorder = members.recorders[0]
             before = await RawPeer.connect(members, 1)
@@ -204,7 +185,5 @@ def test_a_peer_that_comes_back_before_its_old_link_is_known_dead_replaces_it(lo
             await after.until(lambda: (Channel.CONSENSUS, b"to the new link") in after.messages)
             await before.close()
             await after.close()
-        finally:
-            await members.stop()
 
     run(loop_name, story())

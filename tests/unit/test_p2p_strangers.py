@@ -95,10 +95,9 @@ def test_tls_lets_in_registered_certificates_only(who: str, loop_name: str) -> N
     """N5: refused during the handshake, counted by reason; the handler never hears of it."""
 
     async def story() -> None:
-        members = Members(3)
-        members.identities[1] = expired_identity()
-        members.entries[1] = PeerEntry(members.identities[1].node_id, members.identities[1].certificate_der, "")
-        try:
+        async with Members(3) as members:
+            members.identities[1] = expired_identity()
+            members.entries[1] = PeerEntry(members.identities[1].node_id, members.identities[1].certificate_der, "")
             network = await members.start(0)
             async with asyncio.timeout(WAIT_S):
                 try:
@@ -114,8 +113,6 @@ def test_tls_lets_in_registered_certificates_only(who: str, loop_name: str) -> N
                     pass
             await eventually(lambda: network.statistics().refusals == {REFUSED[who]: 1})
             assert members.recorders[0].connections == 0
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -125,8 +122,7 @@ def test_there_is_no_plain_text(loop_name: str) -> None:
     """N5: the first byte tells, and no TLS state is made for it."""
 
     async def story() -> None:
-        members = Members(2)
-        try:
+        async with Members(2) as members:
             network = await members.start(0)
             reader, writer = await asyncio.open_connection("127.0.0.1", members.port(0))
             writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -135,8 +131,6 @@ def test_there_is_no_plain_text(loop_name: str) -> None:
                     assert await reader.read() == b""
             writer.close()
             await eventually(lambda: network.statistics().refusals == {Reason.NOT_TLS: 1})
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -146,9 +140,10 @@ def test_a_server_that_is_another_member_or_nobody_is_not_taken_for_the_peer(loo
     """N6, dialing: the address of node 1 is answered by node 2, then by a stranger."""
 
     async def story() -> None:
-        members = Members(3, LinkOptions(redial_ms_min=10, redial_ms_max=50, later_dialer_delay_ms=0))
-        stranger = Members(1)
-        try:
+        async with (
+            Members(1) as stranger,
+            Members(3, LinkOptions(redial_ms_min=10, redial_ms_max=50, later_dialer_delay_ms=0)) as members,
+        ):
             await members.start(2)
             members.entries[1] = PeerEntry(
                 members.identities[1].node_id, members.identities[1].certificate_der, members.networks[2].address
@@ -163,9 +158,6 @@ def test_a_server_that_is_another_member_or_nobody_is_not_taken_for_the_peer(loo
             network.update_registry(members.entries)
             await eventually(lambda: network.statistics().refusals[Reason.CERTIFICATE_REFUSED] > 0)
             assert not network.is_connected(members.entries[1].node_id)
-        finally:
-            await members.stop()
-            await stranger.stop()
 
     run(loop_name, story())
 
@@ -192,8 +184,7 @@ def test_silent_connections_are_capped_and_closed_while_members_get_in(loop_name
 
     async def story() -> None:
         options = LinkOptions(handshake_timeout_ms=300, unauthenticated_max=4, unauthenticated_per_address_max=8)
-        members = Members(2, options)
-        try:
+        async with Members(2, options) as members:
             network = await members.start(0)
             held = await open_silently(members.port(0), 20)
             for connection in held:
@@ -212,8 +203,6 @@ def test_silent_connections_are_capped_and_closed_while_members_get_in(loop_name
             await members.recorders[0].linked(0)
             # The address of a registered node is known now; strangers elsewhere could not fill its room.
             assert network.is_registered_address("127.0.0.1")
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -223,11 +212,10 @@ def test_a_registered_address_has_room_when_strangers_fill_theirs() -> None:
 
     async def story() -> None:
         options = LinkOptions(unauthenticated_max=4, unauthenticated_per_address_max=8)
-        members = Members(2, options)
-        members.entries[1] = PeerEntry(
-            members.identities[1].node_id, members.identities[1].certificate_der, "127.0.0.1:9"
-        )
-        try:
+        async with Members(2, options) as members:
+            members.entries[1] = PeerEntry(
+                members.identities[1].node_id, members.identities[1].certificate_der, "127.0.0.1:9"
+            )
             network = await members.start(0)
             held = await open_silently(members.port(0), 6, "127.0.0.2")
             await eventually(lambda: network.statistics().refusals[Reason.TOO_MANY_CONNECTIONS] == 2)
@@ -237,8 +225,6 @@ def test_a_registered_address_has_room_when_strangers_fill_theirs() -> None:
             await raw.close()
             for connection in held:
                 connection.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -249,8 +235,7 @@ def test_hundreds_of_silent_connections_leave_memory_flat(loop_name: str) -> Non
 
     async def story() -> None:
         options = LinkOptions(unauthenticated_max=1_000, unauthenticated_per_address_max=1_000)
-        members = Members(1, options)
-        try:
+        async with Members(1, options) as members:
             network = await members.start(0)
             before = resident_bytes()
             held = await open_silently(members.port(0), 300)
@@ -259,8 +244,6 @@ def test_hundreds_of_silent_connections_leave_memory_flat(loop_name: str) -> Non
             for connection in held:
                 connection.close()
             await eventually(lambda: network.statistics().unauthenticated == 0)
-        finally:
-            await members.stop()
 
     run(loop_name, story())
 
@@ -269,15 +252,12 @@ def test_a_node_does_not_talk_to_its_own_reflection() -> None:
     """N7: its own certificate is no trust anchor of it, though it is registered."""
 
     async def story() -> None:
-        members = Members(2)
-        try:
+        async with Members(2) as members:
             network = await members.start(0)
             raw = await RawPeer.connect(members, 0)
             await raw.until_closed()
             await eventually(lambda: network.statistics().refusals == {Reason.CERTIFICATE_REFUSED: 1})
             await raw.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())
 
@@ -286,8 +266,7 @@ def test_no_session_is_taken_up_again() -> None:
     """N7: every connection proves its key anew."""
 
     async def story() -> None:
-        members = Members(2)
-        try:
+        async with Members(2) as members:
             await members.start(0)
             raw = await RawPeer.connect(members, 1)
             await raw.agree()
@@ -295,7 +274,5 @@ def test_no_session_is_taken_up_again() -> None:
             assert tls.version() == "TLSv1.3"
             assert tls.session is None or not tls.session.has_ticket
             await raw.close()
-        finally:
-            await members.stop()
 
     run("asyncio", story())

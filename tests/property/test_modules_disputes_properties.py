@@ -7,9 +7,8 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from ledger.errors import OperationError
 from ledger.modules.assets.reads import ownership
 from ledger.modules.assets.records import ASSETS, BOUGHT
 from ledger.modules.credits.operations import Transfer
@@ -26,6 +25,7 @@ from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS, HOUR_MS
 from primitives.identifiers import account_to_text
+from tests.property.machine_kit import Life
 from tests.thoroughness import tries
 from tests.unit.disputes_kit import BOND_MIN, EVIDENCE, TERMS, Court
 
@@ -37,14 +37,14 @@ STAGES = st.lists(st.tuples(MOSTLY, MOSTLY), min_size=1, max_size=4)
 """(act, yes): whether somebody acts before the time is over, and for the claim."""
 
 
-class Disputes(RuleBasedStateMachine):
+class Disputes(Life):
     """Five organizations with three assets, some of them shared, licensed and sold."""
 
     court: Court
 
     @initialize(bond_min=st.sampled_from([1, BOND_MIN]))
     def begin(self, bond_min: int) -> None:
-        self.court = Court(("alice", "bob", "carol", "dave", "erin"), dispute_bond_min=bond_min)
+        self.world = self.court = Court(("alice", "bob", "carol", "dave", "erin"), dispute_bond_min=bond_min)
         self.paid: dict[bytes, int] = {}
         """Dispute -> units of bonds that were paid out."""
         court = self.court
@@ -61,19 +61,6 @@ class Disputes(RuleBasedStateMachine):
         for event in happened:
             if isinstance(event, events.BondPaid):
                 self.paid[event.dispute] = self.paid.get(event.dispute, 0) + event.amount
-
-    def attempt(self, who: str | bytes, *operations: Any) -> bool:
-        before = self.court.view.changes()
-        try:
-            self.note(self.court.do(who, *operations))
-        except OperationError:
-            assert self.court.view.changes() == before, "a refused transaction leaves no trace"
-            return False
-        return True
-
-    def pick(self, table: Any, index: int) -> Any:
-        rows = list(table.items(self.court.view))
-        return rows[index % len(rows)] if rows else None
 
     def pick_open(self, index: int) -> Any:
         rows = [row for row in DISPUTES.items(self.court.view) if row[1].state != "closed"]

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ledger import deadlines
-from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.assets.reads import ownership
 from ledger.modules.assets.records import ASSETS, SHARE_LOCKS
@@ -26,6 +25,7 @@ from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
+from tests.property.machine_kit import Life
 from tests.thoroughness import tries
 from tests.unit.market_kit import EXCLUSIVE, TOKEN, Bazaar, replaced
 from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, SUPPLY_EACH, World, make_genesis
@@ -46,10 +46,8 @@ TERMS = st.sampled_from(
 UNCHARGED = (b"balance/", b"escrow/", b"usage/", b"deadline/", b"flow/")
 
 
-class Trade(RuleBasedStateMachine):
+class Trade(Life):
     """Five accounts that put up, bid, buy and take back, on two assets and the licenses of them."""
-
-    world: World
 
     @initialize(fee_bps=st.sampled_from([0, 250, 500]), least=st.sampled_from([0, 40]))
     def begin(self, fee_bps: int, least: int) -> None:
@@ -74,19 +72,6 @@ class Trade(RuleBasedStateMachine):
         self.uncharged = self.count_uncharged()
 
     # --- ways to act
-
-    def attempt(self, who: str | bytes, *operations: Any, role: str = "owner") -> bool:
-        before = self.world.view.changes()
-        try:
-            self.world.do(who, *operations, role=role)
-        except OperationError:
-            assert self.world.view.changes() == before, "a refused transaction leaves no trace"
-            return False
-        return True
-
-    def pick(self, table: Any, index: int) -> Any:
-        rows = list(table.items(self.world.view))
-        return rows[index % len(rows)] if rows else None
 
     def thing(self, index: int, bps: int) -> tuple[Thing, bytes]:
         """Some thing, and an account that has it."""

@@ -6,9 +6,8 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from ledger.errors import OperationError
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.governance.operations import (
     Propose,
@@ -25,6 +24,7 @@ from ledger.modules.organizations.operations import CompleteRecovery, Quota, Req
 from ledger.modules.organizations.records import ACCOUNTS, ORGANIZATIONS, RECOVERIES
 from ledger.modules.organizations.recovery import FREEZE_MS_MAX, is_waiting
 from ledger.parameters import DAY_MS, HOUR_MS
+from tests.property.machine_kit import Life
 from tests.thoroughness import tries
 from tests.unit.modules_kit import NAMES, World, make_genesis, seed_key
 
@@ -32,7 +32,7 @@ MEMBERS = tuple(f"org-{name}" for name in (*NAMES, "erin", "finn"))
 PEOPLE = st.sampled_from([*NAMES, "alan", "erin", "finn"])
 
 
-class Members(RuleBasedStateMachine):
+class Members(Life):
     """Six members, four of them with validators, one with two accounts that speak for it."""
 
     @initialize(voting_days=st.sampled_from([1, 7, 40]))
@@ -40,15 +40,6 @@ class Members(RuleBasedStateMachine):
         self.world = World(make_genesis(names=[*NAMES, "erin", "finn"], voting_period_ms=voting_days * DAY_MS))
         self.frozen_since: dict[str, int] = {}
         self.count = 0
-
-    def attempt(self, who: str, operation: Any) -> str:
-        before = self.world.view.changes()
-        try:
-            self.world.do(who, operation)
-        except OperationError as error:
-            assert self.world.view.changes() == before
-            return error.code
-        return ""
 
     @rule(
         who=PEOPLE,
@@ -66,7 +57,7 @@ class Members(RuleBasedStateMachine):
             "quota": SetQuota(member, Quota(100, 100_000, 10)),
             "recover": RecoverAccount(self.world.accounts[account], key),
         }
-        self.attempt(who, Propose(changes[kind], ""))
+        self.tried(who, Propose(changes[kind], ""))
 
     @rule(index=st.integers(0, 100), voters=st.lists(PEOPLE, min_size=1, max_size=7), approve=st.booleans())
     def vote(self, index: int, voters: list[str], approve: bool) -> None:
@@ -76,7 +67,7 @@ class Members(RuleBasedStateMachine):
             identifier = opened[index % len(opened)]
             before, members = self.proposal(identifier), set(organizations(self.world.view))
             member = self.record(who).organization
-            code = self.attempt(who, Vote(identifier, approve))
+            code = self.tried(who, Vote(identifier, approve))
             if member not in members:
                 assert code == "organizations.removed"
             elif before.state != "open" or self.world.now_ms >= before.closes_at_ms:
@@ -106,7 +97,7 @@ class Members(RuleBasedStateMachine):
         opened = [proposal for proposal, record in PROPOSALS.items(self.world.view) if record.state == "open"]
         mine = [proposal for proposal in opened if self.proposal(proposal).proposed_at_ms == self.world.now_ms]
         for who in (*NAMES, "erin", "finn") if mine else ():
-            self.attempt(who, Vote(mine[0], True))
+            self.tried(who, Vote(mine[0], True))
 
     def proposal(self, identifier: bytes) -> Proposal:
         record = PROPOSALS.get(self.world.view, identifier)
@@ -117,7 +108,7 @@ class Members(RuleBasedStateMachine):
     def request(self, who: str, of: str) -> None:
         self.count += 1
         key = seed_key(f"asked {self.count}").public_key
-        self.attempt(who, RequestRecovery(self.world.accounts[of], key))
+        self.tried(who, RequestRecovery(self.world.accounts[of], key))
 
     @rule(vetoed=st.booleans())
     def request_of_alan(self, vetoed: bool) -> None:
@@ -131,7 +122,7 @@ class Members(RuleBasedStateMachine):
 
     @rule(who=PEOPLE, of=st.sampled_from(["alan", "alan", "alice", "bob"]))
     def complete(self, who: str, of: str) -> None:
-        code = self.attempt(who, CompleteRecovery(self.world.accounts[of]))
+        code = self.tried(who, CompleteRecovery(self.world.accounts[of]))
         if not code:
             asked = RECOVERIES.get(self.world.view, self.world.accounts[of])
             assert asked is not None
@@ -142,7 +133,7 @@ class Members(RuleBasedStateMachine):
 
     @rule(who=PEOPLE)
     def veto(self, who: str) -> None:
-        if not self.attempt(who, VetoRecovery()):
+        if not self.tried(who, VetoRecovery()):
             assert self.record(who).frozen_until_ms == 0
 
     @rule(who=PEOPLE, to=PEOPLE)
@@ -152,7 +143,7 @@ class Members(RuleBasedStateMachine):
         standing = self.membership(who)
         frozen = self.world.now_ms < self.record(who).frozen_until_ms
         expected = "organizations.suspended" if standing == "suspended" else "organizations.frozen" if frozen else ""
-        assert self.attempt(who, Transfer(self.world.accounts[to], 1)) == expected
+        assert self.tried(who, Transfer(self.world.accounts[to], 1)) == expected
 
     @rule(ms=st.sampled_from([HOUR_MS, DAY_MS, 7 * DAY_MS, 13 * DAY_MS]), limit=st.sampled_from([0, 1, 1_000, 1_000]))
     def wait(self, ms: int, limit: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import msgspec
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
@@ -25,6 +25,7 @@ from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
+from tests.property.machine_kit import Life
 from tests.thoroughness import tries
 from tests.unit.modules_kit import COMMITMENT_AGE_MS, NAMES, World, cid, make_genesis, seed_key
 
@@ -94,10 +95,8 @@ def repaired(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"quota_unit": "calls", "rights": ("inference-as-service",)}
 
 
-class Market(RuleBasedStateMachine):
+class Market(Life):
     """Five accounts that do anything they like with one another's assets."""
-
-    world: World
 
     @initialize(fee_bps=st.sampled_from([0, 250, 500]))
     def begin(self, fee_bps: int) -> None:
@@ -120,20 +119,6 @@ class Market(RuleBasedStateMachine):
                 self.world.offer(name, asset_id, terms, expires_at_ms=self.world.now_ms + 20 * DAY_MS)
             for buyer in ("carol", "dave"):
                 self.world.license(name, asset_id, buyer, SERVICE)
-
-    def attempt(self, who: str | bytes, *operations: Any, role: str = "owner") -> bool:
-        before = self.world.view.changes()
-        try:
-            self.world.do(who, *operations, role=role)
-        except OperationError:
-            assert self.world.view.changes() == before, "a refused transaction leaves no trace"
-            return False
-        return True
-
-    def pick(self, table: Any, index: int) -> Any:
-        """Return (key, record) of some record of a table, or None."""
-        rows = list(table.items(self.world.view))
-        return rows[index % len(rows)] if rows else None
 
     @rule(who=PEOPLE, parents=st.lists(PICK, max_size=2), bps=st.integers(1, 9_999), resale=st.integers(0, 1_500))
     def register(self, who: str, parents: list[int], bps: int, resale: int) -> None:

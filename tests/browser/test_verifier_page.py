@@ -20,6 +20,7 @@ from ledger.errors import InvalidProof
 from primitives.keys import SigningKey
 from primitives.keys import verify as verify_signature
 from tests.browser.devtools import Page, browser
+from tests.unit.nested_kit import places, replaced
 from tests.unit.signature_vectors import VECTORS as SPECCHECK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,20 +139,6 @@ def test_no_value_of_another_type_is_taken_for_what_belongs_there(page: Page, na
             if changed != load(name):
                 wrong.append(changed)
     assert [verdict["holds"] for verdict in verdicts(page, wrong)] == [False] * len(wrong)
-
-
-def places(value: Any, at: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
-    found = [at] if at else []
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            found += places(item, (*at, index))
-    return found
-
-
-def replaced(value: Any, at: tuple[int, ...], new: Any) -> Any:
-    if not at:
-        return new
-    return [replaced(item, at[1:], new) if index == at[0] else item for index, item in enumerate(value)]
 
 
 def test_another_network_or_an_unknown_block_is_refused(page: Page) -> None:

@@ -18,6 +18,7 @@ from certificates_kit import VECTORS, made
 from ledger.certificates.format import MAGIC
 from ledger.certificates.verification import verify
 from ledger.errors import InvalidProof
+from tests.unit.nested_kit import places, replaced
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "verify_certificate.py"
 LINES_MAX = 149
@@ -97,21 +98,6 @@ def test_its_verdict_on_changed_files_is_the_librarys(name: str) -> None:
 
 
 STRANGE = (None, True, False, 0, 1, -1, 2**63, 2**64 - 1, 1.5, "", b"", b"\x00" * 32, "a" * 32, [], [[]], {}, {"a": 1})
-
-
-def places(value: Any, at: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
-    """Every place in nested arrays, the whole left out."""
-    found = [at] if at else []
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            found += places(item, (*at, index))
-    return found
-
-
-def replaced(value: Any, at: tuple[int, ...], new: Any) -> Any:
-    if not at:
-        return new
-    return [replaced(item, at[1:], new) if index == at[0] else item for index, item in enumerate(value)]
 
 
 @pytest.mark.parametrize("name", ["asset-trail", "absent-artifact", "asset-since-handoffs", "version"])

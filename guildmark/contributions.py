@@ -15,6 +15,7 @@ from guildmark.artifact_transfer import LocalArtifact, Progress
 from guildmark.assets import Committed, asset_bytes, model_digest, opened, reveal
 from guildmark.claims import require_tolerances
 from guildmark.deriving import require_right
+from guildmark.errors import InvalidArgument
 from guildmark.open_until import open_until
 from guildmark.transactions import Outcome
 from ledger.modules.assets.operations import Artifact, DerivingRight, Provenance
@@ -235,9 +236,18 @@ class AsyncContributions:
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
         """Contributions to an asset or of a contributor (the client's account by default) that are `open` or
-        `accepted`."""
+        `accepted`.
+
+        Raises:
+            InvalidArgument: `argument.contributor`, neither is named and the client has no account.
+            NotFound: there is no such asset.
+        """
         if asset is None and contributor is None:
-            contributor = self._client.signer()
+            contributor = self._client.account
+            if contributor is None:
+                raise InvalidArgument(
+                    "argument.contributor", "name an asset or a contributor: the client has no account"
+                )
         result: list[dict[str, Any]] = await self._client.query(
             "contributions.list",
             asset=None if asset is None else asset_bytes(asset),

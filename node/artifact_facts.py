@@ -121,34 +121,34 @@ async def version(queries: Queries, asset: str, number: int) -> VersionFacts:
 
 async def all_versions(queries: Queries) -> AsyncIterator[VersionFacts]:
     """Every version of every asset, a page at a time."""
-    last = ""
-    while True:
-        page = _read(
-            (await queries.query("assets.list", {"limit": PAGE, **({"after": last} if last else {})})).result,
-            list[_Summary],
-        )
-        for summary in page:
-            number = 0
-            while versions := await _versions(queries, summary.asset, number):
-                for facts in versions:
-                    yield facts
-                number = versions[-1].version
-        if len(page) < PAGE:
-            return
-        last = page[-1].asset
+    async for asset in _assets(queries):
+        number = 0
+        while versions := await _versions(queries, asset, number):
+            for facts in versions:
+                yield facts
+            number = versions[-1].version
 
 
 async def all_proposed(queries: Queries) -> AsyncIterator[VersionFacts]:
-    """What every open contribution proposes, a page at a time."""
+    """What every open contribution proposes, asset by asset: the ledger keeps them so, apart from the accepted ones,
+    which grow without end. So few are open to one asset that a page holds them."""
+    async for asset in _assets(queries):
+        answer = await queries.query("contributions.list", {"asset": asset, "limit": PAGE})
+        for proposed in _read(answer.result, list[_Proposed]):
+            yield proposed.facts()
+
+
+async def _assets(queries: Queries) -> AsyncIterator[str]:
+    """Every asset, a page at a time."""
     last = ""
     while True:
         arguments: dict[str, str | int] = {"limit": PAGE, **({"after": last} if last else {})}
-        page = _read((await queries.query("contributions.list", arguments)).result, list[_Proposed])
-        for proposed in page:
-            yield proposed.facts()
+        page = _read((await queries.query("assets.list", arguments)).result, list[_Summary])
+        for summary in page:
+            yield summary.asset
         if len(page) < PAGE:
             return
-        last = page[-1].contribution
+        last = page[-1].asset
 
 
 async def is_known(queries: Queries, space: str) -> bool:

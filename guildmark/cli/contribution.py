@@ -15,6 +15,7 @@ from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, pairs, with_session
 from guildmark.cli.things import read_version
+from guildmark.errors import WalletError
 
 if TYPE_CHECKING:
     from guildmark.contributions import Condition
@@ -164,7 +165,7 @@ def list_contributions(session: Session, asset: str | None, contributor: str | N
     if asset is not None and contributor is not None:
         raise click.UsageError("name an asset with --asset, or a contributor with --by")
     with session.client() as client:
-        by = None if asset is not None else session.resolve(contributor or session.account_name())
+        by = None if asset is not None else session.resolve(contributor or _acting(session))
         state = "accepted" if accepted else "open"
         found = every(
             lambda after: client.contributions.find(asset=asset, contributor=by, state=state, after=after),
@@ -185,6 +186,14 @@ def list_contributions(session: Session, asset: str | None, contributor: str | N
         for item in found
     ]
     emit_table(rows, ("contribution", "asset", "from", "asks", "became", "until"), json=False)
+
+
+def _acting(session: Session) -> str:
+    """Return the acting account's name. Raises a usage error that tells what else could be named."""
+    try:
+        return session.account_name()
+    except WalletError as error:
+        raise click.UsageError(f"name an asset with --asset, or a contributor with --by ({error.message})") from error
 
 
 @click.group("bounty")

@@ -83,17 +83,16 @@ class Ledger:
 
     async def query(self, name: str, arguments: dict[str, str | int]) -> QueryAnswer:
         if name == "assets.list":
-            return QueryAnswer(
-                1, 1, [{"asset": asset} for asset in dict.fromkeys(a for a, _ in self.versions.values())]
-            )
+            assets = [asset for asset, _ in self.versions.values()] + [row["asset"] for row in self.proposals.values()]
+            return QueryAnswer(1, 1, [{"asset": asset} for asset in dict.fromkeys(assets)])
         if name == "assets.by_artifact":
             root = str(arguments["cid"])
             if root not in self.versions:
                 raise LedgerError("query.not_found", "no such artifact")
             return QueryAnswer(1, 1, {"asset": self.versions[root][0], "version": self.number(root)})
         if name == "contributions.list":
-            proposed = self.proposals.values()
-            return QueryAnswer(1, 1, [row for row in proposed if row["contribution"] > str(arguments.get("after", ""))])
+            asset = arguments["asset"]
+            return QueryAnswer(1, 1, [row for row in self.proposals.values() if row["asset"] == asset])
         if name == "contributions.by_artifact":
             if (found := self.proposals.get(str(arguments["cid"]))) is None:
                 raise LedgerError("query.not_found", "no such proposal")

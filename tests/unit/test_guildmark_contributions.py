@@ -242,6 +242,30 @@ def test_an_owner_proposes_without_a_license(world: Consortium, node: FakeNode, 
         assert client.contributions.propose(asset, tmp_path / "rows.csv", right="train-on")["state"] == "open"
 
 
+def test_a_list_of_contributions_says_of_what_it_is(
+    world: Consortium, node: FakeNode, asset: str, grant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no list of all. Who has no account, or one of many, names something."""
+    made = propose(capsys, asset, grant, "first.csv")
+    unsaid = run(capsys, "contribution", "list", expect=2)
+    assert "--asset" in unsaid["message"]
+    assert "--by" in unsaid["message"]
+    assert run(capsys, "contribution", "list", "--asset", asset) == [made]
+    with Client(node.url) as client:
+        with pytest.raises(InvalidArgument, match="name an asset or a contributor"):
+            client.contributions.find()
+        assert client.contributions.find(asset=asset) == [made]
+    with Client(node.url, account_of(world, "org-1")) as maker:
+        assert maker.contributions.find() == [made]
+
+
+def test_lists_of_an_asset_that_nobody_has_registered_end_as_other_errors_do(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (("contribution", "list"), ("bounty", "list")):
+        assert run(capsys, *words, "--asset", "ab" * 32, expect=3)["code"] == "query.not_found"
+
+
 def test_a_wrong_tolerance_is_refused_before_a_commitment_is_sent(
     world: Consortium, node: FakeNode, asset: str, grant: str, tmp_path: Path
 ) -> None:

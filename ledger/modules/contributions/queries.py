@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.errors import LedgerError
 from ledger.modules import pages, texts
+from ledger.modules.assets.named import named_asset
 from ledger.modules.assets.records import ASSETS
 from ledger.modules.assets.reservations import RESERVED
 from ledger.modules.contributions.fulfilment import confirmations
@@ -139,20 +140,17 @@ def list_contributions(
     after: str = "",
     limit: int | str = texts.PAGE_MAX,
 ) -> list[ContributionResult]:
-    """The contributions to an asset, of a contributor, or all, that are `open` or `accepted`; in order of id, beginning
-    behind the contribution `after`."""
-    if asset and contributor:
-        raise LedgerError("query.argument", "name an asset or a contributor, not both")
+    """The contributions to an asset or of a contributor that are `open` or `accepted`; in order of id, beginning behind
+    the contribution `after`."""
+    if bool(asset) == bool(contributor):
+        raise LedgerError("query.argument", "name an asset or a contributor")
     if state not in STATES:
         raise LedgerError("query.argument", f"no state {state[:80]!r}; there are {', '.join(STATES)}")
     part = STATES[state]
     if asset:
-        keys = pages.behind(view, BY_ASSET, texts.identifier(asset), part, after=after)
-    elif contributor:
-        keys = pages.behind(view, BY_MAKER, texts.account(contributor), part, after=after)
+        keys = pages.behind(view, BY_ASSET, named_asset(view, asset)[0], part, after=after)
     else:
-        start = texts.identifier(after) if after else b""
-        keys = (key for key, record in CONTRIBUTIONS.items(view, after=start) if record.state == state)
+        keys = pages.behind(view, BY_MAKER, texts.account(contributor), part, after=after)
     return [_contribution(view, *row, block_time_ms) for row in pages.page(view, CONTRIBUTIONS, keys, limit)]
 
 
@@ -195,7 +193,7 @@ def list_bounties(
     if asset and opener:
         raise LedgerError("query.argument", "name an asset or an opener, not both")
     if asset:
-        keys = pages.behind(view, BOUNTIES_BY_ASSET, texts.identifier(asset), after=after)
+        keys = pages.behind(view, BOUNTIES_BY_ASSET, named_asset(view, asset)[0], after=after)
     elif opener:
         keys = pages.behind(view, BOUNTIES_BY_OPENER, texts.account(opener), after=after)
     else:

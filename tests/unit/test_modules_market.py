@@ -18,6 +18,7 @@ from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
 from primitives.codec import CodecError, decode, encode
+from primitives.identifiers import account_to_text
 from tests.unit.market_kit import EXCLUSIVE, TOKEN, Bazaar, replaced, tags
 from tests.unit.modules_kit import COMMITMENT_AGE_MS, SUPPLY_EACH, World
 
@@ -608,4 +609,4 @@ def test_a_condition_is_asked_for_by_kind() -> None:
 def test_a_world_without_a_market_answers_with_empty_lists() -> None:
     world = World()
     assert world.query("market.listings") == world.query("market.auctions") == []
-    assert world.query("market.offers", thing="00" * 32) == []
+    assert world.query("market.offers", account=account_to_text(world.accounts["alice"])) == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from ledger.errors import LedgerError
 from ledger.modules.assets.operations import Derivation
 from ledger.modules.disputes import operations as disputes
 from ledger.modules.disputes.operations import Subject
@@ -16,6 +18,7 @@ from ledger.modules.market.conditions import condition_of
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
+from ledger.operations import default_registry
 from ledger.parameters import DAY_MS
 from ledger.state.view import Readable
 from primitives.identifiers import account_to_text
@@ -141,6 +144,57 @@ def test_pages_of_any_size_are_the_list_and_read_only_themselves(
                 break
             paged += page
         assert paged == whole
+
+
+NAMING = sorted(
+    name
+    for name, query in default_registry().queries.items()
+    if {"asset", "thing"} & inspect.signature(query).parameters.keys()
+)
+"""What can be asked about an asset, or about a thing: an asset or a grant."""
+BESIDE: dict[str, dict[str, Any]] = {
+    "assets.holders": {"version": 1},
+    "attestations.latest": {"account": "bob", "version": 1},
+    "licenses.check": {"account": "bob"},
+    "licenses.seats": {"account": "bob"},
+    "royalties.owed": {"account": "bob"},
+    "royalties.quote": {"price": 1, "fee_bps": 0},
+}
+"""What else some of these want to know."""
+
+
+class Gets:
+    """A state that counts the records that are asked for one by one, and lists none."""
+
+    def __init__(self, base: Readable) -> None:
+        self._base = base
+        self.read = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        self.read += 1
+        return self._base.get(key)
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        raise AssertionError("nothing is listed of what there is not")
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"), [*((name, BESIDE.get(name, {})) for name in NAMING), ("licenses.grants", {"account": "bob"})]
+)
+def test_what_was_never_registered_is_not_found_and_has_no_empty_lists(
+    name: str, beside: dict[str, Any], world: World
+) -> None:
+    """A mistyped id would else be told that there is nothing of it. To know it takes one read, of a thing two."""
+    query = world.registry.queries[name]
+    about = "thing" if "thing" in inspect.signature(query).parameters else "asset"
+    arguments = {about: "ab" * 32, **beside}
+    if "account" in arguments:
+        arguments["account"] = account_to_text(world.accounts["bob"])
+    counting = Gets(world.view)
+    with pytest.raises(LedgerError) as caught:
+        query(counting, world.network_id, world.now_ms, **arguments)
+    assert caught.value.code == "query.not_found"
+    assert counting.read <= (2 if about == "thing" else 1)
 
 
 @pytest.mark.parametrize("place", range(6))

@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from ledger.modules import texts
+from ledger.modules.assets.named import named_asset
 from ledger.modules.assets.reads import children, contributors_of, links
 from ledger.modules.assets.records import ASSETS
 from ledger.modules.fields import Result
@@ -64,9 +65,7 @@ def get_lineage(
     depth: int | str = DEPTH_MAX,
 ) -> LineageResult:
     """What an asset derives from (`up`), what derives from it (`down`), or `both`, up to 8 generations each way."""
-    origin = texts.identifier(asset)
-    if ASSETS.get(view, origin) is None:
-        raise texts.not_found("asset")
+    origin, _ = named_asset(view, asset)
     if direction not in DIRECTIONS:
         raise LedgerError("query.argument", f"no direction {direction[:80]!r}; there are {', '.join(DIRECTIONS)}")
     generations = texts.number(depth)

@@ -9,6 +9,7 @@ from ledger.errors import LedgerError
 from ledger.modules import texts
 from ledger.modules.assets.availability import holders
 from ledger.modules.assets.graph import get_lineage
+from ledger.modules.assets.named import named_asset
 from ledger.modules.assets.reads import children, contributors_of, links, ownership
 from ledger.modules.assets.records import (
     ALIASES,
@@ -171,7 +172,7 @@ class ClaimResult(Result, frozen=True):
 
 def get_asset(view: Readable, _network_id: bytes, block_time_ms: int, *, asset: str) -> AssetResult:
     """An asset with owners, latest version, links and aliases."""
-    asset_id, record = _asset(view, asset)
+    asset_id, record = named_asset(view, asset)
     owners = ownership(view, asset_id)
     return AssetResult(
         asset=asset,
@@ -244,7 +245,7 @@ def get_version(
     view: Readable, _network_id: bytes, block_time_ms: int, *, asset: str, version: str | int = ""
 ) -> VersionResult:
     """A version by number or alias; the latest when none is named, or `latest`."""
-    asset_id, record = _asset(view, asset)
+    asset_id, record = named_asset(view, asset)
     if version in ("", LATEST):
         return _version(view, asset_id, record.versions, block_time_ms)
     text = str(version)
@@ -270,7 +271,7 @@ def list_versions(
     limit: int | str = texts.PAGE_MAX,
 ) -> list[VersionResult]:
     """The versions of an asset, oldest first, beginning behind the number `after`."""
-    asset_id, record = _asset(view, asset)
+    asset_id, record = named_asset(view, asset)
     numbers = iter(range(texts.number(after) + 1, record.versions + 1))
     return [_version(view, asset_id, number, block_time_ms) for number in texts.page(numbers, limit)]
 
@@ -279,7 +280,7 @@ def get_holders(
     view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str, version: int | str
 ) -> list[HolderResult]:
     """The validators that state that they hold a version."""
-    asset_id, record = _asset(view, asset)
+    asset_id, record = named_asset(view, asset)
     number = texts.number(version)
     if not 1 <= number <= record.versions:
         raise texts.not_found("version")
@@ -304,18 +305,10 @@ def list_children(
     limit: int | str = texts.PAGE_MAX,
 ) -> list[AssetSummary]:
     """The assets that are derived from an asset, in order of id, beginning behind the asset `after`."""
-    asset_id, _ = _asset(view, asset)
+    asset_id, _ = named_asset(view, asset)
     start = texts.identifier(after) if after else b""
     keys = texts.page(children(view, asset_id, after=start), limit)
     return [_summary(view, key, _require(ASSETS.get(view, key))) for key in keys]
-
-
-def _asset(view: Readable, text: str) -> tuple[bytes, Asset]:
-    asset_id = texts.identifier(text)
-    record = ASSETS.get(view, asset_id)
-    if record is None:
-        raise texts.not_found("asset")
-    return asset_id, record
 
 
 def _require(record: T | None) -> T:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ledger.errors import LedgerError
 from ledger.modules import pages, texts
-from ledger.modules.assets.records import ASSETS, VERSIONS, version_part
+from ledger.modules.assets.named import named_asset
+from ledger.modules.assets.records import VERSIONS, version_part
 from ledger.modules.attestations.accreditation import is_active
 from ledger.modules.attestations.operations import METRICS, Audit, Evaluate, Review
 from ledger.modules.attestations.reading import counts, latest_of
@@ -125,8 +126,7 @@ def list_statements(
     if account:
         keys = pages.behind(view, BY_ATTESTOR, texts.account(account), after=after)
     else:
-        asset_id = texts.identifier(asset)
-        record = pages.found(view, ASSETS, asset_id, "asset")
+        asset_id, record = named_asset(view, asset)
         number = record.versions if version == "" else texts.number(version)
         if not 1 <= number <= record.versions or VERSIONS.get(view, asset_id, version_part(number)) is None:
             raise texts.not_found("version")

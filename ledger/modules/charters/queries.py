@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.modules import texts
 from ledger.modules.assets.charter import Charter
+from ledger.modules.assets.named import named_asset
 from ledger.modules.charters import treasury
 from ledger.modules.charters.adopted import CHARTERS
 from ledger.modules.charters.fair_price import fair_price
@@ -161,7 +162,7 @@ def list_proposals(
     limit: int | str = texts.PAGE_MAX,
 ) -> list[ProposalResult]:
     """What the owners of an asset have proposed, in order of id, beginning behind the proposal `after`."""
-    keys = behind(view, BY_ASSET, texts.identifier(asset), after=after)
+    keys = behind(view, BY_ASSET, named_asset(view, asset)[0], after=after)
     return [_proposal(key, record) for key, record in page(view, PROPOSALS, keys, limit)]
 
 

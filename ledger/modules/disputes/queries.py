@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.errors import LedgerError
 from ledger.modules import pages, texts
+from ledger.modules.assets.named import named_asset
 from ledger.modules.disputes.records import (
     BY_ACCOUNT,
     BY_ASSET,
@@ -119,7 +120,7 @@ def list_disputes(
     if len([text for text in (asset, account, lost) if text]) > 1:
         raise LedgerError("query.argument", "asset, account and lost exclude one another")
     if asset:
-        keys = pages.behind(view, BY_ASSET, texts.identifier(asset), after=after)
+        keys = pages.behind(view, BY_ASSET, named_asset(view, asset)[0], after=after)
     elif account:
         keys = pages.behind(view, BY_ACCOUNT, texts.account(account), after=after)
     elif lost:

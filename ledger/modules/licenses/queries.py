@@ -10,6 +10,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.modules import pages, texts
+from ledger.modules.assets.named import named_asset
 from ledger.modules.assets.records import ASSETS
 from ledger.modules.credits.accounting import held
 from ledger.modules.fields import AMOUNT_MAX, Result
@@ -135,7 +136,7 @@ def list_offers(
     limit: int | str = texts.PAGE_MAX,
 ) -> list[OfferResult]:
     """The offers on an asset in order of id, beginning behind the offer `after`."""
-    keys = pages.behind(view, OFFERS_BY_ASSET, texts.identifier(asset), after=after)
+    keys = pages.behind(view, OFFERS_BY_ASSET, named_asset(view, asset)[0], after=after)
     return [_offer(view, *row, block_time_ms) for row in pages.page(view, OFFERS, keys, limit)]
 
 
@@ -168,11 +169,11 @@ def list_grants(
     if account:
         start = _after_key(view, after)
         account_id = texts.account(account)
-        asset_part = texts.identifier(asset) if asset else b""
+        asset_part = named_asset(view, asset)[0] if asset else b""
         found = (key for key, _ in GRANTS_BY_LICENSEE.items(view, account_id, after=max(start, asset_part)))
         keys: Iterator[bytes] = (key[32:] for key in takewhile(lambda key: key.startswith(asset_part), found))
     elif asset:
-        keys = pages.behind(view, GRANTS_BY_ASSET, texts.identifier(asset), after=after)
+        keys = pages.behind(view, GRANTS_BY_ASSET, named_asset(view, asset)[0], after=after)
     else:
         raise LedgerError("query.argument", "name an account or an asset")
     return [_grant(view, *row, block_time_ms) for row in pages.page(view, GRANTS, keys, limit)]
@@ -194,7 +195,7 @@ def list_seats(
     """
     start = _after_key(view, after)
     account_id = texts.account(account)
-    asset_part = texts.identifier(asset) if asset else b""
+    asset_part = named_asset(view, asset)[0] if asset else b""
     found = (asset_part + key for key, _ in SEATS_BY_ACCOUNT.items(view, account_id, asset_part))
     rows = pages.page(view, GRANTS, (key[32:] for key in found if key > start), limit)
     named = (row for row in rows if account_id in seats_named(view, row[0], row[1].licensee))
@@ -215,9 +216,7 @@ def check(
 ) -> CheckAnswer:
     """May the account exercise the right? At block time unless `at_ms` says otherwise; in one field of use and one
     country (ISO 3166-1 alpha-2) where they are named."""
-    asset_id = texts.identifier(asset)
-    if ASSETS.get(view, asset_id) is None:
-        raise texts.not_found("asset")
+    asset_id, _ = named_asset(view, asset)
     if right not in checks.RIGHTS:
         raise LedgerError("query.argument", f"no right {right[:80]!r}; there are {', '.join(get_args(Right))}")
     time_ms = block_time_ms if at_ms is None else texts.number(at_ms)

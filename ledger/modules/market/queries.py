@@ -9,7 +9,10 @@ import msgspec
 
 from ledger.errors import LedgerError, OperationError
 from ledger.modules import pages, texts
+from ledger.modules.assets.named import named_asset
+from ledger.modules.assets.records import ASSETS
 from ledger.modules.fields import Result
+from ledger.modules.licenses.records import GRANTS
 from ledger.modules.market.auctions import least_bid
 from ledger.modules.market.conditions import condition_of
 from ledger.modules.market.dutch import price_at
@@ -162,7 +165,7 @@ def list_listings(
     if asset and account:
         raise LedgerError("query.argument", "name an asset or an account, not both")
     if asset:
-        keys = pages.behind(view, LISTINGS_BY_ASSET, texts.identifier(asset), after=after)
+        keys = pages.behind(view, LISTINGS_BY_ASSET, named_asset(view, asset)[0], after=after)
     elif account:
         keys = pages.behind(view, LISTINGS_BY_SELLER, texts.account(account), after=after)
     else:
@@ -191,7 +194,7 @@ def list_offers(
     if bool(thing) == bool(account):
         raise LedgerError("query.argument", "name a thing or an account")
     if thing:
-        keys = pages.behind(view, OFFERS_BY_THING, texts.identifier(thing), after=after)
+        keys = pages.behind(view, OFFERS_BY_THING, _named_thing(view, thing), after=after)
     else:
         keys = pages.behind(view, OFFERS_BY_BUYER, texts.account(account), after=after)
     return [_offer(view, *row) for row in pages.page(view, OFFERS, keys, limit)]
@@ -219,7 +222,7 @@ def list_auctions(
     if sum(map(bool, (asset, account, bidder))) > 1:
         raise LedgerError("query.argument", "name an asset, an account or a bidder, not several")
     if asset:
-        keys = pages.behind(view, AUCTIONS_BY_ASSET, texts.identifier(asset), after=after)
+        keys = pages.behind(view, AUCTIONS_BY_ASSET, named_asset(view, asset)[0], after=after)
     elif account:
         keys = pages.behind(view, AUCTIONS_BY_SELLER, texts.account(account), after=after)
     elif bidder:
@@ -258,7 +261,7 @@ def list_prices(
     """At what prices an asset, its shares and licenses on it can be bought or bid for now, in order of id, beginning
     behind the listing or auction `after`."""
     last = texts.identifier(after) if after else b""
-    found = open_prices(view, texts.identifier(asset), block_time_ms, after=last)
+    found = open_prices(view, named_asset(view, asset)[0], block_time_ms, after=last)
     return [
         PriceResult(
             price.sale.hex(),
@@ -271,6 +274,14 @@ def list_prices(
         )
         for price in texts.page(found, limit)
     ]
+
+
+def _named_thing(view: Readable, text: str) -> bytes:
+    """Read the id of an asset or of a grant, each of which there is."""
+    thing = texts.identifier(text)
+    if ASSETS.get(view, thing) is None and GRANTS.get(view, thing) is None:
+        raise texts.not_found("asset or grant")
+    return thing
 
 
 def _plain(condition: Condition) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ledger.modules import texts
+from ledger.modules.assets.named import named_asset
 from ledger.modules.assets.reads import ownership
-from ledger.modules.assets.records import ASSETS, Asset
+from ledger.modules.assets.records import ASSETS
 from ledger.modules.credits.accounting import balance
 from ledger.modules.credits.records import pool_holder
 from ledger.modules.fields import Result
@@ -85,7 +86,7 @@ class QuoteResult(Result, frozen=True):
 
 def stack(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str) -> StackResult:
     """Whom an asset pays of every payment for it."""
-    asset_id, _ = _asset(view, asset)
+    asset_id, _ = named_asset(view, asset)
     record = stack_of(view, asset_id)
     entries = []
     for entry in record.entries:
@@ -109,7 +110,7 @@ def stack(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str
 
 def pool(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str) -> PoolResult:
     """What an asset has earned, and what each present owner and each creator is owed of it."""
-    asset_id, record = _asset(view, asset)
+    asset_id, record = named_asset(view, asset)
     creators = creators_pool(asset_id)
     return PoolResult(
         asset=asset,
@@ -123,7 +124,7 @@ def pool(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str)
 
 def owed(view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str, account: str) -> OwedResult:
     """What an account, also a former owner, can withdraw from an asset."""
-    asset_id, record = _asset(view, asset)
+    asset_id, record = named_asset(view, asset)
     account_id = texts.account(account)
     shares = pools.shares_of(view, asset_id, record, account_id)
     units = sum(pools.owed(view, pool_id, account_id, bps)[0] for pool_id, bps in shares)
@@ -134,19 +135,11 @@ def quote(
     view: Readable, _network_id: bytes, _block_time_ms: int, *, asset: str, price: int | str, fee_bps: int | str
 ) -> QuoteResult:
     """How a price for a grant would be split now, at a fee of `fee_bps`."""
-    asset_id, _ = _asset(view, asset)
+    asset_id, _ = named_asset(view, asset)
     amount = texts.number(price)
     split = split_sale(stack_of(view, asset_id), amount, texts.number(fee_bps), exempt=False)
     parts = tuple(QuotePart(ancestor.hex(), units) for ancestor, units in split.royalties)
     return QuoteResult(asset, amount, split.fee, parts, split.rest)
-
-
-def _asset(view: Readable, text: str) -> tuple[bytes, Asset]:
-    asset_id = texts.identifier(text)
-    record = ASSETS.get(view, asset_id)
-    if record is None:
-        raise texts.not_found("asset")
-    return asset_id, record
 
 
 def _claim(view: Readable, pool_id: bytes, account: bytes, share_bps: int) -> ClaimResult:

@@ -12,6 +12,7 @@ from ledger.modules.attestations.records import AGREEMENTS_MAX, COMPARED, measur
 from ledger.modules.attestations.statements import refute
 from ledger.modules.contributions import operations as contributions
 from ledger.modules.credits.operations import Transfer
+from ledger.modules.disputes.operations import Subject
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.reputation.formula import S
 from ledger.modules.reputation.returns import read_flows
@@ -116,6 +117,31 @@ def test_an_evaluation_is_compared_with_the_four_that_measured_the_same_last_and
         lengths = [0 if record is None else len(record.others) for record in compared.values()]
         assert lengths == [raters(scored, one) for one in bench]
         assert max(lengths) <= 2 * AGREEMENTS_MAX
+    scored.check_laws()
+
+
+def test_what_was_superseded_is_refuted_without_touching_what_superseded_it() -> None:
+    """Else what the organization says next would not find what its latest was compared with: that would go on counting,
+    and the list of others would grow beyond its bound, which stops every node."""
+    bench = ("bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
+    scored = Scored(names=("alice", *bench))
+    scored.accredit(*bench, tier=1)
+    latest = {who: scored.evaluate(who) for who in bench[:5]}
+    first = scored.evaluate("grace")
+    latest["grace"] = scored.evaluate("grace", supersedes=first)
+    before = [raters(scored, who) for who in bench]
+    dispute = scored.file("alice", Subject("attestation", first), "refute", ground="false-statement")
+    scored.conclude(dispute, uphold=True)
+    assert scored.statement(first).refuted_by == dispute.hex()
+    assert [raters(scored, who) for who in bench] == before == [4, 5, 5, 5, 5, 4, 0, 0, 0]
+    latest["grace"] = scored.evaluate("grace", supersedes=latest["grace"])
+    assert [raters(scored, who) for who in bench] == before
+    for who in bench[6:]:
+        scored.evaluate(who)
+    parts = measured_parts(scored.model, 1, "accuracy", scored.dataset, 1)
+    record = COMPARED.get(scored.view, *parts, b"org-frank")
+    assert record is not None
+    assert len(record.others) == raters(scored, "frank") == 2 * AGREEMENTS_MAX
     scored.check_laws()
 
 

@@ -17,6 +17,7 @@ from ledger.modules.attestations.reading import Interest, latest_that_counts, re
 from ledger.modules.attestations.records import (
     AGREEMENTS_MAX,
     COMPARED,
+    EVALUATED,
     MEASURED,
     STATEMENTS,
     Audited,
@@ -141,8 +142,12 @@ def refuted(context: Context, identifier: bytes, statement: Statement) -> None:
     """Take out what was found to be false. Cannot fail."""
     said = statement.said
     if isinstance(said, Evaluate):
+        parts, organization = subject_parts(said), statement.organization
+        latest = EVALUATED.get(context.view, *parts, organization.encode("ascii"))
+        if latest is None or latest.statement != identifier:
+            return  # it was taken out with what superseded it, and what is compared now is of that
         tally = quota.Tally(context)
-        _take_out(context, tally, identifier, statement.organization, subject_parts(said), "refuted")
+        _take_out(context, tally, identifier, organization, parts, "refuted")
         tally.settle()
     elif isinstance(said, Audit):
         evidence.end(context, identifier, "refuted")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROGRESS_S: Final = 2.0
 """Between two lines of progress where standard error is no terminal."""
-MEASURES: Final = ("network", "processes", "files", "disk")
+MEASURES: Final = ("network", "processes", "files", "memory", "disk")
 """What can be kept from the child beyond its limits; the system may not permit each."""
 
 

@@ -2,11 +2,11 @@
 
     supervisor (this process)    new namespaces, sums up what everything below it uses, stops, kills and reaps it; never
       │                          runs foreign code
-      └── worker                 limits, no capabilities, Landlock; then the module, as `python -m` would run it
+      └── worker                 limits, no capabilities, Landlock, seccomp; then the module as `python -m` would
 
 Each measure is taken where the system permits it, and the parent is told which ones hold: one JSON line on the report
 descriptor from the worker before the module starts, one from the supervisor after it has ended. Standard library only.
-Sources: unshare(2), prctl(2), capabilities(7), landlock(7), user_namespaces(7).
+Sources: unshare(2), prctl(2), capabilities(7), landlock(7), seccomp(2), user_namespaces(7), proc(5).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import time
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from guildmark.models import landlock, scratch
+from guildmark.models import landlock, scratch, seccomp
 from guildmark.models.usage import Beyond, Bounds, Usage, children
 
 _NEW_IPC: Final = 0x08000000
@@ -40,6 +40,8 @@ _CAPABILITY_VERSION_3: Final = 0x20080522
 _CAP_DAC_OVERRIDE: Final = 1
 """Kept for root, so that root's files in other users' folders stay readable; Landlock says which ones."""
 _CAP_LAST: Final = 63
+_FIRST_TO_GO: Final = "1000"
+"""The kernel's highest score of whom it ends when memory is short."""
 STARTUP_FAILED: Final = 120
 """Exit status when the confinement itself could not be set up."""
 _LOOK_S: Final = 0.1
@@ -110,10 +112,13 @@ def _confine(spec: dict[str, Any]) -> list[str]:
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (bound, bound))
     os.nice(spec["nice"])
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(_FIRST_TO_GO)  # where memory is short in spite of all bounds, nobody else pays
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
     _drop_capabilities()
-    return ["files"] if landlock.restrict(spec["read"], spec["list"], spec["write"]) else []
+    files = landlock.restrict(spec["read"], spec["list"], spec["write"])
+    return [*(["files"] if files else []), *(["memory"] if seccomp.restrict() else [])]
 
 
 def _drop_capabilities() -> None:

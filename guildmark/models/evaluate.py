@@ -16,7 +16,7 @@ from guildmark.models.metrics import METRICS, PPM, Measured
 from guildmark.models.sandbox import Limits, Outcome, run_module
 
 EVALUATION_LIMITS: Final = Limits(
-    wall_ms=600_000, cpu_seconds=1_200, directory_bytes=256 << 20, directory_files=256, nice=5
+    wall_ms=600_000, cpu_seconds=1_200, directory_bytes=256 << 20, directory_files=256, processes=8, nice=5
 )
 """Memory for what the budget permits: `VALUES_MAX` numbers of four bytes, `PARAMETERS_MAX` three times (file, array and
 variable), a data set's arrays, TensorFlow. Nothing that an evaluation needs lies in its directory, which is small
@@ -57,7 +57,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     tensors_digest: str
     """Hex; compare it with the registered one."""
     isolation: tuple[str, ...] = ()
-    """What confined the child beyond its limits: `network`, `processes`, `files`, `disk`."""
+    """What confined the child beyond its limits: `network`, `processes`, `files`, `memory`, `disk`."""
     elapsed_ms: int = 0
 
     @property

@@ -1,10 +1,11 @@
 """Run a module that may do anything, in a child that can do little: limits, no network, own directory, bounded output.
 
 What holds where: resource limits, the wall clock, bounded output, bounds on what the process tree uses in all, and its
-end as a whole, everywhere; no network, no foreign processes, no foreign files and no disk where the kernel permits
-(`Outcome.isolation` says which). The child sees the interpreter, the installed packages, the paths it is given and its
-own directory. The kernel keeps the limits of single processes and files. Sums are looked at ten times a second, and a
-fast child can exceed them until the next look (`usage` says by how much); those of a scratch directory it cannot.
+end as a whole, everywhere; no network, no foreign processes, no foreign files, no disk and no memory that none of its
+processes shows, where the kernel permits (`Outcome.isolation` says which). The child sees the interpreter, installed
+packages, the paths it is given and its own directory. The kernel keeps the limits of single processes and files. Sums
+are looked at ten times a second, and a fast child can exceed them until the next look (`usage` says by how much);
+those of a scratch directory it cannot.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 """Where this package lies: a clone, or the directory of installed packages."""
 _PACKAGES: Final = ("guildmark", "artifacts", "primitives", "ledger")
 _SYSTEM_PATHS: Final = ("/usr", "/lib", "/lib64", "/bin", "/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime")
-_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_DEVICES: Final = ("/dev/null", "/dev/urandom", "/dev/random")
+"""Not /dev/zero: mapped by several it is memory that none of them shows."""
 _STDERR_TAIL_BYTES: Final = 16 << 10
 _READ_BYTES: Final = 64 << 10
 _REPORT_BYTES_MAX: Final = 4 << 10
@@ -94,8 +96,8 @@ class Outcome(NamedTuple):
     stderr: str
     """The end of it."""
     isolation: tuple[str, ...]
-    """Of `network`, `processes`, `files`, and with a scratch directory `disk`: what the system permitted beyond the
-    limits."""
+    """Of `network`, `processes`, `files`, `memory`, and `disk` of a scratch directory: what the system permitted beyond
+    the limits."""
     elapsed_ms: int
 
     def check(self) -> Outcome:

@@ -4,8 +4,8 @@ The kernel bounds each process and each file; of sums it bounds only those of a 
 Everything else is added up here again and again, and who is above a bound is stopped:
 
     processes   everything below the supervisor, what has ended and is not reaped included, and all their threads
-    memory      resident, swapped out, page tables; what several processes share counts in each. Files in memory too
-                (memfd_create), as their pages need not be mapped
+    memory      resident, swapped out, page tables; what several processes share counts in each. Open files in memory
+                too; `seccomp` takes these and whatever else could hide
     disk        what is allocated below the directory and was not at the start (so of a sparse file what was written;
                 a hard link counts again), and files that are open there and have no name any more
 

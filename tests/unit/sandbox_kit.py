@@ -6,8 +6,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import psutil
+import pytest
 
+from guildmark.models.errors import ConfinedRunFailed
 from guildmark.models.sandbox import Limits, Outcome, run_module
+
+MIB = 1 << 20
 
 
 def run(directory: Path, code: str, **options: object) -> Outcome:
@@ -31,3 +35,11 @@ def run_in_scratch(directory: Path, code: str, **options: object) -> Outcome:
 def running_with(marker: str) -> list[int]:
     """The processes whose command lines hold `marker`."""
     return [p.pid for p in psutil.process_iter(["cmdline"]) if marker in " ".join(p.info["cmdline"] or [])]
+
+
+def stopped(outcome: Outcome, reason: str) -> None:
+    """Assert that the child was stopped for this, and under which code."""
+    assert (outcome.stopped, outcome.returncode) == (reason, None), outcome.stderr
+    with pytest.raises(ConfinedRunFailed) as caught:
+        outcome.check()
+    assert caught.value.code == f"confined.{reason}"

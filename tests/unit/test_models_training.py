@@ -252,7 +252,7 @@ def test_the_command_states_what_it_found_and_says_by_its_code_whether_the_claim
     shown = json.loads(capsys.readouterr().out)
     assert (shown["verdict"], shown["value_ppm"], shown["claimed_ppm"]) == ("reproduced", accuracy, accuracy)
     assert shown["report"] == build(report).cid
-    assert set(shown["isolation"]) | set(shown["not_isolated"]) == {"network", "processes", "files", "disk"}
+    assert set(shown["isolation"]) | set(shown["not_isolated"]) == {"network", "processes", "files", "memory", "disk"}
     ((asset, version, metric, value), fields) = client.stated.pop()
     assert (asset, version, metric, value) == ("aa" * 32, 3, "accuracy", accuracy)
     assert fields == {

@@ -119,9 +119,9 @@ def sell(state: Any, move: Move, price: int, payer: bytes, *, voted: bool = Fals
     check_movable(state, move.thing, move.giver, True, voted=voted)
     check_available(state, move.thing)
     check_recipient(state, move)
-    several = move.thing[0] == "asset" and (voted or len(state.assets[move.thing[1]]["shares"]) > 1)
+    shared = move.thing[0] == "asset" and (voted or set(state.assets[move.thing[1]]["shares"]) != {move.giver})
     note_price(state, move, price)
-    royalties.pay_resale(state, due_for(state, move), payer, None if several else move.giver, price)
+    royalties.pay_resale(state, due_for(state, move), payer, None if shared else move.giver, price)
     hand_over(state, move, True)
 
 

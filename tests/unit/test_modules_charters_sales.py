@@ -277,6 +277,25 @@ def test_the_whole_is_put_up_in_the_market_at_the_fair_price_or_above() -> None:
     world.check_laws()
 
 
+def test_who_has_sold_its_share_is_not_paid_for_the_whole_that_was_put_up_in_its_name() -> None:
+    """The attack: propose to list the whole, sell all shares to one buyer, and decide with the votes of before."""
+    world = Owners()
+    proposal = world.propose("alice", charters.ListWhole(PRICE, world.now_ms + 20 * DAY_MS))
+    world.transfer("bob", world.share(3_000), "carol", 1_000)
+    world.transfer("alice", world.share(5_000), "carol", 1_000)
+    world.vote(proposal, "alice", "bob")
+    assert world.fate(proposal) == ("executed", "")
+    listing = market.listing_id(proposal, Thing("asset", world.asset))
+    salt = bytes(16)
+    world.do("dave", market.Commit(market.commitment(listing, world.accounts["dave"], salt)))
+    world.advance(world.parameters.commitment_age_ms)
+    before = world.balance("alice")
+    world.do("dave", market.Buy(listing, PRICE, salt))
+    assert world.balance("alice") == before
+    assert world.owed("carol", world.asset) == PRICE - PRICE * 250 // 10_000
+    world.check_laws()
+
+
 def test_a_share_is_not_bought_under_another_charter_than_the_buyer_saw() -> None:
     """The attack: list a share, and change the charter to the buyer's disadvantage before it is bought."""
     world = Owners()

@@ -12,7 +12,7 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.operations import TransferTerms
-from ledger.modules.assets.reads import ownership, require_asset
+from ledger.modules.assets.reads import ownership, require_asset, sole_owner
 from ledger.modules.assets.records import ASSETS, BY_OWNER, OWNERS_MAX, OWNERSHIP, Ownership, Share
 from ledger.modules.charters import fair_price, treasury
 from ledger.modules.fields import BPS, MARKER
@@ -62,7 +62,8 @@ def require_recipient(context: Context, conveyance: Conveyance) -> None:
 
 def sell(context: Context, conveyance: Conveyance, price: int, payer: bytes, *, voted: bool = False) -> None:
     """Convey for `price` > 0, paid from the holder `payer` (the recipient, or an escrow of its): fee, royalties, and
-    the rest to the seller, for an asset of several owners to all of them. The lock is the caller's to open first.
+    the rest to the seller, for an asset to all its owners but where the seller owns all of it: who has put a whole
+    asset up by a vote may have sold its share before that was decided. The lock is the caller's to open first.
     `voted` says that the owners of an asset have decided by a vote: what they are paid waits in their pool.
 
     Raises:
@@ -73,7 +74,7 @@ def sell(context: Context, conveyance: Conveyance, price: int, payer: bytes, *, 
     require_available(context.view, thing)
     require_recipient(context, conveyance)
     asset_id = asset_of(context.view, thing)
-    sole = thing.kind != "asset" or (not voted and len(ownership(context.view, asset_id).shares) == 1)
+    alone = thing.kind != "asset" or (not voted and sole_owner(context.view, asset_id) == conveyance.giver)
     if thing.kind == "share" and not is_exempt(context.view, conveyance):
         fair_price.note(context, asset_id, price, thing.bps)
     payments.pay_resale(
@@ -85,7 +86,7 @@ def sell(context: Context, conveyance: Conveyance, price: int, payer: bytes, *, 
             terms=royalty_terms(context.view, thing),
             payer=payer,
             buyer=conveyance.recipient,
-            seller=conveyance.giver if sole else None,
+            seller=conveyance.giver if alone else None,
             price=price,
         ),
         exempt=is_exempt(context.view, conveyance),

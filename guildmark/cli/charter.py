@@ -60,24 +60,24 @@ def proposals(session: Session, asset: str) -> None:
             "proposal": item["proposal"],
             "what": item["action"]["kind"],
             "state": item["code"] or item["state"],
-            "for": item["approving_bps"],
-            "against": item["refusing_bps"],
+            "approve": item["approving_bps"],
+            "refuse": item["refusing_bps"],
             "of": item["power_bps"],
             "closes": _when(item["closes_at_ms"]),
         }
         for item in found
     ]
-    emit_table(rows, ("proposal", "what", "state", "for", "against", "of", "closes"), json=False)
+    emit_table(rows, ("proposal", "what", "state", "approve", "refuse", "of", "closes"), json=False)
 
 
 @charter.command("vote")
 @click.argument("proposal_id")
-@click.option("--approve/--reject", "approve", default=None, help="It stands.")
+@click.option("--approve/--refuse", "approve", default=None, help="It stands.")
 @with_session(nodes=True, account=True)
 def vote(session: Session, proposal_id: str, approve: bool | None) -> None:
     """Vote with the share that the acting account had when this was proposed. What is decided is done at once."""
     if approve is None:
-        raise click.UsageError("say --approve or --reject")
+        raise click.UsageError("say --approve or --refuse")
     with session.client(acting=True) as client:
         show_proposal(client.charters.vote(proposal_id, approve), json=session.json)
 

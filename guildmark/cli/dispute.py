@@ -82,12 +82,12 @@ def answer(session: Session, dispute_id: str, **said: Any) -> None:
 
 @dispute.command("vote")
 @click.argument("dispute_id")
-@click.option("--uphold/--reject", "uphold", default=None, help="Whether the claim is right. It stands.")
+@click.option("--uphold/--refuse", "uphold", default=None, help="Whether the claim is right. It stands.")
 @with_session(nodes=True, account=True)
 def vote(session: Session, dispute_id: str, uphold: bool | None) -> None:
     """Cast the vote of the acting account's organization."""
     if uphold is None:
-        raise click.UsageError("say --uphold or --reject")
+        raise click.UsageError("say --uphold or --refuse")
     with session.client(acting=True) as client:
         emit(client.disputes.vote(dispute_id, uphold), json=session.json)
 

@@ -117,7 +117,7 @@ def test_the_others_decide_a_claim_and_its_price_returns_after_the_time_for_an_a
     assert shell("license", "show", grant)["state"] == "disputed"
     answer = ("dispute", "answer", dispute, "--bonded", "--statement", "they are as described", "--account", "alder")
     assert shell(*answer)["state"] == "voting"
-    partial = shell("dispute", "vote", dispute, "--reject", "--account", "alder", ends_with=1)
+    partial = shell("dispute", "vote", dispute, "--refuse", "--account", "alder", ends_with=1)
     assert partial["error"]["code"] == "disputes.not_an_arbiter"
     for arbiter, state in (("cedar", "voting"), ("dogwood", "decided")):
         assert shell("dispute", "vote", dispute, "--uphold", "--account", arbiter)["state"] == state

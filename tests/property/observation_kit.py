@@ -402,7 +402,7 @@ def _dispute(row: Dispute) -> dict[str, Any]:
 
 
 def _votes(ballots: Ballots) -> dict[str, bool]:
-    return dict.fromkeys(ballots.upholding, True) | dict.fromkeys(ballots.rejecting, False)
+    return dict.fromkeys(ballots.upholding, True) | dict.fromkeys(ballots.refusing, False)
 
 
 def _chain_grant(grant: Grant, now_ms: int) -> dict[str, Any]:

@@ -216,10 +216,10 @@ def vote(call: Call, operation: ops.Vote) -> None:
 def outcome_of(dispute: dict[str, Any], votes: dict[str, bool]) -> str:
     """More than half must vote, and more of them for one side."""
     upholding = sum(votes.values())
-    rejecting = len(votes) - upholding
-    if 2 * len(votes) <= len(dispute["arbiters"]) or upholding == rejecting:
+    refusing = len(votes) - upholding
+    if 2 * len(votes) <= len(dispute["arbiters"]) or upholding == refusing:
         return "failed"
-    return "upheld" if upholding > rejecting else "rejected"
+    return "upheld" if upholding > refusing else "rejected"
 
 
 def decide(call: Call, identifier: bytes) -> None:

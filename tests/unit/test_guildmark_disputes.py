@@ -69,9 +69,9 @@ def test_a_freeze_from_the_claim_to_its_release(
     answered = run(capsys, "dispute", "answer", identifier, "--bonded", "--account", "org-0")
     assert (answered["state"], answered["answer"]["bond"]) == ("voting", 21)
     for organization in ("org-2", "org-3"):
-        voted = run(capsys, "dispute", "vote", identifier, "--reject", "--account", organization)
+        voted = run(capsys, "dispute", "vote", identifier, "--refuse", "--account", organization)
     assert (voted["state"], voted["first_outcome"]) == ("decided", "rejected")
-    again = run(capsys, "dispute", "vote", identifier, "--reject", "--account", "org-4", expect=1)
+    again = run(capsys, "dispute", "vote", identifier, "--refuse", "--account", "org-4", expect=1)
     assert again["code"] == "disputes.voting_closed"
     appealed = run(capsys, "dispute", "appeal", identifier, "--evidence", EVIDENCE, "--account", "org-1")
     assert (appealed["state"], appealed["appeal"]["bond"]) == ("appealed", 42)

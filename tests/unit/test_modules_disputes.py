@@ -262,7 +262,7 @@ def test_an_appeal_one_millisecond_before_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("upholding", "rejecting", "outcome"),
+    ("upholding", "refusing", "outcome"),
     [
         (0, 0, "failed"),
         (3, 0, "failed"),
@@ -277,7 +277,7 @@ def test_an_appeal_one_millisecond_before_the_end() -> None:
         (4, 0, "upheld"),
     ],
 )
-def test_quorum_and_majority_of_six_arbiters(upholding: int, rejecting: int, outcome: str) -> None:
+def test_quorum_and_majority_of_six_arbiters(upholding: int, refusing: int, outcome: str) -> None:
     """Three of six are no quorum, four are. A tie is no majority. Without either nobody loses anything."""
     court = Court()
     asset = court.register("alice", "A")
@@ -285,7 +285,7 @@ def test_quorum_and_majority_of_six_arbiters(upholding: int, rejecting: int, out
     court.do("alice", disputes.Answer(identifier, True))
     names = court.arbiter_names(identifier)
     assert len(names) == 6
-    for index, name in enumerate(names[: upholding + rejecting]):
+    for index, name in enumerate(names[: upholding + refusing]):
         court.do(name, disputes.Vote(identifier, index < upholding))
     court.advance(VOTING_MS)
     assert court.dispute(identifier).first == outcome
@@ -378,7 +378,7 @@ def test_an_appeal_turns_the_decision_and_brings_back_the_bonds() -> None:
     court.decide(identifier, uphold=True)
     shown = court.query("disputes.get", dispute=identifier.hex())
     assert (shown.state, shown.first_outcome, shown.outcome) == ("closed", "rejected", "upheld")
-    assert len(shown.votes.rejecting) == len(shown.appeal_votes.upholding) == 4
+    assert len(shown.votes.refusing) == len(shown.appeal_votes.upholding) == 4
     assert (court.balance("alice"), court.balance("bob")) == (SUPPLY_EACH - 1_000, SUPPLY_EACH + 1_000)
     assert (court.lost("alice"), court.lost("bob")) == ([identifier.hex()], [])
     court.check_laws()

@@ -135,14 +135,14 @@ def vote(context: Context, operation: Vote) -> None:
         raise OperationError("disputes.not_an_arbiter", f"{organization} has a share of the asset now")
     field = "appeal_votes" if dispute.state == "appealed" else "votes"
     ballots: Ballots = getattr(dispute, field)
-    if organization in (*ballots.upholding, *ballots.rejecting):
+    if organization in (*ballots.upholding, *ballots.refusing):
         raise OperationError("disputes.already_voted", f"{organization} has voted on this dispute")
-    side = "upholding" if operation.uphold else "rejecting"
+    side = "upholding" if operation.uphold else "refusing"
     ballots = msgspec.structs.replace(ballots, **{side: (*getattr(ballots, side), organization)})
     dispute = msgspec.structs.replace(dispute, **{field: ballots})
     context.emit(events.VoteCast(identifier, dispute.asset, organization, operation.uphold))
-    missing = len(dispute.arbiters) - len(ballots.upholding) - len(ballots.rejecting)
-    if abs(len(ballots.upholding) - len(ballots.rejecting)) > missing or missing == 0:
+    missing = len(dispute.arbiters) - len(ballots.upholding) - len(ballots.refusing)
+    if abs(len(ballots.upholding) - len(ballots.refusing)) > missing or missing == 0:
         _cancel(context, identifier, dispute)
         _decide(context, identifier, dispute)
     else:
@@ -217,10 +217,10 @@ def require_dispute(context: Context, identifier: bytes) -> Dispute:
 def count(ballots: Ballots, electorate: int) -> Outcome:
     """Return the outcome of a vote that is over: more than half of the arbiters must have voted, and more of them for
     one side."""
-    upholding, rejecting = len(ballots.upholding), len(ballots.rejecting)
-    if 2 * (upholding + rejecting) <= electorate or upholding == rejecting:
+    upholding, refusing = len(ballots.upholding), len(ballots.refusing)
+    if 2 * (upholding + refusing) <= electorate or upholding == refusing:
         return "failed"
-    return "upheld" if upholding > rejecting else "rejected"
+    return "upheld" if upholding > refusing else "rejected"
 
 
 def _check_bond(context: Context, operation: File) -> None:

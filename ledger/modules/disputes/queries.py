@@ -44,7 +44,7 @@ class SaidResult(Result, frozen=True):
 class BallotsResult(Result, frozen=True):
     upholding: tuple[str, ...]
     """Organizations, in order of their votes."""
-    rejecting: tuple[str, ...]
+    refusing: tuple[str, ...]
 
 
 class DisputeResult(Result, frozen=True):
@@ -192,7 +192,7 @@ def _said(said: Said) -> SaidResult:
 
 
 def _ballots(ballots: Ballots) -> BallotsResult:
-    return BallotsResult(ballots.upholding, ballots.rejecting)
+    return BallotsResult(ballots.upholding, ballots.refusing)
 
 
 def _debt(identifier: bytes, record: Debt) -> DebtResult:

@@ -55,7 +55,7 @@ class Ballots(Part, frozen=True):
     """Organizations in order of their votes."""
 
     upholding: tuple[str, ...] = ()
-    rejecting: tuple[str, ...] = ()
+    refusing: tuple[str, ...] = ()
 
 
 class Dispute(Record, frozen=True):

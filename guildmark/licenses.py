@@ -235,9 +235,11 @@ class AsyncLicenses:
         result: dict[str, Any] = await self._client.query("licenses.offer", offer=asset_bytes(offer))
         return result
 
-    async def offers(self, asset: str | bytes) -> list[dict[str, Any]]:
-        """The offers on an asset."""
-        result: list[dict[str, Any]] = await self._client.query("licenses.offers", asset=asset_bytes(asset))
+    async def offers(self, asset: str | bytes, *, after: str | None = None) -> list[dict[str, Any]]:
+        """The offers on an asset; a page at a time."""
+        result: list[dict[str, Any]] = await self._client.query(
+            "licenses.offers", asset=asset_bytes(asset), after=after
+        )
         return result
 
     async def get_grant(self, grant: str | bytes) -> dict[str, Any]:
@@ -245,14 +247,17 @@ class AsyncLicenses:
         result: dict[str, Any] = await self._client.query("licenses.grant", grant=asset_bytes(grant))
         return result
 
-    async def grants(self, account: AnyAccount | None = None, asset: str | bytes | None = None) -> list[dict[str, Any]]:
-        """The grants of an account (the client's, when neither is named), on an asset, or both."""
+    async def grants(
+        self, account: AnyAccount | None = None, asset: str | bytes | None = None, *, after: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The grants of an account (the client's, when neither is named), on an asset, or both; a page at a time."""
         if account is None and asset is None:
             account = self._client.signer()
         result: list[dict[str, Any]] = await self._client.query(
             "licenses.grants",
             account=None if account is None else account_text(account),
             asset=None if asset is None else asset_bytes(asset),
+            after=after,
         )
         return result
 

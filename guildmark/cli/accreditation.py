@@ -27,9 +27,8 @@ def list_accreditations(session: Session) -> None:
     """List all accreditations, ended ones too."""
     with session.client() as client:
         found = client.accreditations.all()
-    rows = [{**row, "roles": "+".join(row["roles"])} for row in found]
     columns = ("account", "organization", "roles", "tier", "state", "bond", "posted")
-    emit_table(found if session.json else rows, columns, json=session.json)
+    emit_table(found, columns, json=session.json, shown=lambda row: row | {"roles": "+".join(row["roles"])})
 
 
 @accreditation.command("show")

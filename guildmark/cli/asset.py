@@ -12,6 +12,7 @@ from guildmark.cli.asset_search import add_search
 from guildmark.cli.model_evaluation import evaluate
 from guildmark.cli.numbers import PRICE, VERSION, bps, millionths
 from guildmark.cli.output import emit, emit_table, note, progress
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, pairs, with_session
 from guildmark.cli.things import read_version
 
@@ -204,7 +205,8 @@ def _group(name: str, kind: str | None) -> click.Group:
     def list_assets(session: Session, kind: str | None, owner: str | None) -> None:
         """List what is registered."""
         with session.client() as client:
-            rows = client.assets.find(owner=session.resolve(owner) if owner else None, kind=kind)
+            holder = session.resolve(owner) if owner else None
+            rows = every(lambda after: client.assets.find(owner=holder, kind=kind, after=after), "asset")
         emit_table(rows, ("asset", "kind", "name", "versions"), json=session.json)
 
     add_search(group, KINDS, kind)

@@ -9,6 +9,7 @@ import rich_click as click
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.numbers import PPM, VERSION, Whole
 from guildmark.cli.output import emit, emit_table
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_version
 
@@ -107,25 +108,25 @@ def show(session: Session, statement: str) -> None:
 
 
 @attestation.command("list")
-@click.option("--asset", help="About a version of an asset.")
-@click.option("--version", type=VERSION, help="The latest by default.")
+@click.argument("asset", required=False)
+@click.option("--version", type=VERSION, help="Of ASSET; the latest by default.")
 @click.option("--by", "author", help="Of an account: gm1... or a key's name.")
-@click.option("--after", metavar="STATEMENT", help="The last of the page before.")
 @with_session(nodes=True, wallet=True)
-def list_statements(
-    session: Session, asset: str | None, version: int | None, author: str | None, after: str | None
-) -> None:
-    """List what was stated about a version, or by an account."""
+def list_statements(session: Session, asset: str | None, version: int | None, author: str | None) -> None:
+    """List what was stated about a version of ASSET, or by an account."""
     if (asset is None) == (author is None):
-        raise click.UsageError("name an asset with --asset, or an account with --by")
+        raise click.UsageError("name an asset, or an account with --by")
+    if asset is None and version is not None:
+        raise click.UsageError("--version is one of an asset's: name the asset")
     with session.client() as client:
         who = None if author is None else session.resolve(author)
-        found = client.attestations.find(asset=asset, version=version, account=who, after=after)
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [{**row, "value": _value(row), "of": row["asset"][:16]} for row in found]
-    emit_table(rows, ("statement", "kind", "organization", "of", "version", "value", "counts"), json=False)
+        found = every(
+            lambda after: client.attestations.find(asset=asset, version=version, account=who, after=after), "statement"
+        )
+    columns = ("statement", "kind", "organization", "of", "version", "value", "counts")
+    emit_table(
+        found, columns, json=session.json, shown=lambda row: row | {"value": _value(row), "of": row["asset"][:16]}
+    )
 
 
 def _show(statement: dict[str, Any], *, json: bool) -> None:

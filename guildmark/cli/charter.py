@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import rich_click as click
 from guildmark.cli.alias import read_alias
 from guildmark.cli.charter_proposals import show_proposal
 from guildmark.cli.numbers import PRICE, UNITS, VERSION, Whole, bps
-from guildmark.cli.output import emit, emit_table
+from guildmark.cli.output import emit, emit_table, minute
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 
@@ -52,22 +51,20 @@ def proposals(session: Session, asset: str) -> None:
     with session.client() as client:
         listed = every(lambda after: client.charters.proposals(asset, after=after), "proposal")
     found = sorted(listed, key=lambda item: (item["proposed_at_ms"], item["proposal"]))
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [
-        {
-            "proposal": item["proposal"],
-            "what": item["action"]["kind"],
-            "state": item["code"] or item["state"],
-            "approve": item["approving_bps"],
-            "refuse": item["refusing_bps"],
-            "of": item["power_bps"],
-            "closes": _when(item["closes_at_ms"]),
-        }
-        for item in found
-    ]
-    emit_table(rows, ("proposal", "what", "state", "approve", "refuse", "of", "closes"), json=False)
+    columns = ("proposal", "what", "state", "approve", "refuse", "of", "closes")
+    emit_table(found, columns, json=session.json, shown=_row)
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "proposal": item["proposal"],
+        "what": item["action"]["kind"],
+        "state": item["code"] or item["state"],
+        "approve": item["approving_bps"],
+        "refuse": item["refusing_bps"],
+        "of": item["power_bps"],
+        "closes": minute(item["closes_at_ms"]),
+    }
 
 
 @charter.command("vote")
@@ -237,7 +234,3 @@ def dissolution(session: Session, asset: str, title: str) -> None:
     """End the charter of ASSET and pay its treasury out by shares."""
     with session.client(acting=True) as client:
         show_proposal(client.charters.propose_dissolution(asset, title=title), json=session.json)
-
-
-def _when(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import rich_click as click
 from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, provenance_options, read_digest, read_provenance
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.numbers import UNITS, VERSION, Whole, bps, millionths
-from guildmark.cli.output import emit, emit_table, note, progress
+from guildmark.cli.output import emit, emit_table, minute, note, progress
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, pairs, with_session
 from guildmark.cli.things import read_version
@@ -156,14 +155,14 @@ def show(session: Session, contribution_id: str) -> None:
 
 
 @contribution.command("list")
-@click.option("--asset", metavar="ASSET", help="To an asset.")
+@click.argument("asset", required=False)
 @click.option("--by", "contributor", help="Of a contributor: gm1... or a key's name; the acting account by default.")
 @click.option("--accepted", is_flag=True, help="Those that became versions, instead of the open ones.")
 @with_session(nodes=True, account=True)
 def list_contributions(session: Session, asset: str | None, contributor: str | None, accepted: bool) -> None:
-    """List contributions to an asset, or of a contributor."""
+    """List contributions to ASSET, or of a contributor."""
     if asset is not None and contributor is not None:
-        raise click.UsageError("name an asset with --asset, or a contributor with --by")
+        raise click.UsageError("name an asset, or a contributor with --by")
     with session.client() as client:
         by = None if asset is not None else session.resolve(contributor or _acting(session))
         state = "accepted" if accepted else "open"
@@ -171,21 +170,17 @@ def list_contributions(session: Session, asset: str | None, contributor: str | N
             lambda after: client.contributions.find(asset=asset, contributor=by, state=state, after=after),
             "contribution",
         )
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [
-        {
-            "contribution": item["contribution"],
-            "asset": item["asset"],
-            "from": item["parent_version"],
-            "asks": _asks(item),
-            "became": item["version"] or "",
-            "until": "" if accepted else _time(item["expires_at_ms"]),
-        }
-        for item in found
-    ]
-    emit_table(rows, ("contribution", "asset", "from", "asks", "became", "until"), json=False)
+    columns = ("contribution", "asset", "from", "asks", "became", "until")
+    emit_table(found, columns, json=session.json, shown=_contribution_row)
+
+
+def _contribution_row(item: dict[str, Any]) -> dict[str, Any]:
+    return item | {
+        "from": item["parent_version"],
+        "asks": _asks(item),
+        "became": item["version"],
+        "until": minute(item["expires_at_ms"]) if item["state"] == "open" else "",
+    }
 
 
 def _acting(session: Session) -> str:
@@ -193,7 +188,7 @@ def _acting(session: Session) -> str:
     try:
         return session.account_name()
     except WalletError as error:
-        raise click.UsageError(f"name an asset with --asset, or a contributor with --by ({error.message})") from error
+        raise click.UsageError(f"name an asset, or a contributor with --by ({error.message})") from error
 
 
 @click.group("bounty")
@@ -271,21 +266,18 @@ def show_bounty(session: Session, bounty_id: str) -> None:
 
 
 @bounty.command("list")
-@click.option("--asset", metavar="ASSET", help="On an asset.")
+@click.argument("asset", required=False)
 @click.option("--by", "opener", help="Of who opened it: gm1... or a key's name.")
 @with_session(nodes=True, wallet=True)
 def list_bounties(session: Session, asset: str | None, opener: str | None) -> None:
-    """List bounties: all of them, or those that an option names."""
+    """List bounties: all of them, those on ASSET, or of an opener."""
     if asset is not None and opener is not None:
-        raise click.UsageError("name an asset with --asset, or an opener with --by")
+        raise click.UsageError("name an asset, or an opener with --by")
     with session.client() as client:
         by = None if opener is None else session.resolve(opener)
         found = every(lambda after: client.contributions.bounties(asset=asset, opener=by, after=after), "bounty")
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [{**item, "until": _time(item["closes_at_ms"])} for item in found]
-    emit_table(rows, ("bounty", "asset", "amount", "named", "until"), json=False)
+    columns = ("bounty", "asset", "amount", "named", "until")
+    emit_table(found, columns, json=session.json, shown=lambda item: item | {"until": minute(item["closes_at_ms"])})
 
 
 def read_condition(metric: str | None, dataset: str | None, evaluators: int | None) -> Condition | None:
@@ -314,7 +306,3 @@ def _asks(item: dict[str, Any]) -> str:
     asked = [f"{item['share_bps_min']} bps"] if item["share_bps_min"] else []
     asked += ["a bounty"] if item["bounty"] else []
     return " and ".join(asked) or "credit"
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

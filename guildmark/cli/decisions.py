@@ -3,10 +3,12 @@ wait before they take effect."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import rich_click as click
 
 from guildmark.cli.numbers import UNITS, Whole
-from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.output import emit_table, note
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, pairs, with_session
 
@@ -76,11 +78,13 @@ def parameters(session: Session) -> None:
     """List the chain's parameters, what they may be, and what they will be after this epoch where that is decided."""
     with session.client() as client:
         found = client.decisions.parameters()
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [row | {"coming": None if row["coming"] == row["value"] else row["coming"]} for row in found]
-    emit_table(rows, ("name", "value", "coming", "low", "high", "default"), json=False)
+    columns = ("name", "value", "coming", "low", "high", "default")
+    emit_table(found, columns, json=session.json, shown=_changes)
     fixed = [row["name"] for row in found if not row["changeable"]]
-    if fixed:
+    if fixed and not session.json:
         note(f"No vote changes {', '.join(fixed)}: it is what the genesis says.")
+
+
+def _changes(row: dict[str, Any]) -> dict[str, Any]:
+    """Say what is coming only where it differs."""
+    return row | {"coming": None if row["coming"] == row["value"] else row["coming"]}

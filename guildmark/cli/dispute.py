@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.numbers import PRICE, UNITS
-from guildmark.cli.output import emit, emit_table
+from guildmark.cli.output import emit, emit_table, minute
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_version
 
@@ -123,33 +123,25 @@ def show(session: Session, dispute_id: str) -> None:
 
 
 @dispute.command("list")
-@click.option("--asset", metavar="ASSET", help="About an asset.")
+@click.argument("asset", required=False)
 @click.option("--party", help="With an account as a party: gm1... or a key's name.")
 @click.option("--lost-by", "lost", help="That an account has lost: gm1... or a key's name.")
 @with_session(nodes=True, account=True)
 def list_disputes(session: Session, asset: str | None, party: str | None, lost: str | None) -> None:
-    """List disputes: all open ones, or those that an option names."""
+    """List disputes: all open ones, those about ASSET, or those that an option names."""
     with session.client() as client:
-        found = client.disputes.find(
-            asset=asset,
-            account=None if party is None else session.resolve(party),
-            lost=None if lost is None else session.resolve(lost),
+        account = None if party is None else session.resolve(party)
+        loser = None if lost is None else session.resolve(lost)
+        found = every(
+            lambda after: client.disputes.find(asset=asset, account=account, lost=loser, after=after), "dispute"
         )
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [
-        {
-            "dispute": item["dispute"],
-            "state": item["outcome"] or item["state"],
-            "relief": item["relief"],
-            "ground": item["ground"],
-            "amount": item["amount"],
-            "until": "" if item["due_ms"] is None else _time(item["due_ms"]),
-        }
-        for item in found
-    ]
-    emit_table(rows, ("dispute", "state", "relief", "ground", "amount", "until"), json=False)
+    columns = ("dispute", "state", "relief", "ground", "amount", "until")
+    emit_table(found, columns, json=session.json, shown=_row)
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    until = "" if item["due_ms"] is None else minute(item["due_ms"])
+    return item | {"state": item["outcome"] or item["state"], "until": until}
 
 
 @dispute.command("debts")
@@ -161,10 +153,9 @@ def debts(session: Session, debtor: str | None, creditor: str | None) -> None:
     if debtor is not None and creditor is not None:
         raise click.UsageError("name a debtor with --of, or a creditor with --to")
     with session.client() as client:
-        if creditor is not None:
-            rows = client.disputes.debts(creditor=session.resolve(creditor))
-        else:
-            rows = client.disputes.debts(session.resolve(debtor or session.account_name()))
+        owed_to = None if creditor is None else session.resolve(creditor)
+        owed_by = None if creditor is not None else session.resolve(debtor or session.account_name())
+        rows = every(lambda after: client.disputes.debts(owed_by, creditor=owed_to, after=after), "debt")
     emit_table(rows, ("debt", "owed", "amount", "debtor", "creditor"), json=session.json)
 
 
@@ -195,7 +186,3 @@ def _read_subject(
         return disputes.attestation(attestation)
     assert version is not None
     return disputes.version(*read_version("--version", version))
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -3,7 +3,6 @@ What waits before it takes effect is proposed by `guildmark.cli.decisions`."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import rich_click as click
 
 from guildmark.cli import accreditation, decisions
 from guildmark.cli.numbers import Whole
-from guildmark.cli.output import emit, emit_table, note
+from guildmark.cli.output import emit, emit_table, minute, note
 from guildmark.cli.proposals import show_proposal
 from guildmark.cli.session import Session, with_session
 
@@ -226,22 +225,17 @@ def list_proposals(session: Session, state: Any) -> None:
     """List the proposals, the oldest first."""
     with session.client() as client:
         found = client.governance.proposals(state or "")
-    if session.json:
-        emit(found, json=True)
-        return
-    rows = [
-        {
-            "proposal": item["proposal"],
-            "state": item["state"],
-            "change": item["change"]["kind"],
-            "approve": f"{len(item['approvals'])} of {item['organizations']}",
-            "refuse": len(item["refusals"]),
-            "closes": _time(item["executes_at_ms"] or item["closes_at_ms"]),
-            "title": item["title"],
-        }
-        for item in found
-    ]
-    emit_table(rows, ("proposal", "state", "change", "approve", "refuse", "closes", "title"), json=False)
+    columns = ("proposal", "state", "change", "approve", "refuse", "closes", "title")
+    emit_table(found, columns, json=session.json, shown=_row)
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    return item | {
+        "change": item["change"]["kind"],
+        "approve": f"{len(item['approvals'])} of {item['organizations']}",
+        "refuse": len(item["refusals"]),
+        "closes": minute(item["executes_at_ms"] or item["closes_at_ms"]),
+    }
 
 
 @governance.command("show")
@@ -277,7 +271,3 @@ def list_validators(session: Session, epoch: int | None) -> None:
         note(f"{change['kind']} {change['node_id']}: approved, waits {waits}")
     if current.get("end"):
         note(f"Epoch {current['epoch']} ends with block {current['end']}.")
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -10,6 +10,7 @@ import rich_click as click
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.numbers import PRICE, Whole, bps
 from guildmark.cli.output import emit, emit_table, indented
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 
 RIGHTS = (
@@ -114,20 +115,23 @@ def check(session: Session, asset: str, right: Any, who: str | None, **asked: An
 def offers(session: Session, asset: str) -> None:
     """List the offers on ASSET."""
     with session.client() as client:
-        rows = client.licenses.offers(asset)
+        rows = every(lambda after: client.licenses.offers(asset, after=after), "offer")
     emit_table(rows, ("offer", "price", "open", "terms_digest"), json=session.json)
 
 
 @license_group.command("grants")
-@click.option("--for", "who", help="gm1... or a key's name; the acting account by default.")
-@click.option("--asset")
+@click.argument("asset", required=False)
+@click.option("--for", "who", help="gm1... or a key's name; without ASSET the acting account by default.")
 @click.option("--seats", "of_others", is_flag=True, help="Those of others of which the account has a seat.")
 @with_session(nodes=True, account=True)
-def grants(session: Session, who: str | None, asset: str | None, of_others: bool) -> None:
-    """List the grants of an account or on an asset."""
+def grants(session: Session, asset: str | None, who: str | None, of_others: bool) -> None:
+    """List the grants on ASSET, of an account, or both."""
     target = session.resolve(who or session.account_name()) if who or of_others or not asset else None
     with session.client() as client:
-        rows = client.licenses.seats(target, asset) if of_others else client.licenses.grants(target, asset)
+        if of_others:
+            rows = client.licenses.seats(target, asset)
+        else:
+            rows = every(lambda after: client.licenses.grants(target, asset, after=after), "grant")
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
 
 

@@ -8,6 +8,7 @@ import rich_click as click
 
 from guildmark.cli.numbers import PRICE, UNITS, Whole
 from guildmark.cli.output import emit, emit_table
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_thing, thing_options
 
@@ -238,42 +239,42 @@ def withdraw_offer(session: Session, offer_id: str) -> None:
 
 
 @market.command("listings")
-@click.option("--asset")
+@click.argument("asset", required=False)
 @click.option("--of", "who", help="gm1... or a key's name of the seller.")
 @with_session(nodes=True, wallet=True)
 def listings(session: Session, asset: str | None, who: str | None) -> None:
-    """List what is for sale at fixed prices."""
+    """List what is for sale at fixed prices: everything, or of ASSET, its shares and licenses on it."""
     with session.client() as client:
-        rows = client.market.listings(asset, session.resolve(who) if who else None)
+        seller = session.resolve(who) if who else None
+        rows = every(lambda after: client.market.listings(asset, seller, after=after), "listing")
     emit_table(rows, ("listing", "kind", "id", "bps", "price", "open"), json=session.json)
 
 
 @market.command("auctions")
-@click.option("--asset")
+@click.argument("asset", required=False)
 @click.option("--of", "who", help="gm1... or a key's name of the seller.")
 @click.option("--bidder", help="gm1... or a key's name of who has the best bid.")
 @with_session(nodes=True, wallet=True)
 def auctions(session: Session, asset: str | None, who: str | None, bidder: str | None) -> None:
-    """List auctions."""
+    """List auctions: all of them, or those of ASSET, its shares and licenses on it."""
     with session.client() as client:
-        rows = client.market.auctions(
-            asset, session.resolve(who) if who else None, bidder=session.resolve(bidder) if bidder else None
-        )
-    shown = rows if session.json else [row | {"price": _price(row)} for row in rows]
-    emit_table(shown, ("auction", "format", "kind", "id", "bps", "price", "ends_at_ms", "open"), json=session.json)
+        seller, best = session.resolve(who) if who else None, session.resolve(bidder) if bidder else None
+        rows = every(lambda after: client.market.auctions(asset, seller, bidder=best, after=after), "auction")
+    columns = ("auction", "format", "kind", "id", "bps", "price", "ends_at_ms", "open")
+    emit_table(rows, columns, json=session.json, shown=lambda row: row | {"price": _price(row)})
 
 
 @market.command("offers")
-@click.option("--on", "thing", metavar="ASSET|GRANT", help="What is offered for.")
+@click.argument("thing", metavar="[ASSET|GRANT]", required=False)
 @click.option("--of", "who", help="gm1... or a key's name of the buyer; the acting account by default.")
 @with_session(nodes=True, account=True)
 def offers(session: Session, thing: str | None, who: str | None) -> None:
-    """List buyers' offers on something, or of a buyer."""
+    """List buyers' offers on an asset and its shares or on a grant, or of a buyer."""
     if thing is not None and who is not None:
-        raise click.UsageError("name --on or --of, not both")
+        raise click.UsageError("name what is offered for, or a buyer with --of")
     buyer = None if thing is not None else session.resolve(who or session.account_name())
     with session.client() as client:
-        rows = client.market.offers(thing, buyer)
+        rows = every(lambda after: client.market.offers(thing, buyer, after=after), "offer")
     emit_table(rows, ("offer", "kind", "id", "bps", "price", "condition_kept"), json=session.json)
 
 
@@ -283,7 +284,7 @@ def offers(session: Session, thing: str | None, who: str | None) -> None:
 def prices(session: Session, asset: str) -> None:
     """At what prices ASSET, its shares and licenses on it can be bought now."""
     with session.client() as client:
-        rows = client.market.prices(asset)
+        rows = every(lambda after: client.market.prices(asset, after=after), "sale")
     emit_table(rows, ("sale", "format", "kind", "bps", "price", "ends_at_ms"), json=session.json)
 
 

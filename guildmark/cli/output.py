@@ -55,12 +55,18 @@ def emit(result: Any, *, json: bool, text: str | None = None, dates: bool = Fals
         click.echo("\n".join(_lines(_dated(shown) if dates else shown, "")))
 
 
-def emit_table(rows: Sequence[Any], columns: Sequence[str], *, json: bool) -> None:
-    """Print a list of records: as JSON, or the named columns."""
+def emit_table(
+    rows: Sequence[Any],
+    columns: Sequence[str],
+    *,
+    json: bool,
+    shown: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> None:
+    """Print a list of records: as JSON, or the named columns, for people of what `shown` makes of each record."""
     if json:
         click.echo(encode(rows))
         return
-    for line in table(rows, columns):
+    for line in table(rows if shown is None else [shown(row) for row in rows], columns):
         click.echo(line)
 
 
@@ -70,6 +76,11 @@ def table(rows: Sequence[Any], columns: Sequence[str]) -> Iterator[str]:
     widths = [max([len(column), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
     for line in [list(columns), *cells]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def minute(time_ms: int) -> str:
+    """A block time as people read it in a table."""
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def note(text: str) -> None:

@@ -8,6 +8,7 @@ import rich_click as click
 
 from guildmark.cli.numbers import PRICE
 from guildmark.cli.output import emit, emit_table
+from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_thing, thing_options
 
@@ -72,7 +73,8 @@ def withdraw(session: Session, transfer_id: str) -> None:
 def pending(session: Session, who: str | None) -> None:
     """List what waits for acceptance by an account, or was offered by it."""
     with session.client() as client:
-        rows = client.transfers.pending(session.resolve(who or session.account_name()))
+        account = session.resolve(who or session.account_name())
+        rows = every(lambda after: client.transfers.pending(account, after=after), "transfer")
     emit_table(rows, ("transfer", "kind", "asset", "bps", "price"), json=session.json)
 
 

@@ -96,7 +96,7 @@ def test_claims_are_evaluated_audited_answered_and_refuted(
         capsys, "attestation", "audit", asset, "1", "--verdict", "failed", "--report", TEXT, "--account", "org-1"
     )
     assert run(capsys, "attestation", "answer", audited["statement"], "--text", TEXT, "--account", "org-0")["answers"]
-    assert main.run(["attestation", "list", "--asset", asset]) == 0
+    assert main.run(["attestation", "list", asset]) == 0
     out = capsys.readouterr().out
     assert "accuracy 903000" in out
     assert "failed" in out
@@ -124,7 +124,7 @@ def test_wrong_usage_is_said_before_anything_is_sent(asset: str, capsys: pytest.
     run(capsys, *evaluation(asset, "no-number", 0)[:-7], "--dataset", "x", "--code", DIGEST,
         "--environment", DIGEST, "--account", "org-1", expect=2)  # fmt: skip
     run(capsys, "attestation", "list", expect=2)
-    run(capsys, "attestation", "list", "--asset", asset, "--by", "org-1", expect=2)
+    run(capsys, "attestation", "list", asset, "--by", "org-1", expect=2)
     run(capsys, "governance", "propose", "accredit", "org-1", "--bond", "5", "--account", "org-0", expect=2)
     assert run(capsys, "accreditation", "show", "org-1", expect=3)["code"] == "query.not_found"
     assert run(capsys, "attestation", "show", DIGEST, expect=3)["code"] == "query.not_found"

@@ -79,7 +79,7 @@ def test_a_bounty_and_a_contribution_for_it(asset: str, grant: str, capsys: pyte
     )
     said = run(capsys, "contribution", "comment", identifier, TEXT, "--account", "org-0")
     assert [one["text"] for one in said["comments"]] == [TEXT]
-    assert main.run(["contribution", "list", "--asset", asset]) == 0
+    assert main.run(["contribution", "list", asset]) == 0
     assert "250 bps and a bounty" in capsys.readouterr().out
     assert main.run(["bounty", "list"]) == 0
     assert "300" in capsys.readouterr().out
@@ -140,7 +140,7 @@ def test_what_is_refused_or_withdrawn(asset: str, grant: str, capsys: pytest.Cap
     bounty = run(capsys, "bounty", "open", asset, "300", "--account", "org-2")["bounty"]
     assert [item["bounty"] for item in run(capsys, "bounty", "list", "--by", "org-2")] == [bounty]
     run(capsys, "bounty", "cancel", bounty, "--account", "org-2")
-    assert run(capsys, "bounty", "list", "--asset", asset) == []
+    assert run(capsys, "bounty", "list", asset) == []
 
 
 def test_several_owners_consent_to_what_is_prepared(
@@ -248,9 +248,8 @@ def test_a_list_of_contributions_says_of_what_it_is(
     """There is no list of all. Who has no account, or one of many, names something."""
     made = propose(capsys, asset, grant, "first.csv")
     unsaid = run(capsys, "contribution", "list", expect=2)
-    assert "--asset" in unsaid["message"]
-    assert "--by" in unsaid["message"]
-    assert run(capsys, "contribution", "list", "--asset", asset) == [made]
+    assert "name an asset, or a contributor with --by" in unsaid["message"]
+    assert run(capsys, "contribution", "list", asset) == [made]
     with Client(node.url) as client:
         with pytest.raises(InvalidArgument, match="name an asset or a contributor"):
             client.contributions.find()
@@ -263,7 +262,7 @@ def test_lists_of_an_asset_that_nobody_has_registered_end_as_other_errors_do(
     node: FakeNode, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in (("contribution", "list"), ("bounty", "list")):
-        assert run(capsys, *words, "--asset", "ab" * 32, expect=3)["code"] == "query.not_found"
+        assert run(capsys, *words, "ab" * 32, expect=3)["code"] == "query.not_found"
 
 
 def test_a_wrong_tolerance_is_refused_before_a_commitment_is_sent(

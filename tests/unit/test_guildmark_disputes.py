@@ -83,7 +83,7 @@ def test_a_freeze_from_the_claim_to_its_release(
     assert run(capsys, "asset", "show", asset)["frozen"]
     assert [item["dispute"] for item in run(capsys, "dispute", "list", "--lost-by", "org-0")] == [identifier]
     assert [item["dispute"] for item in run(capsys, "dispute", "list", "--party", "org-1")] == [identifier]
-    assert [item["dispute"] for item in run(capsys, "dispute", "list", "--asset", asset)] == [identifier]
+    assert [item["dispute"] for item in run(capsys, "dispute", "list", asset)] == [identifier]
     assert run(capsys, "dispute", "list") == []
     claim = ("dispute", "file", "--freeze", identifier, "--relief", "lift", "--evidence", EVIDENCE)
     assert run(capsys, *claim, "--account", "org-0")["kind"] == "freeze"

@@ -154,7 +154,7 @@ def test_the_command_line_covers_a_license_after_its_purchase(
     assert seats["seats"] == [colleague.text]
     asked = ["license", "check", asset, "--right", "inference-as-service", "--account", "org-1"]
     assert run(capsys, *asked, "--for", colleague.text)["clause"] == "seats"
-    (seat,) = run(capsys, "license", "grants", "--seats", "--for", colleague.text, "--asset", asset)
+    (seat,) = run(capsys, "license", "grants", "--seats", asset, "--for", colleague.text)
     assert seat["grant"] == grant
     assert run(capsys, "license", "seats", grant, "--account", "org-1")["seats"] == []
     assert run(capsys, "license", "grants", "--seats", "--for", colleague.text) == []

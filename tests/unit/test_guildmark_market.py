@@ -245,7 +245,7 @@ def market(shell: None, capsys: pytest.CaptureFixture[str]) -> Shell:
 def test_selling_and_buying_by_command(market: Shell, asset: bytes) -> None:
     part = f"{asset.hex()}:2500"
     listing = market("alice", "list", "--share", part, "--price", "700")["listing"]
-    assert [row["listing"] for row in market("", "listings", "--asset", asset.hex())] == [listing]
+    assert [row["listing"] for row in market("", "listings", asset.hex())] == [listing]
     assert [row["listing"] for row in market("", "listings", "--of", "alice")] == [listing]
     assert market("", "show", "--listing", listing)["price"] == 700
     assert market("", "prices", asset.hex())[0]["price"] == 700
@@ -261,12 +261,12 @@ def test_offers_by_command(market: Shell, asset: bytes) -> None:
     part = f"{asset.hex()}:2500"
     offer = market("bob", "offer", "--share", part, "--holder", "alice", "--price", "300")["offer"]
     whole_offer = market("carol", "offer", "--asset", asset.hex(), "--price", "900")["offer"]
-    assert {row["offer"] for row in market("", "offers", "--on", asset.hex())} == {offer, whole_offer}
+    assert {row["offer"] for row in market("", "offers", asset.hex())} == {offer, whole_offer}
     assert [row["offer"] for row in market("bob", "offers")] == [offer]
     assert market("", "show", "--offer", offer)["condition_kept"]
     market("alice", "accept", offer)
     market("carol", "withdraw-offer", whole_offer)
-    assert market("", "offers", "--on", asset.hex()) == []
+    assert market("", "offers", asset.hex()) == []
 
 
 def test_auctions_by_command(market: Shell, asset: bytes) -> None:
@@ -277,7 +277,7 @@ def test_auctions_by_command(market: Shell, asset: bytes) -> None:
     assert market("", "show", "--auction", english)["english"]["best_amount"] == 50
     assert [row["auction"] for row in market("", "auctions", "--bidder", "bob")] == [english]
     dutch = market("alice", "dutch-auction", "--share", part, "--start-price", "90", "--floor-price", "10")["auction"]
-    table = market.text("auctions", "--asset", asset.hex())
+    table = market.text("auctions", asset.hex())
     assert "50" in table
     assert "90" in table
     market("bob", "take", dutch, "--price-max", "90")
@@ -324,7 +324,7 @@ def test_what_several_owners_sell_is_prepared_and_consented_to(
         ("accept",),
         ("accept", "ab" * 32, "--prepared", "00"),
         ("accept", "--prepared", "00"),
-        ("offers", "--on", "ab" * 32, "--of", "bob"),
+        ("offers", "ab" * 32, "--of", "bob"),
         ("show",),
         ("show", "--listing", "ab" * 32, "--offer", "ab" * 32),
         ("bid", "ab" * 32, "0"),

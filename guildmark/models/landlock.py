@@ -28,6 +28,9 @@ _RIGHTS_BY_VERSION: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 
 _TCP_VERSION: Final = 4
 _TCP_RIGHTS: Final = 0b11
 """Bind and connect; no rule allows either."""
+_SCOPE_VERSION: Final = 6
+_SCOPES: Final = 0b11
+"""Abstract sockets and signals: neither leaves the domain. So nobody in it stops its supervisor."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -39,7 +42,8 @@ def version() -> int:
 
 def restrict(read: Iterable[str], listed: Iterable[str], write: Iterable[str]) -> bool:
     """Leave this process only: reading and running files below `read`, listing directories below `listed`, everything
-    below `write`. Paths that do not exist are left out. `no_new_privs` must be set.
+    below `write`. Paths that do not exist are left out. `no_new_privs` must be set. Where the kernel can, signals reach
+    only what this process starts from here on.
 
     Returns False, and changes nothing, where the kernel has no Landlock.
 
@@ -50,7 +54,9 @@ def restrict(read: Iterable[str], listed: Iterable[str], write: Iterable[str]) -
     if level == 0:
         return False
     rights = max(value for since, value in _RIGHTS_BY_VERSION.items() if since <= level)
-    attributes = struct.pack("<QQ", rights, _TCP_RIGHTS) if level >= _TCP_VERSION else struct.pack("<Q", rights)
+    attributes = struct.pack("<Q", rights)
+    attributes += struct.pack("<Q", _TCP_RIGHTS) if level >= _TCP_VERSION else b""
+    attributes += struct.pack("<Q", _SCOPES) if level >= _SCOPE_VERSION else b""
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     try:
         for paths, allowed in (

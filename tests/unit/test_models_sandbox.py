@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from textwrap import dedent
 
 import psutil
 import pytest
@@ -156,6 +159,26 @@ def test_foreign_files_are_out_of_reach(tmp_path: Path) -> None:
             assert "PermissionError" in outcome.stderr
             assert canary.read_text() == "sings"
             assert b"sings" not in outcome.stdout
+
+
+def test_the_supervisor_is_out_of_reach(tmp_path: Path) -> None:
+    """M6: who counts what a child uses is not stopped by it, also without a process namespace; its own children are."""
+    code = """
+        import ctypes, os, signal, subprocess, sys
+        from guildmark.models import landlock
+        ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # no_new_privs
+        landlock.restrict(['/'], [], [])
+        child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+        os.kill(os.getppid(), 0)
+    """
+    command = [sys.executable, "-c", dedent(code)]
+    ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    if landlock.version() >= 6:
+        assert "PermissionError" in ran.stderr
+    else:
+        assert ran.stderr == ""
 
 
 def test_files_are_isolated_where_the_kernel_can(tmp_path: Path) -> None:

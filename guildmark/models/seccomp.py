@@ -5,6 +5,8 @@ What a process shows as its own (`usage`) is not all that it can have. Without t
     memfd_create, memfd_secret       files in memory, whose pages need not be mapped
     shmget, msgget, semget           segments, queues and semaphores that stay when nobody uses them
     mmap, shared and anonymous       pages that stay when they are no longer mapped
+    vmsplice                         pages that stay in a pipe, each with the huge page that it is part of
+    io_uring_setup                   rings of some MiB each, of which only a descriptor shows
     unshare, clone with NEWUSER      a user namespace, in which one may mount memory (and much else)
 
 Works without privileges; `no_new_privs` must be set. Standard library only.
@@ -56,14 +58,18 @@ class _Machine(NamedTuple):
     msgget: int
     semget: int
     memfd_create: int
+    vmsplice: int
+    io_uring_setup: int = 425
     clone3: int = 435
     memfd_secret: int = 447
 
 
 _MACHINES: Final = {
-    "x86_64": _Machine(0xC000003E, mmap=9, clone=56, unshare=272, shmget=29, msgget=68, semget=64, memfd_create=319),
+    "x86_64": _Machine(
+        0xC000003E, mmap=9, clone=56, unshare=272, shmget=29, msgget=68, semget=64, memfd_create=319, vmsplice=278
+    ),
     "aarch64": _Machine(
-        0xC00000B7, mmap=222, clone=220, unshare=97, shmget=194, msgget=186, semget=190, memfd_create=279
+        0xC00000B7, mmap=222, clone=220, unshare=97, shmget=194, msgget=186, semget=190, memfd_create=279, vmsplice=75
     ),
 }
 
@@ -87,6 +93,7 @@ def _program(machine: _Machine) -> bytes:
     absent = (
         *(machine.memfd_create, machine.memfd_secret),
         *(machine.shmget, machine.msgget, machine.semget),
+        *(machine.vmsplice, machine.io_uring_setup),
         # The flags of clone3 lie where no filter reads them; without it, libraries call clone.
         machine.clone3,
     )

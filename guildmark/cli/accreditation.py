@@ -8,11 +8,9 @@ import rich_click as click
 
 from guildmark.cli.numbers import UNITS, Whole
 from guildmark.cli.output import emit, emit_table
-from guildmark.cli.proposals import show_proposal
+from guildmark.cli.proposals import TITLE, proposal_about, show_proposal
 from guildmark.cli.session import Session, with_session
 
-_TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
-_WHO = click.argument("who")
 _DAY_MS = 24 * 3_600_000
 
 
@@ -60,12 +58,12 @@ def resign(session: Session) -> None:
 
 
 @click.command("accredit")
-@_WHO
+@click.argument("who")
 @click.option("--role", "roles", type=click.Choice(("evaluate", "audit")), multiple=True, required=True)
 @click.option("--tier", type=Whole(1, 10), default=1, show_default=True, help="How far the account is trusted.")
 @click.option("--bond", type=UNITS, required=True, help="Units, within the parameters of the chain.")
 @click.option("--days", type=Whole(1, 1830, "days"), default=365, show_default=True, help="From now.")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def accredit(session: Session, who: str, roles: tuple[Any, ...], days: int, **decided: Any) -> None:
     """Let WHO (gm1... or a key's name) state what versions reach, or what an audit came to."""
@@ -75,35 +73,23 @@ def accredit(session: Session, who: str, roles: tuple[Any, ...], days: int, **de
         show_proposal(client.accreditations.propose(account, roles, until_ms=until_ms, **decided), json=session.json)
 
 
-@click.command("suspend-accreditation")
-@_WHO
-@_TITLE
-@with_session(nodes=True, account=True)
-def suspend(session: Session, who: str, title: str) -> None:
-    """Let WHO state nothing new, and nothing count that it has stated, until it is reinstated."""
-    with session.client(acting=True) as client:
-        show_proposal(client.accreditations.propose_suspension(session.resolve(who), title), json=session.json)
-
-
-@click.command("reinstate-accreditation")
-@_WHO
-@_TITLE
-@with_session(nodes=True, account=True)
-def reinstate(session: Session, who: str, title: str) -> None:
-    """End the suspension of the accreditation of WHO."""
-    with session.client(acting=True) as client:
-        show_proposal(client.accreditations.propose_reinstatement(session.resolve(who), title), json=session.json)
-
-
-@click.command("end-accreditation")
-@_WHO
-@_TITLE
-@with_session(nodes=True, account=True)
-def end(session: Session, who: str, title: str) -> None:
-    """End the accreditation of WHO for good."""
-    with session.client(acting=True) as client:
-        show_proposal(client.accreditations.propose_end(session.resolve(who), title), json=session.json)
-
-
+suspend = proposal_about(
+    "suspend-accreditation",
+    "WHO",
+    "Let WHO state nothing new, and nothing count that it has stated, until it is reinstated.",
+    lambda session, client, who, title: client.accreditations.propose_suspension(session.resolve(who), title),
+)
+reinstate = proposal_about(
+    "reinstate-accreditation",
+    "WHO",
+    "End the suspension of the accreditation of WHO.",
+    lambda session, client, who, title: client.accreditations.propose_reinstatement(session.resolve(who), title),
+)
+end = proposal_about(
+    "end-accreditation",
+    "WHO",
+    "End the accreditation of WHO for good.",
+    lambda session, client, who, title: client.accreditations.propose_end(session.resolve(who), title),
+)
 PROPOSALS = (accredit, suspend, reinstate, end)
 """What `guildmark governance propose` takes over."""

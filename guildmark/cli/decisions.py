@@ -9,16 +9,15 @@ import rich_click as click
 
 from guildmark.cli.numbers import UNITS, Whole
 from guildmark.cli.output import emit_table, note
-from guildmark.cli.proposals import show_proposal
+from guildmark.cli.proposals import TITLE, show_proposal
 from guildmark.cli.session import Session, pairs, with_session
 
-_TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
 _AMOUNT = click.argument("amount", type=UNITS)
 
 
 @click.command("parameters")
 @click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def propose_parameters(session: Session, values: tuple[str, ...], title: str) -> None:
     """Set chain parameters, all of VALUES or none. `guildmark network parameters` lists them with their ranges."""
@@ -32,7 +31,7 @@ def propose_parameters(session: Session, values: tuple[str, ...], title: str) ->
 @click.option(
     "--to", "target", default=None, help="An account of a member (gm1... or a key's name); else the treasury."
 )
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def mint(session: Session, amount: int, target: str | None, title: str) -> None:
     """Make AMOUNT credits, in minor units."""
@@ -44,7 +43,7 @@ def mint(session: Session, amount: int, target: str | None, title: str) -> None:
 @click.command("burn")
 @_AMOUNT
 @click.option("--own", is_flag=True, help="Of the acting account, not of the treasury.")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def burn(session: Session, amount: int, own: bool, title: str) -> None:
     """End AMOUNT credits of the treasury, in minor units. Nobody proposes to burn another's."""
@@ -55,7 +54,7 @@ def burn(session: Session, amount: int, own: bool, title: str) -> None:
 @click.command("pay")
 @click.argument("recipient")
 @_AMOUNT
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def pay(session: Session, recipient: str, amount: int, title: str) -> None:
     """Pay AMOUNT credits from the treasury to RECIPIENT (gm1... or a key's name)."""

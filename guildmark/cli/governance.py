@@ -11,13 +11,12 @@ import rich_click as click
 from guildmark.cli import accreditation, decisions
 from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, emit_table, minute, note
-from guildmark.cli.proposals import show_proposal
+from guildmark.cli.proposals import TITLE, proposal_about, show_proposal
 from guildmark.cli.session import Session, with_session
 
 _MEMBER = click.argument("member", type=click.Path(path_type=Path, dir_okay=False), metavar="MEMBER.toml")
 REASONS = ("unlawful", "infringing", "personal-data", "malicious", "other")
 STATES = ("open", "approved", "rejected", "expired", "lapsed", "waiting", "executed", "failed", "stopped")
-_TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
 
 
 @click.group()
@@ -31,7 +30,38 @@ def propose() -> None:
     """Propose a change to all organizations. More than two thirds of them must approve, if it is not a payment."""
 
 
+remove = proposal_about(
+    "remove",
+    "NODE_ID",
+    "Let the validator NODE_ID go, or withdraw a candidate. `guildmark validators list` shows the ids.",
+    lambda _, client, node_id, title: client.governance.propose_remove(node_id, title),
+)
+suspend = proposal_about(
+    "suspend",
+    "ORGANIZATION",
+    "Let ORGANIZATION begin nothing new. What runs goes on, its vote and its validators too.",
+    lambda _, client, organization, title: client.governance.propose_suspension(organization, title),
+)
+reinstate = proposal_about(
+    "reinstate",
+    "ORGANIZATION",
+    "Make ORGANIZATION, which was suspended or removed, a full member again.",
+    lambda _, client, organization, title: client.governance.propose_reinstatement(organization, title),
+)
+expel = proposal_about(
+    "expel",
+    "ORGANIZATION",
+    "Remove ORGANIZATION, which has no validator any more, from the consortium. It keeps what it owns.",
+    lambda _, client, organization, title: client.governance.propose_expulsion(organization, title),
+)
+restore = proposal_about(
+    "restore",
+    "ARTIFACT",
+    "Bring ARTIFACT back, which was taken down.",
+    lambda _, client, artifact, title: client.governance.propose_restoration(artifact, title),
+)
 for _command in (
+    *(remove, suspend, reinstate, expel, restore),
     *(decisions.propose_parameters, decisions.mint, decisions.burn, decisions.pay),
     *accreditation.PROPOSALS,
 ):
@@ -41,7 +71,7 @@ governance.add_command(decisions.object_)
 
 @propose.command("add")
 @_MEMBER
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def add(session: Session, member: Path, title: str) -> None:
     """Let in the validator that MEMBER.toml describes; `guildmark node keys create` writes that file.
@@ -52,20 +82,10 @@ def add(session: Session, member: Path, title: str) -> None:
         show_proposal(client.governance.propose_add(member, title), json=session.json)
 
 
-@propose.command("remove")
-@click.argument("node_id")
-@_TITLE
-@with_session(nodes=True, account=True)
-def remove(session: Session, node_id: str, title: str) -> None:
-    """Let the validator NODE_ID go, or withdraw a candidate. `guildmark validators list` shows the ids."""
-    with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_remove(node_id, title), json=session.json)
-
-
 @propose.command("rekey")
 @click.argument("node_id")
 @_MEMBER
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def rekey(session: Session, node_id: str, member: Path, title: str) -> None:
     """Give the validator NODE_ID the keys and the address of MEMBER.toml."""
@@ -80,7 +100,7 @@ _ORGANIZATION = click.argument("organization")
 @_ORGANIZATION
 @click.option("--name", required=True, help="The organization's name for people.")
 @click.option("--key", "keys", multiple=True, required=True, metavar="DID:KEY", help="Of a first account; up to 8.")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def admit(session: Session, organization: str, name: str, keys: tuple[str, ...], title: str) -> None:
     """Let ORGANIZATION (an id such as elm) in without a validator. The keys are those of its first accounts.
@@ -94,43 +114,13 @@ def admit(session: Session, organization: str, name: str, keys: tuple[str, ...],
         show_proposal(client.governance.propose_admission(organization, name, named, title), json=session.json)
 
 
-@propose.command("suspend")
-@_ORGANIZATION
-@_TITLE
-@with_session(nodes=True, account=True)
-def suspend(session: Session, organization: str, title: str) -> None:
-    """Let ORGANIZATION begin nothing new. What runs goes on, its vote and its validators too."""
-    with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_suspension(organization, title), json=session.json)
-
-
-@propose.command("reinstate")
-@_ORGANIZATION
-@_TITLE
-@with_session(nodes=True, account=True)
-def reinstate(session: Session, organization: str, title: str) -> None:
-    """Make ORGANIZATION, which was suspended or removed, a full member again."""
-    with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_reinstatement(organization, title), json=session.json)
-
-
-@propose.command("expel")
-@_ORGANIZATION
-@_TITLE
-@with_session(nodes=True, account=True)
-def expel(session: Session, organization: str, title: str) -> None:
-    """Remove ORGANIZATION, which has no validator any more, from the consortium. It keeps what it owns."""
-    with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_expulsion(organization, title), json=session.json)
-
-
 @propose.command("quota")
 @_ORGANIZATION
 @click.option("--records", type=Whole(100, 10**9), help="Records.")
 @click.option("--bytes", "size_bytes", type=Whole(10**5, 10**12), help="Bytes of their keys and values.")
 @click.option("--deadlines", type=Whole(10, 10**7), help="Deadlines that are open.")
 @click.option("--default", "default", is_flag=True, help="What the chain's parameters say.")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def quota(
     session: Session,
@@ -159,7 +149,7 @@ def quota(
 @propose.command("recover")
 @click.argument("who")
 @click.argument("key")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def recover(session: Session, who: str, key: str, title: str) -> None:
     """Give the account WHO (gm1... or a key's name) the one owner KEY (did:key or a key's name) at once.
@@ -177,7 +167,7 @@ def recover(session: Session, who: str, key: str, title: str) -> None:
 @click.argument("artifact")
 @click.option("--reason", required=True, type=click.Choice(REASONS), help="Why.")
 @click.option("--report", default=None, metavar="CID", help="Of a longer explanation.")
-@_TITLE
+@TITLE
 @with_session(nodes=True, account=True)
 def take_down(session: Session, artifact: str, reason: Any, report: str | None, title: str) -> None:
     """Let nobody serve, fetch or newly license the bytes of ARTIFACT, a registered version's CID. Records stay."""
@@ -185,16 +175,6 @@ def take_down(session: Session, artifact: str, reason: Any, report: str | None, 
         show_proposal(
             client.governance.propose_takedown(artifact, reason, report=report, title=title), json=session.json
         )
-
-
-@propose.command("restore")
-@click.argument("artifact")
-@_TITLE
-@with_session(nodes=True, account=True)
-def restore(session: Session, artifact: str, title: str) -> None:
-    """Bring ARTIFACT back, which was taken down."""
-    with session.client(acting=True) as client:
-        show_proposal(client.governance.propose_restoration(artifact, title), json=session.json)
 
 
 @governance.command("takedowns")

@@ -1,15 +1,42 @@
-"""How commands print a proposal."""
+"""How commands make and print a proposal."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import rich_click as click
 
 from guildmark.cli.output import emit
+from guildmark.cli.session import Session, with_session
+
+if TYPE_CHECKING:
+    from guildmark.sync import Client
+
+    Propose: TypeAlias = Callable[[Session, Client, str, str], dict[str, Any]]
+    """Of whom or what, and the title; returns the proposal."""
+
+TITLE = click.option("--title", default="", help="What the others read; made up when missing.")
 
 _QUORUMS: Final = {
     "all": "more than two thirds of all organizations",
     "voters": "more than half of all organizations, and more than two thirds of those that voted",
 }
+
+
+def proposal_about(name: str, subject: str, text: str, propose: Propose) -> click.Command:
+    """The command `name` for a change that takes a `subject` and says nothing more of it; `text` is its help."""
+
+    @click.command(name, help=text)
+    @click.argument("subject", metavar=subject)
+    @TITLE
+    @with_session(nodes=True, account=True)
+    def command(session: Session, subject: str, title: str) -> None:
+        with session.client(acting=True) as client:
+            show_proposal(propose(session, client, subject, title), json=session.json)
+
+    made: click.Command = command
+    return made
 
 
 def show_proposal(proposal: dict[str, Any], *, json: bool) -> None:

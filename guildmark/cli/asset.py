@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from guildmark.cli.alias import read_alias
 from guildmark.cli.asset_search import add_search
+from guildmark.cli.consents import PREPARE, emit_prepared
 from guildmark.cli.model_evaluation import evaluate
-from guildmark.cli.numbers import PRICE, VERSION, bps, millionths
+from guildmark.cli.numbers import PRICE, VERSION, bps
 from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.pages import every
+from guildmark.cli.provenance import TENSORS_DIGEST, provenance_options, read_digest, read_provenance
 from guildmark.cli.session import Session, pairs, with_session
-from guildmark.cli.things import read_version
-
-if TYPE_CHECKING:
-    from ledger.modules.assets.operations import Metric, Provenance
-    from ledger.operations import Operation
 
 KINDS = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
-RIGHTS = ("train-on", "fine-tune", "distill-merge")
-
-
-def provenance_options(function: Any) -> Any:
-    """The options that say how a version came about."""
-    for option in reversed(
-        [
-            click.option(
-                "--derived-from",
-                "parents",
-                multiple=True,
-                metavar="ASSET:RIGHT[:GRANT]",
-                help=f"A parent and by what right ({', '.join(RIGHTS)}); the grant unless the parent is your own.",
-            ),
-            click.option("--hyperparameter", "hyperparameters", multiple=True, metavar="NAME=VALUE"),
-            click.option("--preprocessing", multiple=True, metavar="STEP", help="In order; may be repeated."),
-            click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="Kept in millionths."),
-            click.option(
-                "--measured-on",
-                metavar="ASSET:VERSION",
-                help="The registered data set on which the metrics were measured: others can measure them again.",
-            ),
-            click.option(
-                "--tolerance",
-                metavar="NUMBER",
-                help="By how much another's value may differ and still reproduce a metric: 0 to 0.1, in millionths.",
-            ),
-            click.option("--code-version", default="", help="Of the code that made it."),
-        ]
-    ):
-        function = option(function)
-    return function
 
 
 def ownership_options(function: Any) -> Any:
@@ -93,63 +58,6 @@ def read_creators(session: Session, creators: tuple[str, ...]) -> list[tuple[str
     for who, part in pairs(creators, "--creator").items():
         found.append((session.resolve(who), bps(1, 10_000).read(f"--creator {who}", part)))
     return found
-
-
-def read_provenance(
-    parents: tuple[str, ...],
-    hyperparameters: tuple[str, ...],
-    preprocessing: tuple[str, ...],
-    metrics: tuple[str, ...],
-    measured_on: str | None,
-    tolerance: str | None,
-    code_version: str,
-) -> Provenance:
-    """Turn the options into provenance. Raises a usage error."""
-    from guildmark.assets import asset_bytes
-    from ledger.modules.assets.operations import Derivation, Provenance
-
-    derivations = []
-    for text in parents:
-        parts = text.split(":")
-        if len(parts) not in (2, 3) or parts[1] not in RIGHTS:
-            raise click.UsageError(f"--derived-from: write ASSET:RIGHT[:GRANT], not {text!r}")
-        grant = asset_bytes(parts[2]) if len(parts) == 3 else None
-        derivations.append(Derivation(asset_bytes(parts[0]), parts[1], grant))  # type: ignore[arg-type]  # checked above
-    return Provenance(
-        derivations=tuple(derivations),
-        hyperparameters=tuple(sorted(pairs(hyperparameters, "--hyperparameter").items())),
-        preprocessing=preprocessing,
-        metrics=_claims(metrics, measured_on, tolerance),
-        code_version=code_version,
-    )
-
-
-def _claims(metrics: tuple[str, ...], measured_on: str | None, tolerance: str | None) -> tuple[Metric, ...]:
-    from guildmark.assets import asset_bytes
-    from ledger.modules.assets.operations import TOLERANCE_PPM_MAX, Metric
-
-    dataset: bytes | None = None
-    version: int | None = None
-    if measured_on is not None:
-        asset, version = read_version("--measured-on", measured_on)
-        dataset = asset_bytes(asset)
-    around = 0 if tolerance is None else millionths("--tolerance", tolerance)
-    if not 0 <= around <= TOLERANCE_PPM_MAX:
-        raise click.UsageError(f"--tolerance is from 0 to {TOLERANCE_PPM_MAX / 1_000_000}")
-    return tuple(
-        Metric(name, millionths(f"--metric {name}", text), around, dataset, version)
-        for name, text in pairs(metrics, "--metric").items()
-    )
-
-
-TENSORS_DIGEST = click.option("--tensors-digest", help="64 hex digits; for models that are no .keras files.")
-
-
-def read_digest(text: str | None) -> bytes | None:
-    """Read a digest. Raises InvalidArgument."""
-    from guildmark.assets import asset_bytes
-
-    return None if text is None else asset_bytes(text)
 
 
 def _group(name: str, kind: str | None) -> click.Group:
@@ -345,9 +253,6 @@ def alias(session: Session, asset: str, alias: str, version: int | None) -> None
         emit(client.assets.set_alias(asset, alias, version), json=session.json)
 
 
-PREPARE = click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the owners' consent.")
-
-
 @click.command("manager")
 @click.argument("asset")
 @click.argument("who")
@@ -364,7 +269,7 @@ def manager(session: Session, asset: str, who: str, prepare: bool) -> None:
 
     account = session.resolve(who)
     if prepare:
-        _prepared(session, SetManager(asset_bytes(asset), account_bytes(account)))
+        emit_prepared(SetManager(asset_bytes(asset), account_bytes(account)), json=session.json)
         return
     with session.client(acting=True) as client:
         emit(client.assets.set_manager(asset, account), json=session.json)
@@ -401,17 +306,10 @@ def retire(session: Session, asset: str, prepare: bool) -> None:
     from ledger.modules.assets.operations import Retire
 
     if prepare:
-        _prepared(session, Retire(asset_bytes(asset)))
+        emit_prepared(Retire(asset_bytes(asset)), json=session.json)
         return
     with session.client(acting=True) as client:
         emit(client.assets.retire(asset), json=session.json)
-
-
-def _prepared(session: Session, operation: Operation) -> None:
-    """Show what the other owners are to consent to: this command, given again, sends the very same."""
-    from guildmark.transfers import show_operation, write_operation
-
-    emit({"prepared": write_operation(operation), **show_operation(operation)}, json=session.json)
 
 
 model = _group("model", "model")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from guildmark.cli.asset import RIGHTS, TENSORS_DIGEST, provenance_options, read_digest, read_provenance
+from guildmark.cli.consents import consent_options, emit_prepared, read_prepared
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.numbers import UNITS, VERSION, Whole, bps, millionths
 from guildmark.cli.output import emit, emit_table, minute, note, progress
 from guildmark.cli.pages import every
+from guildmark.cli.provenance import RIGHTS, TENSORS_DIGEST, provenance_options, read_digest, read_provenance
 from guildmark.cli.session import Session, pairs, with_session
 from guildmark.cli.things import read_version
 from guildmark.errors import WalletError
@@ -96,8 +97,7 @@ def comment(session: Session, contribution_id: str, text: str) -> None:
     help="The share that is given; what is asked for by default. No less, and none where none is asked for.",
 )
 @click.option("--giver", metavar="WHO", help="Whose share it is taken from; from all owners' by default.")
-@click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the owners' consent.")
-@click.option("--prepared", metavar="OPERATION", help="Send what --prepare has shown, after all consents.")
+@consent_options
 @with_session(nodes=True, account=True)
 def accept(
     session: Session,
@@ -108,7 +108,6 @@ def accept(
     prepared: str | None,
 ) -> None:
     """Make a contribution the next version of the asset that you manage, for what it asks."""
-    from guildmark.transfers import read_operation, show_operation, write_operation
     from ledger.modules.contributions.operations import Accept
 
     by = None if giver is None else session.resolve(giver)
@@ -116,12 +115,11 @@ def accept(
         if prepared is None:
             operation = client.contributions.acceptance(contribution_id, share_bps=share_bps, giver=by)
         else:
-            read = read_operation(prepared)
-            if not isinstance(read, Accept) or read.contribution.hex() != contribution_id:
+            operation = read_prepared(prepared, "an acceptance", Accept)
+            if operation.contribution.hex() != contribution_id:
                 raise click.UsageError("--prepared: this is not the acceptance of that contribution")
-            operation = read
         if prepare:
-            emit({"prepared": write_operation(operation), **show_operation(operation)}, json=session.json)
+            emit_prepared(operation, json=session.json)
             return
         emit(client.contributions.accept_for_all(operation), json=session.json, dates=True)
 

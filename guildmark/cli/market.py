@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from guildmark.cli.consents import consent_options, emit_prepared, read_prepared
 from guildmark.cli.numbers import PRICE, UNITS, Whole
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.pages import every
@@ -28,18 +29,6 @@ def market() -> None:
 def hours_option(function: Any) -> Any:
     """Add `--hours`."""
     return click.option("--hours", type=HOURS, default=168, show_default=True, help="How long it stays open.")(function)
-
-
-def consent_options(function: Any) -> Any:
-    """Add `--prepare` and `--prepared`, for what several owners do together."""
-    for option in reversed(
-        [
-            click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the owners' consent."),
-            click.option("--prepared", metavar="OPERATION", help="Send what --prepare has shown, after all consents."),
-        ]
-    ):
-        function = option(function)
-    return function
 
 
 @market.command("list")
@@ -214,17 +203,17 @@ def offer(session: Session, price: int, holder: str | None, hours: int, **named:
 @with_session(nodes=True, account=True)
 def accept(session: Session, offer_id: str | None, prepare: bool, prepared: str | None) -> None:
     """Sell for what a buyer offers."""
-    from guildmark.transfers import read_operation, show_operation, write_operation
     from ledger.modules.market.operations import AcceptOffer
 
     if (offer_id is None) == (prepared is None):
         raise click.UsageError("name an offer, or give --prepared")
     with session.client(acting=True) as client:
-        operation = client.market.acceptance(offer_id) if offer_id is not None else read_operation(prepared or "")
-        if not isinstance(operation, AcceptOffer):
-            raise click.UsageError("--prepared: this is another operation than the acceptance of an offer")
+        if offer_id is not None:
+            operation = client.market.acceptance(offer_id)
+        else:
+            operation = read_prepared(prepared or "", "the acceptance of an offer", AcceptOffer)
         if prepare:
-            emit({"prepared": write_operation(operation), **show_operation(operation)}, json=session.json)
+            emit_prepared(operation, json=session.json)
             return
         emit(client.market.accept_offer(operation), json=session.json)
 
@@ -310,19 +299,16 @@ def show(session: Session, listing: str | None, auction_id: str | None, offer_id
 
 def _put_up(session: Session, what: str, make: Any, prepare: bool, prepared: str | None) -> None:
     """Make an operation, or read a prepared one; show it, or send it."""
-    from guildmark.transfers import read_operation, show_operation, write_operation
+    from guildmark.transfers import show_operation
     from ledger.modules.market.operations import List, OpenAuction, OpenDutchAuction
 
     allowed = (List,) if what == "listing" else (OpenAuction, OpenDutchAuction)
     with session.client(acting=True) as client:
-        operation = make(client) if prepared is None else read_operation(prepared)
-        if not isinstance(operation, allowed):
-            raise click.UsageError(f"--prepared: this is another operation than the opening of a {what}")
-        shown = show_operation(operation)
+        operation = make(client) if prepared is None else read_prepared(prepared, f"the opening of a {what}", *allowed)
         if prepare:
-            emit({"prepared": write_operation(operation), **shown}, json=session.json)
+            emit_prepared(operation, json=session.json)
             return
-        emit({what: client.market.put_up(operation), **shown}, json=session.json)
+        emit({what: client.market.put_up(operation), **show_operation(operation)}, json=session.json)
 
 
 def _price(row: dict[str, Any]) -> int | None:

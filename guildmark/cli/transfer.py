@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from guildmark.cli.consents import consent_options, emit_prepared, read_prepared
 from guildmark.cli.numbers import PRICE
 from guildmark.cli.output import emit, emit_table
 from guildmark.cli.pages import every
@@ -22,30 +23,26 @@ def transfer() -> None:
 @thing_options
 @click.option("--to", "recipient", help="gm1... or a key's name.")
 @click.option("--price", type=PRICE, default=0, show_default=True, help="0 is a gift.")
-@click.option("--prepare", is_flag=True, help="Send nothing: show the operation, for the other owners' consent.")
-@click.option("--prepared", metavar="OPERATION", help="Send what --prepare has shown, when all owners have consented.")
+@consent_options
 @with_session(nodes=True, account=True)
 def offer(
     session: Session, recipient: str | None, price: int, prepare: bool, prepared: str | None, **named: Any
 ) -> None:
     """Offer something to an account, which must accept it."""
-    from guildmark.transfers import read_operation, show_operation, write_operation
+    from guildmark.transfers import show_operation
     from ledger.modules.transfers.operations import Offer, OfferGift
 
     with session.client(acting=True) as client:
         if prepared is not None:
-            operation = read_operation(prepared)
-            if not isinstance(operation, Offer | OfferGift):
-                raise click.UsageError("--prepared: this is another operation than an offer of a transfer")
+            operation: Offer | OfferGift = read_prepared(prepared, "an offer of a transfer", Offer, OfferGift)
         else:
             if recipient is None:
                 raise click.UsageError("name the recipient with --to")
             operation = client.transfers.operation(read_thing(**named), session.resolve(recipient), price)
-        shown = show_operation(operation)
         if prepare:
-            emit({"prepared": write_operation(operation), **shown}, json=session.json)
+            emit_prepared(operation, json=session.json)
             return
-        emit({"transfer": client.transfers.send(operation), **shown}, json=session.json)
+        emit({"transfer": client.transfers.send(operation), **show_operation(operation)}, json=session.json)
 
 
 @transfer.command("accept")

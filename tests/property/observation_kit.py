@@ -193,7 +193,7 @@ def seen_in_chain(view: StateView, now_ms: int) -> Seen:
         },
         "claims": {cid.decode(): (claim.asset, claim.version) for cid, claim in ARTIFACTS.items(view)},
         "tensors": {digest: (claim.asset, claim.version) for digest, claim in TENSORS.items(view)},
-        "consents": {(key[:32], key[32:64], key[64:]): record.expires_at_ms for key, record in CONSENTS.items(view)},
+        "consents": {(key[:32], key[64:], key[32:64]): record.expires_at_ms for key, record in CONSENTS.items(view)},
         "locked shares": {key: record.bps for key, record in SHARE_LOCKS.items(view)},
         "offers": {
             key: (

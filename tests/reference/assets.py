@@ -306,8 +306,10 @@ def consent(call: Call, operation: ops.Consent) -> None:
     need(call.sender in state.assets[operation.asset]["shares"], "assets.not_an_owner")
     check_expiry(call, operation.expires_at_ms, "assets.consent_expiry_out_of_range")
     need(key not in state.consents, "assets.consent_exists")
+    waiting = [one for one in state.consents if (one[0], one[2]) == (operation.asset, call.sender)]
+    need(len(waiting) < 16, "assets.too_many_consents")
     state.consents[key] = operation.expires_at_ms
-    set_deadline(state, operation.expires_at_ms, "assets.consent_expiry", b"".join(key), call.organization)
+    set_deadline(state, operation.expires_at_ms, "assets.consent_expiry", consent_subject(key), call.organization)
 
 
 def withdraw_consent(call: Call, operation: ops.WithdrawConsent) -> None:
@@ -317,11 +319,16 @@ def withdraw_consent(call: Call, operation: ops.WithdrawConsent) -> None:
 
 
 def use_consent(state: Any, key: tuple[bytes, bytes, bytes]) -> None:
-    drop_deadline(state, state.consents.pop(key), "assets.consent_expiry", b"".join(key))
+    drop_deadline(state, state.consents.pop(key), "assets.consent_expiry", consent_subject(key))
+
+
+def consent_subject(key: tuple[bytes, bytes, bytes]) -> bytes:
+    asset, action, account = key
+    return asset + account + action
 
 
 def forget_consent(call: Call, subject: bytes) -> None:
-    del call.state.consents[subject[:32], subject[32:64], subject[64:]]
+    del call.state.consents[subject[:32], subject[64:], subject[32:64]]
 
 
 def agreed_bps(call: Call, asset: bytes, operation: Any) -> int:

@@ -7,9 +7,10 @@ import pytest
 
 from ledger.modules.assets import operations as assets
 from ledger.modules.assets.reads import ownership, require_asset
-from ledger.modules.assets.records import CONSENTS, OWNERS_MAX, SHARE_LOCKS, Share
+from ledger.modules.assets.records import CONSENTS, CONSENTS_MAX, OWNERS_MAX, SHARE_LOCKS, Share
 from ledger.modules.licenses.operations import Offer as LicenseOffer
 from ledger.modules.licenses.operations import SetSeats, Terms
+from ledger.modules.organizations import membership
 from ledger.modules.organizations.operations import OpenAccount
 from ledger.modules.organizations.quota import usage
 from ledger.modules.royalties.operations import Withdraw
@@ -224,6 +225,24 @@ def test_consents_end() -> None:
     world.refused("assets.consent_missing", "alice", retire)
     world.advance(0)
     assert usage(world.view, "org-bob") == before
+
+
+def test_the_consents_of_an_account_about_an_asset_are_bounded() -> None:
+    """A removed organization still hands on what it has, and no quota binds it: it must not fill the state by that."""
+    world = World()
+    asset = co_owned(world, ("bob", 3_000), ("carol", 1_000))
+    membership.remove(world.context(world.view, b"", b"decision"), "org-bob")
+    actions = [number.to_bytes(32, "big") for number in range(CONSENTS_MAX + 1)]
+    ends_ms = world.now_ms + DAY_MS
+    for action in actions[:-1]:
+        world.do("bob", assets.Consent(asset, action, ends_ms))
+    world.refused("assets.too_many_consents", "bob", assets.Consent(asset, actions[-1], ends_ms))
+    world.do("carol", assets.Consent(asset, actions[-1], ends_ms))
+    world.do("bob", assets.WithdrawConsent(asset, actions[0]))
+    world.do("bob", assets.Consent(asset, actions[-1], ends_ms))
+    world.advance(DAY_MS)
+    assert list(CONSENTS.items(world.view)) == []
+    world.check_laws()
 
 
 def test_the_manager_is_replaced_by_more_than_half_of_the_shares() -> None:

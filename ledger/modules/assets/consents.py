@@ -12,7 +12,7 @@ from ledger.errors import OperationError
 from ledger.modules.assets import events
 from ledger.modules.assets.operations import Consent, WithdrawConsent, action_digest
 from ledger.modules.assets.reads import ownership, require_asset
-from ledger.modules.assets.records import CONSENTS, Consented
+from ledger.modules.assets.records import CONSENTS, CONSENTS_MAX, Consented
 from ledger.modules.fields import BPS, Operation
 from ledger.modules.lifetimes import require_lifetime
 from ledger.modules.module import Context
@@ -28,9 +28,12 @@ def consent(context: Context, operation: Consent) -> None:
     if not any(share.account == context.sender for share in ownership(context.view, operation.asset).shares):
         raise OperationError("assets.not_an_owner", "only an owner of the asset can consent")
     require_lifetime(context, operation.expires_at_ms, "assets.consent_expiry_out_of_range", "a consent expires")
-    key = (operation.asset, operation.action, context.sender)
+    key = (operation.asset, context.sender, operation.action)
     if CONSENTS.get(context.view, *key) is not None:
         raise OperationError("assets.consent_exists", "the sender has consented to this already")
+    if sum(1 for _ in CONSENTS.items(context.view, operation.asset, context.sender)) >= CONSENTS_MAX:
+        most = f"{CONSENTS_MAX} consents of the sender about the asset wait"
+        raise OperationError("assets.too_many_consents", f"{most}: withdraw one, or wait until one expires")
     organization = sender_organization(context)
     quota.store(context, organization, CONSENTS, Consented(organization, operation.expires_at_ms), *key)
     quota.schedule(context, organization, operation.expires_at_ms, CONSENT_EXPIRY, b"".join(key))
@@ -39,7 +42,7 @@ def consent(context: Context, operation: Consent) -> None:
 
 def withdraw_consent(context: Context, operation: WithdrawConsent) -> None:
     """Take a consent back."""
-    key = (operation.asset, operation.action, context.sender)
+    key = (operation.asset, context.sender, operation.action)
     record = CONSENTS.get(context.view, *key)
     if record is None:
         raise OperationError("assets.unknown_consent", "the sender has given no such consent, or it is used or expired")
@@ -100,7 +103,7 @@ def agreed(context: Context, asset: bytes, operation: Operation) -> dict[bytes, 
         if share.account == context.sender:
             agreeing[share.account] = share.bps
             continue
-        key = (asset, action, share.account)
+        key = (asset, share.account, action)
         record = CONSENTS.get(context.view, *key)
         if record is not None and context.block_time_ms < record.expires_at_ms:
             agreeing[share.account] = share.bps

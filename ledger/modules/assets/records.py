@@ -15,7 +15,7 @@ contributor/    + asset (32) + version (4)                      Contributor
 alias/          + asset (32) + alias                            AliasTarget
 share-lock/     + asset (32) + account (32)                     ShareLock
 bought/         + asset (32) + account (32)                     Bought
-consent/        + asset (32) + action (32) + account (32)       Consented
+consent/        + asset (32) + account (32) + action (32)       Consented
 commitment/     + account (32) + commitment (32)                ledger.modules.assets.commitments
 reserved/       + CID, or digest (32)                           ledger.modules.assets.reservations
 """
@@ -36,6 +36,8 @@ SOURCES_MAX: Final = 8
 OWNERS_MAX: Final = 64
 """Owners of one asset; a share is not split further."""
 ALIASES_MAX: Final = 16
+CONSENTS_MAX: Final = 16
+"""Consents of one account about one asset at a time. A removed organization still consents, and no quota binds it."""
 CONTRIBUTORS_MAX: Final = 64
 """Contributors that an asset is shown with; `contributions.list` tells all accepted contributions."""
 LATEST: Final = "latest"

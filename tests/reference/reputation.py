@@ -119,7 +119,7 @@ def paid_units(state: Any, grant_id: bytes) -> int:
 def brought_owners(state: Any, asset_id: bytes, units: int) -> int:
     net = units - ceil(Fraction(units * state.fee_bps, BPS))
     rates = [entry["rate"] for entry in state.assets[asset_id]["stack"].values()]
-    return max(0, net - sum(ceil(Fraction(net * rate, BPS)) for rate in rates))
+    return min(2**63 - 1, max(0, net - sum(ceil(Fraction(net * rate, BPS)) for rate in rates)))
 
 
 # --- what it weighs

@@ -6,11 +6,14 @@ import itertools
 from math import isqrt
 
 import pytest
+from msgspec import structs
 
 from ledger.errors import LedgerError
 from ledger.modules.assets.records import Share
+from ledger.modules.attestations.operations import Review, statement_id
 from ledger.modules.credits.operations import Transfer
-from ledger.modules.licenses.operations import Revoke, Terms
+from ledger.modules.fields import AMOUNT_MAX
+from ledger.modules.licenses.operations import Renew, Revoke, Terms, terms_digest
 from ledger.modules.licenses.paid import paid_units
 from ledger.modules.organizations import operations as organizations
 from ledger.modules.reputation import evidence, queries
@@ -32,6 +35,31 @@ CREDIT = 1_000_000
 def terms(credits: int, **fields: object) -> Terms:
     base = {"rights": ("download", "inference"), "price": credits * CREDIT}
     return Terms(**(base | fields))  # type: ignore[arg-type]
+
+
+def test_what_a_grant_was_paid_with_again_and_again_stays_an_amount() -> None:
+    """The attack: renew with the same credits, which come back each time, until the sum of what was paid is no amount
+    any more; whoever reads the review then stops."""
+    price = 2**62
+    genesis = make_genesis(fee_bps=0)
+    rich = tuple(structs.replace(one, credits=price if one.name == "bob" else 1_000) for one in genesis.accounts)
+    world = World(structs.replace(genesis, accounts=rich))
+    asset = world.register("alice", "A")
+    brief = Terms(rights=("download",), price=price, term_ms=1_000, renewable=True)
+    offer = world.offer("alice", asset, brief)
+    grant = world.buy("bob", offer, brief)
+    for _ in range(2):
+        world.do("alice", Withdraw(asset))
+        world.do("alice", Transfer(world.accounts["bob"], price))
+        world.advance(600)
+        world.do("bob", Renew(grant, offer, terms_digest(brief), price))
+    assert paid_units(world.view, grant) == 3 * price
+    first = Review(grant, 1, 500_000)
+    world.do("bob", first)
+    world.do("bob", Review(grant, 1, 400_000, supersedes=statement_id(world.transaction_id, first)))
+    (piece,) = world.query("reputation.evidence", account=account_to_text(world.accounts["alice"]))
+    assert (piece.paid, piece.original) == (AMOUNT_MAX, 20 * S)
+    world.check_laws()
 
 
 class Market(World):

@@ -70,6 +70,7 @@ UNREACHED: dict[str, str] = {
     "assets.not_a_validator": "only a validator's key signs such a statement, and none of them leaves here",
     "assets.derivation_denied_uses": _BOUND,
     "assets.derivation_terms": _BOUND,
+    "assets.too_many_consents": _BOUND,
     "disputes.dispute_exists": "a second claim of an organization about a thing is refused before",
     "disputes.too_many_disputes": "a claim of each of nine organizations, and there are four here",
     "licenses.family_too_large": _BOUND,

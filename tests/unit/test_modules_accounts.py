@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
@@ -15,6 +17,7 @@ from ledger.modules.organizations.quota import usage
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.operations import default_registry
+from ledger.state.view import Readable, StateView
 from primitives.codec import CodecError, decode, encode
 from primitives.identifiers import account_id, account_to_text
 from tests.unit.modules_kit import NAMES, START_MS, SUPPLY_EACH, World, make_genesis, seed_key
@@ -97,6 +100,41 @@ def test_the_number_of_keys_is_bounded() -> None:
     world = World()
     world.do("alice", *(AddKey(seed_key(str(index)).public_key, "release") for index in range(15)))
     world.refused("organizations.too_many_keys", "alice", AddKey(KEY, "release"))
+
+
+class Counting:
+    """A state that counts what is read of it."""
+
+    def __init__(self, base: Readable) -> None:
+        self.base, self.reads = base, 0
+
+    def get(self, key: bytes) -> bytes | None:
+        self.reads += 1
+        return self.base.get(key)
+
+    def iterate(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for pair in self.base.iterate(prefix, start):
+            self.reads += 1
+            yield pair
+
+
+def test_a_key_of_many_accounts_costs_what_one_of_a_few_does() -> None:
+    """Whoever opens accounts with one key, or adds one key to them, must not make each further one dearer."""
+    world = World()
+
+    def reads(operation: OpenAccount | AddKey) -> int:
+        state = Counting(world.view)
+        context = world.context(StateView(state), world.accounts["alice"], bytes(32))
+        world.registry.handlers[type(operation)](context, operation)
+        return state.reads
+
+    seen = []
+    for number in range(100):
+        opened = OpenAccount(KEY, number.to_bytes(16, "big"), "")
+        if number in (5, 99):
+            seen.append([reads(opened), reads(AddKey(KEY, "owner"))])
+        world.do("alice", opened)
+    assert seen[0] == seen[1]
 
 
 def test_an_organization_opens_accounts_that_cannot_open_more() -> None:

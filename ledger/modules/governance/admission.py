@@ -17,7 +17,7 @@ from ledger.modules.governance.records import PROPOSALS, ValidatorChange
 from ledger.modules.module import Context
 from ledger.modules.observers.handlers import observer, promote
 from ledger.modules.organizations import quota
-from ledger.modules.organizations.accounts import accounts_of_key
+from ledger.modules.organizations.accounts import others_have
 from ledger.modules.organizations.handlers import open_validator_account
 from ledger.node_names import certified_node_id
 from ledger.validators import ValidatorRecord
@@ -175,5 +175,5 @@ def _member(context: Context, node_id: str) -> ValidatorRecord:
 
 def _check_key(context: Context, key: bytes, account: bytes) -> None:
     check_point(key)
-    if any(holder != account for holder in accounts_of_key(context.view, key)):
+    if others_have(context.view, key, account):
         raise OperationError("governance.key_of_account", "the signing key belongs to an account: use separate keys")

@@ -40,7 +40,7 @@ def check_founding(context: Context, organization: str, founding: Founding) -> N
         raise OperationError("governance.too_many_organizations", f"at most {ORGANIZATIONS_MAX}, removed ones counted")
     for founder in founding.accounts:
         check_point(founder.key)
-        if validator_has(context.view, founder.key):
+        if validator_has(context.view, context.network_id, founder.key):
             raise OperationError("governance.key_taken", "a validator signs with the key of a founding account")
     if len(_accounts(context, organization, founding)) < len(founding.accounts):
         raise OperationError("governance.founding_accounts", "two of the founding accounts are one")

@@ -113,5 +113,5 @@ def _check_recovery(context: Context, change: RecoverAccount) -> None:
     if is_validators(record):
         raise OperationError("governance.validator_account", "a validator gets new keys by `rekey_validator`")
     check_point(change.owner_key)
-    if validator_has(context.view, change.owner_key):
+    if validator_has(context.view, context.network_id, change.owner_key):
         raise OperationError("governance.key_taken", "a validator signs with this key: use another one")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from ledger.epochs import current_set
 from ledger.errors import OperationError
+from ledger.genesis import validator_account_id
 from ledger.modules.module import Context, Membership, Role, Standing
 from ledger.modules.organizations.records import ACCOUNT_KEYS, ACCOUNTS, ORGANIZATIONS, Account
 from ledger.state.view import Readable
@@ -57,14 +60,18 @@ def same_organization(view: Readable, first: bytes, second: bytes) -> bool:
     return first == second or organization_of(view, first) == organization_of(view, second)
 
 
-def accounts_of_key(view: Readable, key: bytes) -> list[bytes]:
-    """Return the accounts that have `key`, in order of id."""
-    return [account for account, _ in ACCOUNT_KEYS.items(view, key)]
+def others_have(view: Readable, key: bytes, account_id: bytes) -> bool:
+    """Tell whether an account other than `account_id` has `key`."""
+    return any(holder != account_id for holder, _ in islice(ACCOUNT_KEYS.items(view, key), 2))
 
 
-def validator_has(view: Readable, key: bytes) -> bool:
-    """Tell whether a validator, a candidate or a former one signs with `key`."""
-    return any(key_role(view, account, key) == "validator" for account in accounts_of_key(view, key))
+def validator_has(view: Readable, network_id: bytes, key: bytes) -> bool:
+    """Tell whether a validator, a candidate or a former one signs with `key`. Any number of accounts may have it: those
+    that are looked at are the ones that can be a validator's, one of each organization."""
+    if next(ACCOUNT_KEYS.items(view, key), None) is None:
+        return False
+    names = (record.id for _, record in ORGANIZATIONS.items(view))
+    return any(key_role(view, validator_account_id(network_id, name, key), key) == "validator" for name in names)
 
 
 def organizations(view: Readable) -> tuple[str, ...]:

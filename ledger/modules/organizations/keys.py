@@ -103,5 +103,5 @@ def check_no_validators(context: Context, key: bytes) -> None:
     Raises:
         OperationError: `organizations.validator_key`.
     """
-    if validator_has(context.view, key):
+    if validator_has(context.view, context.network_id, key):
         raise OperationError("organizations.validator_key", "a validator signs with this key: use another one")

@@ -5,7 +5,7 @@ Everything else is added up here again and again, and who is above a bound is st
 
     processes   everything below the supervisor, what has ended and is not reaped included, and all their threads
     memory      resident, swapped out, page tables; what several processes share counts in each. Open files in memory
-                too; `seccomp` takes these and whatever else could hide
+                too; `seccomp` takes these and whatever else could hide, or be slow to count
     disk        what is allocated below the directory and was not at the start (so of a sparse file what was written;
                 a hard link counts again), and files that are open there and have no name any more
 
@@ -13,7 +13,8 @@ A look is a snapshot: until the next one, a tenth of a second later or more wher
 child can take what it can write or touch meanwhile, some hundred MB for each processor. What cannot be counted, a
 directory that the child has made unreadable or deeper than `DEPTH_MAX`, is too much. Not seen are a file on a shared
 file system that was deleted and closed and is still mapped, the open files of a process that the system hides from its
-supervisor, and processes where the kernel keeps no lists of children (CONFIG_PROC_CHILDREN; Debian's does).
+supervisor, those of a thread with a table of its own where no filter forbids that, and processes where the kernel keeps
+no lists of children (CONFIG_PROC_CHILDREN; Debian's does).
 """
 
 from __future__ import annotations
@@ -190,7 +191,8 @@ def _memory_bytes(threads: list[str]) -> int:
 
 
 def _nameless(threads: list[str]) -> Iterator[os.stat_result]:
-    """The regular files that they have open and that no directory names any more. A thread may have its own table."""
+    """The regular files that they have open and that no directory names any more. Threads share one table of open
+    files (`seccomp`): looked at is that of the first that has one, as an ended thread has none."""
     for thread in threads:
         names: list[str] = []
         with contextlib.suppress(OSError):
@@ -200,3 +202,5 @@ def _nameless(threads: list[str]) -> Iterator[os.stat_result]:
                 found = os.stat(f"{thread}/fd/{name}")
                 if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
                     yield found
+        if names:
+            return

@@ -32,6 +32,7 @@ from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.grants import require_grant, require_terms
 from ledger.modules.licenses.operations import Right, Terms
 from ledger.modules.licenses.records import EDITIONS, GRANTS, OFFERS, TERMS
+from ledger.modules.market.conditions import Conditions
 from ledger.modules.market.prices import is_sellable, open_until_ms, price_now, standing
 from ledger.modules.market.records import (
     AUCTIONS,
@@ -274,7 +275,7 @@ def _write_grant_standing(database: sqlite3.Connection, state: Readable, subject
 
 
 def _write_standing(database: sqlite3.Connection, state: Readable, thing: Thing, *, put_up: bool) -> None:
-    condition = standing(state, thing) if put_up else None
+    condition = standing(Conditions(state), thing) if put_up else None
     if condition is None:
         database.execute("DELETE FROM standing WHERE sells = ? AND thing = ?", (thing.kind, thing.id))
     else:

@@ -11,12 +11,13 @@ from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.market import operations as market
-from ledger.modules.market.conditions import LICENSED_TERMS_MAX
+from ledger.modules.market.conditions import LICENSED_TERMS_MAX, condition_of
 from ledger.modules.market.prices import open_prices
 from ledger.modules.market.records import AUCTIONS, BestBid, English
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
+from ledger.state.view import Readable
 from primitives.codec import CodecError, decode, encode
 from primitives.identifiers import account_to_text
 from tests.unit.market_kit import EXCLUSIVE, TOKEN, Bazaar, replaced, tags
@@ -565,6 +566,33 @@ def test_prices_of_an_asset_are_what_can_be_bought_now() -> None:
     prices = {price.sale: price.price for price in open_prices(bazaar.view, bazaar.asset, bazaar.now_ms)}
     assert prices == {english: 700, dutch: 10_000}
     assert list(open_prices(bazaar.view, bytes(32), bazaar.now_ms)) == []
+
+
+def test_a_list_finds_the_condition_of_a_thing_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take a thousand terms to find; whoever puts thousands of shares up, makes them unsellable and asks for
+    prices must not keep the nodes busy."""
+    bazaar = Bazaar()
+    for number in range(6):
+        bazaar.put_up("alice", bazaar.share(100 + number))
+        bazaar.auction("alice", bazaar.share(200 + number))
+        bazaar.bid_for("bob", bazaar.share(300 + number), holder="alice")
+    asked: list[Thing] = []
+
+    def counted(view: Readable, thing: Thing) -> market.Condition:
+        asked.append(thing)
+        return condition_of(view, thing)
+
+    monkeypatch.setattr("ledger.modules.market.conditions.condition_of", counted)
+    asset = bazaar.asset.hex()
+    for name, arguments, found in (
+        ("market.prices", {"asset": asset}, 12),
+        ("market.listings", {"asset": asset}, 6),
+        ("market.auctions", {"account": bazaar.text("alice")}, 6),
+        ("market.offers", {"thing": asset}, 6),
+    ):
+        asked.clear()
+        assert len(bazaar.query(name, **arguments)) == found
+        assert len(asked) == 1, name
 
 
 def test_an_auction_in_which_nobody_can_bid_more_has_no_price() -> None:

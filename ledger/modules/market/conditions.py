@@ -53,6 +53,32 @@ def condition_of(view: Readable, thing: Thing) -> Condition:
     )
 
 
+class Conditions:
+    """The conditions of several things, of each asset and its shares found once: most sales and offers in a list are of
+    one thing, whose condition may take LICENSED_TERMS_MAX terms to find."""
+
+    __slots__ = ("_known", "view")
+
+    def __init__(self, view: Readable) -> None:
+        self.view = view
+        self._known: dict[tuple[str, bytes], Condition | None] = {}
+
+    def of(self, thing: Thing) -> Condition | None:
+        """Return the condition of a thing; None where `condition_of` refuses."""
+        if thing.kind == "grant":
+            return self._found(thing)
+        name = thing.kind, thing.id  # all shares are in one condition
+        if name not in self._known:
+            self._known[name] = self._found(thing)
+        return self._known[name]
+
+    def _found(self, thing: Thing) -> Condition | None:
+        try:
+            return condition_of(self.view, thing)
+        except OperationError:
+            return None
+
+
 def require_condition(view: Readable, thing: Thing, condition: Condition) -> None:
     """Refuse a thing that is no longer what a price was named for.
 

@@ -12,7 +12,7 @@ from ledger.modules.assets.records import ASSETS, Asset
 from ledger.modules.fields import AMOUNT_MAX
 from ledger.modules.licenses.grants import is_exhausted, require_grant
 from ledger.modules.market.auctions import least_bid
-from ledger.modules.market.conditions import condition_of
+from ledger.modules.market.conditions import Conditions
 from ledger.modules.market.dutch import price_at
 from ledger.modules.market.operations import Condition
 from ledger.modules.market.records import (
@@ -49,24 +49,23 @@ def open_prices(view: Readable, asset: bytes, at_ms: int, *, after: bytes = b"")
     An auction in which nobody can bid more, because there are no such amounts, is left out. An asset has as many sales
     as its holders have put up; whoever wants a few takes a few.
     """
-    return merge(
-        _listed(view, asset, at_ms, after), _auctioned(view, asset, at_ms, after), key=lambda price: price.sale
-    )
+    now = Conditions(view)
+    return merge(_listed(now, asset, at_ms, after), _auctioned(now, asset, at_ms, after), key=lambda price: price.sale)
 
 
-def _listed(view: Readable, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
-    for listing_id, _ in LISTINGS_BY_ASSET.items(view, asset, after=after):
-        listing = LISTINGS.get(view, listing_id)
+def _listed(now: Conditions, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
+    for listing_id, _ in LISTINGS_BY_ASSET.items(now.view, asset, after=after):
+        listing = LISTINGS.get(now.view, listing_id)
         assert listing is not None
-        if is_open(view, listing, at_ms):
+        if is_open(now, listing, at_ms):
             yield OpenPrice(listing_id, "fixed", listing.thing, listing.price, listing.ends_at_ms)
 
 
-def _auctioned(view: Readable, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
-    for auction_id, _ in AUCTIONS_BY_ASSET.items(view, asset, after=after):
-        auction = AUCTIONS.get(view, auction_id)
+def _auctioned(now: Conditions, asset: bytes, at_ms: int, after: bytes) -> Iterator[OpenPrice]:
+    for auction_id, _ in AUCTIONS_BY_ASSET.items(now.view, asset, after=after):
+        auction = AUCTIONS.get(now.view, auction_id)
         assert auction is not None
-        if is_open(view, auction, at_ms) and (price := price_now(auction, at_ms)) <= AMOUNT_MAX:
+        if is_open(now, auction, at_ms) and (price := price_now(auction, at_ms)) <= AMOUNT_MAX:
             kind = "english" if isinstance(auction.pricing, English) else "dutch"
             yield OpenPrice(auction_id, kind, auction.thing, price, auction.ends_at_ms)
 
@@ -78,14 +77,14 @@ def price_now(auction: Auction, at_ms: int) -> int:
     return price_at(auction, auction.pricing, at_ms)
 
 
-def is_open(view: Readable, sale: Sale, at_ms: int) -> bool:
+def is_open(now: Conditions, sale: Sale, at_ms: int) -> bool:
     """Tell whether a sale has not ended, and its thing is as it was put up and can still be sold.
 
     Left aside is what depends on the buyer, and whether the value of an owner is frozen while its keys are recovered.
     """
-    asset = ASSETS.get(view, sale.asset)
+    asset = ASSETS.get(now.view, sale.asset)
     assert asset is not None
-    return at_ms < open_until_ms(sale) and is_sellable(asset) and standing(view, sale.thing) == sale.condition
+    return at_ms < open_until_ms(sale) and is_sellable(asset) and standing(now, sale.thing) == sale.condition
 
 
 def open_until_ms(sale: Sale) -> int:
@@ -100,17 +99,17 @@ def is_sellable(asset: Asset) -> bool:
     return asset.commercial and not asset.freezes and asset.recall is None
 
 
-def standing(view: Readable, thing: Thing) -> Condition | None:
+def standing(now: Conditions, thing: Thing) -> Condition | None:
     """Return the condition of something that exists and can be sold before the end of its condition, as far as its
     asset `is_sellable`; None of what cannot."""
     if thing.kind == "grant":
-        grant = require_grant(view, thing.id)
+        grant = require_grant(now.view, thing.id)
         if grant.state != "active" or grant.disputed or is_exhausted(grant) or grant.due_ms is not None:
             return None
-    elif require_asset(view, thing.id).retired:
+    elif require_asset(now.view, thing.id).retired:
         return None
     try:
-        require_available(view, thing)
-        return condition_of(view, thing)
+        require_available(now.view, thing)
     except OperationError:
         return None
+    return now.of(thing)

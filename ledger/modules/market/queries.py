@@ -14,7 +14,7 @@ from ledger.modules.assets.records import ASSETS
 from ledger.modules.fields import Result
 from ledger.modules.licenses.records import GRANTS
 from ledger.modules.market.auctions import least_bid
-from ledger.modules.market.conditions import condition_of
+from ledger.modules.market.conditions import Conditions, condition_of
 from ledger.modules.market.dutch import price_at
 from ledger.modules.market.operations import Condition
 from ledger.modules.market.prices import is_open, open_prices
@@ -147,7 +147,7 @@ class PriceResult(Result, frozen=True):
 def get_listing(view: Readable, _network_id: bytes, block_time_ms: int, *, listing: str) -> ListingResult:
     """A listing. What is sold, withdrawn or expired is gone."""
     identifier = texts.identifier(listing)
-    return _listing(view, identifier, pages.found(view, LISTINGS, identifier, "listing"), block_time_ms)
+    return _listing(Conditions(view), identifier, pages.found(view, LISTINGS, identifier, "listing"), block_time_ms)
 
 
 def list_listings(
@@ -170,13 +170,14 @@ def list_listings(
         keys = pages.behind(view, LISTINGS_BY_SELLER, texts.account(account), after=after)
     else:
         keys = pages.behind(view, LISTINGS, after=after)
-    return [_listing(view, *row, block_time_ms) for row in pages.page(view, LISTINGS, keys, limit)]
+    now = Conditions(view)
+    return [_listing(now, *row, block_time_ms) for row in pages.page(view, LISTINGS, keys, limit)]
 
 
 def get_offer(view: Readable, _network_id: bytes, _block_time_ms: int, *, offer: str) -> BuyersOfferResult:
     """A buyer's offer. What is accepted, withdrawn or expired is gone."""
     identifier = texts.identifier(offer)
-    return _offer(view, identifier, pages.found(view, OFFERS, identifier, "offer"))
+    return _offer(Conditions(view), identifier, pages.found(view, OFFERS, identifier, "offer"))
 
 
 def list_offers(
@@ -197,13 +198,14 @@ def list_offers(
         keys = pages.behind(view, OFFERS_BY_THING, _named_thing(view, thing), after=after)
     else:
         keys = pages.behind(view, OFFERS_BY_BUYER, texts.account(account), after=after)
-    return [_offer(view, *row) for row in pages.page(view, OFFERS, keys, limit)]
+    now = Conditions(view)
+    return [_offer(now, *row) for row in pages.page(view, OFFERS, keys, limit)]
 
 
 def get_auction(view: Readable, _network_id: bytes, block_time_ms: int, *, auction: str) -> AuctionResult:
     """An auction with its price or best bid. What is settled, cancelled or over is gone."""
     identifier = texts.identifier(auction)
-    return _auction(view, identifier, pages.found(view, AUCTIONS, identifier, "auction"), block_time_ms)
+    return _auction(Conditions(view), identifier, pages.found(view, AUCTIONS, identifier, "auction"), block_time_ms)
 
 
 def list_auctions(
@@ -229,7 +231,8 @@ def list_auctions(
         keys = pages.behind(view, AUCTIONS_BY_BIDDER, texts.account(bidder), after=after)
     else:
         keys = pages.behind(view, AUCTIONS, after=after)
-    return [_auction(view, *row, block_time_ms) for row in pages.page(view, AUCTIONS, keys, limit)]
+    now = Conditions(view)
+    return [_auction(now, *row, block_time_ms) for row in pages.page(view, AUCTIONS, keys, limit)]
 
 
 def get_condition(
@@ -289,7 +292,7 @@ def _plain(condition: Condition) -> dict[str, Any]:
     return fields | {"duties": None if condition.duties is None else condition.duties.hex()}
 
 
-def _listing(view: Readable, identifier: bytes, record: Listing, block_time_ms: int) -> ListingResult:
+def _listing(now: Conditions, identifier: bytes, record: Listing, block_time_ms: int) -> ListingResult:
     return ListingResult(
         listing=identifier.hex(),
         kind=record.thing.kind,
@@ -300,16 +303,12 @@ def _listing(view: Readable, identifier: bytes, record: Listing, block_time_ms: 
         price=record.price,
         listed_at_ms=record.opened_at_ms,
         expires_at_ms=record.ends_at_ms,
-        open=is_open(view, record, block_time_ms),
-        commitment_required=needs_commitment(view, record.thing),
+        open=is_open(now, record, block_time_ms),
+        commitment_required=needs_commitment(now.view, record.thing),
     )
 
 
-def _offer(view: Readable, identifier: bytes, record: MarketOffer) -> BuyersOfferResult:
-    try:
-        kept = condition_of(view, record.thing) == record.condition
-    except OperationError:
-        kept = False
+def _offer(now: Conditions, identifier: bytes, record: MarketOffer) -> BuyersOfferResult:
     return BuyersOfferResult(
         offer=identifier.hex(),
         kind=record.thing.kind,
@@ -321,11 +320,11 @@ def _offer(view: Readable, identifier: bytes, record: MarketOffer) -> BuyersOffe
         price=record.price,
         made_at_ms=record.made_at_ms,
         expires_at_ms=record.expires_at_ms,
-        condition_kept=kept,
+        condition_kept=now.of(record.thing) == record.condition,
     )
 
 
-def _auction(view: Readable, identifier: bytes, record: Auction, block_time_ms: int) -> AuctionResult:
+def _auction(now: Conditions, identifier: bytes, record: Auction, block_time_ms: int) -> AuctionResult:
     pricing = record.pricing
     english = isinstance(pricing, English)
     return AuctionResult(
@@ -338,8 +337,8 @@ def _auction(view: Readable, identifier: bytes, record: Auction, block_time_ms: 
         seller=account_to_text(record.seller),
         opened_at_ms=record.opened_at_ms,
         ends_at_ms=record.ends_at_ms,
-        open=is_open(view, record, block_time_ms),
-        commitment_required=not english and needs_commitment(view, record.thing),
+        open=is_open(now, record, block_time_ms),
+        commitment_required=not english and needs_commitment(now.view, record.thing),
         english=_english(record, pricing) if isinstance(pricing, English) else None,
         dutch=_dutch(record, pricing, block_time_ms) if isinstance(pricing, Dutch) else None,
     )

@@ -56,7 +56,8 @@ def main() -> NoReturn:
     """`confine SPEC MODULE ARGUMENT...`, SPEC being the JSON that `sandbox` writes."""
     spec: dict[str, Any] = json.loads(sys.argv[1])
     report = int(spec["report_descriptor"])
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Not SIGKILL: where no namespace ends with its first process, what the worker has started is ours to end first.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         isolation, covered = _unshare(spec)
@@ -158,7 +159,8 @@ def _supervise(worker: int, report: int, usage: Usage) -> NoReturn:
         usage.check_directory()  # of a worker that was faster than the looks
     except Beyond as beyond:
         stopped = stopped or str(beyond)
-    _tell(report, {"returncode": os.waitstatus_to_exitcode(status), "stopped": stopped})
+    with contextlib.suppress(BrokenPipeError):  # the parent may be gone
+        _tell(report, {"returncode": os.waitstatus_to_exitcode(status), "stopped": stopped})
     os._exit(0)
 
 

@@ -111,6 +111,43 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert running_with(marker) == []
 
 
+PARENT = """
+import os, subprocess, sys
+from pathlib import Path
+from guildmark.models import sandbox
+report = os.open(os.devnull, os.O_WRONLY)
+place = Path(sys.argv[1])
+spec = sandbox._specification(place, False, [], sandbox.Limits(), report)
+code = "from guildmark.models import confine; confine._unshare = lambda spec: ([], False); confine.main()"
+environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(sandbox._ROOT), sys.argv[1]])}
+child = [sys.executable, '-c', code, spec, 'story']
+subprocess.run(child, env=environment, pass_fds=[report], start_new_session=True)
+"""
+DAEMON = """
+    import os, time
+    if os.fork() == 0:
+        os.setsid()
+        print('there', flush=True)
+    time.sleep(600)
+"""
+
+
+def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """M6: also where no process namespace ends with its first process."""
+    (tmp_path / "story.py").write_text(dedent(DAEMON))
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"there\n"
+        running = [psutil.Process(pid) for pid in running_with(str(tmp_path))]
+        parent.kill()
+    assert len(running) == 4, "the parent, the supervisor, the worker and what that has started"
+    left = psutil.wait_procs(running, timeout=20)[1]
+    for process in left:
+        process.kill()
+    assert left == []
+
+
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """M5."""
     outcome = run(tmp_path, "bytearray(1 << 32)", address_space_bytes=1 << 30)

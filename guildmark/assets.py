@@ -328,9 +328,11 @@ class AsyncAssets:
         )
         return result
 
-    async def versions(self, asset: str | bytes) -> list[dict[str, Any]]:
-        """An asset's versions, oldest first."""
-        result: list[dict[str, Any]] = await self._client.query("assets.versions", asset=asset_bytes(asset))
+    async def versions(self, asset: str | bytes, *, after: int | str | None = None) -> list[dict[str, Any]]:
+        """An asset's versions, oldest first, beginning behind the number `after`; a page at a time."""
+        result: list[dict[str, Any]] = await self._client.query(
+            "assets.versions", asset=asset_bytes(asset), after=after
+        )
         return result
 
     async def version(self, asset: str | bytes, version: int | str | None = None) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def show(session: Session, asset: str) -> None:
 def versions(session: Session, asset: str) -> None:
     """List an asset's versions."""
     with session.client() as client:
-        rows = client.assets.versions(asset)
+        rows = every(lambda after: client.assets.versions(asset, after=after), "version")
     emit_table(rows, ("version", "cid", "size_bytes", "available", "reproduced", "contradicted"), json=session.json)
 
 

@@ -34,6 +34,7 @@ def test_a_page_is_what_a_node_lists() -> None:
 
 LISTS: Final = {
     ("asset", "list"): "asset",
+    ("asset", "versions", ASSET): "version",
     ("attestation", "list", ASSET): "statement",
     ("bounty", "list"): "bounty",
     ("bounty", "list", ASSET): "bounty",

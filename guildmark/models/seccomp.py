@@ -7,6 +7,7 @@ What a process shows as its own (`usage`) is not all that it can have. Without t
     mmap, shared and anonymous       pages that stay when they are no longer mapped
     vmsplice                         pages that stay in a pipe, each with the huge page that it is part of
     io_uring_setup                   rings of some MiB each, of which only a descriptor shows
+    landlock_create_ruleset          rules that take some MiB, of which only a descriptor shows
     unshare, clone with NEWUSER      a user namespace, in which one may mount memory (and much else)
     unshare, clone, close_range      a thread with open files of its own: who counted those of each of many threads
                                      would be too slow for what grows meanwhile
@@ -68,6 +69,7 @@ class _Machine(NamedTuple):
     io_uring_setup: int = 425
     clone3: int = 435
     close_range: int = 436
+    landlock_create_ruleset: int = 444
     memfd_secret: int = 447
 
 
@@ -100,7 +102,7 @@ def _program(machine: _Machine) -> bytes:
     absent = (
         *(machine.memfd_create, machine.memfd_secret),
         *(machine.shmget, machine.msgget, machine.semget),
-        *(machine.vmsplice, machine.io_uring_setup),
+        *(machine.vmsplice, machine.io_uring_setup, machine.landlock_create_ruleset),
         # The flags of clone3 lie where no filter reads them; without it, libraries call clone.
         machine.clone3,
     )

@@ -4,8 +4,8 @@ The kernel bounds each process and each file; of sums it bounds only those of a 
 Everything else is added up here again and again, and who is above a bound is stopped:
 
     processes   everything below the supervisor, what has ended and is not reaped included, and all their threads
-    memory      resident, swapped out, page tables; what several processes share counts in each. Open files in memory
-                too; `seccomp` takes these and whatever else could hide, or be slow to count
+    memory      resident, huge pages, swapped out, page tables; what several processes share counts in each. Open files
+                in memory too; `seccomp` takes these and whatever else could hide, or be slow to count
     disk        what is allocated below the directory and was not at the start (so of a sparse file what was written;
                 a hard link counts again), and files that are open there and have no name any more
 
@@ -31,7 +31,7 @@ DEPTH_MAX: Final = 32
 """Of directories in each other; bounds what the supervisor has open."""
 _BLOCK_BYTES: Final = 512
 """The unit of st_blocks."""
-_HELD: Final = re.compile(rb"^(?:VmRSS|VmSwap|VmPTE):\s+(\d+) kB$", re.MULTILINE)
+_HELD: Final = re.compile(rb"^(?:VmRSS|VmSwap|VmPTE|HugetlbPages):\s+(\d+) kB$", re.MULTILINE)
 
 
 class Bounds(NamedTuple):

@@ -14,6 +14,7 @@ from textwrap import dedent
 
 import pytest
 
+from guildmark.models import usage
 from tests.unit.sandbox_kit import MIB, run, running_with, stopped
 
 FORKS_WITH_MEMORY = """
@@ -128,6 +129,7 @@ HIDING = [
     "mmap.mmap(-1, 4096)",
     "check(libc.vmsplice(os.pipe()[1], None, 0, 0))",
     "check(libc.syscall(425, 1, ctypes.create_string_buffer(120)))",
+    "check(libc.syscall(444, bytes([1]) + bytes(7), ctypes.c_size_t(8), 0))",
     "check(libc.unshare(0x10000000))",
     "check(libc.syscall({'x86_64': 56, 'aarch64': 220}[platform.machine()], 0x10000000 | 17, 0, 0, 0, 0))",
     "check(libc.syscall(435, 0, 0))",
@@ -173,6 +175,12 @@ def test_memory_for_oneself_and_processes_are_to_be_had(tmp_path: Path) -> None:
 def test_the_child_goes_first_where_memory_is_short(tmp_path: Path) -> None:
     """M5: not a validator beside it."""
     assert run(tmp_path, "print(open('/proc/self/oom_score_adj').read())").check().stdout.split() == [b"1000"]
+
+
+def test_huge_pages_count_as_memory(tmp_path: Path) -> None:
+    """M5: they are no part of what is resident."""
+    (tmp_path / "status").write_text("VmRSS:\t      8 kB\nVmPTE:\t      4 kB\nHugetlbPages:\t    2048 kB\n")
+    assert usage._memory_bytes([str(tmp_path)]) == 2060 << 10
 
 
 def test_memory_within_the_bound_is_left_alone(tmp_path: Path) -> None:

@@ -362,6 +362,8 @@ def claim_bounty(call: Call, operation: ops.ClaimBounty) -> None:
     for_it = row["version"] is not None and row["bounty"] == operation.bounty
     need(for_it, "contributions.not_accepted")
     need(call.now < bounty["closes"] + EVALUATION_MS, "contributions.bounty_over")
+    version = call.state.assets[row["asset"]]["versions"][row["version"] - 1]
+    need(version["cid"] not in call.state.down, "assets.taken_down")
     need(confirmed(call.state, bounty, row) >= bounty["condition"][4], "contributions.condition_unmet")
     pay_out(call, row)
 

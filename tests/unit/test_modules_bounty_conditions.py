@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ledger.modules.assets.operations import SetManager
+from ledger.modules.assets.takedowns import restore, take_down
 from ledger.modules.attestations import operations as attestations
 from ledger.modules.contributions import operations as contributions
 from ledger.modules.contributions.operations import AwardBounty, CancelBounty, ClaimBounty, Condition
@@ -14,7 +15,7 @@ from ledger.modules.contributions.records import EVALUATION_MS
 from ledger.parameters import DAY_MS
 from tests.unit.attestations_kit import Bench
 from tests.unit.contributions_kit import TERMS, TEXT
-from tests.unit.modules_kit import SUPPLY_EACH
+from tests.unit.modules_kit import SUPPLY_EACH, cid
 
 
 class Contest(Bench):
@@ -81,6 +82,29 @@ def test_a_bounty_is_paid_as_soon_as_enough_evaluators_state_it_whoever_asks() -
     contest.refused("contributions.unknown_bounty", "bob", claim)
     assert contest.query("contributions.get", contribution=identifier.hex()).confirmed is None
     assert [one for one in contest.advance(20 * DAY_MS) if type(one).__name__.startswith("Bounty")] == []
+    contest.check_laws()
+
+
+def test_nothing_is_paid_for_a_version_that_is_taken_down() -> None:
+    """The attack: contribute what is another's, have it measured, and claim when the consortium has found out."""
+    contest = Contest()
+    bounty = contest.open_bounty(evaluators=1)
+    identifier = contest.accepted("B", bounty)
+    contest.state("erin")
+    decided = contest.context(contest.view, b"", b"decision")
+    take_down(decided, cid("B"), "infringing", None, bytes(32))
+    contest.refused("assets.taken_down", "bob", ClaimBounty(bounty, identifier))
+    restore(decided, cid("B"))
+    contest.do("bob", ClaimBounty(bounty, identifier))
+    other = contest.open_bounty(evaluators=1)
+    second = contest.accepted("C", other)
+    contest.state("erin", version=3)
+    take_down(decided, cid("C"), "malicious", None, bytes(32))
+    before = contest.balance("alice")
+    contest.advance(DAY_MS)
+    contest.advance(EVALUATION_MS)
+    assert contest.balance("alice") == before + 9_000
+    contest.refused("contributions.unknown_bounty", "bob", ClaimBounty(other, second))
     contest.check_laws()
 
 

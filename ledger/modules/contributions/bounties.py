@@ -8,7 +8,8 @@ import msgspec
 
 from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
-from ledger.modules.assets.reads import require_asset
+from ledger.modules.assets.reads import require_asset, require_version
+from ledger.modules.assets.takedowns import require_up
 from ledger.modules.contributions import events, fulfilment
 from ledger.modules.contributions.operations import AwardBounty, CancelBounty, ClaimBounty, OpenBounty, bounty_id
 from ledger.modules.contributions.reads import require_bounty, require_contribution, require_open
@@ -144,7 +145,8 @@ def on_acceptance(
 
 
 def claim_bounty(context: Context, operation: ClaimBounty) -> None:
-    """Pay a bounty by its condition, whoever asks; of several that fulfil it the first one has it."""
+    """Pay a bounty by its condition, whoever asks; of several that fulfil it the first one has it. Nothing is paid for
+    what nobody may have: a version that is taken down has been stated to reach the bound all the same."""
     bounty = require_bounty(context.view, operation.bounty)
     record = require_contribution(context.view, operation.contribution)
     if bounty.condition is None:
@@ -153,6 +155,8 @@ def claim_bounty(context: Context, operation: ClaimBounty) -> None:
         raise OperationError("contributions.not_accepted", "the contribution was not accepted for this bounty")
     if context.block_time_ms >= bounty.closes_at_ms + EVALUATION_MS:
         raise OperationError("contributions.bounty_over", "the time for evaluations is over")
+    assert record.version is not None  # it is accepted
+    require_up(context.view, require_version(context.view, record.asset, record.version))
     stated = fulfilment.confirmations(context.view, bounty, bounty.condition, record, context.block_time_ms)
     if stated < bounty.condition.evaluators:
         needed = bounty.condition.evaluators

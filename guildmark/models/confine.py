@@ -18,7 +18,6 @@ import json
 import os
 import resource
 import runpy
-import select
 import signal
 import sys
 import time
@@ -66,6 +65,7 @@ def main() -> NoReturn:
         os.write(2, f"cannot confine: {error!r}\n".encode())
         _tell(report, {"returncode": STARTUP_FAILED})
         os._exit(0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it is waited for, and kept until then
     worker = os.fork()
     if worker == 0:
         # Whatever happens here must not run on into the supervisor's code.
@@ -107,6 +107,7 @@ def _unshare(spec: dict[str, Any]) -> tuple[list[str], bool]:
 def _confine(spec: dict[str, Any]) -> list[str]:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     for name, value in spec["limits"].items():
         kind = getattr(resource, name)
         _, hard = resource.getrlimit(kind)
@@ -166,9 +167,8 @@ def _supervise(worker: int, report: int, usage: Usage) -> NoReturn:
 
 def _watch(worker: int, usage: Usage) -> str:
     """Return which bound was exceeded, or nothing once the worker has ended."""
-    ended = os.pidfd_open(worker)
     pause_s = _LOOK_S
-    while not select.select([ended], [], [], pause_s)[0]:
+    while not _ends_within(pause_s, worker):
         begun = time.process_time()
         try:
             usage.check()
@@ -176,6 +176,17 @@ def _watch(worker: int, usage: Usage) -> str:
             return str(beyond)
         pause_s = max(_LOOK_S, _LOOK_PART * (time.process_time() - begun))
     return ""
+
+
+def _ends_within(pause_s: float, worker: int) -> bool:
+    """Wait for the worker's end, which is left to be reaped. By signal: a pidfd is not to be had in every container."""
+    until = time.monotonic() + pause_s
+    while os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        left_s = until - time.monotonic()
+        if left_s <= 0:
+            return False
+        signal.sigtimedwait({signal.SIGCHLD}, left_s)  # of any child; of the worker's when it has ended
+    return True
 
 
 def _tell(report: int, line: dict[str, Any]) -> None:

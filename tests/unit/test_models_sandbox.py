@@ -84,6 +84,12 @@ def own_children() -> set[int]:
     return {child.pid for child in psutil.Process().children()}
 
 
+def test_no_signal_is_kept_from_a_child(tmp_path: Path) -> None:
+    """What its supervisor waits by is its own affair."""
+    code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, set()), signal.getsignal(signal.SIGTERM))"
+    assert run(tmp_path, code).check().stdout == b"set() 0\n"
+
+
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     """M6: no zombie, no descriptor, no daemon that left the process group."""
     code = """

@@ -308,12 +308,15 @@ class AsyncLicenses:
         seats = tuple(sorted({account_bytes(account) for account in accounts}))
         return await self._client.submit_and_wait(SetSeats(grant=asset_bytes(grant), accounts=seats))
 
-    async def seats(self, account: AnyAccount | None = None, asset: str | bytes | None = None) -> list[dict[str, Any]]:
-        """The grants of others of which an account (the client's, when none is named) has a seat."""
+    async def seats(
+        self, account: AnyAccount | None = None, asset: str | bytes | None = None, *, after: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The grants of others of which an account (the client's, when none is named) has a seat; a page at a time."""
         result: list[dict[str, Any]] = await self._client.query(
             "licenses.seats",
             account=account_text(account or self._client.signer()),
             asset=None if asset is None else asset_bytes(asset),
+            after=after,
         )
         return result
 

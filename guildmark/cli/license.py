@@ -133,7 +133,7 @@ def grants(session: Session, asset: str | None, who: str | None, of_others: bool
     target = session.resolve(who or session.account_name()) if who or of_others or not asset else None
     with session.client() as client:
         if of_others:
-            rows = client.licenses.seats(target, asset)
+            rows = every(lambda after: client.licenses.seats(target, asset, after=after), "grant")
         else:
             rows = every(lambda after: client.licenses.grants(target, asset, after=after), "grant")
     emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)

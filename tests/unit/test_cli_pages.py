@@ -46,6 +46,7 @@ LISTS: Final = {
     ("dispute", "debts", "--to", ACCOUNT): "debt",
     ("license", "grants", ASSET): "grant",
     ("license", "grants", "--for", ACCOUNT): "grant",
+    ("license", "grants", "--seats", "--for", ACCOUNT): "grant",
     ("license", "offers", ASSET): "offer",
     ("market", "auctions"): "auction",
     ("market", "auctions", ASSET): "auction",

@@ -39,7 +39,8 @@ def seen_charters(view: StateView, now_ms: int) -> Tables:
     """What the real ledger shows."""
     return {
         "charters": {
-            asset: charters.plain_charter(row.rules) | {"revision": row.revision, "since": row.since_ms}
+            asset: charters.plain_charter(row.rules)
+            | {"revision": row.revision, "since": row.since_ms, "spent": row.payments}
             for asset, row in CHARTERS.items(view)
         },
         "owners' proposals": {key: _proposal(row) for key, row in PROPOSALS.items(view)},

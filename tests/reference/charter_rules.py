@@ -30,4 +30,4 @@ def plain_charter(charter: Any) -> dict[str, Any]:
 
 
 def adopt(call: Call, asset: bytes, charter: Any, revision: int) -> None:
-    call.state.charters[asset] = plain_charter(charter) | {"revision": revision, "since": call.now}
+    call.state.charters[asset] = plain_charter(charter) | {"revision": revision, "since": call.now, "spent": 0}

@@ -1,7 +1,7 @@
 """Charters: owners vote by the shares that they had. What is decided is found by trying every vote that may still come.
 
-A charter is the dictionary of its fields, with `revision` and `since`; `sales` are all share sales between
-organizations that name a price.
+A charter is the dictionary of its fields, with `revision` and `since`, and with `spent`, how often its treasury has
+paid; `sales` are all share sales between organizations that name a price.
 """
 
 from __future__ import annotations
@@ -207,6 +207,7 @@ def carry_out(call: Call, identifier: bytes, row: dict[str, Any]) -> None:
     need(state.assets[asset]["transfers"] == row["transfers"], "charters.lapsed")
     action = msgspec.msgpack.decode(row["action"], type=ops.Action)
     need(all_were_asked(state, row, action), "charters.lapsed")
+    need(not isinstance(action, ops.Pay) or still_carried(state, row), "charters.lapsed")
     perform(Call(state, row["proposer"], identifier), identifier, asset, action)
 
 
@@ -225,6 +226,14 @@ def all_were_asked(state: Any, row: dict[str, Any], action: Any) -> bool:
     own = organization_of(state, one)
     alone = any(organization_of(state, voter) == own for voter in row["power"])
     return not alone or {organization_of(state, owner) for owner in owners} == {own}
+
+
+def still_carried(state: Any, row: dict[str, Any]) -> bool:
+    """Whether a payment has its majority also without the votes of shares that were sold since."""
+    shares, power, (quorum, threshold, _) = state.assets[row["asset"]]["shares"], row["power"], row["required"]
+    for_it = sum(min(power[one], shares.get(one, 0)) for one, approve in row["votes"].items() if approve)
+    used = for_it + sum(power[one] for one, approve in row["votes"].items() if not approve)
+    return for_it > 0 and used * BPS >= quorum * sum(power.values()) and for_it * BPS >= threshold * used
 
 
 def perform(call: Call, identifier: bytes, asset: bytes, action: Any) -> None:
@@ -266,6 +275,7 @@ def pay(call: Call, asset: bytes, action: ops.Pay) -> None:
     need(is_party(call.state, action.recipient), "charters.invalid_recipient")
     move(call.state, royalties.treasury_name(asset), action.recipient, action.amount)
     paid_in(call.state, call.state.assets[asset]["shares"], action.recipient, action.amount)
+    call.state.charters[asset]["spent"] += 1
 
 
 def whole_offer(state: Any, asset: bytes, identifier: bytes) -> dict[str, Any]:

@@ -53,19 +53,20 @@ def condition_of(state: Any, thing: Thing) -> dict[str, Any]:
     asset = state.assets[subject]
     licensed = [grant["terms"] for grant in state.grants.values() if grant["asset"] == subject]
     condition["transfers"] = asset["transfers"]
-    revision = state.charters[subject]["revision"] if subject in state.charters else None
-    condition["duties"] = duties_of(asset, revision)
+    charter = state.charters.get(subject)
+    spent = 0 if kind == "asset" or charter is None else charter["spent"]
+    condition["duties"] = duties_of(asset, None if charter is None else (charter["revision"], spent))
     condition["reserved"] = sum(state.terms[terms]["exclusivity"] != "none" for terms in licensed)
     if kind == "asset":
         condition |= {"versions": len(asset["versions"]), "terms": len(set(licensed))}
     return condition
 
 
-def duties_of(asset: dict[str, Any], revision: int | None) -> bytes:
+def duties_of(asset: dict[str, Any], decided: tuple[int, int] | None) -> bytes:
     owed = tuple(
         (ancestor, entry["rate"], entry["cap"], entry["least"]) for ancestor, entry in sorted(asset["stack"].items())
     )
-    return bytes(tagged_hash("market-duties", encode((owed, tuple(sorted(asset["denied"])), revision))))
+    return bytes(tagged_hash("market-duties", encode((owed, tuple(sorted(asset["denied"])), decided))))
 
 
 def check_condition(state: Any, thing: Thing, condition: dict[str, Any]) -> None:

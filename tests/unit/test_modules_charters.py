@@ -16,6 +16,7 @@ from ledger.modules.charters.adoption import check_charter
 from ledger.modules.charters.records import OPEN_MAX
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.licenses import operations as licenses
+from ledger.modules.market import operations as market
 from ledger.modules.organizations.membership import remove
 from ledger.modules.organizations.operations import Quota
 from ledger.modules.organizations.quota import set_quota
@@ -309,6 +310,41 @@ def test_who_owned_everything_does_not_pay_itself_when_it_has_sold_a_share() -> 
     world.vote(proposal, "alice")
     assert world.fate(proposal) == ("failed", "charters.lapsed")
     assert world.set_aside
+    world.check_laws()
+
+
+def test_a_payment_is_carried_by_what_its_voters_still_have() -> None:
+    """The attack: propose to pay a friend everything, sell most of the asset with most of the treasury, and vote."""
+    world = Owners(("bob", 1_000), treasury_bps=5_000)
+    world.license("alice", world.asset, "dave", USE)
+    proposal = world.propose("alice", charters.Pay(world.accounts["dave"], world.set_aside))
+    world.transfer("alice", world.share(5_000), "carol", price=300_000)
+    world.vote(proposal, "alice")
+    assert world.fate(proposal) == ("failed", "charters.lapsed")
+    assert world.set_aside
+    later = world.propose("carol", charters.Pay(world.accounts["dave"], 1_000))
+    world.transfer("carol", world.share(100), "bob", price=10_000)
+    world.vote(later, "carol", "bob")
+    assert world.fate(later) == ("executed", ""), "what is left of the votes carries it"
+    world.check_laws()
+
+
+def test_a_share_is_not_bought_after_the_treasury_has_paid() -> None:
+    """The attack: list a share for what its part of the treasury is worth, and empty that before it is bought. Who buys
+    the whole gets nothing of the treasury, and goes on."""
+    world = Owners(("bob", 1_000), treasury_bps=5_000)
+    world.license("alice", world.asset, "dave", USE)
+    ends_ms = world.now_ms + DAY_MS
+    listed = market.List(world.share(5_000), 300_000, ends_ms)
+    whole = world.bid("dave", 2_000_000)
+    world.do("alice", listed)
+    listing = market.listing_id(world.transaction_id, listed.thing)
+    assert world.decide(charters.Pay(world.accounts["dave"], world.set_aside), "alice").state == "executed"
+    world.refused("market.condition_changed", "carol", market.Buy(listing, 300_000))
+    world.do("alice", market.WithdrawListing(listing))
+    sale = world.propose("alice", charters.SellWhole(whole))
+    world.vote(sale, "alice")
+    assert world.fate(sale) == ("executed", "")
     world.check_laws()
 
 

@@ -20,6 +20,8 @@ class Adopted(Record, frozen=True):
     revision: int
     """How often the charter has been changed. What was proposed under an earlier one lapses."""
     since_ms: TimeMs
+    payments: int = 0
+    """What the treasury has paid since, how often: a share is sold with its part of the treasury."""
 
 
 class PendingSale(Record, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ledger.errors import OperationError
 from ledger.modules.assets.charter import Charter, Majority
 from ledger.modules.charters import events, treasury
@@ -58,6 +60,12 @@ def replace(context: Context, asset: bytes, adopted: Adopted, charter: Charter) 
     quota.store(context, adopted.organization, CHARTERS, changed, asset)
     pools.set_treasury_rate(context, adopted.organization, asset, charter.treasury_bps)
     context.emit(events.Adopted(asset, revision))
+
+
+def count_payment(context: Context, asset: bytes, adopted: Adopted) -> None:
+    """Note that the treasury has paid. Cannot fail."""
+    changed = msgspec.structs.replace(adopted, payments=adopted.payments + 1)
+    quota.store(context, adopted.organization, CHARTERS, changed, asset, enforced=False)
 
 
 def dissolve(context: Context, asset: bytes, adopted: Adopted) -> None:

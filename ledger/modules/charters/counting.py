@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ledger.modules.assets.charter import Charter, Majority
@@ -66,6 +66,14 @@ def outcome(voters: Iterable[Voter], needed: Required, *, over: bool) -> bool | 
     if _passes(approving, refusing, silent, needed) and _passes(approving, refusing + silent, 0, needed):
         return True
     return None if _passes(approving + silent, refusing, 0, needed) else False
+
+
+def carried(voters: tuple[Voter, ...], needed: Required, held: Mapping[bytes, int]) -> bool:
+    """Tell whether a proposal is accepted by what its voters still hold of the shares that they have voted for it with;
+    what they have sold counts as not voted."""
+    approving = sum(min(voter.bps, held.get(voter.account, 0)) for voter in voters if voter.approve)
+    refusing = sum(voter.bps for voter in voters if voter.approve is False)
+    return _passes(approving, refusing, sum(voter.bps for voter in voters) - approving - refusing, needed)
 
 
 def _passes(approving: int, refusing: int, silent: int, needed: Required) -> bool:

@@ -9,6 +9,7 @@ from ledger.modules.assets.operations import SetAlias, SetManager
 from ledger.modules.assets.reads import ownership, require_asset
 from ledger.modules.charters import adoption, events
 from ledger.modules.charters.adopted import CHARTERS, Adopted
+from ledger.modules.charters.counting import carried
 from ledger.modules.charters.operations import (
     AcceptContribution,
     Action,
@@ -56,7 +57,8 @@ def carry_out(context: Context, identifier: bytes, proposal: Proposal) -> None:
 
     Raises:
         OperationError: `charters.lapsed` where the charter or the whole asset's owners are others than when it was
-            proposed, or somebody owns a share now who had to be asked and was not; else as what is done.
+            proposed, or somebody owns a share now who had to be asked and was not, or a payment was carried by shares
+            that were sold since; else as what is done.
     """
     adopted = CHARTERS.get(context.view, proposal.asset)
     if adopted is None or adopted.revision != proposal.revision:
@@ -64,6 +66,7 @@ def carry_out(context: Context, identifier: bytes, proposal: Proposal) -> None:
     if require_asset(context.view, proposal.asset).transfers != proposal.transfers:
         raise OperationError("charters.lapsed", "the asset has changed hands since it was proposed")
     _require_all_asked(context, proposal)
+    _require_still_carried(context, proposal)
     perform(_acting(context, proposal.proposer, identifier), proposal.asset, adopted, proposal.action)
 
 
@@ -83,6 +86,16 @@ def _require_all_asked(context: Context, proposal: Proposal) -> None:
         agreed = {voter.account for voter in proposal.voters if voter.approve}
         if not agreed.issuperset(one for one in owners if one != recipient):
             raise OperationError("charters.lapsed", "it takes all owners, and some own a share since it was proposed")
+
+
+def _require_still_carried(context: Context, proposal: Proposal) -> None:
+    """Refuse a payment that is carried by shares which their voters have sold since: a share is sold with its part of
+    the treasury, and its seller would spend what the buyer has paid for."""
+    if not isinstance(proposal.action, Pay):
+        return
+    held = {share.account: share.bps for share in ownership(context.view, proposal.asset).shares}
+    if not carried(proposal.voters, proposal.required, held):
+        raise OperationError("charters.lapsed", "who has voted for the payment has sold too much since")
 
 
 def beneficiary(view: Readable, action: Action) -> bytes | None:
@@ -128,6 +141,7 @@ def perform(context: Context, asset: bytes, adopted: Adopted, action: Action) ->
             require_party(context.view, action.recipient, "charters.invalid_recipient")
             accounting.move(context, treasury_holder(asset), action.recipient, action.amount)
             flows.moved_from_holders(context, ownership(context.view, asset).shares, action.recipient, action.amount)
+            adoption.count_payment(context, asset, adopted)
             context.emit(events.TreasuryPaid(asset, action.recipient, action.amount))
         case SellWhole():
             sell_whole(context, context.transaction_id, asset, adopted, action)

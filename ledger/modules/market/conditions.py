@@ -47,7 +47,7 @@ def condition_of(view: Readable, thing: Thing) -> Condition:
     return Condition(
         transfers=asset.transfers,
         versions=asset.versions if whole else 0,
-        duties=_duties(view, thing.id, asset),
+        duties=_duties(view, thing.id, asset, whole=whole),
         terms=terms if whole else 0,
         reserved=reserved,
     )
@@ -96,13 +96,14 @@ def condition_digest(condition: Condition) -> Digest:
     return tagged_hash("market-condition", encode(condition))
 
 
-def _duties(view: Readable, asset_id: bytes, asset: Asset) -> Digest:
+def _duties(view: Readable, asset_id: bytes, asset: Asset, *, whole: bool) -> Digest:
     """Return a digest of what lowers every later income: the ancestors' rates, caps and least royalties, which only
-    grow, without what has been paid of them; the denied uses; and under which charter the owners decide."""
+    grow, without what has been paid of them; the denied uses; and under which charter the owners decide. Of a share,
+    which is sold with its part of their treasury, also how often that has paid."""
     owed = tuple((entry.ancestor, entry.rate_bps, entry.cap, entry.least) for entry in stack_of(view, asset_id).entries)
     adopted = CHARTERS.get(view, asset_id)
-    revision = None if adopted is None else adopted.revision
-    return tagged_hash("market-duties", encode((owed, asset.denied_uses, revision)))
+    decided = None if adopted is None else (adopted.revision, 0 if whole else adopted.payments)
+    return tagged_hash("market-duties", encode((owed, asset.denied_uses, decided)))
 
 
 def _licensed(view: Readable, asset: bytes) -> tuple[int, int]:

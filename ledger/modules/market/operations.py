@@ -27,7 +27,8 @@ class Condition(Part, frozen=True):
     versions: Counter = 0
     """Of a whole asset: its versions."""
     duties: Bytes32 | None = None
-    """Of an asset or share: a digest of what the asset owes to its ancestors, and of the uses that these deny."""
+    """Of an asset or share: a digest of what the asset owes to its ancestors, of the uses that these deny, and of the
+    revision of its charter; of a share also of how often the owners' treasury has paid."""
     terms: Counter = 0
     """Of a whole asset: different terms under which it has been licensed."""
     reserved: Counter = 0

@@ -6,15 +6,19 @@ The chain decides. What only time is missing for is left to it, and so is what i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from guildmark.errors import NotFound, Refused
+from guildmark.transport import pause
 from ledger.modules.assets.operations import DerivingRight
 
 if TYPE_CHECKING:
     from guildmark.client import AsyncClient
 
+GRANT_WAIT_S: Final = 3.0
+"""How long a node may be behind another that has seen the grant."""
 ENDED: Final = ("expired", "exhausted", "revoked", "superseded", "refunded")
 """States that a grant does not leave by itself. Others may be over when the commitment is revealed."""
 
@@ -37,11 +41,20 @@ async def require_right(
                 f"{account} owns no share of the asset, and names no grant that gives the right {right}",
             )
         return
-    try:
-        held = await client.licenses.get_grant(grant)
-    except NotFound as error:
-        raise NotFound("licenses.unknown_grant", f"there is no grant {grant.hex()}") from error
-    _require_grant(held, asset["asset"], account, right)
+    _require_grant(await _grant(client, grant), asset["asset"], account, right)
+
+
+async def _grant(client: AsyncClient, grant: bytes) -> Mapping[str, Any]:
+    """Return a grant that may have been bought a moment ago, where the node that answers has not seen it yet."""
+    given_up = time.monotonic() + GRANT_WAIT_S
+    while True:
+        try:
+            held: Mapping[str, Any] = await client.licenses.get_grant(grant)
+            return held
+        except NotFound as error:
+            if time.monotonic() >= given_up:
+                raise NotFound("licenses.unknown_grant", f"there is no grant {grant.hex()}") from error
+        await pause(0.2)
 
 
 def _require_grant(held: Mapping[str, Any], asset: str, account: str, right: DerivingRight) -> None:

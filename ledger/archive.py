@@ -30,8 +30,8 @@ from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
 from primitives.finality import Bytes32, FinalityCertificate, Natural
 
-FORMAT: Final = 6
-"""Raised whenever the layout above changes; a node refuses another format than its own."""
+FORMAT: Final = 7
+"""Raised whenever the layout above or a rule of the ledger changes; a node refuses another format than its own."""
 
 _FORMAT: Final = b"m/format"
 _NETWORK: Final = b"m/network"

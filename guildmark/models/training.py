@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,11 @@ TRAINING_LIMITS = Limits(wall_ms=300_000, cpu_seconds=600)
 
 LIBRARIES_MISSING: Final = 4
 """Exit status of `digits_training` where TensorFlow, Keras or scikit-learn is not installed."""
+
+_MODEL: Final = "model.keras"
+_DATASET: Final = "dataset.npz"
+_FACTS: Final = "facts.json"
+_LEFT: Final = (_MODEL, _DATASET, _FACTS)
 
 Progress = Callable[[dict[str, Any]], None]
 """Gets each step: `event` is `started`, `dataset`, `ready`, `epoch` (with `epoch`, `epochs`, `loss`, `accuracy`),
@@ -73,22 +79,26 @@ def train_digits(
             if on_progress is not None and "event" in event:
                 on_progress(event)
 
-    outcome = run_module(
-        "guildmark.models.digits_training",
-        [json.dumps(request)],
-        directory=directory,
-        limits=limits,
-        on_line=on_line,
-    )
-    if outcome.returncode == LIBRARIES_MISSING:
-        raise ModelError("model.tensorflow_missing", outcome.stderr.strip())
-    outcome.check()
-    places = {"model": str(directory / "model.keras"), "dataset": str(directory / "dataset.npz")}
-    try:
-        facts = msgspec.json.decode((directory / "facts.json").read_bytes(), type=dict[str, Any])
-        return msgspec.convert(facts | places, TrainedModel, dec_hook=_decode_path)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise ConfinedRunFailed("confined.failed", f"the training left no facts: {error}", outcome.stderr) from error
+    # A directory of its own: what lies in the caller's is neither the child's to read nor counted as written by it.
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=directory) as scratch:
+        outcome = run_module(
+            "guildmark.models.digits_training",
+            [json.dumps(request)],
+            directory=Path(scratch),
+            limits=limits,
+            on_line=on_line,
+        )
+        if outcome.returncode == LIBRARIES_MISSING:
+            raise ModelError("model.tensorflow_missing", outcome.stderr.strip())
+        outcome.check()
+        try:
+            for name in _LEFT:
+                (Path(scratch) / name).replace(directory / name)
+            facts = msgspec.json.decode((directory / _FACTS).read_bytes(), type=dict[str, Any])
+            places = {"model": str(directory / _MODEL), "dataset": str(directory / _DATASET)}
+            return msgspec.convert(facts | places, TrainedModel, dec_hook=_decode_path)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ConfinedRunFailed("confined.failed", f"training left no facts: {error}", outcome.stderr) from error
 
 
 def _decode_path(expected: type, value: Any) -> Any:

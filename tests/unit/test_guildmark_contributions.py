@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from ledger_node_kit import account_of, held_asset, licensed, serving
 from modules_kit import cid
 from msgspec import structs
 
-from guildmark import Client
+from guildmark import AsyncClient, Client, deriving
 from guildmark.cli import main
 from guildmark.errors import InvalidArgument, NotFound, Refused
 from ledger.modules.assets import operations as assets
@@ -211,8 +212,10 @@ def test_a_license_that_does_not_do_is_refused_before_a_commitment_is_sent(
     terms: Terms | str | None,
     code: str,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With the code that the chain has for it."""
+    monkeypatch.setattr(deriving, "GRANT_WAIT_S", 0.0)
     grant = None
     if isinstance(terms, Terms):
         grant = licensed(world, asset, terms)
@@ -224,6 +227,26 @@ def test_a_license_that_does_not_do_is_refused_before_a_commitment_is_sent(
         client.contributions.propose(asset, tmp_path / "rows.csv", right=right, grant=grant)
     assert caught.value.code == code == proposed(world, who, asset, right, grant)
     assert not [asked for asked in node.asked if asked.method != "GET"]
+
+
+def test_a_grant_that_the_answering_node_has_not_seen_yet_is_asked_for_again(
+    world: Consortium, node: FakeNode, asset: str
+) -> None:
+    grant = licensed(world, asset, DERIVING)
+    route = ("GET", "/v1/query/licenses.grant")
+
+    def behind(_: Asked) -> Answer:
+        del node.routes[route]
+        return problem(404, "query.not_found")
+
+    async def check() -> None:
+        node.routes[route] = behind
+        async with AsyncClient(node.url, account_of(world, "org-1")) as client:
+            shown = {"asset": asset, "kind": "dataset", "owners": []}
+            await deriving.require_right(client, shown, "train-on", bytes.fromhex(grant))
+
+    asyncio.run(check())
+    assert route not in node.routes
 
 
 @pytest.mark.parametrize("named", [{"grant": "abcd"}, {"bounty": "abcd"}])

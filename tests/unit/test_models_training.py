@@ -329,7 +329,10 @@ def test_what_is_not_the_registered_thing_is_not_measured(trained: Trained, tmp_
 
 
 def test_the_same_seed_trains_the_same_model_from_the_same_data(trained: Trained, tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["of-the-caller"] * 40)
+    deep.mkdir(parents=True)  # neither read by the child nor counted as its
     again = train_digits(tmp_path, epochs=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.npz", "facts.json", "model.keras", deep.name]
     assert again.dataset.read_bytes() == trained.result.dataset.read_bytes()
     assert tensors_digest(tensor_index(again.model)) == tensors_digest(tensor_index(trained.result.model))
     assert again.correct == trained.result.correct
@@ -463,7 +466,7 @@ def test_a_training_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ConfinedRunFailed) as caught:
         train_digits(tmp_path, epochs=10_000, limits=Limits(wall_ms=1_000))
     assert caught.value.code == "confined.timeout"
-    shutil.rmtree(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_facts_lie_beside_the_model(trained: Trained) -> None:

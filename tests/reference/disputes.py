@@ -255,7 +255,7 @@ def conclude(call: Call, identifier: bytes, outcome: str, second: str) -> None:
     settle_bonds(call.state, identifier, dispute, second)
     if outcome == "rejected":
         reputation.lost(call.state, identifier, {dispute["claim"][0]: BPS})
-    elif outcome == "upheld" and dispute["ground"] != "settled":
+    elif outcome == "upheld" and dispute["ground"] != "settled" and not found_before(call.state, dispute):
         reputation.lost(call.state, identifier, dict(dispute["respondents"]))
     if outcome == "upheld":
         UPHELD[dispute["relief"]](call, identifier)
@@ -265,6 +265,11 @@ def conclude(call: Call, identifier: bytes, outcome: str, second: str) -> None:
         close(dispute)
     if dispute["relief"] == "refute":
         attestations.dispute_closed(call.state, dispute["subject"][1])
+
+
+def found_before(state: Any, dispute: dict[str, Any]) -> bool:
+    """Whether it is about a statement that another dispute has found to be false."""
+    return dispute["relief"] == "refute" and state.statements[dispute["subject"][1]]["refuted"] is not None
 
 
 def close(dispute: dict[str, Any]) -> None:

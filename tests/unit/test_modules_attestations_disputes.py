@@ -10,6 +10,7 @@ from ledger.modules.disputes import operations as disputes
 from ledger.modules.disputes.operations import Subject
 from ledger.modules.governance.operations import EndAccreditation
 from ledger.modules.licenses.operations import Terms
+from ledger.modules.reputation.formula import LOST_DISPUTE
 from primitives.identifiers import account_to_text
 from tests.unit.attestations_kit import BOND, Bench
 from tests.unit.disputes_kit import ANSWER_MS, APPEAL_MS, VOTING_MS
@@ -64,6 +65,21 @@ def test_a_rejected_claim_leaves_the_statement_and_costs_the_claimant() -> None:
     assert world.standing() == (1, 0)
     assert world.balance("carol") == SUPPLY_EACH - BOND + world.dispute(dispute).claim.bond
     assert (world.accredited("carol").posted, world.accredited("carol").disputes) == (BOND, 0)
+    world.check_laws()
+
+
+def test_a_statement_is_false_once() -> None:
+    """The attack: friends file claims about it too, none of which costs them anything, and each of which is upheld."""
+    world = bench("carol")
+    false = world.evaluate("carol", 1)
+    account = account_to_text(world.accounts["carol"])
+    filed = [refutation(world, who, false, BOND // 4) for who in ("bob", "erin", "frank")]
+    for dispute in filed:
+        world.decide(dispute, uphold=True)
+    world.advance(APPEAL_MS)
+    assert [world.dispute(dispute).outcome for dispute in filed] == ["upheld"] * 3
+    assert world.query("reputation.score", account=account).weight_against == LOST_DISPUTE
+    assert world.accredited("carol").posted == BOND // 4, "each gets what it has claimed of the bond"
     world.check_laws()
 
 

@@ -15,6 +15,7 @@ from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.assets.reads import require_asset
 from ledger.modules.assets.records import Share
 from ledger.modules.attestations.statements import hold as hold_bond
+from ledger.modules.attestations.statements import require_statement
 from ledger.modules.disputes import bonds, consequences, events
 from ledger.modules.disputes.operations import Answer, Appeal, Collect, File, Lift, Vote, dispute_id
 from ledger.modules.disputes.records import (
@@ -268,7 +269,7 @@ def _conclude(context: Context, identifier: bytes, dispute: Dispute, outcome: Ou
     lost = losers(dispute)
     for account in lost:
         quota.store(context, dispute.organization, LOST, MARKER, account, identifier, enforced=False)
-    if lost:
+    if lost and not _found_before(context, dispute):
         parts = {one.account: one.bps for one in dispute.respondents}
         shares = tuple(Share(account, parts.get(account, BPS)) for account in lost)
         evidence.lose(context, identifier, dispute.asset, dispute.organization, shares)
@@ -281,6 +282,14 @@ def _conclude(context: Context, identifier: bytes, dispute: Dispute, outcome: Ou
     else:
         consequences.deny_relief(context, dispute)
     _close(context, identifier, dispute)
+
+
+def _found_before(context: Context, dispute: Dispute) -> bool:
+    """Tell whether a claim that is upheld is about a statement that another dispute has found to be false: several may
+    be filed about one at a time, and it was false once."""
+    if dispute.outcome != "upheld" or dispute.relief != "refute":
+        return False
+    return require_statement(context, dispute.subject.id).refuted_by is not None
 
 
 def _recall(context: Context, identifier: bytes, dispute: Dispute) -> None:

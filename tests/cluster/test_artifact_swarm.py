@@ -26,6 +26,8 @@ LATE = 3
 """The node whose artifacts are lost."""
 KEPT = 8
 """Blocks that a node has stored before it is killed."""
+TRIES = 10
+"""A fast machine may have fetched everything before it is killed."""
 ASKED_TWICE = 4
 """Blocks that two holders may have been asked for: the last ones, and those of a holder that answers no more."""
 
@@ -86,15 +88,18 @@ def test_a_validator_killed_in_the_middle_of_a_fetch_takes_no_block_twice(
     """M2: a kill -9 loses what was under way and nothing that was stored."""
     cluster = guildmark_cluster
     made = registered(cluster, tmp_path / "data")
-    cluster.kill(LATE)
     directory = cluster.nodes[LATE].directory
-    shutil.rmtree(directory / "artifacts")
-    cluster.restart(LATE, wait_ready=False)
-    wait(lambda: (directory / "artifacts" / "claims").is_dir() and len(stored(directory)) >= KEPT, 60)
-    os.kill(cluster.nodes[LATE].record().pid, signal.SIGKILL)
-    cluster.kill(LATE)  # returns once it is gone
-    kept = stored(directory)
-    everything = stored(cluster.nodes[0].directory)
+    everything = kept = stored(cluster.nodes[0].directory)
+    for _ in range(TRIES):
+        if len(kept) < len(everything):
+            break
+        cluster.kill(LATE)
+        shutil.rmtree(directory / "artifacts")
+        cluster.restart(LATE, wait_ready=False)
+        wait(lambda: (directory / "artifacts" / "claims").is_dir() and len(stored(directory)) >= KEPT, 60)
+        os.kill(cluster.nodes[LATE].record().pid, signal.SIGKILL)
+        cluster.kill(LATE)  # returns once it is gone
+        kept = stored(directory)
     assert KEPT <= len(kept) < len(everything)
     cluster.restart(LATE)
     wait(lambda: state(cluster.urls[LATE], made.cid) == "complete", 60)

@@ -75,6 +75,23 @@ def test_nobody_is_made_an_owner_unasked() -> None:
     shop.check_laws()
 
 
+def test_contributors_are_looked_for_among_a_bounded_number_of_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner can accept its own contributions without end; whoever asks for the asset must not read all of them."""
+    shop = Workshop()
+    shop.share_with({"carol": 1_000})
+    for label, who in (("B", "bob"), ("C", "carol")):
+        shop.do("alice", shop.accept(shop.propose(label, who)))
+
+    def contributors() -> tuple[str, ...]:
+        found: tuple[str, ...] = shop.query("assets.get", asset=shop.asset.hex()).contributors
+        return found
+
+    both = tuple(account_to_text(shop.accounts[who]) for who in ("bob", "carol"))
+    assert contributors() == both
+    monkeypatch.setattr("ledger.modules.assets.reads.CONTRIBUTED_MAX", 1)
+    assert contributors() == both[:1]
+
+
 def test_credit_alone_keeps_the_contributors_name_for_ever() -> None:
     shop = Workshop()
     identifier = shop.propose("B")

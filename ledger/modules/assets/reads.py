@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from ledger.errors import OperationError
 from ledger.modules.assets.records import (
     ASSETS,
+    CONTRIBUTED_MAX,
     CONTRIBUTORS,
     CONTRIBUTORS_MAX,
     DERIVED,
@@ -102,8 +104,9 @@ def links(view: Readable, asset: bytes) -> dict[bytes, Link]:
 
 def contributors_of(view: Readable, asset: bytes) -> list[bytes]:
     """Return the accounts that made versions of somebody else's asset, each once, in order of their first one; at most
-    `CONTRIBUTORS_MAX`."""
-    found = dict.fromkeys(made.account for _, made in CONTRIBUTORS.items(view, asset))
+    `CONTRIBUTORS_MAX`, of the first `CONTRIBUTED_MAX` versions that were contributed."""
+    made = islice(CONTRIBUTORS.items(view, asset), CONTRIBUTED_MAX)
+    found = dict.fromkeys(record.account for _, record in made)
     return list(found)[:CONTRIBUTORS_MAX]
 
 

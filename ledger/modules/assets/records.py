@@ -40,6 +40,8 @@ CONSENTS_MAX: Final = 16
 """Consents of one account about one asset at a time. A removed organization still consents, and no quota binds it."""
 CONTRIBUTORS_MAX: Final = 64
 """Contributors that an asset is shown with; `contributions.list` tells all accepted contributions."""
+CONTRIBUTED_MAX: Final = 1_024
+"""Contributed versions, the first ones, among which these are looked for: an asset may have any number of them."""
 LATEST: Final = "latest"
 """The alias that nobody sets: it follows the versions by itself."""
 LINK_TERMS_MAX: Final = 16

@@ -69,6 +69,8 @@ class _Network:
         self.parameters: Parameters | None = None
         self.parameters_read_at = 0.0
         self.on_slow: OnSlow | None = None
+        self.under_way: set[str] = set()
+        """Ids of the transactions that are being delivered: one for each call that waits."""
 
 
 class AsyncClient:
@@ -266,6 +268,17 @@ class AsyncClient:
 
         Raises as `submit_and_wait`.
         """
+        self._network.under_way.add(transaction.id)
+        try:
+            return await self._deliver(transaction, timeout_s, everywhere)
+        finally:
+            self._network.under_way.discard(transaction.id)
+
+    def under_way(self) -> tuple[str, ...]:
+        """The ids of the transactions that are being delivered and not known to be settled; from any thread."""
+        return tuple(self._network.under_way)
+
+    async def _deliver(self, transaction: PreparedTransaction, timeout_s: float | None, everywhere: bool) -> Outcome:
         try:
             await self.submit(transaction, everywhere=everywhere)
         except Unreachable as error:

@@ -12,6 +12,8 @@
     ├── WalletError          a key file is missing, damaged or protected by another passphrase
     └── ClusterError         a local cluster did not start, stop or answer as it should
 
+`Interrupted` is none of them: like Ctrl-C itself, which it is, it passes by who catches errors.
+
 Codes are stable, in the form `subject.reason`; messages are for people and may change.
 """
 
@@ -94,3 +96,11 @@ class WalletError(GuildmarkError):
 
 class ClusterError(GuildmarkError):
     pass
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while transactions were on their way. They may still be committed: ask by their ids."""
+
+    def __init__(self, transaction_ids: tuple[str, ...]) -> None:
+        super().__init__(transaction_ids)
+        self.transaction_ids = transaction_ids

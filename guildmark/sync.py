@@ -24,6 +24,7 @@ from guildmark.client import AsyncClient, OnSlow
 from guildmark.contributions import AsyncContributions
 from guildmark.decisions import AsyncDecisions
 from guildmark.disputes import AsyncDisputes
+from guildmark.errors import Interrupted
 from guildmark.governance import AsyncGovernance
 from guildmark.identity import Account
 from guildmark.licenses import AsyncLicenses
@@ -41,23 +42,31 @@ T = TypeVar("T")
 
 
 class _LoopThread:
-    """An event loop in a daemon thread."""
+    """An event loop in a daemon thread. `under_way` tells the ids of the transactions that are on their way."""
 
-    def __init__(self) -> None:
+    def __init__(self, under_way: Callable[[], tuple[str, ...]] = tuple) -> None:
+        self._under_way = under_way
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="guildmark-client", daemon=True)
         self._thread.start()
 
     def run(self, job: Coroutine[Any, Any, R]) -> R:
-        """Wait for `job`; it is cancelled when the wait is interrupted (Ctrl-C)."""
+        """Wait for `job`; it is cancelled when the wait is interrupted (Ctrl-C).
+
+        Raises:
+            Interrupted: instead of KeyboardInterrupt, where that leaves transactions on their way.
+        """
         if threading.current_thread() is self._thread:
             job.close()
             raise RuntimeError("the synchronous client cannot be used from its own event loop")
         future = asyncio.run_coroutine_threadsafe(job, self._loop)
         try:
             return future.result()
-        except BaseException:
+        except BaseException as error:
+            sent = self._under_way()  # before the cancellation, which forgets them
             future.cancel()
+            if sent and isinstance(error, KeyboardInterrupt):
+                raise Interrupted(sent) from error
             raise
 
     def stop(self) -> None:
@@ -344,7 +353,7 @@ class Client(_Facade[AsyncClient]):
         on_slow: OnSlow | None = None,
     ) -> None:
         target = AsyncClient(urls, account, network_id=network_id, retry_timeout_s=retry_timeout_s, on_slow=on_slow)
-        self._bind(target, _LoopThread(), owner=True)
+        self._bind(target, _LoopThread(target.under_way), owner=True)
 
     def _bind(self, target: AsyncClient, thread: _LoopThread, *, owner: bool) -> None:
         super().__init__(target, thread)

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 import rich_click as click
 
-from guildmark.errors import GuildmarkError
+from guildmark.errors import GuildmarkError, Interrupted
 
 EXIT_CODES: Final = {
     0: "ok",
@@ -99,8 +99,8 @@ def run(arguments: list[str]) -> int:
         else:
             error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _show_interruption(arguments, error)
         return INTERRUPTED
     except GuildmarkError as error:
         _show_error(arguments, error.code, error.message, getattr(error, "transaction_id", None))
@@ -112,6 +112,23 @@ def run(arguments: list[str]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _show_error(arguments, "os.error", f"{where}{error.strerror or error}", None)
         return 1
+
+
+def _show_interruption(arguments: list[str], error: BaseException) -> None:
+    """Say what is still on its way: Ctrl-C takes nothing back that was sent."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Interrupted):
+        cause = cause.__context__  # click makes an Abort of it, and a second Ctrl-C may have come while we closed
+    if cause is None:
+        if "--json" in arguments:
+            _show_error(arguments, "interrupted", "interrupted", None)
+        else:
+            click.echo("interrupted", err=True)
+        return
+    for identifier in cause.transaction_ids:
+        ask = f"`guildmark transaction show {identifier} --wait 60` says what became of it"
+        message = f"interrupted, but transaction {identifier} is on its way and may still be committed; {ask}"
+        _show_error(arguments, "interrupted", message, identifier)
 
 
 def _show_error(arguments: list[str], code: str, message: str, transaction_id: str | None) -> None:

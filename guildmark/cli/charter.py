@@ -13,6 +13,7 @@ from guildmark.cli.numbers import PRICE, UNITS, VERSION, Whole, bps
 from guildmark.cli.output import emit, emit_table, minute
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
+from guildmark.cli.votes import vote_option
 
 DAY_MS = 24 * 3_600_000
 _ASSET = click.argument("asset")
@@ -69,12 +70,10 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
 
 @charter.command("vote")
 @click.argument("proposal_id")
-@click.option("--approve/--refuse", "approve", default=None, help="It stands.")
+@vote_option("approve", "It stands.")
 @with_session(nodes=True, account=True)
-def vote(session: Session, proposal_id: str, approve: bool | None) -> None:
+def vote(session: Session, proposal_id: str, approve: bool) -> None:
     """Vote with the share that the acting account had when this was proposed. What is decided is done at once."""
-    if approve is None:
-        raise click.UsageError("say --approve or --refuse")
     with session.client(acting=True) as client:
         show_proposal(client.charters.vote(proposal_id, approve), json=session.json)
 

@@ -12,6 +12,7 @@ from guildmark.cli.output import emit, emit_table, minute
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 from guildmark.cli.things import read_version
+from guildmark.cli.votes import vote_option
 
 if TYPE_CHECKING:
     from ledger.modules.disputes.operations import Subject
@@ -82,12 +83,10 @@ def answer(session: Session, dispute_id: str, **said: Any) -> None:
 
 @dispute.command("vote")
 @click.argument("dispute_id")
-@click.option("--uphold/--refuse", "uphold", default=None, help="Whether the claim is right. It stands.")
+@vote_option("uphold", "Whether the claim is right. It stands.")
 @with_session(nodes=True, account=True)
-def vote(session: Session, dispute_id: str, uphold: bool | None) -> None:
+def vote(session: Session, dispute_id: str, uphold: bool) -> None:
     """Cast the vote of the acting account's organization."""
-    if uphold is None:
-        raise click.UsageError("say --uphold or --refuse")
     with session.client(acting=True) as client:
         emit(client.disputes.vote(dispute_id, uphold), json=session.json)
 

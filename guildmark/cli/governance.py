@@ -13,6 +13,7 @@ from guildmark.cli.numbers import Whole
 from guildmark.cli.output import emit, emit_table, minute, note
 from guildmark.cli.proposals import TITLE, proposal_about, show_proposal
 from guildmark.cli.session import Session, with_session
+from guildmark.cli.votes import vote_option
 
 _MEMBER = click.argument("member", type=click.Path(path_type=Path, dir_okay=False), metavar="MEMBER.toml")
 REASONS = ("unlawful", "infringing", "personal-data", "malicious", "other")
@@ -188,12 +189,10 @@ def takedowns(session: Session) -> None:
 
 @governance.command("vote")
 @click.argument("proposal")
-@click.option("--approve/--refuse", "approve", default=None, help="It stands once it is cast.")
+@vote_option("approve", "It stands once it is cast.")
 @with_session(nodes=True, account=True)
-def vote(session: Session, proposal: str, approve: bool | None) -> None:
+def vote(session: Session, proposal: str, approve: bool) -> None:
     """Cast the vote of the acting account's organization on PROPOSAL."""
-    if approve is None:
-        raise click.UsageError("say --approve or --refuse")
     with session.client(acting=True) as client:
         show_proposal(client.governance.vote(proposal, approve), json=session.json)
 

@@ -32,6 +32,17 @@ def test_who_is_against_it_refuses(group: click.Group) -> None:
     assert against == ["--refuse"]
 
 
+@pytest.mark.parametrize("second", ["--refuse", None])
+@pytest.mark.parametrize(("group", "agree"), [("charter", "approve"), ("dispute", "uphold"), ("governance", "approve")])
+def test_a_vote_is_for_or_against(
+    group: str, agree: str, second: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [] if second is None else [f"--{agree}", second]
+    for options in (said, said[::-1]):
+        shown = run(capsys, group, "vote", "ab" * 32, *options, "--node", "http://127.0.0.1:1", expect=2)
+        assert shown == {"code": "usage", "message": f"say --{agree} or --refuse" + (", not both" if said else "")}
+
+
 def test_owners_vote_on_what_one_of_them_proposes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

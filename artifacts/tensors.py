@@ -51,7 +51,7 @@ def tensor_index(path: Path) -> tuple[TensorEntry, ...]:
 
     Raises:
         InvalidModelFile: `model.hdf5_refused`, `model.archive`, `model.weights` (missing, packed or not plain), or
-            `model.h5py_missing` (install the extra `guildmark[tensorflow]`).
+            `model.h5py_missing` (it comes with the extra `tensorflow`).
         OSError: the file cannot be read.
     """
     h5py = _h5py()
@@ -83,7 +83,9 @@ def _h5py() -> ModuleType:
         import h5py
     except ImportError as error:
         raise InvalidModelFile(
-            "model.h5py_missing", "indexing tensors needs h5py; install guildmark[tensorflow]"
+            "model.h5py_missing",
+            "a model's tensors are read by h5py, which comes with TensorFlow: in a clone, `make demo` installs it, or "
+            "`pip install '.[tensorflow]'`",
         ) from error
     return cast(ModuleType, h5py)
 

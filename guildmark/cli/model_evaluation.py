@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,17 @@ MEASURES: Final = ("network", "processes", "files", "memory", "disk")
 """What can be kept from the child beyond its limits; the system may not permit each."""
 
 
+def writable(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """See that a file can be made where the option says, so that a measurement of hours does not end without it."""
+    if path is not None and not path.exists():
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise click.BadParameter(f"there is no directory {folder}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise click.BadParameter(f"no file can be made in {folder}")
+    return path
+
+
 @click.command("evaluate")
 @click.argument("asset", required=False, metavar="ASSET[:VERSION]")
 @click.option("--dataset", metavar="ASSET[:VERSION]", help="A registered data set; its latest version by default.")
@@ -32,7 +44,12 @@ MEASURES: Final = ("network", "processes", "files", "memory", "disk")
 @click.option("--dataset-copy", type=click.Path(path_type=Path, exists=True), help="A local copy of the data set.")
 @click.option("--spread", type=PPM, default=0, help="Without a claim: ppm that others may differ.")
 @click.option("--time-limit", type=Whole(1, 604_800, "seconds"), default=600, show_default=True, help="Seconds.")
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    callback=writable,
+    help="Write the report to this file.",
+)
 @click.option(
     "--anonymous", is_flag=True, help="Do not sign requests for the bytes: for public assets and local copies."
 )

@@ -46,7 +46,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> list[Array]:
         for name in names:
             try:
                 data = read_member(file, members[f"{name}.npy"], ARRAY_BYTES_MAX)
-                _check_header(data)
+                _check_header(data, name)
                 array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
             except (InvalidModelFile, ValueError, EOFError, MemoryError) as error:
                 raise ModelRefused("dataset.array", f"the array {name} cannot be read: {error}") from error
@@ -65,13 +65,21 @@ def has_array(path: Path, name: str) -> bool:
             raise ModelRefused("dataset.archive", error.message) from error
 
 
-def _check_header(data: bytes) -> None:
-    """Raise ValueError unless the values that the header claims are there: nothing is allocated for a claim alone."""
+def _check_header(data: bytes, name: str) -> None:
+    """Raise ValueError unless the values that the header claims are there: nothing is allocated for a claim alone.
+
+    Raises:
+        ModelRefused: `dataset.array`, an object array.
+    """
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"the format {version} is not read")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ModelRefused(
+            "dataset.array", f"the array {name} is an object array, which holds pickles: save plain numbers instead"
+        )
     if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
         raise ValueError("its values do not fill the shape that it claims")

@@ -13,6 +13,8 @@ from typing import Final
 
 from guildmark.errors import GuildmarkError
 
+INSTALL: Final = "in a clone, `make demo` installs TensorFlow, or `pip install '.[tensorflow]'`"
+"""What to do where TensorFlow or what comes with it is missing."""
 MESSAGE_CHARACTERS_MAX: Final = 1_000
 """Of a message; the rest is cut off."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from guildmark.models.errors import ConfinedRunFailed, ModelRefused
+from guildmark.models.errors import INSTALL, ConfinedRunFailed, ModelRefused
 from guildmark.models.inspection import PARAMETERS_MAX, VALUES_MAX
 from guildmark.models.metrics import METRICS, PPM, Measured
 from guildmark.models.sandbox import Limits, Outcome, run_module
@@ -21,6 +22,9 @@ EVALUATION_LIMITS: Final = Limits(
 """Memory for what the budget permits: `VALUES_MAX` numbers of four bytes, `PARAMETERS_MAX` three times (file, array and
 variable), a data set's arrays, TensorFlow. Nothing that an evaluation needs lies in its directory, which is small
 because it is memory too where the system permits. Foreign code yields to everything else that the machine does."""
+
+NEEDED: Final = ("tensorflow", "keras", "numpy", "h5py")
+"""What the child imports."""
 
 OnSamples = Callable[[int, int], None]
 """(samples done, samples in all)."""
@@ -71,6 +75,19 @@ class _Refused(msgspec.Struct, frozen=True, tag_field="event", tag="refused"):
     message: str
 
 
+def require_tensorflow() -> None:
+    """Check that the child will find what it imports; imports nothing.
+
+    Raises:
+        ModelRefused: `model.tensorflow_missing`.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelRefused(
+            "model.tensorflow_missing", f"measuring takes {', '.join(missing)}, not installed here: {INSTALL}"
+        )
+
+
 def evaluate(
     model: Path,
     dataset: Path,
@@ -93,9 +110,10 @@ def evaluate(
     Raises:
         ModelRefused: the model or the data set is one that we do not load; codes as in `inspection`, `dataset`,
             `openimages`, `images`, `artifacts.tensors`, and `model.not_loadable`, `model.inputs`, `model.scores`,
-            `evaluation.noise`.
+            `model.tensorflow_missing`, `evaluation.noise`.
         ConfinedRunFailed: the child crashed, or took more time, output, memory, disk or processes than it may.
     """
+    require_tensorflow()
     chosen = settings or Settings()
     request = {
         "model": str(model.resolve()),

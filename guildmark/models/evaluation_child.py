@@ -21,7 +21,7 @@ import numpy as np
 from artifacts.errors import InvalidModelFile
 from artifacts.tensors import tensor_index, tensors_digest
 from guildmark.models.dataset import Array
-from guildmark.models.errors import ModelRefused
+from guildmark.models.errors import INSTALL, ModelRefused
 from guildmark.models.examples import Arrays, Examples, open_examples
 from guildmark.models.inspection import ModelSummary, inspect_model
 from guildmark.models.metrics import measure
@@ -95,7 +95,7 @@ def _load(path: Path, summary: ModelSummary, threads: int) -> Any:
         import keras
         import tensorflow as tf
     except ImportError as error:
-        raise ModelRefused("model.tensorflow_missing", "install guildmark[tensorflow] to load models") from error
+        raise ModelRefused("model.tensorflow_missing", f"models are loaded by TensorFlow; {INSTALL}") from error
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(0)

@@ -70,13 +70,20 @@ class ArrayExamples:
     def __init__(self, path: Path, names: Arrays) -> None:
         self._inputs, labels = read_arrays(path, (names.inputs, names.labels))
         groups = read_arrays(path, (names.groups,))[0] if has_array(path, names.groups) else labels
-        self.count = len(labels)
-        if any(
-            array.ndim != 1 or array.dtype.kind not in "iu" or len(array) != self.count for array in (labels, groups)
-        ):
+        self.count = len(labels) if labels.ndim else 0
+        if self._inputs.ndim < 2:
+            raise ModelRefused(
+                "dataset.array", f"{names.inputs} has the shape {self._inputs.shape}, not (samples, ...)"
+            )
+        if self.count == len(self._inputs) == 0:
+            raise ModelRefused("dataset.array", f"no samples: {names.inputs} and {names.labels} are empty")
+        if any(array.ndim != 1 or array.dtype.kind not in "iu" for array in (labels, groups)):
             raise ModelRefused("dataset.array", "labels and groups are one integer for each sample")
-        if self._inputs.ndim < 2 or not len(self._inputs) == self.count > 0:
-            raise ModelRefused("dataset.array", "inputs and labels differ in number")
+        if not len(self._inputs) == self.count == len(groups):
+            raise ModelRefused(
+                "dataset.array",
+                f"{len(self._inputs)} inputs, {self.count} labels and {len(groups)} groups: not as many of each",
+            )
         if int(labels.min()) < 0 or int(labels.max()) >= 2**31:
             raise ModelRefused("dataset.array", "a label is the index of a class, counted from 0")
         self._labels = labels.astype(np.int64)

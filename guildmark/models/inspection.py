@@ -29,6 +29,8 @@ VALUES_MAX: Final = 1 << 30
 DIMENSION_MAX: Final = 1 << 31
 NODES_MAX: Final = 200_000
 """Dictionaries and lists in a configuration."""
+NAME_CHARACTERS_MAX: Final = 80
+"""Of a name in a refusal; the rest is cut off."""
 
 Shape = tuple[int, ...]
 Counter = Callable[[dict[str, Any], Shape], int]
@@ -101,7 +103,10 @@ def _json(data: bytes) -> dict[str, Any]:
 def _objects(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every serialized object in the configuration, checked to be one of Keras' own."""
     if _text(config, "class_name") not in _MODEL_CLASSES:
-        raise ModelRefused("model.custom_object", "the model is neither Sequential nor Functional")
+        raise ModelRefused(
+            "model.custom_object",
+            f"a model of the class {config['class_name'][:NAME_CHARACTERS_MAX]} is neither Sequential nor Functional",
+        )
     pending: list[Any] = [config]
     count = 0
     while pending:
@@ -120,19 +125,32 @@ def _objects(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _known(item: dict[str, Any]) -> dict[str, Any]:
     class_name = _text(item, "class_name")
     if "lambda" in class_name.lower():
-        raise ModelRefused("model.lambda", "a Lambda carries code in its configuration; such models are not loaded")
-    module = _text(item, "module")
+        raise ModelRefused("model.lambda", f"{_what(item)} carries code of its own; such models are not loaded")
+    foreign = "module" in item and item["module"] is None  # so Keras saves a class that has code elsewhere
+    module = "" if foreign else _text(item, "module")
     if class_name in _MODEL_CLASSES and module in _MODEL_MODULES:
         return item
     if module not in _MODULES or item.get("registered_name") is not None:
-        raise ModelRefused("model.custom_object", f"{module}.{class_name} is not part of Keras; it is not loaded")
+        raise ModelRefused(
+            "model.custom_object", f"{_what(item)} is not part of Keras; only Keras' own layers and functions are run"
+        )
     if module == "keras.layers":
         if class_name not in _LAYERS:
-            raise ModelRefused("model.layer_refused", f"layers of the class {class_name} are not loaded")
+            raise ModelRefused("model.layer_refused", f"{_what(item)} is none of the layers that are loaded")
         name = _config(item).get("name", "")
         if not isinstance(name, str) or name in {".", ".."} or any(c in name for c in "/\\\x00"):
             raise ModelRefused("model.config", f"{name!r} is not a name for a layer")
     return item
+
+
+def _what(item: dict[str, Any]) -> str:
+    """A part of the configuration as its author knows it."""
+    class_name, config = item["class_name"][:NAME_CHARACTERS_MAX], item.get("config")
+    name = config.get("name") if isinstance(config, dict) else config
+    if not isinstance(name, str) or not name:
+        return f"a part of the class {class_name}"
+    what = "layer" if isinstance(config, dict) else "part"
+    return f"the {what} {name[:NAME_CHARACTERS_MAX]!r} of the class {class_name}"
 
 
 def _parameters(item: dict[str, Any]) -> int:

@@ -15,9 +15,16 @@ import msgspec
 
 from artifacts.errors import ArtifactError
 from artifacts.unixfs import build, build_file
-from guildmark.errors import NotFound
+from guildmark.errors import Denied, NotFound, Refused
 from guildmark.models.errors import ModelRefused
-from guildmark.models.evaluate import EVALUATION_LIMITS, Evaluation, OnSamples, Settings, evaluate
+from guildmark.models.evaluate import (
+    EVALUATION_LIMITS,
+    Evaluation,
+    OnSamples,
+    Settings,
+    evaluate,
+    require_tensorflow,
+)
 from guildmark.models.metrics import METRICS, Measured
 from guildmark.models.program import code_digest, environment, environment_digest, sources
 from guildmark.models.sandbox import Limits
@@ -111,12 +118,16 @@ def reevaluate(
     """
     if metric not in METRICS:
         raise ModelRefused("metric.unknown", f"this program measures {', '.join(METRICS)}, not {metric[:80]!r}")
+    require_tensorflow()
     chosen = settings or Settings()
     model, entry = _subject(client, asset, version, "model")
     data, _ = _subject(client, dataset, dataset_version, "dataset")
     places = [
-        _bytes_of(client, subject, copy, directory / name, on_bytes)
-        for subject, copy, name in ((model, model_copy, "model.keras"), (data, dataset_copy, "dataset"))
+        _bytes_of(client, subject, what, copy, directory / name, on_bytes)
+        for subject, what, copy, name in (
+            (model, "model", model_copy, "model.keras"),
+            (data, "data set", dataset_copy, "dataset"),
+        )
     ]
     found = evaluate(places[0], places[1], settings=chosen, limits=limits, on_samples=on_samples)
     if entry.get("tensors_digest") not in (None, found.tensors_digest):
@@ -203,9 +214,15 @@ def _subject(client: Client, asset: str, version: int | str | None, kind: str) -
     return Subject(entry["asset"], int(entry["version"]), entry["cid"], int(entry["size_bytes"])), entry
 
 
-def _bytes_of(client: Client, subject: Subject, copy: Path | None, target: Path, on_bytes: OnBytes | None) -> Path:
+def _bytes_of(
+    client: Client, subject: Subject, what: str, copy: Path | None, target: Path, on_bytes: OnBytes | None
+) -> Path:
     if copy is None:
-        client.artifacts.download(subject.cid, subject.size_bytes, target, progress=on_bytes)
+        try:
+            client.artifacts.download(subject.cid, subject.size_bytes, target, progress=on_bytes)
+        except (Denied, NotFound, Refused) as error:  # of two downloads: say which
+            named = f"the {what} {subject.asset}, version {subject.version}, cannot be downloaded: {error.message}"
+            raise type(error)(error.code, named) from error
         return target
     try:
         found = build(copy).cid

@@ -174,6 +174,6 @@ def test_without_h5py_the_error_says_what_to_install(tmp_path: Path, monkeypatch
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InvalidModelFile, match="guildmark\\[tensorflow\\]") as caught:
+    with pytest.raises(InvalidModelFile, match="`make demo` installs it") as caught:
         tensor_index(path)
     assert caught.value.code == "model.h5py_missing"

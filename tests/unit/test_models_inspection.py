@@ -94,7 +94,9 @@ def test_parameters_are_counted_from_the_configuration(tmp_path: Path, item: Any
         (sequential(layer("Dense", [None, 2], units="1")), "model.config"),
         (sequential(layer("Dense", [None, 2])), "model.config"),
         (sequential(layer("Dense", None, units=3)), "model.config"),
+        (sequential(layer("Mine") | {"module": None, "registered_name": "Mine"}), "model.custom_object"),
         (sequential({"class_name": 7}), "model.config"),
+        (sequential({"class_name": "Dense"}), "model.config"),
         ([], "model.config"),
         (b"{", "model.config"),
         (b"[" * 200_000, "model.config"),
@@ -104,6 +106,39 @@ def test_parameters_are_counted_from_the_configuration(tmp_path: Path, item: Any
 def test_code_paths_and_nonsense_are_refused_by_name(tmp_path: Path, config: Any, code: str) -> None:
     """M4: lambdas, TFSMLayer, foreign classes, `../` layer names."""
     assert refusal(model(tmp_path / "m.keras", config)) == code
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (
+            layer("Mine", name="top") | {"module": None, "registered_name": "pkg>Mine"},
+            "the layer 'top' of the class Mine is not part of Keras; only Keras' own layers and functions are run",
+        ),
+        (
+            layer("Activation", activation={"module": "builtins", "class_name": "function", "config": "swish"}),
+            "the part 'swish' of the class function is not part of Keras; only Keras' own layers and functions are run",
+        ),
+        (
+            layer("Lambda", name="halve"),
+            "the layer 'halve' of the class Lambda carries code of its own; such models are not loaded",
+        ),
+        (
+            layer("Activation", activation={"class_name": "__lambda__", "config": {}}),
+            "a part of the class __lambda__ carries code of its own; such models are not loaded",
+        ),
+        (layer("TFSMLayer"), "the layer 'tfsmlayer' of the class TFSMLayer is none of the layers that are loaded"),
+        (
+            layer("M" * 1_000, name="n" * 1_000) | {"module": None},
+            f"the layer '{'n' * 80}' of the class {'M' * 80} is not part of Keras; "
+            "only Keras' own layers and functions are run",
+        ),
+    ],
+)
+def test_a_refusal_names_the_part_and_what_is_wrong_with_it(tmp_path: Path, item: Any, said: str) -> None:
+    with pytest.raises(ModelRefused) as caught:
+        inspect_model(model(tmp_path / "m.keras", sequential(item)))
+    assert caught.value.message == said
 
 
 @pytest.mark.parametrize(

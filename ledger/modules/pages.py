@@ -22,15 +22,15 @@ def behind(view: Readable, table: Table[Any], *parts: bytes, after: str) -> Iter
     return (key for key, _ in table.items(view, *parts, after=start))
 
 
-def found(view: Readable, table: Table[T], identifier: bytes, what: str) -> T:
+def found(view: Readable, table: Table[T], identifier: bytes, what: str, ended: str = "") -> T:
     """Return the record of an id.
 
     Raises:
-        LedgerError: `query.not_found` with `what` there is none of.
+        LedgerError: `query.not_found` with `what` there is none of, and what became of those that have `ended`.
     """
     record = table.get(view, identifier)
     if record is None:
-        raise texts.not_found(what)
+        raise texts.not_found(what, ended)
     return record
 
 

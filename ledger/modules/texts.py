@@ -50,6 +50,7 @@ def page(items: Iterator[T], limit: int | str) -> list[T]:
     return list(islice(items, min(max(number(limit), 1), PAGE_MAX)))
 
 
-def not_found(what: str) -> LedgerError:
-    """Say that a query's subject does not exist."""
-    return LedgerError("query.not_found", f"no such {what}")
+def not_found(what: str, ended: str = "") -> LedgerError:
+    """Say that a query's subject does not exist. Where what has ended is gone, `ended` says so and where it is told:
+    the state cannot tell it from what never was."""
+    return LedgerError("query.not_found", f"no such {what}" + (f" in the state. {ended}" if ended else ""))

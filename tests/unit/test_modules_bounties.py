@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.errors import LedgerError
 from ledger.modules.contributions import operations as contributions
 from ledger.modules.contributions.operations import AwardBounty, CancelBounty, OpenBounty
 from ledger.modules.transfers.operations import Thing
@@ -27,8 +28,18 @@ def test_a_bounty_is_paid_with_the_acceptance_to_the_last_unit() -> None:
     shop.do("alice", shop.accept(identifier, bounty=bounty))
     assert (shop.balance("bob"), shop.treasury) == (SUPPLY_EACH + 12_345, treasury)
     shop.refused("contributions.unknown_bounty", "alice", CancelBounty(bounty))
+    assert not_found(shop, bounty) == not_found(shop, bytes(32)), "the state does not know what was"
+    for told in ("paid or cancelled", "contributions.bounty_paid", "contributions.bounty_ended"):
+        assert told in not_found(shop, bounty)
     assert shop.advance(DAY_MS) == []
     shop.check_laws()
+
+
+def not_found(shop: Workshop, bounty: bytes) -> str:
+    with pytest.raises(LedgerError) as caught:
+        shop.query("contributions.bounty", bounty=bounty.hex())
+    assert caught.value.code == "query.not_found"
+    return caught.value.message
 
 
 def test_owners_do_not_spend_the_bounty_of_somebody_else() -> None:

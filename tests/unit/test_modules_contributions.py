@@ -133,6 +133,9 @@ def test_what_came_to_nothing_stays_its_makers_and_nobody_elses(ending: str) -> 
         (event,) = [one for one in shop.advance(DAY_MS) if type(one).__name__ == "Ended"]
         assert event.reason == "expired"
     assert shop.contribution(identifier) is None
+    with pytest.raises(LedgerError, match=r"refused or withdrawn, or has expired.*: contributions\.ended") as caught:
+        shop.query("contributions.get", contribution=identifier.hex())
+    assert caught.value.code == "query.not_found"
     shop.refused("contributions.unknown_contribution", "alice", shop.accept(identifier))
     # What is left on the contributor's quota are the two reservations.
     after = usage(shop.view, "org-bob")

@@ -29,6 +29,15 @@ from ledger.modules.fields import Result
 from ledger.state.view import Readable
 from primitives.identifiers import account_to_text
 
+_CONTRIBUTION_ENDED: Final = (
+    "One that was refused or withdrawn, or has expired, is gone; the receipt of the transaction or deadline that ended "
+    "it tells so: contributions.ended"
+)
+_BOUNTY_ENDED: Final = (
+    "One that was paid or cancelled, or has expired, is gone; the receipt of the transaction or deadline that ended it "
+    "tells so: contributions.bounty_paid or contributions.bounty_ended"
+)
+
 
 class ParentResult(Result, frozen=True):
     parent: str
@@ -125,7 +134,7 @@ def get_contribution(
 ) -> ContributionResult:
     """A contribution, and what was said about it."""
     identifier = texts.identifier(contribution)
-    record = pages.found(view, CONTRIBUTIONS, identifier, "contribution")
+    record = pages.found(view, CONTRIBUTIONS, identifier, "contribution", _CONTRIBUTION_ENDED)
     return _contribution(view, identifier, record, block_time_ms)
 
 
@@ -169,14 +178,14 @@ def may_read(
 ) -> MayReadResult:
     """Whether an account may download what a contribution proposes: its contributor, the owners and the manager of the
     asset, and accredited evaluators."""
-    record = pages.found(view, CONTRIBUTIONS, texts.identifier(contribution), "contribution")
+    record = pages.found(view, CONTRIBUTIONS, texts.identifier(contribution), "contribution", _CONTRIBUTION_ENDED)
     return MayReadResult(is_concerned(view, record, texts.account(account), block_time_ms))
 
 
 def get_bounty(view: Readable, _network_id: bytes, _block_time_ms: int, *, bounty: str) -> BountyResult:
     """A bounty. What is paid, cancelled or over is gone."""
     identifier = texts.identifier(bounty)
-    return _bounty(identifier, pages.found(view, BOUNTIES, identifier, "bounty"))
+    return _bounty(identifier, pages.found(view, BOUNTIES, identifier, "bounty", _BOUNTY_ENDED))
 
 
 def list_bounties(

@@ -83,6 +83,11 @@ def test_objections_stop_it(world: Consortium, capsys: pytest.CaptureFixture[str
     again = run(capsys, "governance", "object", proposal, "--account", "org-3", expect=1)
     assert again["code"] == "governance.already_objected"
     assert run(capsys, "governance", "object", proposal, "--account", "org-0")["state"] == "stopped"
+    assert shown(capsys, proposal)["executes_at_ms"] == 0
+    assert main.run(["governance", "show", proposal]) == 0
+    told = capsys.readouterr().out
+    assert "stopped" in told
+    assert "executes_at_ms" not in told
     assert main.run(["governance", "list", "--state", "stopped"]) == 0
     assert proposal in capsys.readouterr().out
 

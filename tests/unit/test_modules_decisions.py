@@ -108,6 +108,7 @@ def test_an_approved_change_waits_and_then_takes_effect() -> None:
     last = world.execute(step_ms=1)
     assert (state_of(world, proposal), parameters(world).fee_bps) == ("executed", 300)
     assert parameters(world).dispute_bond_min == 7
+    assert shown(world, proposal).executes_at_ms == 0, "only what waits still executes"
     assert [event["type"] for event in events_of(last)] == [
         "governance.parameter_set",
         "governance.parameter_set",
@@ -132,6 +133,7 @@ def test_a_third_of_all_organizations_stops_what_waits() -> None:
     assert objects(world, proposal, "org-1") == ["governance.not_waiting"]
     world.execute(step_ms=DECISION_MS)
     assert (state_of(world, proposal), parameters(world).fee_bps) == ("stopped", 250)
+    assert shown(world, proposal).executes_at_ms == 0
     assert deadlines.next_deadline(world.chain.view()) is None
     assert usage(world.chain.view(), "org-0").deadlines == 0
 

@@ -107,7 +107,7 @@ class ProposalResult(Result, frozen=True):
     objections_needed: int
     """How many stop it while it waits."""
     executes_at_ms: int
-    """The end of the delay; 0 before the approval, and where there is none."""
+    """The end of the delay while it is `waiting`; else 0: it executes no more, or not by a delay."""
     failure: str
     """The code with which it failed."""
     failure_reason: str
@@ -194,7 +194,7 @@ def _proposal(view: Readable, network_id: bytes, identifier: bytes, record: Prop
         approvals_needed=next(n for n in range(count + 2) if enough(n)),
         objections=record.objections,
         objections_needed=next(n for n in range(count + 1) if stops(n, judges(record, count))),
-        executes_at_ms=record.executes_at_ms,
+        executes_at_ms=record.executes_at_ms if record.state == "waiting" else 0,
         failure=record.failure,
         failure_reason=REASONS.get(record.failure, ""),
     )

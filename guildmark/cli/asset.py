@@ -16,7 +16,10 @@ from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.pages import every
 from guildmark.cli.provenance import TENSORS_DIGEST, provenance_options, read_digest, read_provenance
 from guildmark.cli.session import Session, pairs, with_session
+from guildmark.cli.things import split_version
 
+ASSET_VERSION = click.argument("asset", metavar="ASSET[:VERSION]")
+"""VERSION is a number or an alias; read it with `split_version`."""
 KINDS = ("model", "dataset", "algorithm", "software", "artwork", "object3d")
 
 
@@ -161,21 +164,30 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
 
 
 @click.command("show")
-@click.argument("asset")
+@ASSET_VERSION
 @with_session(nodes=True)
 def show(session: Session, asset: str) -> None:
-    """Show an asset: owners, latest version, links."""
+    """Show an asset: owners, links, and its latest version or the one that VERSION, a number or an alias, names."""
+    asset, version = split_version(asset)
     with session.client() as client:
-        emit(client.assets.get(asset), json=session.json)
+        found = client.assets.get(asset)
+        if version is not None:
+            del found["latest"]
+            found["version"] = client.assets.version(asset, version)
+    emit(found, json=session.json)
 
 
 @click.command("versions")
-@click.argument("asset")
+@ASSET_VERSION
 @with_session(nodes=True)
 def versions(session: Session, asset: str) -> None:
-    """List an asset's versions."""
+    """List an asset's versions, or only the one that VERSION, a number or an alias, names."""
+    asset, version = split_version(asset)
     with session.client() as client:
-        rows = every(lambda after: client.assets.versions(asset, after=after), "version")
+        if version is None:
+            rows = every(lambda after: client.assets.versions(asset, after=after), "version")
+        else:
+            rows = [client.assets.version(asset, version)]
     emit_table(rows, ("version", "cid", "size_bytes", "available", "reproduced", "contradicted"), json=session.json)
 
 
@@ -200,7 +212,7 @@ def upload(session: Session, path: Path, wait_held: bool) -> None:
 
 
 @click.command("download")
-@click.argument("asset")
+@ASSET_VERSION
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--version", help="A number or an alias; the latest by default.")
 @click.option("--overwrite", is_flag=True)
@@ -209,9 +221,15 @@ def upload(session: Session, path: Path, wait_held: bool) -> None:
 def download(
     session: Session, asset: str, destination: Path, version: str | None, overwrite: bool, anonymous: bool
 ) -> None:
-    """Download a version to DESTINATION, every block checked; one that was interrupted goes on where it was."""
+    """Download a version to DESTINATION, every block checked; one that was interrupted goes on where it was.
+
+    VERSION is a number or an alias, as with --version.
+    """
+    asset, named = split_version(asset)
+    if named is not None and version is not None:
+        raise click.UsageError("name the version once: ASSET:VERSION, or --version")
     with session.client(acting=not anonymous) as client, progress("downloading", quiet=session.json) as bar:
-        path = client.assets.download(asset, destination, version=version, overwrite=overwrite, progress=bar)
+        path = client.assets.download(asset, destination, version=named or version, overwrite=overwrite, progress=bar)
     emit({"asset": asset, "path": str(path)}, json=session.json)
 
 

@@ -61,9 +61,10 @@ def add_search(group: click.Group, kinds: Sequence[str], kind: str | None) -> No
         if session.json:
             click.echo(encode(page))
             return
-        columns = ["asset", "kind", "name", "organization", "reproduced", "price", "sells", "format", "offer"]
+        columns = ["asset", "kind", "name", "organization", "reproduced", "contradicted"]
+        columns += ["price", "sells", "format", "offer"]
         if options["sort"] == "reputation" or options["reputation_min"] is not None:
-            columns[5:5] = ["reputation_ppm", "confidence_ppm"]
+            columns[6:6] = ["reputation_ppm", "confidence_ppm"]
         emit_table(page["items"], columns, json=False)
         if page["cursor"]:
             note(f"there are more: --cursor {page['cursor']}")

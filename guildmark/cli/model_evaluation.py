@@ -15,6 +15,7 @@ import rich_click as click
 from guildmark.cli.numbers import PPM, Whole
 from guildmark.cli.output import emit, note, progress
 from guildmark.cli.session import Session, with_session
+from guildmark.cli.things import split_version
 
 if TYPE_CHECKING:
     from guildmark.models.reevaluation import Reevaluation
@@ -113,12 +114,6 @@ def _evaluate(session: Session, asset: str, dataset: str, options: dict[str, Any
             on_bytes=bytes_bar,
             on_samples=on_samples,
         )
-
-
-def split_version(text: str) -> tuple[str, int | str | None]:
-    """Read `ASSET[:VERSION]`; VERSION is a number or an alias."""
-    asset, _, version = text.partition(":")
-    return asset, int(version[:10]) if version.isascii() and version.isdigit() else version or None
 
 
 def keep_report(found: Reevaluation, path: Path) -> str:

@@ -42,6 +42,12 @@ def read_thing(whole_asset: str | None, share: str | None, grant: str | None) ->
     return transfers.share(asset, bps(1, 9_999).read("--share ASSET:BPS", part))
 
 
+def split_version(text: str) -> tuple[str, int | str | None]:
+    """Read `ASSET[:VERSION]`; VERSION is a number or an alias, None where there is none."""
+    asset, _, version = text.partition(":")
+    return asset, int(version[:10]) if version.isascii() and version.isdigit() else version or None
+
+
 def read_version(option: str, text: str, default: int | None = None) -> tuple[str, int]:
     """Read `ASSET:VERSION`; only where there is a `default`, the asset alone will do. Raises a usage error."""
     asset, colon, number = text.partition(":")

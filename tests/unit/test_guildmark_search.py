@@ -119,10 +119,11 @@ def test_pages_follow_one_another_and_a_height_can_be_waited_for(library: Librar
 def test_the_command_line_lists_what_it_finds(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["asset", "search", "model", "--offered", "--right", "download"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    head = ["asset", "kind", "name", "organization", "reproduced", "price", "sells", "format", "offer"]
+    head = ["asset", "kind", "name", "organization", "reproduced", "contradicted"]
+    head += ["price", "sells", "format", "offer"]
     assert lines[0].split() == head
-    found = [library.made["snow model"].hex(), "model", "snow", "model", "org-alice", "0", "70", "license", "fixed"]
-    assert lines[1].split()[:-1] == found
+    found = [library.made["snow model"].hex(), "model", "snow", "model", "org-alice", "0", "0", "70"]
+    assert lines[1].split()[:-1] == [*found, "license", "fixed"]
     assert len(lines) == 2
     assert main.run(["asset", "search", "--sort", "name", "--limit", "1", "--json"]) == 0
     page = json.loads(capsys.readouterr().out)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guildmark.cli.main import run
-from guildmark.cli.model_evaluation import split_version
 from guildmark.cli.provenance import read_provenance
+from guildmark.cli.things import split_version
 from guildmark.errors import InvalidArgument
 from guildmark.models import program
 from guildmark.models.evaluate import Settings

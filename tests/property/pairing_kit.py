@@ -29,6 +29,7 @@ from tests.property.decisions_kit import deciding_registry
 from tests.property.drawing_kit import Draft, Draw, Notebook, Nothing
 from tests.property.observation_kit import differences, seen_in_chain, seen_in_reference
 from tests.property.situations_kit import SITUATIONS
+from tests.readable_kit import blocks_read_again
 from tests.reference import ledger as reference
 from tests.reference.grants import live, may_use, overlap, reserves, state_of
 from tests.reference.locks import open_things
@@ -115,7 +116,8 @@ class Pair:
         self.genesis = genesis
         self.store = store or MemoryStore()
         self.registry = deciding_registry()
-        self.chain = Chain.open(self.store, genesis, self.registry)
+        with blocks_read_again():
+            self.chain = Chain.open(self.store, genesis, self.registry)
         self.state = reference.begin(genesis)
         self.notebook = Notebook(lineages=lineages)
         validators = [seed_key(f"validator {index}") for index in range(len(genesis.validators))]
@@ -161,7 +163,8 @@ class Pair:
         batches = [DecidedBatch(0, self.chain.height, sent[:cut]), DecidedBatch(1, self.chain.height, sent[cut:])]
         reference.end_block(self.state)
         proposal = DecidedProposal(self.chain.height % 4, proposed_ms)
-        block = self.chain.execute(self.chain.height + 1, proposal, batches)
+        with blocks_read_again():
+            block = self.chain.execute(self.chain.height + 1, proposal, batches)
         assert block.header.timestamp_ms == self.state.now
         actual = [
             (outcome.mark.code, "" if outcome.receipt is None else block.receipts[outcome.receipt].code)

@@ -18,7 +18,7 @@ from ledger.modules.reputation.formula import S, review_weight
 from ledger.modules.reputation.reading import Book
 from ledger.modules.reputation.returns import read_flows, returned
 from ledger.parameters import Parameters
-from ledger.state.view import StateView
+from tests.readable_kit import ReadableView
 from tests.reference import reputation
 from tests.unit.modules_kit import START_MS, Dictionary
 
@@ -54,7 +54,7 @@ class Life:
     """The module over a state of its own, and the reference beside it."""
 
     def __init__(self) -> None:
-        self.view = StateView(Dictionary())
+        self.view = ReadableView(Dictionary())
         self.now_ms, self.height = START_MS, 0
         self.given: list[tuple[bytes, str]] = []
         self.reference: Any = SimpleNamespace(

@@ -45,6 +45,7 @@ from primitives.codec import decode, encode
 from primitives.digest import tagged_hash
 from primitives.identifiers import AccountId, key_to_text
 from primitives.keys import SigningKey
+from tests.readable_kit import ReadableView, require_readable_event
 
 START_MS = 1_700_000_000_000
 SUPPLY_EACH = 10_000_000_000
@@ -118,7 +119,7 @@ class World:
         self.network_id = network_id(self.genesis)
         self.parameters = self.genesis.parameters
         self.now_ms = START_MS
-        self.view = StateView(Dictionary())
+        self.view: StateView = ReadableView(Dictionary())
         self.events: list[msgspec.Struct] = []
         self.artifacts: list[Any] = []
         self.transaction_id = b""
@@ -165,6 +166,7 @@ class World:
         self.events = list(context.events)
         self.artifacts = list(context.artifacts)
         for event in context.events:
+            require_readable_event(event)
             assert msgspec.msgpack.decode(encode(event))["type"].count(".") == 1
         return self.events
 
@@ -188,6 +190,8 @@ class World:
             context = self.context(view, b"", deadline.id)
             self.registry.deadlines[deadline.kind](context, deadline.subject)
             self.view.apply(view)
+            for event in context.events:
+                require_readable_event(event)
             events += context.events
         return events
 

@@ -9,11 +9,12 @@ DIR/logs/
 
 from __future__ import annotations
 
+import difflib
 import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from guildmark.wallet import DEVELOPMENT_COST, PASSPHRASE_FILE_NAME, Cost, Walle
 from ledger import genesis as genesis_files
 from ledger.errors import InvalidGenesis
 from ledger.genesis import Genesis, GenesisAccount, GenesisOrganization, GenesisValidator
+from ledger.parameters import Parameters
 from primitives.identifiers import key_to_text
 from primitives.keys import SigningKey
 
@@ -38,6 +40,8 @@ KEYS_TIMEOUT_S: Final = 60.0
 CREDITS_DEFAULT: Final = 1_000_000_000_000
 """Minor units that every account gets when nothing else is said."""
 DEFAULT_NAMES: Final = ("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo")
+NEAR_NAMES_MAX: Final = 3
+"""Parameters that are named where there is none of the given name."""
 _TOP_LEVEL: Final = ("name", "salt", "created_at_ms", "development")
 
 
@@ -275,13 +279,15 @@ def _genesis(
     validators: Sequence[GenesisValidator],
     overrides: Mapping[str, Any],
 ) -> Genesis:
+    parameters = {name: value for name, value in overrides.items() if name not in _TOP_LEVEL}
+    _require_known(parameters)
     fields: dict[str, Any] = {
         "version": 1,
         "name": "development",
         "salt": secrets.token_bytes(32).hex(),
         "created_at_ms": time.time_ns() // 1_000_000,
         "development": True,
-        "parameters": {name: value for name, value in overrides.items() if name not in _TOP_LEVEL},
+        "parameters": parameters,
         "organizations": msgspec.to_builtins(organizations),
         "accounts": msgspec.to_builtins(accounts),
         "validators": msgspec.to_builtins(validators),
@@ -291,6 +297,15 @@ def _genesis(
         return genesis_files.parse(msgspec.json.encode(fields))
     except InvalidGenesis as error:
         raise ClusterError("network.genesis", error.message) from error
+
+
+def _require_known(parameters: Iterable[str]) -> None:
+    """Check the names of parameters. Raises ClusterError `network.genesis` with those that may be meant."""
+    known = Parameters.__struct_fields__
+    for name in parameters:
+        if name not in known:
+            near = ", ".join(difflib.get_close_matches(name, known, n=NEAR_NAMES_MAX, cutoff=0.0))
+            raise ClusterError("network.genesis", f"{name!r} is no parameter of the chain; the nearest are {near}")
 
 
 def _fill_wallet(directory: Path, network: bytes, accounts: Sequence[Account], passphrase: str | None) -> None:

@@ -111,6 +111,7 @@ def test_a_given_passphrase_is_not_written_down(tmp_path: Path, monkeypatch: pyt
         ({"validators": 1_000}, "network.validators"),
         ({"genesis": {"no_such_parameter": 1}}, "network.genesis"),
         ({"genesis": {"fee_bps": 10_001}}, "network.genesis"),
+        ({"genesis": {"": 1}}, "network.genesis"),
         ({"accounts": [AccountPlan("alice", "nobody")]}, "network.genesis"),
     ],
 )
@@ -118,6 +119,11 @@ def test_impossible_networks_are_refused(tmp_path: Path, options: dict[str, obje
     with pytest.raises(ClusterError) as caught:
         network.create_network(tmp_path / "n", **{"validators": 1, **options})  # type: ignore[arg-type]
     assert caught.value.code == code
+
+
+def test_a_parameter_that_is_none_is_named_beside_those_that_may_be_meant(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"'commitment_age' is no parameter of the chain.* commitment_age_ms"):
+        network.create_network(tmp_path / "n", validators=1, genesis={"fee_bps": 1, "commitment_age": 5})
 
 
 @pytest.mark.parametrize("exists", [False, True])

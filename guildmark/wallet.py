@@ -141,15 +141,24 @@ class Wallet:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise WalletError("wallet.malformed", f"{path} is not a key file: {error}") from error
 
-    def open(self, name: str, passphrase: str) -> Account:
-        """Decrypt a key that belongs to an account.
+    def read_assigned(self, name: str) -> KeyFile:
+        """Read what the file of a key that belongs to an account says openly.
 
         Raises:
-            NotFound, WalletError: as `read`; `wallet.passphrase` (wrong, or the file was changed), `wallet.no_account`.
+            NotFound, WalletError: as `read`; `wallet.no_account`.
         """
         file = self.read(name)
         if not file.account:
             raise WalletError("wallet.no_account", f"the key {name!r} is not assigned to an account yet")
+        return file
+
+    def open(self, name: str, passphrase: str) -> Account:
+        """Decrypt a key that belongs to an account.
+
+        Raises:
+            NotFound, WalletError: as `read_assigned`; `wallet.passphrase` (wrong, or the file was changed).
+        """
+        file = self.read_assigned(name)
         try:
             return Account(file.account, _unseal(self._path(name), file, passphrase), name)
         except InvalidIdentifier as error:

@@ -27,6 +27,7 @@ def account() -> None:
 def open_account(session: Session, name: str) -> None:
     """Open an account in the organization of the acting account, with the key NAME of the wallet, which is made where
     the wallet has none."""
+    session.acting_key()
     passphrase, wallet = session.passphrase(), session.wallet
     if name in wallet.names() and wallet.read(name).account:
         raise WalletError("wallet.assigned", f"the key {name!r} belongs to an account already: name another one")
@@ -142,6 +143,7 @@ def _wallet_key(session: Session, name: str) -> SigningKey:
     """
     from primitives.keys import SigningKey
 
+    session.acting_key()  # before a key is made that nobody can add to an account
     passphrase, wallet = session.passphrase(), session.wallet
     if name not in wallet.names():
         key = SigningKey.generate()

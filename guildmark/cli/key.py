@@ -47,6 +47,7 @@ def assign(session: Session, name: str, account_id: str | None, network_id: str,
     if genesis_file is not None:
         account_id, network = _founded(genesis_file, session.wallet.read(name).public_key)
     assert account_id is not None
+    session.wallet.read(name)  # before anybody is asked for the passphrase of a key that is not there
     session.wallet.assign(name, session.passphrase(), account=account_id, network_id=network)
     _show(session, name)
 

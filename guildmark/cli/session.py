@@ -101,7 +101,18 @@ class Session:
 
     def account(self) -> Account:
         """The account that acts: the named key, or the only one in the wallet."""
-        return self.wallet.open(self.account_name(), self.passphrase())
+        name = self.acting_key()
+        return self.wallet.open(name, self.passphrase())
+
+    def acting_key(self) -> str:
+        """The name of the key that acts, which is there: nobody is asked for the passphrase of one that is not.
+
+        Raises:
+            NotFound, WalletError: as `account_name` and `Wallet.read_assigned`.
+        """
+        name = self.account_name()
+        self.wallet.read_assigned(name)
+        return name
 
     def account_name(self) -> str:
         """Its name. Raises WalletError when nothing says which key acts."""

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import rich_click as click
-from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem, surround
+from guildmark_kit import FakeNode, Ledgerless, fake_node, make_genesis, problem, run, surround
 
 from artifacts.cid import raw_cid
 from guildmark.cli import main, output
@@ -183,6 +183,25 @@ def test_a_wrong_passphrase_ends_with_1(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv("GUILDMARK_PASSPHRASE", "wrong")
     assert main.run(["account", "pay", "alder", "5"]) == 1
     assert "wallet.passphrase" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["account", "pay", "alder", "5", "--account", "me"], "wallet.no_such_key"),
+        (["account", "open", "new", "--account", "me"], "wallet.no_such_key"),
+        (["account", "rotate-key", "new", "--account", "me"], "wallet.no_such_key"),
+        (["key", "assign", "me", "gm1"], "wallet.no_such_key"),
+        (["account", "pay", "alder", "5", "--account", "spare"], "wallet.no_account"),
+    ],
+)
+def test_nobody_is_asked_for_the_passphrase_of_a_key_that_cannot_act(
+    arguments: list[str], code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "key", "create", "spare")
+    monkeypatch.delenv("GUILDMARK_PASSPHRASE")  # and there is no terminal: to ask is to fail
+    assert run(capsys, *arguments, expect=3 if code == "wallet.no_such_key" else 1)["code"] == code
+    assert [key["name"] for key in run(capsys, "key", "list")] == ["alder", "spare"]
 
 
 def test_keys_are_made_shown_and_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,8 @@ def digest_of_tensors(source: Path) -> bytes:
         raise Refused(
             "assets.tensors_digest",
             f"{source}: a model states the digest of its tensors, which is computed for .keras files only; "
-            "give it as tensors_digest (`artifacts.tensors.tensors_digest`)",
+            "state it yourself, by --tensors-digest on the command line or as tensors_digest in Python, where "
+            "`artifacts.tensors.tensors_digest` makes it of the tensors",
         )
     from artifacts.errors import ArtifactError
     from artifacts.tensors import tensor_index, tensors_digest

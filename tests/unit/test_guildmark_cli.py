@@ -204,6 +204,16 @@ def test_nobody_is_asked_for_the_passphrase_of_a_key_that_cannot_act(
     assert [key["name"] for key in run(capsys, "key", "list")] == ["alder", "spare"]
 
 
+@pytest.mark.parametrize("command", [["model", "register"], ["asset", "register", "--kind", "model"]])
+def test_a_model_of_another_format_is_told_the_option_that_states_its_tensors(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("digits.h5").write_bytes(b"weights")
+    refused = run(capsys, *command, "digits.h5", "--name", "Digits", expect=1)
+    assert refused["code"] == "assets.tensors_digest"
+    assert "--tensors-digest" in refused["message"]
+
+
 def test_keys_are_made_shown_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["key", "create", "bob", "--json"]) == 0
     made: dict[str, Any] = json.loads(capsys.readouterr().out)

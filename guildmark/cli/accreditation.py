@@ -52,7 +52,10 @@ def post_bond(session: Session, who: str | None) -> None:
 @accreditation.command("resign")
 @with_session(nodes=True, account=True)
 def resign(session: Session) -> None:
-    """Give the acting account's accreditation up. Its statements count no more; the bond stays for a while."""
+    """Give the acting account's accreditation up. Its statements count no more; the bond stays for a while.
+
+    What they were evidence of in reputation stays, and decays: a score tells what has happened.
+    """
     with session.client(acting=True) as client:
         emit(client.accreditations.resign(), json=session.json, dates=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
@@ -13,6 +13,9 @@ from guildmark.errors import NotFound
 
 if TYPE_CHECKING:
     from guildmark import Client
+
+_ROLES: Final = {"evaluation": "evaluate", "agreement": "evaluate", "audit": "audit"}
+"""What an account is accredited to that brings such evidence about; reviews and disputes take no accreditation."""
 
 
 @click.group("reputation")
@@ -69,7 +72,25 @@ def _of_organization(session: Session, client: Client, name: str) -> dict[str, A
 
 
 def _evidence(client: Client, accounts: list[str]) -> list[dict[str, Any]]:
-    return [{"about": account, **piece} for account in accounts for piece in client.reputation.evidence(account)]
+    """Every piece of evidence about the accounts, and whether the accreditation that it rests on holds now."""
+    found = [{"about": account, **piece} for account in accounts for piece in client.reputation.evidence(account)]
+    roles = {piece["rater"]: _roles(client, piece["rater"]) for piece in found if piece["kind"] in _ROLES}
+    return [piece | {"accredited": _is_accredited(piece, roles)} for piece in found]
+
+
+def _roles(client: Client, account: str) -> list[str]:
+    """What an account may state now."""
+    try:
+        accreditation = client.accreditations.get(account)
+    except NotFound:
+        return []
+    return list(accreditation["roles"]) if accreditation["active"] else []
+
+
+def _is_accredited(piece: dict[str, Any], roles: dict[str, list[str]]) -> bool | None:
+    """None of what takes no accreditation."""
+    role = _ROLES.get(piece["kind"])
+    return None if role is None else role in roles[piece["rater"]]
 
 
 def _explain(pieces: list[dict[str, Any]]) -> None:
@@ -83,4 +104,5 @@ def _explain(pieces: list[dict[str, Any]]) -> None:
         if piece["about"] != about:
             about = piece["about"]
             click.echo(f"about {about}, by the block time of this answer:")
-        click.echo(f"  {explain(piece)}")
+        lost = "; the statement itself does not count now: its accreditation does not hold"
+        click.echo(f"  {explain(piece)}{lost if piece['accredited'] is False else ''}")

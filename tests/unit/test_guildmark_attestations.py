@@ -111,6 +111,30 @@ def test_claims_are_evaluated_audited_answered_and_refuted(
     assert run(capsys, "attestation", "show", second["statement"])["refuted_by"] is None
 
 
+def test_evidence_outlives_an_accreditation_and_says_so(
+    asset: str, dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accredit(capsys, "org-1")
+    run(capsys, *evaluation(asset, dataset, 900_000), "--account", "org-1")
+    why = ("reputation", "show", "org-0", "--why")
+    before = run(capsys, *why)
+    assert [(piece["kind"], piece["accredited"]) for piece in before["evidence"]] == [("evaluation", True)]
+    assert main.run(list(why)) == 0
+    assert "does not count now" not in capsys.readouterr().out
+    run(capsys, "accreditation", "resign", "--account", "org-1")
+    assert run(capsys, "asset", "show", asset)["latest"]["reproduced"] == 0
+    after = run(capsys, *why)
+    assert before["weight_for"] * 99 // 100 < after["weight_for"] <= before["weight_for"], "it stays, and decays"
+    assert [piece["accredited"] for piece in after["evidence"]] == [False]
+    assert main.run(list(why)) == 0
+    assert "the statement itself does not count now: its accreditation does not hold" in capsys.readouterr().out
+
+
+def test_who_resigns_is_told_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["accreditation", "resign", "--help"]) == 0
+    assert "reputation stays" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_review_needs_a_paid_license(world: Consortium, asset: str, capsys: pytest.CaptureFixture[str]) -> None:
     grant = licensed(world, asset, Terms(rights=("download",), price=400))
     review = ("attestation", "review", grant, "--version", "1", "--rating-ppm")

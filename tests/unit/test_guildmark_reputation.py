@@ -65,6 +65,7 @@ def test_a_score_is_shown_with_every_reason(world: Consortium, capsys: pytest.Ca
         assert (shown["score_ppm"], shown["weight_against"]) == (83_333, LOST_DISPUTE)
         (piece,) = shown["evidence"]
         assert (piece["about"], piece["kind"], piece["original"]) == (account, "dispute", LOST_DISPUTE)
+        assert piece["accredited"] is None, "a dispute takes no accreditation"
     assert main.run(["reputation", "show", "org-1", "--why"]) == 0
     told = capsys.readouterr().out
     assert f"about {account}" in told

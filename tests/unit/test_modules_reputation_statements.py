@@ -13,6 +13,7 @@ from ledger.modules.attestations.statements import refute
 from ledger.modules.contributions import operations as contributions
 from ledger.modules.credits.operations import Transfer
 from ledger.modules.disputes.operations import Subject
+from ledger.modules.governance.operations import SuspendAccreditation
 from ledger.modules.licenses.operations import Terms
 from ledger.modules.reputation.formula import S
 from ledger.modules.reputation.returns import read_flows
@@ -64,6 +65,19 @@ def test_an_evaluation_speaks_of_the_creators_where_the_owner_claims_what_it_mea
     assert scored.weights("alice") == (8 * S, 8 * S)
     scored.evaluate("bob", 5, metric="f1-macro")
     assert scored.weights("alice") == (8 * S, 8 * S)
+
+
+def test_evidence_outlives_the_accreditation() -> None:
+    """Else an attestor takes back all that it ever said, about everybody, in one operation."""
+    scored = Scored()
+    scored.accredit("bob", "carol", tier=8)
+    scored.evaluate("bob")
+    scored.evaluate("carol", 1)
+    scored.do("bob", attestations.Resign())
+    scored.settle(SuspendAccreditation(scored.accounts["carol"]))
+    assert scored.standing() == (0, 0)
+    assert scored.weights("alice") == (8 * S, 8 * S)
+    scored.check_laws()
 
 
 def test_a_manager_speaks_for_no_asset_of_its_own_and_against_it() -> None:

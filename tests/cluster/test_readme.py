@@ -73,8 +73,8 @@ def typed(command: str, directory: Path, **environment: str) -> dict[str, Any]:
 
 @pytest.mark.cluster
 def test_a_fifth_node_joins_by_the_one_command_of_the_readme(tmp_path: Path) -> None:
-    """And a sixth from nothing but an address, the network's id and an account."""
-    here, elsewhere = console("A fifth node")
+    """And a sixth from nothing but an address, the network's id and an account; where the story ends, nothing runs."""
+    here, elsewhere, leave, down = console("A fifth node")
     with LocalCluster.create(tmp_path / "mynet", genesis={"commitment_age_ms": 0}) as cluster:
         cluster.start(exit_with_parent=False)  # commands typed one after the other, as in the README
         with cluster.client("alder") as client:
@@ -94,7 +94,9 @@ def test_a_fifth_node_joins_by_the_one_command_of_the_readme(tmp_path: Path) -> 
                 assert (status["role"], status["ready"]) == ("observer", True)
                 assert status["certified_height"] >= fifth["height"]
             finally:
-                stopped = typed(f"guildmark node stop {joined['directory']}", tmp_path)
+                stopped = typed(leave, tmp_path)
             assert stopped == {"stopped": True, "pid": joined["pid"]}
+            assert typed(down, tmp_path) == {"stopped": [0, 1, 2, 3, 4]}
+            assert cluster.running() == []
         finally:
             cluster.stop()

@@ -10,7 +10,7 @@ import rich_click as click
 from guildmark.cli.alias import read_alias
 from guildmark.cli.asset_search import add_search
 from guildmark.cli.consents import PREPARE, emit_prepared
-from guildmark.cli.model_evaluation import evaluate
+from guildmark.cli.model_evaluation import evaluate, warn_unmeasurable
 from guildmark.cli.numbers import PRICE, VERSION, bps
 from guildmark.cli.output import emit, emit_table, note, progress
 from guildmark.cli.pages import every
@@ -101,6 +101,7 @@ def _group(name: str, kind: str | None) -> click.Group:
         wait_held, notes = options.pop("wait_held"), options.pop("notes")
         digest = read_digest(options.pop("tensors_digest"))
         provenance = read_provenance(**options)
+        warn_unmeasurable(path, (metric.name for metric in provenance.metrics))
         with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
             made = client.assets.add_version(
                 asset, path, provenance=provenance, notes=notes, tensors_digest=digest, progress=bar
@@ -138,6 +139,8 @@ def _register(session: Session, path: Path, options: dict[str, Any]) -> None:
     )
     provenance = read_provenance(**{name: options[name] for name in names})
     creators, manager = read_creators(session, options["creators"]), options["manager"]
+    if options["kind"] == "model":
+        warn_unmeasurable(path, (metric.name for metric in provenance.metrics))
     with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
         note("committing, then waiting until the commitment is old enough ...")
         made = client.assets.register(

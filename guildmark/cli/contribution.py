@@ -9,6 +9,7 @@ import rich_click as click
 
 from guildmark.cli.consents import consent_options, emit_prepared, read_prepared
 from guildmark.cli.evidence import read_evidence
+from guildmark.cli.model_evaluation import warn_unmeasurable
 from guildmark.cli.numbers import UNITS, VERSION, Whole, bps, millionths
 from guildmark.cli.output import emit, emit_table, minute, note, progress
 from guildmark.cli.pages import every
@@ -52,6 +53,7 @@ def propose(session: Session, asset: str, path: Path, **options: Any) -> None:
     hours, share_bps = options.pop("hours"), options.pop("share_bps")
     digest = read_digest(options.pop("tensors_digest"))
     provenance = read_provenance(**options)
+    warn_unmeasurable(path, (metric.name for metric in provenance.metrics))
     with session.client(acting=True) as client, progress("uploading", quiet=session.json) as bar:
         note("asking for the right, then committing and waiting until the commitment is old enough ...")
         made = client.contributions.propose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -114,6 +114,17 @@ def _evaluate(session: Session, asset: str, dataset: str, options: dict[str, Any
             on_bytes=bytes_bar,
             on_samples=on_samples,
         )
+
+
+def warn_unmeasurable(path: Path, claimed: Iterable[str]) -> None:
+    """Say of a `.keras` file that is about to be registered that no evaluator will measure it; it is registered all
+    the same."""
+    if path.suffix == ".keras" and path.is_file():
+        from guildmark.models.foresight import why_not_measured
+
+        why = why_not_measured(path, claimed)
+        if why is not None:
+            note(f"warning: `guildmark model evaluate` refuses this model, so nobody can reproduce a claim: {why}")
 
 
 def keep_report(found: Reevaluation, path: Path) -> str:

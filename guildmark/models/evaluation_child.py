@@ -25,6 +25,7 @@ from guildmark.models.errors import INSTALL, ModelRefused
 from guildmark.models.examples import Arrays, Examples, open_examples
 from guildmark.models.inspection import ModelSummary, inspect_model
 from guildmark.models.metrics import measure
+from guildmark.models.outputs import SCORES_MIN, require_classifier
 from guildmark.models.scoring import NOISE_MAX, Tally, noise_of
 
 PROGRESS_LINES_MAX: Final = 200
@@ -67,6 +68,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     """Inspect, index, open, load, trace and measure, in this order; raises what `main` reports."""
     path = Path(request.model)
     summary = inspect_model(path, request.parameters_max, request.values_max // request.batch)
+    require_classifier(summary.scores)
     entries = tensor_index(path)
     weights = sum(math.prod(entry.shape) for entry in entries if entry.name.startswith("layers/"))
     if weights > 2 * summary.parameters + 1_000:
@@ -177,7 +179,7 @@ def _trace(model: Any, shape: tuple[int, ...], dtype: str, values_max: int) -> t
             "model.too_large", f"a batch of {shape[0]} takes {values} numbers, more than {values_max}; not run"
         )
     answered = concrete.structured_outputs
-    if not isinstance(answered, tf.Tensor) or answered.shape.rank != 2 or answered.shape[1] < 2:
+    if not isinstance(answered, tf.Tensor) or answered.shape.rank != 2 or answered.shape[1] < SCORES_MIN:
         raise ModelRefused("model.scores", "a classifier answers two scores or more for each sample")
     return concrete, int(answered.shape[1]), values
 

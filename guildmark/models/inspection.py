@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from artifacts.archive import list_members, read_member
 from artifacts.errors import InvalidModelFile
 from guildmark.models.errors import ModelRefused
+from guildmark.models.outputs import scores_of
 
 MEMBERS: Final = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 CONFIG_BYTES_MAX: Final = 4 << 20
@@ -44,6 +45,8 @@ class ModelSummary(NamedTuple):
     activations: int
     """Numbers that one sample takes on its way through the layers."""
     keras_version: str
+    scores: int | None
+    """That it answers for each sample; None where the configuration does not tell."""
 
 
 def inspect_model(path: Path, parameters_max: int = PARAMETERS_MAX, activations_max: int = VALUES_MAX) -> ModelSummary:
@@ -71,7 +74,8 @@ def inspect_model(path: Path, parameters_max: int = PARAMETERS_MAX, activations_
                 f"more than {LAYERS_MAX} layers, {parameters_max} parameters or {activations_max} numbers for one "
                 "sample; not built",
             )
-    return ModelSummary(layers, parameters, activations, str(metadata.get("keras_version", "")))
+    version = str(metadata.get("keras_version", ""))
+    return ModelSummary(layers, parameters, activations, version, scores_of(config))
 
 
 def _documents(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:

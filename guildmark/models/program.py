@@ -29,6 +29,7 @@ SOURCES: Final = (
     "guildmark/models/inspection.py",
     "guildmark/models/metrics.py",
     "guildmark/models/openimages.py",
+    "guildmark/models/outputs.py",
     "guildmark/models/resampling.py",
     "guildmark/models/scoring.py",
 )

@@ -10,7 +10,7 @@ import rich_click as click
 from guildmark.cli.evidence import read_evidence
 from guildmark.cli.license_odrl import odrl
 from guildmark.cli.numbers import PRICE, Whole, bps
-from guildmark.cli.output import emit, emit_table
+from guildmark.cli.output import emit, emit_table, minute
 from guildmark.cli.pages import every
 from guildmark.cli.session import Session, with_session
 
@@ -28,6 +28,8 @@ RIGHTS = (
     "compute-only",
 )
 DENIED = 4
+ENDED = frozenset({"exhausted", "expired", "revoked", "superseded", "refunded"})
+"""States of a grant that gives nothing any more (`ledger.modules.licenses.grants.State`)."""
 DAY_MS = 86_400_000
 
 
@@ -129,14 +131,20 @@ def offers(session: Session, asset: str) -> None:
 @click.option("--seats", "of_others", is_flag=True, help="Those of others of which the account has a seat.")
 @with_session(nodes=True, account=True)
 def grants(session: Session, asset: str | None, who: str | None, of_others: bool) -> None:
-    """List the grants on ASSET, of an account, or both."""
+    """List the licenses granted to the acting account, to another, or on ASSET, and say which have ended."""
     target = session.resolve(who or session.account_name()) if who or of_others or not asset else None
     with session.client() as client:
         if of_others:
             rows = every(lambda after: client.licenses.seats(target, asset, after=after), "grant")
         else:
             rows = every(lambda after: client.licenses.grants(target, asset, after=after), "grant")
-    emit_table(rows, ("grant", "asset_name", "state", "price"), json=session.json)
+    columns = ("grant", "asset_name", "version", "state", "ended", "until", "price")
+    emit_table(rows, columns, json=session.json, shown=_with_its_end)
+
+
+def _with_its_end(grant: dict[str, Any]) -> dict[str, Any]:
+    until = None if grant["end_ms"] is None else minute(grant["end_ms"])
+    return grant | {"ended": grant["state"] in ENDED, "until": until}
 
 
 @license_group.command("show")

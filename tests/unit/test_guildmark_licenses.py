@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -15,11 +15,15 @@ from epochs_kit import Consortium, key, make_genesis
 from guildmark_kit import run
 from ledger_node_kit import account_of, held_asset, serving
 
+from guildmark.cli import main
+from guildmark.cli.license import ENDED
+from guildmark.cli.output import minute
 from guildmark.errors import InvalidArgument, VerificationFailed
 from guildmark.identity import Account
 from guildmark.licenses import terms
 from guildmark.sync import Client
 from guildmark.vouchers import SignedVoucher, check_signature, sign_voucher
+from ledger.modules.licenses.grants import State
 
 DAY_MS = 86_400_000
 SERVICE = terms(
@@ -130,6 +134,30 @@ def test_a_renewal_under_other_terms_is_a_grant_that_follows(world: Consortium, 
     assert (follower.state, follower.price) == ("active", 60)
     shown = client.licenses.get_grant(follower.grant)
     assert (shown["state"], shown["predecessor"]) == ("scheduled", bought.grant)
+
+
+def test_a_list_of_ones_own_licenses_says_which_have_ended(
+    world: Consortium, asset: str, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    licensee = client.acting_as(account_of(world, "org-1"))
+    revoked = licensee.licenses.buy(client.licenses.offer(asset, SERVICE).offer).grant
+    client.licenses.revoke(revoked, "breach")
+    kept = licensee.licenses.buy(client.licenses.offer(asset, terms(rights=["download"], price=60)).offer).grant
+    assert main.run(["license", "grants", "--account", "org-1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["grant", "asset_name", "version", "state", "ended", "until", "price"]
+    end_ms = client.licenses.get_grant(revoked)["end_ms"]
+    shown = {line.split()[0]: line.split()[3:] for line in lines[1:]}
+    assert shown == {
+        revoked: ["revoked", "yes", *minute(end_ms).split(), "100"],
+        kept: ["active", "no", "-", "60"],
+    }
+    assert main.run(["license", "grants", "--account", "org-0"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1, "it has granted them, and was granted none"
+
+
+def test_states_that_have_ended_are_those_of_the_ledger() -> None:
+    assert set(get_args(State)) - {"escrowed", "scheduled", "active", "disputed"} == ENDED
 
 
 def test_the_command_line_covers_a_license_after_its_purchase(

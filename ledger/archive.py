@@ -30,7 +30,7 @@ from primitives.codec import CodecError, decode, encode
 from primitives.digest import Digest
 from primitives.finality import Bytes32, FinalityCertificate, Natural
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 """Raised whenever the layout above or a rule of the ledger changes; a node refuses another format than its own."""
 
 _FORMAT: Final = b"m/format"

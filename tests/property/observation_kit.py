@@ -141,7 +141,7 @@ def _reference_assets(state: Any) -> Seen:
             )
         for parent, link in asset["links"].items():
             tables["links"][key, parent] = link
-        rests = (asset["fee_rest"], asset["resale_rest"], asset["grant_resale_rest"])
+        rests = tuple(asset[f"{name}_rest"] for name in ("fee", "resale", "grant_resale", "share_resale"))
         if asset["stack"] or any(rests):
             tables["stacks"][key] = (*rests, asset["stack"])
     return tables
@@ -468,7 +468,12 @@ def _chain_assets(view: StateView) -> Seen:
         tables["links"][key[:32], key[32:]] = _link(link)
     for key, stack in STACKS.items(view):
         entries = {entry.ancestor: _entry(entry) for entry in stack.entries}
-        rests = (stack.fee_remainder, stack.resale_remainder, stack.grant_resale_remainder)
+        rests = (
+            stack.fee_remainder,
+            stack.resale_remainder,
+            stack.grant_resale_remainder,
+            stack.share_resale_remainder,
+        )
         if entries or any(rests):
             tables["stacks"][key] = (*rests, entries)
     return tables

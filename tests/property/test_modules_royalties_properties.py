@@ -15,6 +15,7 @@ from ledger.modules.fields import MARKER
 from ledger.modules.royalties import pools
 from ledger.modules.royalties.records import ANCESTORS_MAX, CAP_BPS, Entry, Stack
 from ledger.modules.royalties.splits import Split, split_gift, split_resale, split_sale, split_share_sale
+from tests.thoroughness import tries
 from tests.unit.modules_kit import World
 
 AMOUNTS = st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1))
@@ -128,6 +129,46 @@ def test_small_payments_lose_nothing(stack: Stack, amounts: list[int], fee_bps: 
         if before.cap is None:
             due = net * before.rate_bps + before.remainder
             assert received.get(before.ancestor, 0) * 10_000 + after.remainder == due
+
+
+def sold(kind: str, stack: Stack, price: int, fee_bps: int, resale_bps: int) -> Stack:
+    """Return the stack after a sale of one kind, without least royalties."""
+    terms = TransferTerms(resale_bps, 0)
+    if kind == "use":
+        return split_sale(stack, price, fee_bps, exempt=False).stack
+    if kind == "share":
+        return split_share_sale(stack, price, fee_bps, terms, exempt=False).stack
+    return split_resale(stack, price, fee_bps, terms, exempt=False, of_grant=kind == "grant").stack
+
+
+SALES = st.tuples(st.sampled_from(["use", "share", "share", "asset", "grant"]), st.sampled_from([1, 1, 1, 2, 3]))
+
+
+@settings(max_examples=tries(40), deadline=None)
+@given(stacks(least=False), st.lists(SALES, min_size=1, max_size=12), st.sampled_from([0, 250]), st.integers(0, 1_500))
+def test_what_sales_of_few_units_leave_to_be_paid_stays_within_its_bound(
+    stack: Stack, sales: list[tuple[str, int]], fee_bps: int, resale_bps: int
+) -> None:
+    """Whatever sales follow one another, again and again; the bound is one that the record must keep."""
+    for number in range(200 * len(sales)):
+        kind, price = sales[number % len(sales)]
+        stack = sold(kind, stack, price, fee_bps, resale_bps)
+        carried = sum(entry.remainder for entry in stack.entries)
+        assert carried + stack.share_resale_remainder < (ANCESTORS_MAX + 1) * 10_000
+
+
+@given(st.integers(1, CAP_BPS), st.integers(1, 1_500), st.sampled_from([0, 250]))
+@settings(max_examples=tries(20), deadline=None)
+def test_creators_of_shares_never_take_again_and_again_what_ancestors_are_due(
+    rate_bps: int, resale_bps: int, fee_bps: int
+) -> None:
+    """Sales of the asset are followed by one of a share whenever the creators' next unit is due, and would leave the
+    ancestors nothing of it."""
+    stack = Stack((Entry(bytes(32), rate_bps, None, 0, 8),))
+    for _ in range(3_000):
+        due = stack.resale_remainder + resale_bps >= 10_000
+        stack = sold("share" if due else "asset", stack, 1, fee_bps, resale_bps)
+        assert stack.entries[0].remainder < 3 * 10_000
 
 
 @st.composite

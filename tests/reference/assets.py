@@ -138,6 +138,7 @@ def register(call: Call, operation: ops.Register) -> None:
         "fee_rest": 0,
         "resale_rest": 0,
         "grant_resale_rest": 0,
+        "share_resale_rest": 0,
         "denied": set(),
         "commercial": True,
         "transfers": 0,

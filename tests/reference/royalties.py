@@ -172,7 +172,7 @@ def pay_resale(state: Any, due: Due, buyer: bytes, seller: bytes | None, price: 
     Of a share the ancestors get their part of the whole price, or shares could be sold in place of grants.
     """
     asset = state.assets[due.asset]
-    rest_name = "grant_resale_rest" if due.kind == "grant" else "resale_rest"
+    rest_name = {"asset": "resale_rest", "grant": "grant_resale_rest", "share": "share_resale_rest"}[due.kind]
     fee, fee_rest = fee_of(state, asset, price)
     net = price - fee
     royalty, resale_rest = divmod(net * due.bps + asset[rest_name], BPS)

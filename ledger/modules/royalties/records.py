@@ -32,8 +32,9 @@ RESALE_MAX_BPS: Final = 1_500
 Remainder = Annotated[int, msgspec.Meta(ge=0, lt=BPS)]
 """Ten-thousandths of a unit that the last division left; they count at the next payment."""
 Carried = Annotated[int, msgspec.Meta(ge=0, lt=2**20)]
-"""As `Remainder`, with whole units that a payment of a few units could not hold. Every such payment pays out more
-than it adds, so the sum over a stack stays below ANCESTORS_MAX * BPS plus what one payment of so many units adds."""
+"""As `Remainder`, with whole units that a payment of a few units could not hold. Such a payment is paid out as a whole,
+to the ancestors and, of a share, to the creators, and adds less to what they are due. So the sum over a stack, with
+what the creators are due of shares, stays below (ANCESTORS_MAX + 1) * BPS."""
 Wide = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 """A sum over all payments there ever were, big endian: it may leave 64 bits."""
 
@@ -58,9 +59,12 @@ class Stack(Record, frozen=True):
     """In order of asset id; rates sum to at most CAP_BPS."""
     fee_remainder: Remainder = 0
     resale_remainder: Remainder = 0
-    """Of what the creators get when the asset or a share of it is sold."""
+    """Of what the creators get when the asset is sold."""
     grant_resale_remainder: Remainder = 0
     """Of what the owners get when a licensee passes a grant on."""
+    share_resale_remainder: Remainder = 0
+    """Of what the creators get when a share is sold. Apart from that of the asset: what other sales have added would
+    come due where it leaves the ancestors of a share nothing, again and again."""
 
 
 class Pool(Record, frozen=True):

@@ -74,13 +74,13 @@ def split_share_sale(stack: Stack, price: int, fee_bps: int, terms: TransferTerm
     """
     fee, fee_remainder = divmod(price * fee_bps + stack.fee_remainder, BPS)
     net = price - fee
-    creators, left = divmod(net * terms.resale_royalty_bps + stack.resale_remainder, BPS)
+    creators, left = divmod(net * terms.resale_royalty_bps + stack.share_resale_remainder, BPS)
     raised = not exempt and creators < terms.least_royalty
     creators = terms.least_royalty if raised else creators
     _check_covered(creators + _needed(stack, net, exempt=exempt, raised=raised), net)
     royalties, entries = _ancestors(stack, net, net - creators, exempt=exempt)
     rest = net - creators - sum(units for _, units in royalties)
-    changed = msgspec.structs.replace(stack, entries=entries, fee_remainder=fee_remainder, resale_remainder=left)
+    changed = msgspec.structs.replace(stack, entries=entries, fee_remainder=fee_remainder, share_resale_remainder=left)
     return Split(fee, royalties, creators, rest, changed)
 
 
@@ -102,7 +102,7 @@ def _ancestors(
 
     It always goes far enough, but for one case: remainders of many entries can come due at once and together exceed a
     payment of a few units. What does not fit stays in the remainder, which only then passes 9,999. Rates sum to at most
-    half, so that every further payment works it off.
+    half, so that every further payment works it off (`Carried`).
     """
     left = available
     royalties: list[tuple[bytes, int]] = []

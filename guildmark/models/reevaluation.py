@@ -122,14 +122,13 @@ def reevaluate(
     chosen = settings or Settings()
     model, entry = _subject(client, asset, version, "model")
     data, _ = _subject(client, dataset, dataset_version, "dataset")
-    places = [
-        _bytes_of(client, subject, what, copy, directory / name, on_bytes)
-        for subject, what, copy, name in (
-            (model, "model", model_copy, "model.keras"),
-            (data, "data set", dataset_copy, "dataset"),
-        )
-    ]
-    found = evaluate(places[0], places[1], settings=chosen, limits=limits, on_samples=on_samples)
+    copies = (model_copy, model), (dataset_copy, data)
+    for copy, subject in copies:  # both, before the other one is downloaded in vain
+        if copy is not None:
+            _check_copy(copy, subject)
+    file = model_copy or _download(client, model, "model", directory / "model.keras", on_bytes)
+    examples = dataset_copy or _download(client, data, "data set", directory / "dataset", on_bytes)
+    found = evaluate(file, examples, settings=chosen, limits=limits, on_samples=on_samples)
     if entry.get("tensors_digest") not in (None, found.tensors_digest):
         raise ModelRefused(
             "evaluation.tensors", "the tensors of the model's file are not those that the version states"
@@ -214,20 +213,20 @@ def _subject(client: Client, asset: str, version: int | str | None, kind: str) -
     return Subject(entry["asset"], int(entry["version"]), entry["cid"], int(entry["size_bytes"])), entry
 
 
-def _bytes_of(
-    client: Client, subject: Subject, what: str, copy: Path | None, target: Path, on_bytes: OnBytes | None
-) -> Path:
-    if copy is None:
-        try:
-            client.artifacts.download(subject.cid, subject.size_bytes, target, progress=on_bytes)
-        except (Denied, NotFound, Refused) as error:  # of two downloads: say which
-            named = f"the {what} {subject.asset}, version {subject.version}, cannot be downloaded: {error.message}"
-            raise type(error)(error.code, named) from error
-        return target
+def _check_copy(copy: Path, subject: Subject) -> None:
+    """Raise ModelRefused, `evaluation.copy`, unless the copy is what is registered."""
     try:
         found = build(copy).cid
     except ArtifactError as error:
         raise ModelRefused("evaluation.copy", f"{copy}: {error.message}") from error
     if found != subject.cid:
         raise ModelRefused("evaluation.copy", f"{copy} has the CID {found}, registered is {subject.cid}")
-    return copy
+
+
+def _download(client: Client, subject: Subject, what: str, target: Path, on_bytes: OnBytes | None) -> Path:
+    try:
+        client.artifacts.download(subject.cid, subject.size_bytes, target, progress=on_bytes)
+    except (Denied, NotFound, Refused) as error:  # of two downloads: say which
+        named = f"the {what} {subject.asset}, version {subject.version}, cannot be downloaded: {error.message}"
+        raise type(error)(error.code, named) from error
+    return target

@@ -94,6 +94,17 @@ def test_who_may_not_have_the_bytes_learns_of_which_of_the_two(
     assert caught.value.message == f"{named}, version 3, cannot be downloaded: no license gives it"
 
 
+def test_a_copy_that_is_another_file_is_told_before_anything_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reevaluation, "require_tensorflow", lambda: None)
+    client = Registered(tmp_path)
+    with pytest.raises(ModelRefused) as caught:
+        reevaluate(client, MODEL, DATA, directory=tmp_path, dataset_copy=client.files[MODEL])  # type: ignore[arg-type]
+    assert caught.value.code == "evaluation.copy"
+    assert client.asked == []
+
+
 def test_what_is_not_installed_is_named_before_anything_is_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

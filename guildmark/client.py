@@ -69,8 +69,32 @@ class _Network:
         self.parameters: Parameters | None = None
         self.parameters_read_at = 0.0
         self.on_slow: OnSlow | None = None
-        self.under_way: set[str] = set()
-        """Ids of the transactions that are being delivered: one for each call that waits."""
+        self._under_way: set[str] = set()
+
+    def under_way(self) -> tuple[str, ...]:
+        """The ids of the transactions that are being delivered and not known to be settled; from any thread."""
+        return tuple(self._under_way)
+
+    @contextmanager
+    def delivering(self, identifier: str) -> Iterator[None]:
+        """Count a transaction among those that are under way: one for each call that waits."""
+        self._under_way.add(identifier)
+        try:
+            yield
+        finally:
+            self._under_way.discard(identifier)
+
+    @contextmanager
+    def tell_when_slow(self, identifier: str) -> Iterator[None]:
+        """Tell who wants to know when this takes long."""
+        if self.on_slow is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(SLOW_AFTER_S, self.on_slow, identifier)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 class AsyncClient:
@@ -96,6 +120,7 @@ class AsyncClient:
     def _bind(self, network: _Network, account: Account | None) -> None:
         self._network = network
         self.transport = network.transport
+        self.under_way = network.under_way
         self.account = account
         self.accounts = AsyncAccounts(self)
         self.accreditations = AsyncAccreditations(self)
@@ -268,42 +293,20 @@ class AsyncClient:
 
         Raises as `submit_and_wait`.
         """
-        self._network.under_way.add(transaction.id)
-        try:
-            return await self._deliver(transaction, timeout_s, everywhere)
-        finally:
-            self._network.under_way.discard(transaction.id)
-
-    def under_way(self) -> tuple[str, ...]:
-        """The ids of the transactions that are being delivered and not known to be settled; from any thread."""
-        return tuple(self._network.under_way)
-
-    async def _deliver(self, transaction: PreparedTransaction, timeout_s: float | None, everywhere: bool) -> Outcome:
-        try:
-            await self.submit(transaction, everywhere=everywhere)
-        except Unreachable as error:
-            if not error.maybe_received:
+        with self._network.delivering(transaction.id):
+            try:
+                await self.submit(transaction, everywhere=everywhere)
+            except Unreachable as error:
+                if not error.maybe_received:
+                    raise
+            except Refused as error:
+                error.transaction_id = transaction.id
+                if error.code in MOVED_CLOCK_CODES:
+                    self._network.clock_read_at = None
                 raise
-        except Refused as error:
-            error.transaction_id = transaction.id
-            if error.code in MOVED_CLOCK_CODES:
-                self._network.clock_read_at = None
-            raise
-        with self._tell_when_slow(transaction.id):
-            outcome = await self.wait(transaction, timeout_s)
-        return outcome.raise_for_rejection()
-
-    @contextmanager
-    def _tell_when_slow(self, identifier: str) -> Iterator[None]:
-        notice = self._network.on_slow
-        if notice is None:
-            yield
-            return
-        timer = asyncio.get_running_loop().call_later(SLOW_AFTER_S, notice, identifier)
-        try:
-            yield
-        finally:
-            timer.cancel()
+            with self._network.tell_when_slow(transaction.id):
+                outcome = await self.wait(transaction, timeout_s)
+            return outcome.raise_for_rejection()
 
     def signer(self) -> Account:
         """The client's account. Raises Denied when it has none."""

@@ -219,6 +219,7 @@ def open_bounty(draw: Draw) -> Draft:
     sender = draw.actor or (draw.some(owners) if owners and draw.rarely(70) else draw.anyone())
     held = state.balances.get(sender, 0)
     amount = draw.some([1, 500, 12_345, max(1, held // 50), held + 1 if draw.rarely() else 7])
+    amount = max(1, draw.price()) if draw.at_the_end() else amount
     wanted, closes = None, draw.expiry()
     if draw.rarely(50):
         asset, wanted = confirmable(draw, asset, sender), condition(draw)

@@ -21,6 +21,8 @@ def evidence(draw: Draw) -> str:
 def in_dispute(draw: Draw, respondent: bytes) -> int:
     """Little, or more than the respondent has: then there is a debt."""
     held = draw.state.balances.get(respondent, 0)
+    if draw.at_the_end():
+        return draw.price()
     return int(draw.some([1, 10**6, held + 1, held + 7, held + 10**9] if draw.rarely(60) else [1, 500]))
 
 

@@ -17,6 +17,9 @@ DAY_MS = 86_400_000
 KINDS = ("dataset", "dataset", "model", "software")
 DERIVING = ("distill-merge", "fine-tune", "train-on")
 RIGHTS = ("distill-merge", "download", "fine-tune", "inference", "train-on")
+AMOUNT_MAX = 2**63 - 1
+ENDS = (0, 1, 1, 2, 9_999, 2**53 - 1, 2**53, 2**53 + 1, 2**58, 2**58, 2**60, 2**62, AMOUNT_MAX)
+"""Amounts at the ends of their range, and of what others count exactly."""
 PRICES = (0, 1, 1, 7, 29, 29, 500, 500, 5_000, 5_000, 123_457, 123_457, 123_457, 10**8)
 LIFETIMES_MS = (1_500, 15_000, 15_000, 120_000, DAY_MS, 20 * DAY_MS, 20 * DAY_MS)
 TRIES = 2
@@ -50,10 +53,12 @@ class Plan(NamedTuple):
 class Notebook:
     """What the accounts know and the chain does not."""
 
-    def __init__(self, *, lineages: bool = False) -> None:
+    def __init__(self, *, lineages: bool = False, ends: bool = False) -> None:
         self.count = 0
         self.lineages = lineages
         """Whether this life is about long lines of derivatives: most terms then ask for little and allow much."""
+        self.ends = ends
+        """Whether it is about amounts, counts and times at the ends of their ranges."""
         self.keys: dict[bytes, SigningKey] = {}
         self.secrets: dict[bytes, Secret] = {}
         self.tries: Counter[bytes] = Counter()
@@ -92,6 +97,13 @@ class Draw:
 
     def parties(self) -> list[bytes]:
         return [account for account in self.state.accounts if account not in self.state.validators]
+
+    def price(self) -> int:
+        return self.some(ENDS if self.notebook.ends else PRICES)
+
+    def at_the_end(self, percent: int = 25) -> bool:
+        """Whether something is chosen at the end of its range; only where the life is about that."""
+        return self.notebook.ends and self.rarely(percent)
 
     def anyone(self) -> bytes:
         return self.actor or self.some(self.parties())

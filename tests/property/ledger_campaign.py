@@ -108,7 +108,8 @@ class LifeFailed(Exception):
 
 def live(seed: int, steps: Sequence[Step]) -> Pair:
     """Run one life to its end, and replay it."""
-    pair = Pair(random_genesis(seed), lineages=seed % 3 == 0)
+    ends = seed % 5 == 4
+    pair = Pair(random_genesis(seed, ends=ends), lineages=seed % 3 == 0, ends=ends)
     pair.run(steps)
     pair.finish()
     pair.replay()

@@ -10,7 +10,6 @@ from ledger.modules.royalties import operations as royalties
 from tests.property.drawing_kit import (
     DAY_MS,
     DERIVING,
-    PRICES,
     RIGHTS,
     UNKNOWN,
     Draft,
@@ -110,6 +109,9 @@ def time_of(draw: Draw) -> dict[str, Any]:
         refund = "pro-rata" if term is not None and draw.rarely(70) else "none"
         notice = some([0, 0, 1_000, 60_000, DAY_MS])
         fields |= {"revocation_causes": ("breach", "fraud"), "notice_ms": notice, "refund_mode": refund}
+    if draw.at_the_end():
+        fields |= {"term_ms": 2**45} if term is not None else {"start_ms": some([0, 2**52, 2**53 - 1])}
+        fields |= {"notice_ms": 2**45} if "notice_ms" in fields else {}
     return fields
 
 
@@ -121,7 +123,7 @@ def money_of(draw: Draw) -> dict[str, Any]:
     derivatives = some(["on-approval", "yes", "yes", "yes"] if share else ["no", "yes", "yes", "on-approval"])
     least = some([1, 3, 5]) if (share or transferable) and draw.rarely(15) else 0
     return {
-        "price": some(PRICES),
+        "price": draw.price(),
         "commercial": commercial,
         "derivatives": derivatives,
         "transferable": transferable,
@@ -130,14 +132,22 @@ def money_of(draw: Draw) -> dict[str, Any]:
         "revenue_share_bps": share,
         "revenue_share_depth": some([1, 2, 3, 8, 8]) if share else 0,
         "revenue_share_cap": some([None, None, 5, 1_000, 10**6]) if share else None,
-    }
+    } | least_and_most(draw, share)
+
+
+def least_and_most(draw: Draw, share: int) -> dict[str, Any]:
+    """Royalties at the ends of their ranges, where the life is about that."""
+    if not share or not draw.at_the_end():
+        return {}
+    return {"least_royalty": draw.price()} if draw.rarely(30) else {"revenue_share_cap": max(1, draw.price())}
 
 
 def metered(draw: Draw, fields: dict[str, Any]) -> dict[str, Any]:
     """A quota: of trainings where the rights allow it, else of what the provider sees."""
     quota, price = draw.some([1, 2, 5, 1_000]), 0
     if fields["term_ms"] is not None:
-        price = draw.some([0, 1, 7, 29])
+        price = draw.price() if draw.at_the_end() else draw.some([0, 1, 7, 29])
+        quota = 2**32 - 1 if draw.at_the_end() else quota
     if draw.rarely(40):
         return {"quota": quota, "quota_unit": "trainings", "usage_price": price if fields["price"] else 0}
     rights = draw.some([("inference-as-service",), ("compute-only",), ("compute-only", "inference-as-service")])

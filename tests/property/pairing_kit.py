@@ -20,13 +20,13 @@ from ledger.genesis import Genesis, network_id
 from ledger.modules.royalties.operations import Withdraw
 from ledger.state.store import MemoryStore, Store
 from ledger.transaction import SALT_BYTES, VERSION, SignedTransaction, TransactionBody
-from primitives.codec import encode
+from primitives.codec import CodecError, decode, encode
 from primitives.digest import domain, tagged_hash
 from primitives.identifiers import account_to_text
 from primitives.keys import SigningKey
 from tests.property.attestations_observation_kit import Seen
 from tests.property.decisions_kit import deciding_registry
-from tests.property.drawing_kit import Draft, Draw, Notebook, Nothing
+from tests.property.drawing_kit import AMOUNT_MAX, Draft, Draw, Notebook, Nothing
 from tests.property.observation_kit import differences, seen_in_chain, seen_in_reference
 from tests.property.situations_kit import SITUATIONS
 from tests.readable_kit import blocks_read_again
@@ -87,8 +87,19 @@ def random_steps(random: Random, blocks: int) -> list[Step]:
     return steps
 
 
-def random_genesis(seed: int) -> Genesis:
-    """Vary what the rules depend on: fees, how much a block sweeps, how long an escrow waits."""
+def random_genesis(seed: int, *, ends: bool = False) -> Genesis:
+    """Vary what the rules depend on: fees, how much a block sweeps, how long an escrow waits. With `ends` there are as
+    many credits as there can be."""
+    genesis = _random_genesis(seed)
+    if not ends:
+        return genesis
+    each, left = divmod(AMOUNT_MAX, len(genesis.accounts))
+    first, *others = (msgspec.structs.replace(account, credits=each) for account in genesis.accounts)
+    accounts = (msgspec.structs.replace(first, credits=each + left), *others)
+    return msgspec.structs.replace(genesis, accounts=accounts)
+
+
+def _random_genesis(seed: int) -> Genesis:
     return make_genesis(
         fee_bps=(250, 0, 500)[seed % 3],
         deadlines_per_block_max=(1_000, 2)[seed % 2],
@@ -112,14 +123,16 @@ def random_genesis(seed: int) -> Genesis:
 class Pair:
     """A chain and the reference over one genesis, and everything that was sent to them."""
 
-    def __init__(self, genesis: Genesis, store: Store | None = None, *, lineages: bool = False) -> None:
+    def __init__(
+        self, genesis: Genesis, store: Store | None = None, *, lineages: bool = False, ends: bool = False
+    ) -> None:
         self.genesis = genesis
         self.store = store or MemoryStore()
         self.registry = deciding_registry()
         with blocks_read_again():
             self.chain = Chain.open(self.store, genesis, self.registry)
         self.state = reference.begin(genesis)
-        self.notebook = Notebook(lineages=lineages)
+        self.notebook = Notebook(lineages=lineages, ends=ends)
         validators = [seed_key(f"validator {index}") for index in range(len(genesis.validators))]
         self.notebook.keys = {key.public_key: key for key in (*map(seed_key, (*NAMES, "alan")), *validators)}
         self.outcomes: Counter[tuple[str, str]] = Counter()
@@ -220,7 +233,10 @@ class Pair:
         return prepared
 
     def _draft(self, tag: str, random: Random, actor: bytes | None) -> Draft:
-        return SITUATIONS[OPERATIONS[tag]].draft(Draw(random, self.state, self.notebook, actor))
+        sender, operations = SITUATIONS[OPERATIONS[tag]].draft(Draw(random, self.state, self.notebook, actor))
+        if self.notebook.ends and not all(map(can_be_said, operations)):
+            raise Nothing  # a unit more than there can be
+        return sender, operations
 
     def transaction(
         self,
@@ -396,6 +412,15 @@ class Pair:
         assert fresh.head_hash == self.chain.head_hash
         assert Chain.open(self.store, self.genesis, self.registry).head_hash == self.chain.head_hash
         assert network_id(self.genesis) == fresh.network_id
+
+
+def can_be_said(operation: Any) -> bool:
+    """Whether all fields of an operation are within their ranges."""
+    try:
+        decode(encode(operation), type(operation))
+    except (CodecError, OverflowError):
+        return False
+    return True
 
 
 def check_locks(seen: Seen) -> None:

@@ -12,8 +12,8 @@ from ledger.modules.market import operations as market
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from tests.property.drawing_kit import (
+    AMOUNT_MAX,
     DAY_MS,
-    PRICES,
     UNKNOWN,
     Draft,
     Draw,
@@ -131,7 +131,7 @@ def new_plan(draw: Draw) -> Plan:
     asset = draw.some(rows)
     thing, owners = Thing("asset", asset), list(state.assets[asset]["shares"])
     sender = max(owners, key=lambda one: state.assets[asset]["shares"][one]) if draw.rarely(50) else draw.some(owners)
-    ends, price = state.now + 20 * DAY_MS, max(1, draw.some(PRICES))
+    ends, price = state.now + 20 * DAY_MS, max(1, draw.price())
     offers = [key for key, row in state.buyers_offers.items() if row["thing"] == ("asset", asset, 0)]
     plans: list[Any] = [
         transfers.Offer(thing, draw.other(sender), price, ends),
@@ -175,7 +175,7 @@ def offer_transfer(draw: Draw) -> Draft:
     if draw.rarely(25):
         return planned(draw, transfers.Offer)
     sender, thing = choose(draw)
-    operation = transfers.Offer(thing, draw.other(sender), max(1, draw.some(PRICES)), draw.expiry())
+    operation = transfers.Offer(thing, draw.other(sender), max(1, draw.price()), draw.expiry())
     return sender, [operation] * (2 if draw.rarely(3) else 1)
 
 
@@ -247,7 +247,7 @@ def list_for_sale(draw: Draw) -> Draft:
     if draw.rarely(25):
         return planned(draw, market.List)
     sender, thing = put_up(draw)
-    operation = market.List(thing, max(1, draw.some(PRICES)), draw.expiry())
+    operation = market.List(thing, max(1, draw.price()), draw.expiry())
     return sender, [operation] * (2 if draw.rarely(3) else 1)
 
 
@@ -336,7 +336,7 @@ def make_offer(draw: Draw) -> Draft:
     if draw.rarely(4):
         name = draw.some(["transfers", "versions", "terms", "reserved", "used"])
         condition = msgspec.structs.replace(condition, **{name: getattr(condition, name) + 1})
-    price = max(1, draw.some(PRICES))
+    price = max(1, draw.price())
     sender = draw.actor or (stranger(draw, plain, holder, price) if known else draw.anyone())
     named = holder if (thing.kind == "share") != draw.rarely(2) else None
     named = draw.some([UNKNOWN, state.validators[0], *draw.parties()]) if named and draw.rarely(6) else named
@@ -408,8 +408,10 @@ def open_dutch_auction(draw: Draw) -> Draft:
     if draw.rarely(25):
         return planned(draw, market.OpenDutchAuction)
     sender, thing = put_up(draw)
-    floor = max(1, draw.some(PRICES))
+    floor = max(1, draw.price())
     start = floor + draw.some([1, 100, 12_345]) if not draw.rarely(4) else floor
+    if draw.at_the_end():
+        floor, start = 1, AMOUNT_MAX
     return sender, [market.OpenDutchAuction(thing, start, floor, draw.some([1, 2, 8, 10_000]), draw.expiry())]
 
 

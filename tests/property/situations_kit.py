@@ -274,11 +274,16 @@ def creators_for(draw: Draw, sender: bytes) -> tuple[tuple[bytes, int], ...]:
     return ((sender, bps), (other, 10_000 - bps))
 
 
+def least_of(draw: Draw) -> int:
+    """A least royalty that an asset may ask for when it changes hands."""
+    return draw.price() if draw.at_the_end(10) else draw.some([0, 0, 3, 10**6])
+
+
 def register(draw: Draw) -> Draft:
     sender, (account, secret) = reveal_one(draw, "assets")
     kind, artifact = secret.subject
     resale = draw.some([0, 0, 250, 1_500])
-    terms = assets.TransferTerms(resale, draw.some([0, 0, 3, 10**6]) if resale else 0, not draw.rarely(20))
+    terms = assets.TransferTerms(resale, least_of(draw) if resale else 0, not draw.rarely(20))
     labels: dict[str, Any] = {"name": draw.notebook.next("asset")}
     if draw.rarely():
         labels |= draw.some(

@@ -43,9 +43,9 @@ class Ledgers(RuleBasedStateMachine):
 
     pair: Pair
 
-    @initialize(genesis=st.integers(0, 15), life=st.integers(0, 2**16), lineages=st.booleans())
-    def begin(self, genesis: int, life: int, lineages: bool) -> None:
-        self.pair = Pair(random_genesis(genesis), lineages=lineages)
+    @initialize(genesis=st.integers(0, 15), life=st.integers(0, 2**16), lineages=st.booleans(), ends=st.booleans())
+    def begin(self, genesis: int, life: int, lineages: bool, ends: bool) -> None:
+        self.pair = Pair(random_genesis(genesis, ends=ends), lineages=lineages, ends=ends)
         self.pair.run(random_steps(Random(life), 15))
 
     @rule(step=STEPS)

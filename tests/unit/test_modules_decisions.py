@@ -36,6 +36,7 @@ from ledger.modules.governance.queries import REASONS
 from ledger.modules.governance.records import (
     OPEN_PROPOSALS_MAX,
     PROPOSALS,
+    STOOD_MS,
     carries,
     passes,
     stops,
@@ -116,6 +117,34 @@ def test_an_approved_change_waits_and_then_takes_effect() -> None:
     ]
     assert usage(world.chain.view(), "org-0").deadlines == 0
     assert world.replayed().head == world.chain.head
+
+
+def test_a_delay_that_ended_while_the_network_stood_still_begins_anew() -> None:
+    """A stop of any length would else end with the block that mints: nobody could object after it."""
+    world = Consortium(make_genesis(6))
+    proposal = world.approve(setting(fee_bps=0))
+    assert objects(world, proposal, "org-5") == [""]
+    stopped = world.execute(step_ms=DECISION_MS + STOOD_MS + 1)
+    put_off = {"type": "governance.proposal_delayed", "proposal": proposal}
+    assert events_of(stopped) == [put_off | {"executes_at_ms": world.now_ms + DECISION_MS}]
+    assert (state_of(world, proposal), parameters(world).fee_bps) == ("waiting", 250)
+    assert shown(world, proposal).executes_at_ms == world.now_ms + DECISION_MS
+    assert usage(world.chain.view(), "org-0").deadlines == 1
+    assert objects(world, proposal, "org-4") == [""], "what was objected before counts"
+    assert state_of(world, proposal) == "stopped"
+    assert usage(world.chain.view(), "org-0").deadlines == 0
+    assert world.replayed().head == world.chain.head
+
+
+def test_a_delay_that_nobody_objects_to_after_a_stop_ends_as_another() -> None:
+    """What is late by less, as where much falls due at once, is done when it is swept."""
+    world = Consortium()
+    proposal, slow = world.approve(setting(fee_bps=300)), world.approve(setting(dispute_bond_min=7))
+    world.execute(step_ms=DECISION_MS + STOOD_MS + 1)
+    assert {state_of(world, one) for one in (proposal, slow)} == {"waiting"}
+    world.execute(step_ms=DECISION_MS + STOOD_MS)
+    assert {state_of(world, one) for one in (proposal, slow)} == {"executed"}
+    assert (parameters(world).fee_bps, parameters(world).dispute_bond_min) == (300, 7)
 
 
 def test_a_third_of_all_organizations_stops_what_waits() -> None:

@@ -52,6 +52,13 @@ class ProposalStopped(Event, frozen=True, tag="governance.proposal_stopped"):
     proposal: bytes
 
 
+class ProposalDelayed(Event, frozen=True, tag="governance.proposal_delayed"):
+    """The network stood still when its delay ended: it waits once more, for nobody could object meanwhile."""
+
+    proposal: bytes
+    executes_at_ms: int
+
+
 class ProposalExecuted(Event, frozen=True, tag="governance.proposal_executed"):
     proposal: bytes
 

@@ -9,13 +9,14 @@ from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.attempts import attempt
 from ledger.modules.fields import MARKER
 from ledger.modules.governance import events, members, treasury
-from ledger.modules.governance.kinds import kind_of
+from ledger.modules.governance.kinds import Kind, kind_of
 from ledger.modules.governance.operations import Object, Propose, RecoverAccount, Vote
 from ledger.modules.governance.records import (
     DELAY_END,
     OPEN,
     OPEN_PROPOSALS_MAX,
     PROPOSALS,
+    STOOD_MS,
     VOTING_END,
     AccreditationChange,
     ArtifactChange,
@@ -163,7 +164,8 @@ def on_voting_end(context: Context, subject: bytes) -> None:
 
 def on_delay_end(context: Context, subject: bytes) -> None:
     """Do what was approved, as a whole or not at all; what has become impossible says why, and changes nothing. Where
-    organizations were removed meanwhile, the objections may have become enough."""
+    organizations were removed meanwhile, the objections may have become enough. Where the network stood still at the
+    end, the delay begins anew: a stop of any length would else leave no time to object."""
     proposal = PROPOSALS.get(context.view, subject)
     if proposal is None or proposal.state != "waiting":
         return
@@ -172,6 +174,9 @@ def on_delay_end(context: Context, subject: bytes) -> None:
         _stop(context, subject, proposal)
         return
     kind = kind_of(proposal.change)
+    if context.block_time_ms - proposal.executes_at_ms > STOOD_MS:
+        context.emit(events.ProposalDelayed(subject, _wait(context, subject, proposal, kind)))
+        return
     code = attempt(context, lambda inner: _ignore(kind.bring_about(inner, subject, proposal.change)))
     if code:
         context.emit(events.ProposalFailed(subject, code))
@@ -205,12 +210,18 @@ def _approve(context: Context, identifier: bytes, proposal: Proposal) -> None:
         context.emit(events.ProposalApproved(identifier, end, 0))
         _close(context, identifier, proposal, "approved")
         return
+    approved = msgspec.structs.replace(proposal, state="waiting", present=len(organizations(context.view)))
+    context.emit(events.ProposalApproved(identifier, 0, _wait(context, identifier, approved, kind)))
+
+
+def _wait(context: Context, identifier: bytes, proposal: Proposal, kind: Kind) -> int:
+    """Let an approved proposal wait for its delay from now on; return the end."""
+    assert kind.delay is not None
     due_ms = context.block_time_ms + context.parameters.value(kind.delay)
-    present = len(organizations(context.view))
-    waiting = msgspec.structs.replace(proposal, state="waiting", executes_at_ms=due_ms, present=present)
+    waiting = msgspec.structs.replace(proposal, executes_at_ms=due_ms)
     quota.schedule(context, proposal.organization, due_ms, DELAY_END, identifier, enforced=False)
     quota.store(context, proposal.organization, PROPOSALS, waiting, identifier, enforced=False)
-    context.emit(events.ProposalApproved(identifier, 0, due_ms))
+    return due_ms
 
 
 def _end_voting(context: Context, proposal: Proposal, identifier: bytes) -> None:

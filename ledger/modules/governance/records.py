@@ -39,6 +39,8 @@ OPEN_PROPOSALS_MAX: Final = 8
 VOTING_END: Final = "governance.voting_end"
 """The deadline at which the votes on a proposal that is still open are counted for the last time; its subject is the
 proposal's id."""
+STOOD_MS: Final = 10 * 60_000
+"""Where the end of a delay is longer ago than this when it is swept, the network stood still when it came."""
 DELAY_END: Final = "governance.delay_end"
 """The deadline at which what was approved and not stopped is done; its subject is the proposal's id."""
 

@@ -16,6 +16,7 @@ from ledger.chain import Chain
 from ledger.epochs import current_set, pending_changes
 from ledger.modules.governance.records import PROPOSALS, Change
 from ledger.modules.organizations.records import ACCOUNTS
+from ledger.parameters import LIFETIME_MS_MAX
 from primitives.quorum import fault_bound
 
 indices = st.integers(0, 2**32)
@@ -33,7 +34,7 @@ class Governed(RuleBasedStateMachine):
             validators,
             validators + spare,
             lifetime_ms=5_000,
-            rejoin_interval_ms=5_000,
+            rejoin_interval_ms=LIFETIME_MS_MAX,
             admission_lifetime_ms=60_000,
         )
         self.world = Consortium(genesis)
@@ -86,7 +87,8 @@ class Governed(RuleBasedStateMachine):
 
     @rule()
     def lapse(self) -> None:
-        self.step(lambda: self.world.execute(step_ms=60_000))
+        """Approvals end, and who has rejoined may do so again."""
+        self.step(lambda: self.world.execute(step_ms=LIFETIME_MS_MAX))
 
     def step(self, act: Callable[[], object]) -> None:
         """Execute one block and hold its header to the laws."""

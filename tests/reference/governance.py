@@ -18,7 +18,6 @@ from tests.reference.state import TREASURY, Call, Refused, drop_deadline, is_cid
 OPEN_MAX = 8
 AMOUNT_MAX = 2**63 - 1
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-STOOD = 10 * MINUTE
 RANGES = {
     # On development networks; what others may have is in docs/spec/governance.md.
     "window": (8, 4_096),
@@ -253,11 +252,6 @@ def approved(state: Any, proposal: bytes) -> None:
         row["state"] = "approved"
         return
     row["state"] = "waiting"
-    wait(state, proposal)
-
-
-def wait(state: Any, proposal: bytes) -> None:
-    row = state.motions[proposal]
     row["executes"] = state.now + (state.payment_delay if row["change"][0] == "pay" else state.decision_delay)
     set_deadline(state, row["executes"], "governance.delay_end", proposal, row["organization"])
 
@@ -289,9 +283,6 @@ def voting_ends(call: Call, proposal: bytes) -> None:
 
 def delay_ends(call: Call, proposal: bytes) -> None:
     row = call.state.motions[proposal]
-    if call.now > row["executes"] + STOOD:  # the network stood still, and nobody could object
-        wait(call.state, proposal)
-        return
     try:
         bring_about(call.state, proposal, row["change"])
     except Refused as refused:

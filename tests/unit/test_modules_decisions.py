@@ -147,6 +147,13 @@ def test_a_delay_that_nobody_objects_to_after_a_stop_ends_as_another() -> None:
     assert (parameters(world).fee_bps, parameters(world).dispute_bond_min) == (300, 7)
 
 
+def test_a_moved_clock_of_a_development_network_is_no_standstill() -> None:
+    world = Consortium(make_genesis(4, development=True))
+    proposal = world.approve(setting(fee_bps=300))
+    world.execute(step_ms=DECISION_MS + STOOD_MS + 1)
+    assert state_of(world, proposal) == "executed"
+
+
 def test_a_third_of_all_organizations_stops_what_waits() -> None:
     """Also those who approved, and each counts once."""
     world = Consortium(make_genesis(6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ledger.epochs import is_development
 from ledger.errors import OperationError
 from ledger.modules.assets.cid_text import check_cid
 from ledger.modules.attempts import attempt
@@ -165,7 +166,8 @@ def on_voting_end(context: Context, subject: bytes) -> None:
 def on_delay_end(context: Context, subject: bytes) -> None:
     """Do what was approved, as a whole or not at all; what has become impossible says why, and changes nothing. Where
     organizations were removed meanwhile, the objections may have become enough. Where the network stood still at the
-    end, the delay begins anew: a stop of any length would else leave no time to object."""
+    end, the delay begins anew: a stop of any length would else leave no time to object. The clock of a development
+    network is moved on purpose."""
     proposal = PROPOSALS.get(context.view, subject)
     if proposal is None or proposal.state != "waiting":
         return
@@ -174,7 +176,8 @@ def on_delay_end(context: Context, subject: bytes) -> None:
         _stop(context, subject, proposal)
         return
     kind = kind_of(proposal.change)
-    if context.block_time_ms - proposal.executes_at_ms > STOOD_MS:
+    late_ms = context.block_time_ms - proposal.executes_at_ms
+    if late_ms > STOOD_MS and not is_development(context.view):
         context.emit(events.ProposalDelayed(subject, _wait(context, subject, proposal, kind)))
         return
     code = attempt(context, lambda inner: _ignore(kind.bring_about(inner, subject, proposal.change)))

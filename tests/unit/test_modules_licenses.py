@@ -8,7 +8,9 @@ import pytest
 from ledger.errors import OperationError
 from ledger.modules.assets import operations as assets
 from ledger.modules.credits.operations import Transfer
+from ledger.modules.licenses import check
 from ledger.modules.licenses import operations as licenses
+from ledger.modules.licenses.grants import State, state_at
 from ledger.modules.licenses.operations import (
     Claim,
     Offer,
@@ -18,6 +20,7 @@ from ledger.modules.licenses.operations import (
     WithdrawOffer,
     terms_digest,
 )
+from ledger.modules.licenses.records import Grant
 from ledger.modules.organizations.quota import usage
 from ledger.modules.transfers.operations import Thing
 from ledger.parameters import DAY_MS
@@ -387,6 +390,26 @@ def test_an_escrow_that_royalties_have_outgrown_returns() -> None:
 
 
 # --- check
+
+
+def test_an_answer_looks_at_a_bounded_number_of_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strangers ask about whom they want: who has bought any number of grants does not make every answer expensive."""
+    world = World()
+    asset = world.register("alice", "A")
+    terms = msgspec.structs.replace(USE, term_ms=1)
+    offer = world.offer("alice", asset, terms)
+    grants = {world.buy("bob", offer, terms) for _ in range(5)}
+    world.advance(1)
+    looked_at: list[Grant] = []
+
+    def state(grant: Grant, at_ms: int) -> State:
+        looked_at.append(grant)
+        return state_at(grant, at_ms)
+
+    monkeypatch.setattr(check, "state_at", state)
+    monkeypatch.setattr(check, "LOOKED_AT_MAX", 3)
+    answer = world.check("bob", asset)
+    assert (answer.reason, answer.grant in grants, len(looked_at)) == ("expired", True, 3)
 
 
 def test_check_says_why() -> None:

@@ -25,6 +25,7 @@ from primitives.digest import domain, tagged_hash
 from primitives.identifiers import account_to_text
 from primitives.keys import SigningKey
 from tests.property.attestations_observation_kit import Seen
+from tests.property.charges_kit import uncharged
 from tests.property.decisions_kit import deciding_registry
 from tests.property.drawing_kit import AMOUNT_MAX, Draft, Draw, Notebook, Nothing
 from tests.property.observation_kit import differences, seen_in_chain, seen_in_reference
@@ -145,6 +146,7 @@ class Pair:
         self.swept = 0
         self._sent: list[tuple[bytes, reference.Sent]] = []
         self._latest: list[str] = []
+        self._uncharged = uncharged(self.chain.view())
         self.compare()
 
     # --- blocks
@@ -335,6 +337,7 @@ class Pair:
         check_locks(seen)
         check_escrows(seen)
         self._check_exclusive()
+        assert uncharged(self.chain.view()) == self._uncharged, "what is there is charged to somebody, once"
 
     def _check_exclusive(self) -> None:
         """E1: no two live grants overlap where one of them excludes the other."""

@@ -20,11 +20,11 @@ from ledger.modules.market import operations as market
 from ledger.modules.market.conditions import condition_of
 from ledger.modules.market.dutch import price_at
 from ledger.modules.market.records import AUCTIONS, LISTINGS, OFFERS, Auction, Dutch, English, best_bid
-from ledger.modules.organizations.records import USAGE
 from ledger.modules.transfers import operations as transfers
 from ledger.modules.transfers.operations import Thing
 from ledger.modules.transfers.records import TRANSFERS
 from ledger.parameters import DAY_MS
+from tests.property.charges_kit import uncharged
 from tests.property.machine_kit import Life
 from tests.thoroughness import tries
 from tests.unit.market_kit import EXCLUSIVE, TOKEN, Bazaar, replaced
@@ -43,7 +43,6 @@ TERMS = st.sampled_from(
         replaced(TOKEN, dispute_window_ms=10_000),
     ]
 )
-UNCHARGED = (b"balance/", b"escrow/", b"usage/", b"deadline/", b"flow/")
 
 
 class Trade(Life):
@@ -69,7 +68,7 @@ class Trade(Life):
         second = self.world.register("carol", "second", derivations=[assets.Derivation(first, "train-on", grant)])
         for asset, owner, buyer in ((first, "alice", "dave"), (second, "carol", "bob"), (second, "carol", "alan")):
             self.world.license(owner, asset, buyer, TOKEN)
-        self.uncharged = self.count_uncharged()
+        self.uncharged = uncharged(self.world.view)
 
     # --- ways to act
 
@@ -245,19 +244,10 @@ class Trade(Life):
 
     # --- laws
 
-    def count_uncharged(self) -> tuple[int, int]:
-        """Records and bytes that no organization is charged for, the tables that never are left out."""
-        rows = [row for row in self.world.view.iterate(b"") if not row[0].startswith(UNCHARGED)]
-        usages = [usage for _, usage in USAGE.items(self.world.view)]
-        size_bytes = sum(len(key) + len(value) for key, value in rows)
-        return len(rows) - sum(row.records for row in usages), size_bytes - sum(row.bytes for row in usages)
-
     @invariant()
     def laws(self) -> None:
         self.world.check_laws()
-        queued = len(deadlines.due(self.world.view, 2**62, 10**9))
-        assert sum(usage.deadlines for _, usage in USAGE.items(self.world.view)) == queued
-        assert self.count_uncharged() == self.uncharged
+        assert uncharged(self.world.view) == self.uncharged
         for _, auction in AUCTIONS.items(self.world.view):
             if isinstance(auction.pricing, English):
                 assert auction.opened_at_ms < auction.ends_at_ms <= auction.pricing.hard_end_ms
@@ -277,7 +267,7 @@ class Trade(Life):
         assert all(asset.locked_by is None for _, asset in ASSETS.items(view))
         assert all(grant.locked_by is None for _, grant in GRANTS.items(view))
         assert deadlines.next_deadline(view) is None
-        assert self.count_uncharged() == self.uncharged
+        assert uncharged(self.world.view) == self.uncharged
 
 
 Trade.TestCase.settings = settings(max_examples=tries(50), stateful_step_count=80, deadline=None)
